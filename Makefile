@@ -1,0 +1,35 @@
+# Two commands do all the set-up on a machine with Python and nothing else: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs
+OUT ?= exported/efficientnet_lite0
+BIN := $(VENV)/bin
+EXPERIMENT := experiments/efficientnet_lite0/experiment.toml
+
+.PHONY: demo test lint install clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Palettune needs Python 3.11 or newer; set PYTHON=..."'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/palettune search $(EXPERIMENT) --root $(RUNS)
+	$(BIN)/palettune front $(EXPERIMENT) --root $(RUNS)
+	$(BIN)/palettune export $(EXPERIMENT) --root $(RUNS) --out $(OUT) --pick spread:3
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""What a configuration costs on a device, and what is really in a package."""

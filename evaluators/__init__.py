@@ -1,0 +1,1 @@
+"""How good a configuration is: workloads, compressed weights, sensitivity, workflows."""

@@ -1,0 +1,1 @@
+"""The loop that joins the rooms: study, solver, workers, record, front, export, command line."""

@@ -1,0 +1,1 @@
+"""What can be chosen: layers, encodings, menus and bytes. Pure."""
