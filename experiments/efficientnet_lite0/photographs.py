@@ -1,7 +1,7 @@
 """The real photographs of this experiment, cut into square crops as the network expects them.
 
 Every photograph belongs to one split for good, so evaluation, calibration and confirmation never share one. Where each
-comes from, and under which licence, is in README.md.
+comes from, and under which licence, is in photographs.csv and README.md.
 """
 
 import csv
@@ -20,7 +20,8 @@ SIDE = 224
 MEAN, DEVIATION = 127.0, 128.0  # the scaling EfficientNet-Lite was trained with, unlike EfficientNet's own
 TABLE = Path(__file__).with_name("photographs.csv")
 CENTRE_FRACTION = 0.875  # the usual ImageNet centre crop: 224 of 256
-SMALLEST_FRACTION = 0.55  # of the shorter side, for the other crops
+SMALLEST_FRACTION = 0.6  # of the shorter side, for the other crops
+SMALLEST_TRAINING_FRACTION = 0.4
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,33 @@ class Photograph:
 
 @cache
 def photographs(split: str) -> tuple[Photograph, ...]:
-    """The photographs of a split: `evaluation`, `calibration` or `confirmation`."""
+    """The photographs of a split (`evaluation`, `calibration`, `confirmation`), their kinds well mixed."""
     with TABLE.open(newline="", encoding="utf-8") as table:
         rows = [Photograph(r["name"], r["split"], r["package"], r["path"]) for r in csv.DictReader(table)]
-    chosen = tuple(row for row in rows if row.split == split)
+    chosen = [row for row in rows if row.split == split]
     if not chosen:
         raise ValueError(f"split {split!r}: expected one of {sorted({row.split for row in rows})}")
-    return chosen
+    return tuple(sorted(chosen, key=lambda photograph: zlib.crc32(photograph.name.encode())))
 
 
 @cache
 def crops(split: str, per_photograph: int) -> torch.Tensor:
-    """(photographs * per_photograph, 3, 224, 224), scaled; the first crop of each photograph is its centre."""
-    cut = [crop for photograph in photographs(split) for crop in _crops_of(photograph, per_photograph)]
-    return scaled(np.stack(cut))
+    """(photographs * per_photograph, 3, 224, 224), scaled; the first crop of each photograph is its centre.
+
+    Photographs follow each other: the first `len(photographs(split))` crops are all the centres.
+    """
+    cuts = [_crops_of(photograph, per_photograph) for photograph in photographs(split)]
+    return scaled(np.stack([crop for turn in zip(*cuts, strict=True) for crop in turn]))
+
+
+def random_crops(split: str, per_photograph: int, batch: int, seed: int) -> Iterator[torch.Tensor]:
+    """Batches (batch, 3, 224, 224) of crops of random place and size, half of them mirrored, in random order."""
+    chance = np.random.default_rng(seed)
+    pictures = [photograph.open() for photograph in photographs(split)]
+    order = chance.permutation(np.repeat(np.arange(len(pictures)), per_photograph))
+    for start in range(0, len(order), batch):
+        cut = [_random_square(pictures[which], chance) for which in order[start : start + batch]]
+        yield scaled(np.stack(cut))
 
 
 def scaled(pixels: np.ndarray) -> torch.Tensor:
@@ -78,10 +92,13 @@ def square(picture: Image.Image, fraction: float, across: float, down: float) ->
     return np.asarray(resized)
 
 
-def _crops_of(photograph: Photograph, count: int) -> Iterator[np.ndarray]:
+def _crops_of(photograph: Photograph, count: int) -> list[np.ndarray]:
     picture = photograph.open()
-    yield square(picture, CENTRE_FRACTION, 0.5, 0.5)
     places = np.random.default_rng(zlib.crc32(photograph.name.encode()))  # by name: adding a photograph moves no crop
-    for _ in range(count - 1):
-        across, down = places.random(2)
-        yield square(picture, places.uniform(SMALLEST_FRACTION, 1.0), across, down)
+    others = [(places.uniform(SMALLEST_FRACTION, 1.0), *places.random(2)) for _ in range(count - 1)]
+    return [square(picture, *place) for place in [(CENTRE_FRACTION, 0.5, 0.5), *others]]
+
+
+def _random_square(picture: Image.Image, chance: np.random.Generator) -> np.ndarray:
+    crop = square(picture, chance.uniform(SMALLEST_TRAINING_FRACTION, 1.0), *chance.random(2))
+    return crop[:, ::-1] if chance.random() < 0.5 else crop

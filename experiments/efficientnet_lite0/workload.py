@@ -8,10 +8,11 @@ from functools import cache
 
 import torch
 from efficientnet_lite0 import EfficientNetLite0, pretrained
-from photographs import crops
+from photographs import crops, random_crops
 
 BATCH = 24
-CROPS_PER_PHOTOGRAPH = {"evaluation": 24, "calibration": 64, "confirmation": 32}
+CROPS_PER_PHOTOGRAPH = {"evaluation": 1, "calibration": 2, "confirmation": 2}
+TRAINING_BATCH, TRAINING_CROPS, TRAINING_SEED = 16, 40, 20
 
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor | None]
 
@@ -39,6 +40,12 @@ def calibration_data() -> Iterator[Batch]:
 def confirmation_data() -> Iterator[Batch]:
     """As the evaluation data, from photographs that no search sees."""
     return _batches("confirmation")
+
+
+def training_data() -> Iterator[Batch]:
+    """One epoch of random crops of the calibration photographs, without targets; the same every time."""
+    batches = random_crops("calibration", TRAINING_CROPS, TRAINING_BATCH, TRAINING_SEED)
+    return (((images,), None) for images in batches)
 
 
 def metrics(outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:

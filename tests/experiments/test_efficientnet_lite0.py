@@ -14,7 +14,16 @@ from torch import nn
 FOLDER = Path(__file__).parents[2] / "experiments" / "efficientnet_lite0"
 SPLITS = ("evaluation", "calibration", "confirmation")
 # ImageNet class numbers: https://deeplearning.cms.waikato.ac.nz/user-guide/class-maps/IMAGENET/
-CATS, ESPRESSO_OR_CUP, MISSILES = {281, 282, 285}, {967, 968, 504}, {657, 744}
+OBVIOUS = {
+    "chelsea": {281, 282, 285},  # tabby, tiger cat, Egyptian cat
+    "coffee": {504, 967, 968},  # coffee mug, espresso, cup
+    "rocket": {657, 744},  # missile, projectile
+    "animal_bison": {347},
+    "animal_koala": {105},
+    "animal_panda": {388},
+    "animal_polar_bear": {296},
+    "animal_alpaca": {355},  # llama
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +55,7 @@ def test_the_network_is_the_published_one(network: nn.Module) -> None:
     assert len(layers) == 50
 
 
-@pytest.mark.parametrize(("name", "classes"), [("chelsea", CATS), ("coffee", ESPRESSO_OR_CUP), ("rocket", MISSILES)])
+@pytest.mark.parametrize(("name", "classes"), OBVIOUS.items())
 def test_obvious_photographs_get_their_class(
     workload: ModuleType, network: nn.Module, name: str, classes: set[int]
 ) -> None:
@@ -72,6 +81,9 @@ def test_the_table_names_each_photograph_once_and_all_open() -> None:
         rows = list(csv.DictReader(table))
     assert len({row["name"] for row in rows}) == len(rows)
     assert len({(row["package"], row["path"]) for row in rows}) == len(rows)
+    here = [row for row in rows if not row["package"]]
+    assert all(row["author"] and row["licence"] and row["source"] for row in here)
+    assert {FOLDER / row["path"] for row in here} == set((FOLDER / "photographs").iterdir())
     photographs = _loaded("photographs")
     sizes = [p.open().size for split in SPLITS for p in photographs.photographs(split)]
     assert len(sizes) == len(rows)
@@ -97,6 +109,16 @@ def test_data_are_batches_of_scaled_crops_with_the_float_classes(
         logits = network(images[:8])
     assert workload.metrics(logits, targets[:8]) == {"top1_agreement": 1.0}
     assert workload.metrics(-logits, targets[:8]) == {"top1_agreement": 0.0}
+
+
+def test_training_crops_come_from_calibration_photographs_and_repeat(workload: ModuleType) -> None:
+    first, again = workload.training_data(), workload.training_data()
+    for _ in range(2):
+        ((images,), target), ((same,), _) = next(first), next(again)
+        assert target is None
+        assert images.shape == (16, 3, 224, 224)
+        assert torch.equal(images, same)
+    assert not torch.equal(images, next(first)[0][0])
 
 
 def test_splits_share_no_crop(workload: ModuleType) -> None:
