@@ -1,0 +1,90 @@
+"""A configuration: an encoding for each layer, and the activation precision of each layer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from space.encoding import Encoding
+from space.errors import UserError
+
+__all__ = ["Configuration", "ConfigurationError", "Precision"]
+
+
+class ConfigurationError(UserError):
+    """A configuration that cannot be read."""
+
+
+class Precision(StrEnum):
+    """Precision of the activations that enter a layer."""
+
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What each layer becomes. Canonical: equal content is equal, hashes alike and has one JSON text.
+
+    Attributes:
+        encodings: layer name -> encoding, sorted by name.
+        activations: layer name -> precision; fp16 is the default and is left out.
+    """
+
+    encodings: Mapping[str, Encoding]
+    activations: Mapping[str, Precision] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        encodings = {name: self.encodings[name] for name in sorted(self.encodings)}
+        activations = {n: p for n, p in sorted(self.activations.items()) if p is not Precision.FP16}
+        strangers = sorted(set(activations) - set(encodings))
+        if strangers:
+            raise ConfigurationError(f"activation precision given for {strangers[0]!r}, which has no encoding here")
+        object.__setattr__(self, "encodings", MappingProxyType(encodings))
+        object.__setattr__(self, "activations", MappingProxyType(activations))
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.encodings.items()), tuple(self.activations.items())))
+
+    def __reduce__(self) -> tuple[type[Configuration], tuple[dict[str, Encoding], dict[str, Precision]]]:
+        return Configuration, (dict(self.encodings), dict(self.activations))
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def replace(self, encodings: Mapping[str, Encoding]) -> Configuration:
+        """The same configuration with other encodings for some layers; raise ConfigurationError for strangers."""
+        strangers = sorted(set(encodings) - set(self.encodings))
+        if strangers:
+            raise ConfigurationError(f"{strangers[0]!r} is no layer of this configuration")
+        return Configuration({**self.encodings, **encodings}, self.activations)
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces, spellings of encodings."""
+        content = {
+            "activations": {name: precision.value for name, precision in self.activations.items()},
+            "encodings": {name: str(encoding) for name, encoding in self.encodings.items()},
+        }
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Configuration:
+        """Read the JSON of ``to_json``; raise ConfigurationError or EncodingError that says what is wrong."""
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"a configuration is JSON: {error}") from error
+        if not isinstance(content, dict) or set(content) - {"activations", "encodings"} or "encodings" not in content:
+            raise ConfigurationError("a configuration is an object with the keys 'encodings' and 'activations'")
+        encodings = {name: Encoding.parse(spelling) for name, spelling in content["encodings"].items()}
+        try:
+            activations = {name: Precision(value) for name, value in content.get("activations", {}).items()}
+        except ValueError as error:
+            raise ConfigurationError(f"activation precision is fp16 or int8: {error}") from error
+        return cls(encodings, activations)

@@ -1,0 +1,53 @@
+"""Layers of a torch module."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from space.layer import Layer, LayerKind
+
+__all__ = ["kind_of", "layers_of"]
+
+_KINDS: tuple[tuple[type[nn.Module], LayerKind], ...] = (
+    (nn.Linear, LayerKind.LINEAR),
+    (nn.Conv1d, LayerKind.CONV1D),
+    (nn.Conv2d, LayerKind.CONV2D),
+    (nn.Conv3d, LayerKind.CONV3D),
+    (nn.ConvTranspose1d, LayerKind.CONV_TRANSPOSE1D),
+    (nn.ConvTranspose2d, LayerKind.CONV_TRANSPOSE2D),
+    (nn.ConvTranspose3d, LayerKind.CONV_TRANSPOSE3D),
+    (nn.Embedding, LayerKind.EMBEDDING),
+)
+
+
+def kind_of(module: nn.Module) -> LayerKind | None:
+    """The kind of layer a module is, subclasses included; None where its weight cannot be compressed."""
+    return next((kind for cls, kind in _KINDS if isinstance(module, cls)), None)
+
+
+def layers_of(module: nn.Module) -> tuple[Layer, ...]:
+    """Every distinct compressible weight of a model, in the order its modules were registered.
+
+    A module registered twice is one layer under its first name. Modules that hold the same parameter (a decoder
+    tied to its embedding) are one layer, named by the first, that lists the others as ``tied``.
+    """
+    holders: dict[int, list[tuple[str, LayerKind, nn.Module]]] = {}
+    for name, child in module.named_modules():
+        kind = kind_of(child)
+        if kind is not None:
+            holders.setdefault(id(_weight(child)), []).append((name, kind, child))
+    return tuple(_layer(same) for same in holders.values())
+
+
+def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:
+    name, kind, module = holders[0]
+    groups = getattr(module, "groups", 1)
+    tied = tuple((other, other_kind) for other, other_kind, _ in holders[1:])
+    return Layer(name, kind, tuple(_weight(module).shape), int(groups), tied)
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{type(module).__name__} holds no weight tensor")
+    return weight

@@ -1,0 +1,178 @@
+"""The search space: all menus, plus groups of layers that must share an encoding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from space.configuration import Configuration
+from space.encoding import FP16, Encoding
+from space.encoding_parts import Linear, Table
+from space.errors import UserError, suggestion
+from space.layer import Layer
+from space.menu import Menu, menu
+from space.target import DeploymentTarget
+
+__all__ = ["SearchSpace", "SearchSpaceError"]
+
+
+class SearchSpaceError(UserError):
+    """A search space that cannot be built, or a choice that is not in it."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All that can be chosen for a model.
+
+    Attributes:
+        layers: the layers, in the model's order.
+        menus: layer name -> menu; layers of one group have the same encodings.
+        groups: disjoint groups that cover all layers, each a tuple of layer names; a parameter each, named by the
+            group's first layer.
+    """
+
+    layers: tuple[Layer, ...]
+    menus: Mapping[str, Menu]
+    groups: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def build(
+        cls,
+        layers: Sequence[Layer],
+        encodings: Iterable[Encoding],
+        target: DeploymentTarget,
+        *,
+        groups: Iterable[Sequence[str]] = (),
+        keep: Iterable[str] = (),
+        min_elements: int = 0,
+    ) -> SearchSpace:
+        """Menus of all layers.
+
+        Args:
+            layers: the model's layers.
+            encodings: the encodings asked for; each must be legal for at least one layer.
+            target: the deployment target.
+            groups: layers that must share an encoding; layers that are not named stand alone.
+            keep: names of layers that stay fp16.
+            min_elements: smaller layers stay fp16.
+
+        Raises:
+            SearchSpaceError: for an unknown or repeated layer, an encoding that no layer can take, or a group whose
+                layers have nothing but fp16 in common although each of them has more.
+        """
+        names = [layer.name for layer in layers]
+        wanted, kept = list(encodings), set(keep)
+        _known(kept, names)
+        menus = {
+            layer.name: menu(layer, () if layer.name in kept else wanted, target, min_elements=min_elements)
+            for layer in layers
+        }
+        _each_has_a_layer(wanted, menus.values())
+        complete = _complete(groups, names)
+        for group in complete:
+            menus.update(_shared(group, menus))
+        return cls(tuple(layers), menus, complete)
+
+    @property
+    def size(self) -> int:
+        """Number of configurations."""
+        return math.prod(len(self.menus[group[0]].encodings) for group in self.groups)
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Parameter -> spellings it may take: one categorical for each group with more than one encoding."""
+        found = {group[0]: tuple(map(str, self.menus[group[0]].encodings)) for group in self.groups}
+        return {name: spellings for name, spellings in found.items() if len(spellings) > 1}
+
+    def to_parameters(self, configuration: Configuration) -> dict[str, str]:
+        """The choice of each group; raise SearchSpaceError where a configuration is not in the space."""
+        for group in self.groups:
+            self._check(group, configuration)
+        return {name: str(configuration.encodings[name]) for name in self.choices}
+
+    def from_parameters(self, parameters: Mapping[str, str]) -> Configuration:
+        """The configuration of a choice for each group; raise SearchSpaceError for a choice outside the space."""
+        choices = self.choices
+        if set(parameters) != set(choices):
+            wrong = sorted(set(parameters) ^ set(choices))[0]
+            raise SearchSpaceError(f"parameter {wrong!r} is missing or not of this search space")
+        encodings = {}
+        for group in self.groups:
+            encoding = Encoding.parse(parameters[group[0]]) if group[0] in choices else FP16
+            encodings.update(dict.fromkeys(group, encoding))
+        configuration = Configuration(encodings)
+        self.to_parameters(configuration)
+        return configuration
+
+    def uniform(self, encoding: Encoding) -> Configuration:
+        """Every layer as near to one encoding as its menu allows.
+
+        A layer that cannot take it gets the first of these in its menu: the same without groups, vectors, blocks,
+        scales and 8-bit entries; the same without zeros; int8; lut8; fp16.
+        """
+        encodings = {}
+        for group in self.groups:
+            allowed = self.menus[group[0]].encodings
+            encodings.update(dict.fromkeys(group, next(e for e in _relatives(encoding) if e in allowed)))
+        return Configuration(encodings)
+
+    def _check(self, group: tuple[str, ...], configuration: Configuration) -> None:
+        found = {configuration.encodings.get(name) for name in group}
+        encoding = found.pop()
+        if encoding is None or found:
+            raise SearchSpaceError(f"the layers {', '.join(group)} must all have one and the same encoding")
+        if encoding not in self.menus[group[0]].encodings:
+            reason = self.menus[group[0]].refused.get(encoding, "it was not asked for")
+            raise SearchSpaceError(f"layer {group[0]!r} cannot take {str(encoding)!r}: {reason}")
+
+
+def _relatives(encoding: Encoding) -> tuple[Encoding, ...]:
+    values = encoding.values
+    plain = Table(values.bits) if isinstance(values, Table) else values
+    if isinstance(values, Linear):
+        plain = replace(Linear(values.bits), signed=values.signed, scheme=values.scheme)
+    bare = Encoding(plain, encoding.sparsity)
+    return (encoding, bare, Encoding(values), Encoding(plain), Encoding(Linear(8)), Encoding(Table(8)), FP16)
+
+
+def _known(names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise SearchSpaceError(f"there is no layer {name!r}{suggestion(name, known)}")
+
+
+def _complete(groups: Iterable[Sequence[str]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    owner: dict[str, tuple[str, ...]] = {}
+    for group in groups:
+        _known(group, names)
+        members = tuple(sorted(set(group), key=names.index))
+        for name in members:
+            if name in owner:
+                raise SearchSpaceError(f"layer {name!r} is in two groups; a layer shares its encoding with one")
+            owner[name] = members
+    return tuple(dict.fromkeys(owner.get(name, (name,)) for name in names))
+
+
+def _each_has_a_layer(encodings: Iterable[Encoding], menus: Iterable[Menu]) -> None:
+    found = list(menus)
+    for encoding in encodings:
+        if not any(encoding in one.encodings for one in found):
+            reasons = dict.fromkeys(one.refused[encoding] for one in found if encoding in one.refused)
+            why = "; ".join(list(reasons)[:3]) or "no layer is left to compress"
+            raise SearchSpaceError(f"encoding {str(encoding)!r} is legal for no layer: {why}")
+
+
+def _shared(group: tuple[str, ...], menus: Mapping[str, Menu]) -> dict[str, Menu]:
+    common = set.intersection(*(set(menus[name].encodings) for name in group))
+    if len(common) == 1 and all(len(menus[name].encodings) > 1 for name in group):
+        shapes = ", ".join(f"{name} {menus[name].layer.shape}" for name in group)
+        raise SearchSpaceError(f"the layers of this group can share no encoding but fp16: {shapes}")
+    return {name: _restricted(menus[name], common, group) for name in group}
+
+
+def _restricted(one: Menu, common: set[Encoding], group: tuple[str, ...]) -> Menu:
+    lost = {
+        e: f"another layer of its group ({', '.join(group)}) cannot take it" for e in one.encodings if e not in common
+    }
+    return Menu(one.layer, tuple(e for e in one.encodings if e in common), {**one.refused, **lost})

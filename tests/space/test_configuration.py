@@ -1,0 +1,56 @@
+"""Configurations: one JSON, one hash."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from space.configuration import Configuration, ConfigurationError, Precision
+from space.encoding import Encoding, EncodingError
+from space.encoding_spelling import common_spellings
+
+ENCODINGS = st.sampled_from([Encoding.parse(s) for s in common_spellings()])
+
+
+@given(st.dictionaries(st.text(min_size=1), st.tuples(ENCODINGS, st.sampled_from(list(Precision)))), st.randoms())
+def test_json_pickle_and_hash_do_not_depend_on_order(chosen, rng) -> None:
+    names = list(chosen)
+    first = Configuration({n: chosen[n][0] for n in names}, {n: chosen[n][1] for n in names})
+    rng.shuffle(names)
+    second = Configuration({n: chosen[n][0] for n in names}, {n: chosen[n][1] for n in names})
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first.hash == second.hash
+    assert len(first.hash) == 16
+    assert Configuration.from_json(first.to_json()) == first
+    assert pickle.loads(pickle.dumps(first)) == first
+
+
+def test_activation_precision_is_part_of_identity() -> None:
+    plain = Configuration({"a": Encoding.parse("int8")})
+    quantized = Configuration({"a": Encoding.parse("int8")}, {"a": Precision.INT8})
+    assert plain.hash != quantized.hash
+    assert plain == Configuration({"a": Encoding.parse("int8")}, {"a": Precision.FP16})
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("{", ConfigurationError, "is JSON"),
+        ('{"encoding":{}}', ConfigurationError, "keys"),
+        ('{"encodings":{"a":"lut5"}}', EncodingError, "bits of a table"),
+        ('{"encodings":{"a":"lut4"},"activations":{"a":"fp8"}}', ConfigurationError, "fp16 or int8"),
+        ('{"encodings":{"a":"lut4"},"activations":{"b":"int8"}}', ConfigurationError, "'b'"),
+    ],
+)
+def test_bad_json_is_an_error(text: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        Configuration.from_json(text)
+
+
+def test_replacing_a_stranger_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="'b' is no layer"):
+        Configuration({"a": Encoding.parse("lut4")}).replace({"b": Encoding.parse("lut4")})

@@ -1,0 +1,47 @@
+"""Encodings, and their spelling back and forth."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+
+import pytest
+
+from space.encoding import FP16, Encoding, EncodingError, Family
+from space.encoding_spelling import common_spellings
+
+
+@pytest.mark.parametrize("spelling", list(common_spellings()))
+def test_spelling_comes_back(spelling: str) -> None:
+    encoding = Encoding.parse(spelling)
+    assert str(encoding) == spelling
+    assert pickle.loads(pickle.dumps(encoding)) == encoding
+    assert hash(Encoding.parse(spelling.upper())) == hash(encoding)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("lut44", "bits of a table must be one of"),
+        ("lutt4", "did you mean 'lut4'"),
+        ("int5", "bits of an integer"),
+        ("sparse100", "between 1 and 99"),
+        ("sparse4:2", "0 < n < m"),
+        ("sparse50+fp16", "write 'sparse50' alone"),
+        ("lut4-v2-scaled", "drop '-scaled'"),
+        ("lut4-g16in-v2", "same axis"),
+        ("lut4-g0", "at least 1"),
+        ("lut4+int8", "no encoding"),
+    ],
+)
+def test_misspelling_says_what_is_wrong(wrong: str, said: str) -> None:
+    with pytest.raises(EncodingError, match=said):
+        Encoding.parse(wrong)
+
+
+def test_order_starts_with_fp16_and_has_families_together() -> None:
+    ordered = sorted(map(Encoding.parse, common_spellings()), key=lambda e: e.sort_key)
+    families = list(dict.fromkeys(e.family for e in ordered))
+    assert ordered[0] == FP16
+    assert families == list(Family)
+    assert sum(1 for a, b in itertools.pairwise(ordered) if a.family != b.family) == len(Family) - 1

@@ -1,0 +1,83 @@
+"""Search spaces: parameters back and forth, uniform configurations, groups and errors."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from space.configuration import Configuration
+from space.encoding import FP16, Encoding
+from space.layer import Layer, LayerKind
+from space.search_space import SearchSpace, SearchSpaceError
+from space.target import DeploymentTarget
+
+LAYERS = (
+    Layer("stem", LayerKind.CONV2D, (24, 3, 3, 3)),
+    Layer("q", LayerKind.LINEAR, (64, 96)),
+    Layer("k", LayerKind.LINEAR, (64, 96)),
+    Layer("head", LayerKind.LINEAR, (10, 64)),
+)
+ENCODINGS = [Encoding.parse(s) for s in ("lut4", "lut4-g16", "int8", "int4-b32", "sparse50")]
+
+
+def build(**options: object) -> SearchSpace:
+    return SearchSpace.build(LAYERS, ENCODINGS, DeploymentTarget.IOS18, **options)  # type: ignore[arg-type]
+
+
+def test_parameters_come_back() -> None:
+    space = build(groups=[("k", "q")])
+    rng = random.Random(0)
+    assert set(space.choices) == {"stem", "q", "head"}
+    for _ in range(50):
+        parameters = {name: rng.choice(spellings) for name, spellings in space.choices.items()}
+        configuration = space.from_parameters(parameters)
+        assert space.to_parameters(configuration) == parameters
+        assert configuration.encodings["q"] == configuration.encodings["k"]
+
+
+def test_size_counts_configurations() -> None:
+    space = build(keep=["head"])
+    assert len(space.menus["head"].encodings) == 1
+    assert space.size == len(space.menus["stem"].encodings) * len(space.menus["q"].encodings) ** 2
+
+
+def test_uniform_takes_the_nearest_legal_relative() -> None:
+    uniform = build().uniform(Encoding.parse("lut4-g16"))
+    assert {name: str(e) for name, e in uniform.encodings.items()} == {
+        "stem": "lut4",
+        "q": "lut4-g16",
+        "k": "lut4-g16",
+        "head": "lut4",
+    }
+    assert set(build().uniform(FP16).encodings.values()) == {FP16}
+    assert str(build(keep=["stem"]).uniform(Encoding.parse("lut4")).encodings["stem"]) == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"keep": ["steam"]}, "did you mean 'stem'"),
+        ({"groups": [("q", "k"), ("k", "head")]}, "'k' is in two groups"),
+        ({"groups": [("q", "kk")]}, "no layer 'kk'"),
+    ],
+)
+def test_wrong_names_are_errors(options: dict[str, object], said: str) -> None:
+    with pytest.raises(SearchSpaceError, match=said):
+        build(**options)
+
+
+def test_an_encoding_that_is_legal_nowhere_is_an_error_with_its_reason() -> None:
+    with pytest.raises(SearchSpaceError, match=r"'lut4-g16' is legal for no layer: more than one table needs iOS18"):
+        SearchSpace.build(LAYERS, ENCODINGS, DeploymentTarget.IOS17)
+
+
+def test_a_configuration_outside_the_space_is_an_error() -> None:
+    space = build(groups=[("q", "k")])
+    wrong = Configuration({**space.uniform(FP16).encodings, "q": Encoding.parse("lut4")})
+    with pytest.raises(SearchSpaceError, match="one and the same encoding"):
+        space.to_parameters(wrong)
+    with pytest.raises(SearchSpaceError, match="it was not asked for"):
+        space.to_parameters(space.uniform(FP16).replace({"stem": Encoding.parse("lut8")}))
+    with pytest.raises(SearchSpaceError, match="missing or not of this search space"):
+        space.from_parameters({"stem": "lut4"})
