@@ -1,0 +1,231 @@
+"""From an assembled torch module to a Core ML package: torch.export first, torch.jit.trace when that fails.
+
+The module holds its compressed weights together with coremltools' metadata buffers (``compressed_weight.install``),
+which the converter reads from the exported program's state.
+See https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import coremltools as ct
+import numpy as np
+import torch
+from coremltools.converters.mil.mil.scope import ScopeSource
+from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from device_bench.neutral_pipeline import neutral_pipeline
+from space.errors import UserError
+
+__all__ = ["ConversionError", "convert"]
+
+
+class ConversionError(UserError):
+    """A module that neither front end of coremltools converts; the message names the op."""
+
+
+def convert(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: str,
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> ct.models.MLModel:
+    """Convert a module, compressed weights and all, to an ML program with fp16 computation.
+
+    Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping, ``output`` for a
+    single tensor, ``output_0``, ``output_1`` ... for a sequence. Outputs that are not tensors are dropped. The module
+    is not touched: it is converted in evaluation mode from a copy that shares its tensors.
+
+    Args:
+        module: float32, on the CPU.
+        example_inputs: positional arguments of ``forward``; their shapes become the package's.
+        target: ``"iOS18"`` and the like; decides the opset, hence which encodings the package can hold.
+        metadata: written as user-defined metadata.
+
+    Raises:
+        ConversionError: no front end converts the module, or it is not float32 on the CPU.
+    """
+    _check_tensors(module)
+    flat = FlatOutputs(shared_copy(module)).eval()
+    names = _input_names(module, len(example_inputs))
+    inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
+    outputs = _output_names(flat.model, example_inputs, names)
+    failures: list[str] = []
+    for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
+        try:
+            with _quiet(), torch.no_grad():
+                model = _to_package(front_end(flat, example_inputs), inputs, outputs, target)
+        except Exception as error:
+            failures.append(f"{name}: {_first_lines(error)}")
+            continue
+        model.user_defined_metadata.update({str(key): str(value) for key, value in (metadata or {}).items()})
+        return model
+    raise ConversionError(
+        f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
+        "in one whose forward avoids it. " + "; ".join(failures)
+    )
+
+
+class FlatOutputs(nn.Module):
+    """A module whose outputs, however nested, come as one flat tuple of tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the module and flatten what it returns; what is not a tensor is dropped."""
+        leaves, _ = pytree.tree_flatten(self.model(*inputs))
+        return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
+
+
+def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
+    """A copy of the module structure whose tensors are the originals, or those given by ``id`` of the original."""
+    tensors = [*module.parameters(), *module.buffers()]
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
+    memo.update(replacements or {})
+    return copy.deepcopy(module, memo)
+
+
+def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    program = torch.export.export(module, inputs, strict=False).run_decompositions({})
+    _spread_metadata(program.state_dict)
+    return program
+
+
+def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    return torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+
+
+def _to_package(program: Any, inputs: list[ct.TensorType], outputs: tuple[str, ...], target: str) -> ct.models.MLModel:
+    model = ct.convert(
+        program,
+        source="pytorch",
+        inputs=inputs,
+        outputs=[ct.TensorType(name=name) for name in outputs],
+        convert_to="mlprogram",
+        minimum_deployment_target=getattr(ct.target, str(getattr(target, "value", target))),
+        compute_precision=ct.precision.FLOAT16,
+        pass_pipeline=neutral_pipeline(),
+        skip_model_load=True,
+    )
+    for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
+        function._essential_scope_sources = [
+            source for source in function._essential_scope_sources if source is not ScopeSource.EXIR_DEBUG_HANDLE
+        ]
+    return model
+
+
+def _spread_metadata(state: dict[str, Tensor]) -> None:
+    """Give every name of a tied weight the metadata of one: torch.export keeps one name, and does not say which."""
+    owners: dict[tuple[int, torch.Size, tuple[int, ...]], list[str]] = {}
+    for name, tensor in state.items():
+        owners.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), []).append(name)
+    for names in owners.values():
+        if len(names) == 1:
+            continue
+        found = [(name, metadata) for name in names if (metadata := dict(_metadata(state, name)))]
+        for name in names if found else ():
+            state.update({_metadata_name(name, key): value for key, value in found[0][1].items()})
+
+
+def _metadata(state: Mapping[str, Tensor], name: str) -> Iterator[tuple[str, Tensor]]:
+    prefix = _metadata_name(name, "")
+    return ((key.removeprefix(prefix), value) for key, value in state.items() if key.startswith(prefix))
+
+
+def _metadata_name(name: str, key: str) -> str:
+    owner, _, parameter = name.rpartition(".")
+    buffer = f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/{key}"
+    return f"{owner}.{buffer}" if owner else buffer
+
+
+def _check_tensors(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        if parameter.device.type != "cpu" or parameter.dtype not in (torch.float32, torch.int32, torch.int64):
+            raise ConversionError(
+                f"parameter {name!r} is {parameter.dtype} on {parameter.device}; conversion needs float32 on the CPU: "
+                "call module.float().cpu() first"
+            )
+
+
+def _input_type(name: str, tensor: Tensor) -> ct.TensorType:
+    """The declared type of one input: whole numbers stay whole, for a token id does not fit fp16."""
+    return ct.TensorType(
+        name=name, shape=tuple(tensor.shape), dtype=np.float32 if tensor.is_floating_point() else np.int32
+    )
+
+
+def _input_names(module: nn.Module, count: int) -> tuple[str, ...]:
+    """Argument names of ``forward``; those of a ``*args`` are numbered."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(module.forward).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            names += [f"{name}_{i}" for i in range(count - len(names))]
+        elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            names.append(name)
+    if len(names) < count:
+        raise ConversionError(f"{type(module).__name__}.forward takes {len(names)} inputs, {count} were given")
+    return tuple(names[:count])
+
+
+def _output_names(module: nn.Module, inputs: tuple[Tensor, ...], taken: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for the tensors that one run of the module returns, distinct from each other and from the inputs'."""
+    try:
+        with torch.no_grad():
+            leaves, _ = pytree.tree_flatten_with_path(module(*inputs))
+    except Exception as error:
+        raise ConversionError(
+            f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; mend the forward pass or the "
+            "inputs"
+        ) from error
+    names: list[str] = []
+    for path, leaf in leaves:
+        if isinstance(leaf, Tensor):
+            name = _spell(path)
+            while name in names or name in taken:
+                name += "_"
+            names.append(name)
+    if not names:
+        raise ConversionError(f"{type(module).__name__}.forward returns no tensor")
+    return tuple(names)
+
+
+def _spell(path: tuple[Any, ...]) -> str:
+    """An identifier for the place of one output in what ``forward`` returned."""
+    keys = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path]
+    if not keys or keys[0].isdigit():
+        keys.insert(0, "output")
+    name = re.sub(r"\W", "_", "_".join(keys))
+    return name if name[0].isalpha() else f"output_{name}"
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:3])[:400]}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the converter's progress bars and advice; its errors still come as exceptions."""
+    logger = logging.getLogger("coremltools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import copy
+
+import coremltools as ct
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from device_bench.conversion import ConversionError, convert
+from device_bench.neutral_pipeline import LEFT_OUT, neutral_pipeline
+from device_bench.package import weights
+from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
+
+torch.set_num_threads(1)
+
+
+def _names(model: ct.models.MLModel) -> tuple[list[str], list[str]]:
+    description = model.get_spec().description
+    return [i.name for i in description.input], [o.name for o in description.output]
+
+
+def _save(model: ct.models.MLModel, folder) -> str:
+    path = str(folder / "model.mlpackage")
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_layer_keeps_its_own_weight_plain_or_compressed(name, tmp_path, monkeypatch):
+    if name != "recurrent":  # coremltools converts an LSTM from a trace only
+        monkeypatch.delattr(torch.jit, "trace")
+    module, inputs = build(name)
+    names = layer_names(module)
+    module = compress_layers(module, names[::2])
+    packaged = weights(_save(convert(module, inputs, "iOS18"), tmp_path))
+    for index, layer in enumerate(names):
+        weight = module.get_submodule(layer).weight.detach().numpy()
+        equal = [w for w in packaged if w.shape == weight.shape and np.array_equal(w.value, weight.astype(np.float16))]
+        assert equal, layer
+        assert all(bool(w.chain) == (index % 2 == 0) for w in equal), layer
+
+
+def test_conversion_leaves_the_module_as_it_was():
+    module, inputs = build("conv_net")
+    compress_layers(module, ["stem"])
+    module.train()
+    before = {name: (tensor, tensor.clone()) for name, tensor in [*module.named_parameters(), *module.named_buffers()]}
+    convert(module, inputs, "iOS18")
+    after = dict([*module.named_parameters(), *module.named_buffers()])
+    assert module.training
+    assert module.stem_norm.training
+    assert after.keys() == before.keys()
+    assert all(after[name] is tensor and torch.equal(tensor, value) for name, (tensor, value) in before.items())
+
+
+def test_names_of_inputs_and_outputs_and_the_metadata():
+    module, inputs = build("tied_language_model")
+    model = convert(module, inputs, "iOS17", metadata={"configuration": "abc"})
+    assert _names(model) == (["ids", "scale"], ["logits", "hidden_0", "hidden_1"])
+    assert model.user_defined_metadata["configuration"] == "abc"
+    kind = ct.proto.FeatureTypes_pb2.ArrayFeatureType
+    types = [i.type.multiArrayType.dataType for i in model.get_spec().description.input]
+    assert types == [kind.ArrayDataType.Value("INT32"), kind.ArrayDataType.Value("FLOAT32")]
+
+
+def test_an_output_named_like_an_input_gets_another_name():
+    class Echo(nn.Module):
+        def forward(self, x: Tensor, *more: Tensor) -> dict[str, Tensor]:
+            return {"x": x * 2 + more[0], "2nd value": x + 1}
+
+    model = convert(Echo(), (torch.ones(2), torch.ones(2)), "iOS16")
+    assert _names(model) == (["x", "more_0"], ["x_", "output_2nd_value"])
+
+
+@pytest.mark.parametrize("holder", ["embedding", "head"])
+def test_a_tied_weight_is_compressed_under_whichever_of_its_names_holds_the_metadata(holder, tmp_path):
+    module, inputs = build("tied_language_model")
+    compress_layers(module, [holder])
+    packaged = weights(_save(convert(module, inputs, "iOS18"), tmp_path))
+    (tied,) = [w for w in packaged if w.shape == (100, 32)]
+    assert tied.chain == ("constexpr_lut_to_dense",)
+    assert {c.kind for c in tied.consumers} == {"gather", "linear"}
+
+
+def test_tracing_takes_over_when_export_fails(tmp_path):
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x) if x.abs().sum() > 0 else x
+
+    module = compress_layers(Branching(), ["layer"])
+    model = convert(module, (torch.ones(1, 8),), "iOS18")
+    assert _names(model) == (["x"], ["output"])
+    (weight,) = [w for w in weights(_save(model, tmp_path)) if w.chain]
+    assert np.array_equal(weight.value, module.layer.weight.detach().numpy().astype(np.float16))
+
+
+def test_an_op_without_conversion_is_named():
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.special.i0(x)
+
+    with pytest.raises(ConversionError, match=r"Odd does not convert.*i0"):
+        convert(Odd(), (torch.ones(3),), "iOS18")
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "message"),
+    [
+        (nn.Linear(2, 2).double(), (torch.ones(1, 2),), "'weight' is torch.float64"),
+        (nn.Linear(2, 2), (torch.ones(1, 3),), "Linear fails on its example inputs"),
+        (nn.Linear(2, 2), (torch.ones(1, 2), torch.ones(1, 2)), "takes 1 inputs, 2 were given"),
+    ],
+)
+def test_bad_modules_are_refused_with_a_reason(module, inputs, message):
+    with pytest.raises(ConversionError, match=message):
+        convert(module, inputs, "iOS18")
+
+
+def test_the_neutral_pipeline_is_coremltools_own_less_what_is_documented():
+    default = ct.PassPipeline.DEFAULT.passes
+    ours = [name for name in neutral_pipeline().passes if not name.startswith("palettune::")]
+    assert ours == [name for name in default if name not in LEFT_OUT]
+    assert set(LEFT_OUT) <= set(default)
+
+
+def test_equal_constants_are_merged_but_weights_never(tmp_path):
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(120, 120), nn.Linear(120, 120)
+            self.b.load_state_dict(copy.deepcopy(self.a.state_dict()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(torch.relu(self.a(x)))
+
+    for names in ([], ["a"], ["a", "b"]):
+        module = compress_layers(Repeated(), names)
+        packaged = weights(_save(convert(module, (torch.randn(1, 120),), "iOS18"), tmp_path))
+        assert sum(w.shape == (120, 120) for w in packaged) == 2
+        assert sum(w.shape == (120,) for w in packaged) == 1
