@@ -23,6 +23,7 @@ import torch
 from coremltools.converters.mil.mil.scope import ScopeSource
 from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from device_bench.neutral_pipeline import neutral_pipeline
@@ -41,6 +42,7 @@ def convert(
     target: str,
     *,
     metadata: Mapping[str, str] | None = None,
+    pipeline: ct.PassPipeline | None = None,
 ) -> ct.models.MLModel:
     """Convert a module, compressed weights and all, to an ML program with fp16 computation.
 
@@ -53,6 +55,7 @@ def convert(
         example_inputs: positional arguments of ``forward``; their shapes become the package's.
         target: ``"iOS18"`` and the like; decides the opset, hence which encodings the package can hold.
         metadata: written as user-defined metadata.
+        pipeline: graph passes; ``neutral_pipeline()`` unless given.
 
     Raises:
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
@@ -62,11 +65,12 @@ def convert(
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
     outputs = _output_names(flat.model, example_inputs, names)
+    passes = pipeline or neutral_pipeline()
     failures: list[str] = []
     for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
         try:
             with _quiet(), torch.no_grad():
-                model = _to_package(front_end(flat, example_inputs), inputs, outputs, target)
+                model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes)
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
             continue
@@ -109,7 +113,9 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
     return torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
 
 
-def _to_package(program: Any, inputs: list[ct.TensorType], outputs: tuple[str, ...], target: str) -> ct.models.MLModel:
+def _to_package(
+    program: Any, inputs: list[ct.TensorType], outputs: tuple[str, ...], target: str, pipeline: ct.PassPipeline
+) -> ct.models.MLModel:
     model = ct.convert(
         program,
         source="pytorch",
@@ -118,7 +124,7 @@ def _to_package(program: Any, inputs: list[ct.TensorType], outputs: tuple[str, .
         convert_to="mlprogram",
         minimum_deployment_target=getattr(ct.target, str(getattr(target, "value", target))),
         compute_precision=ct.precision.FLOAT16,
-        pass_pipeline=neutral_pipeline(),
+        pass_pipeline=pipeline,
         skip_model_load=True,
     )
     for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
@@ -184,8 +190,12 @@ def _input_names(module: nn.Module, count: int) -> tuple[str, ...]:
 def _output_names(module: nn.Module, inputs: tuple[Tensor, ...], taken: tuple[str, ...]) -> tuple[str, ...]:
     """Names for the tensors that one run of the module returns, distinct from each other and from the inputs'."""
     try:
+        leaves = _run_on_shapes(module, inputs)
+    except Exception:
+        leaves = None
+    try:
         with torch.no_grad():
-            leaves, _ = pytree.tree_flatten_with_path(module(*inputs))
+            leaves = leaves or pytree.tree_flatten_with_path(module(*inputs))[0]
     except Exception as error:
         raise ConversionError(
             f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; mend the forward pass or the "
@@ -201,6 +211,14 @@ def _output_names(module: nn.Module, inputs: tuple[Tensor, ...], taken: tuple[st
     if not names:
         raise ConversionError(f"{type(module).__name__}.forward returns no tensor")
     return tuple(names)
+
+
+def _run_on_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[tuple[Any, Any]]:
+    """What the module returns, without computing it; in a copy of its own, for it may keep what it computes."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        outputs = shared_copy(module)(*(mode.from_tensor(tensor) for tensor in inputs))
+    leaves, _ = pytree.tree_flatten_with_path(outputs)
+    return leaves
 
 
 def _spell(path: tuple[Any, ...]) -> str:

@@ -41,11 +41,15 @@ _FIRST = "palettune::place_weights_first"
 _DEDUPLICATION = "common::const_deduplication"
 
 
-def neutral_pipeline() -> PassPipeline:
-    """The pipeline to convert with: the result differs between configurations in the layers' weights alone."""
+def neutral_pipeline(*before: str) -> PassPipeline:
+    """The pipeline to convert with: the result differs between configurations in the layers' weights alone.
+
+    Args:
+        before: passes to run ahead of all others.
+    """
     pipeline = PassPipeline()
     pipeline.remove_passes(LEFT_OUT)
-    passes: list[str] = []
+    passes = list(before)
     for name in pipeline.passes:
         passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
     pipeline.passes = [*passes, _SET_APART, _FIRST]

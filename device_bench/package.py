@@ -177,7 +177,7 @@ def blocks(function: Any) -> Iterator[Any]:
 
 def constants(spec: Any, path: str | Path) -> tuple[PackageWeight, ...]:
     """Every constant of the program, small ones too, with its consumers."""
-    reader = _Reader(spec, Path(path))
+    reader = Reader(spec, Path(path))
     found: list[PackageWeight] = []
     for name, function in spec.mlProgram.functions.items():
         found += reader.read(name, list(blocks(function)))
@@ -191,7 +191,7 @@ def _nested(operation: Any) -> Iterator[Any]:
     yield operation
 
 
-class _Reader:
+class Reader:
     """Reads constants, knowing how far each entry of a weight file reaches."""
 
     def __init__(self, spec: Any, path: Path) -> None:
@@ -210,17 +210,30 @@ class _Reader:
                         consumers.setdefault(binding.name, []).append(
                             Consumer(_name(operation), operation.type, operand)
                         )
-        known: dict[str, PackageWeight] = {}
+        known: dict[str, Any] = {}
         for operation in operations:
-            if operation.type != "const" and not operation.type.startswith("constexpr_"):
-                continue
-            inputs = dict(self._inputs(operation, known))
-            for index, output in enumerate(operation.outputs):
-                used = tuple(consumers.get(output.name, ()))
-                known[output.name] = PackageWeight(output.name, function, operation.type, inputs, index, used)
+            if operation.type == "const" or operation.type.startswith("constexpr_"):
+                known.update(self.constant(function, operation, known, consumers))
         return list(known.values())
 
-    def _inputs(self, operation: Any, known: Mapping[str, PackageWeight]) -> Iterator[tuple[str, Part | PackageWeight]]:
+    def constant(
+        self,
+        function: str,
+        operation: Any,
+        known: Mapping[str, Any],
+        consumers: Mapping[str, list[Consumer]] | None = None,
+    ) -> dict[str, PackageWeight]:
+        """The outputs by name of one ``const`` or ``constexpr_...`` op, whose inner ops are ``known`` by theirs."""
+        inputs = dict(self._inputs(operation, known))
+        used = consumers or {}
+        return {
+            output.name: PackageWeight(
+                output.name, function, operation.type, inputs, index, tuple(used.get(output.name, ()))
+            )
+            for index, output in enumerate(operation.outputs)
+        }
+
+    def _inputs(self, operation: Any, known: Mapping[str, Any]) -> Iterator[tuple[str, Part | PackageWeight]]:
         """Parameters of a constant op: attributes up to iOS 17, inputs from iOS 18 on."""
         for name, value in operation.attributes.items():
             if name != "name":

@@ -1,0 +1,134 @@
+"""Stand-ins for weights: tensors that take no memory, and tell in a converted program which weight they stand for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from coremltools.converters.mil._deployment_compatibility import AvailableTarget
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
+from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from device_bench.package import PackageWeight
+
+__all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
+
+#: Pass that stores stand-ins as tables of two entries, an eighth of a byte or a byte a value, and quick to convert.
+AS_TABLES = "palettune::stand_ins_as_tables"
+
+_STEPS = 1023
+#: How many stand-ins fp16 can tell apart.
+MOST = 14 * _STEPS
+
+_marks: ContextVar[Mapping[float, StandIn]] = ContextVar("marks")
+
+
+@dataclass(frozen=True, eq=False)
+class StandIn:
+    """What stands for one weight: every value is ``size``, those of the first slice along axis 0 are negative.
+
+    Attributes:
+        layers: names of the layers that hold the weight, more than one when it is tied.
+        shape: of the weight.
+        number: from 0 on; decides ``size``.
+    """
+
+    layers: tuple[str, ...]
+    shape: tuple[int, ...]
+    number: int
+
+    @property
+    def size(self) -> float:
+        """A number of its own, exact in fp16, and unlikely to fill a constant of anybody's."""
+        return float((1 + (self.number % _STEPS + 1) / 1024) * 2.0 ** (self.number // _STEPS))
+
+    def parameter(self) -> nn.Parameter:
+        """A parameter of the weight's shape, with one element in memory for each index of its first axis."""
+        signs = torch.full((self.shape[0],), self.size)
+        signs[0] = -self.size
+        values: Tensor = signs.reshape(-1, *[1] * (len(self.shape) - 1)).expand(self.shape)
+        return nn.Parameter(values, requires_grad=False)
+
+    def is_upright(self, value: NDArray[Any]) -> bool:
+        """Whether a constant is the stand-in just as it was."""
+        return value.shape == self.shape and bool((value[0] == -self.size).all() and (value[1:] == self.size).all())
+
+
+def found_in(operand: object, by_size: Mapping[float, StandIn]) -> tuple[StandIn, bool] | None:
+    """The stand-in that a constant is, and whether it has been transposed on the way; None for any other operand."""
+    if not isinstance(operand, PackageWeight):
+        return None
+    if operand.operation == "constexpr_lut_to_dense":
+        table = operand.part(operand.operation, "lut")
+        found = _of_table(None if table is None else table.value, by_size)
+        return None if found is None else (found, False)
+    if operand.operation != "const" or np.ndim(operand.value) < 2 or operand.value.dtype.kind != "f":
+        return None
+    found = by_size.get(float(-operand.value.flat[0]))
+    if found is None:
+        return None
+    if found.is_upright(operand.value):
+        return found, False
+    return (found, True) if operand.value.ndim == 2 and found.is_upright(operand.value.T) else None
+
+
+def _of_table(table: Any, by_size: Mapping[float, StandIn]) -> StandIn | None:
+    if table is None or np.size(table) != 2:
+        return None
+    low, high = np.ravel(table).tolist()
+    return by_size.get(high) if low == -high else None
+
+
+@contextlib.contextmanager
+def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[None]:
+    """Tell the pass ``AS_TABLES`` what to look for while a conversion runs."""
+    token = _marks.set(stand_ins)
+    try:
+        yield
+    finally:
+        _marks.reset(token)
+
+
+@register_pass(namespace="palettune", override=True)
+class stand_ins_as_tables(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
+    """Replace stand-ins by tables of two entries, before any pass can spend time on their values."""
+
+    def apply(self, prog: Any) -> None:
+        """Replace the stand-ins in all functions of a MIL program."""
+        for function in prog.functions.values():
+            with function:
+                for op in list(function.operations):
+                    stand_in = self._stand_in(op)
+                    if stand_in is not None:
+                        self._replace(function, op, stand_in)
+
+    @staticmethod
+    def _stand_in(op: Any) -> StandIn | None:
+        value = op.outputs[0].val if op.op_type == "const" else None
+        if not isinstance(value, np.ndarray) or value.ndim < 2 or value.dtype != np.float32:
+            return None
+        found = _marks.get().get(float(-value.flat[0]))
+        return found if found is not None and found.is_upright(value) else None
+
+    @staticmethod
+    def _replace(function: Any, op: Any, stand_in: StandIn) -> None:
+        table = np.array([-stand_in.size, stand_in.size], np.float32)
+        if is_current_opset_version_compatible_with(AvailableTarget.iOS18):
+            indices = np.zeros(stand_in.shape, types.nptype_from_builtin(types.uint1))
+            rest = {"lut": table.reshape([1] * len(stand_in.shape) + [2, 1])}
+        else:
+            indices = np.zeros(-(-int(np.prod(stand_in.shape)) // 8), np.uint8)
+            rest = {"lut": table, "shape": np.array(stand_in.shape, np.uint32)}
+        new = mb.constexpr_lut_to_dense(indices=indices, **rest, before_op=op, name=op.name)
+        function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
+        function.remove_ops([op])
