@@ -22,6 +22,7 @@ from device_bench.package import weight_bytes
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
 from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from space.errors import UserError
+from space.target import DeploymentTarget
 
 __all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "Place", "base_program", "record"]
 
@@ -100,7 +101,7 @@ class BaseProgram:
 
 
 def base_program(
-    module: nn.Module, example_inputs: tuple[Tensor, ...], target: str, layers: Iterable[str]
+    module: nn.Module, example_inputs: tuple[Tensor, ...], target: DeploymentTarget, layers: Iterable[str]
 ) -> BaseProgram:
     """Convert a module once, with stand-ins for its layers' weights.
 
@@ -133,7 +134,7 @@ def base_program(
 def _convert(
     skeleton: nn.Module,
     example_inputs: tuple[Tensor, ...],
-    target: str,
+    target: DeploymentTarget,
     stand_ins: Mapping[float, StandIn],
     tables: Mapping[float, StandIn],
 ) -> BaseProgram:

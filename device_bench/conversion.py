@@ -28,6 +28,7 @@ from torch.utils import _pytree as pytree
 
 from device_bench.neutral_pipeline import neutral_pipeline
 from space.errors import UserError
+from space.target import DeploymentTarget
 
 __all__ = ["ConversionError", "convert"]
 
@@ -39,7 +40,7 @@ class ConversionError(UserError):
 def convert(
     module: nn.Module,
     example_inputs: tuple[Tensor, ...],
-    target: str,
+    target: DeploymentTarget,
     *,
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
@@ -53,7 +54,7 @@ def convert(
     Args:
         module: float32, on the CPU.
         example_inputs: positional arguments of ``forward``; their shapes become the package's.
-        target: ``"iOS18"`` and the like; decides the opset, hence which encodings the package can hold.
+        target: decides the opset, hence which encodings the package can hold.
         metadata: written as user-defined metadata.
         pipeline: graph passes; ``neutral_pipeline()`` unless given.
 
@@ -114,7 +115,11 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
 
 
 def _to_package(
-    program: Any, inputs: list[ct.TensorType], outputs: tuple[str, ...], target: str, pipeline: ct.PassPipeline
+    program: Any,
+    inputs: list[ct.TensorType],
+    outputs: tuple[str, ...],
+    target: DeploymentTarget,
+    pipeline: ct.PassPipeline,
 ) -> ct.models.MLModel:
     model = ct.convert(
         program,
@@ -122,7 +127,7 @@ def _to_package(
         inputs=inputs,
         outputs=[ct.TensorType(name=name) for name in outputs],
         convert_to="mlprogram",
-        minimum_deployment_target=getattr(ct.target, str(getattr(target, "value", target))),
+        minimum_deployment_target=getattr(ct.target, str(target)),
         compute_precision=ct.precision.FLOAT16,
         pass_pipeline=pipeline,
         skip_model_load=True,

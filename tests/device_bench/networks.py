@@ -164,8 +164,9 @@ def layer_names(module: nn.Module) -> list[str]:
 
 def table_weight(weight: Tensor, bits: int = 4) -> CompressedWeight:
     """A weight rounded to a table of equal steps: one table, in coremltools' metadata."""
-    table = torch.linspace(float(weight.min()), float(weight.max()), 2**bits).half().float()
-    indices = (weight.detach()[..., None] - table).abs().argmin(-1)
+    weight = weight.detach()
+    table = torch.linspace(weight.min().item(), weight.max().item(), 2**bits).half().float()
+    indices = (weight[..., None] - table).abs().argmin(-1)
     buffers = {"lut": table.reshape([1] * weight.dim() + [-1, 1]), "compression_type": torch.tensor([2])}
     return CompressedWeight(table[indices], buffers)
 
