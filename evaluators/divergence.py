@@ -1,0 +1,105 @@
+"""Divergence: how far compressed outputs are from float outputs, by sample, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluators.outputs import floating_outputs
+
+__all__ = ["DivergenceKind", "Reference", "detect_kind"]
+
+
+class DivergenceKind(StrEnum):
+    """Which distance is taken."""
+
+    KL = "kl"
+    """Kullback-Leibler divergence of softmax(logits), in nats, mean over positions; the last axis holds classes."""
+    SQUARED_ERROR = "squared_error"
+    """Squared error relative to the mean squared norm of the float output, mean over outputs."""
+
+
+def detect_kind(outputs: Any, targets: Any) -> DivergenceKind:
+    """KL for one (N, classes) output whose targets are N class indices; relative squared error for anything else."""
+    floating = floating_outputs(outputs)
+    is_logits = (
+        len(floating) == 1
+        and floating[0][1].ndim == 2
+        and floating[0][1].shape[1] > 1
+        and isinstance(targets, Tensor)
+        and not targets.is_floating_point()
+        and targets.shape == floating[0][1].shape[:1]
+    )
+    return DivergenceKind.KL if is_logits else DivergenceKind.SQUARED_ERROR
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The float model's outputs on some data, and the distance to them.
+
+    Attributes:
+        kind: the distance.
+        batches: for each batch, the floating-point outputs, each (N, ...).
+        energy: for each output, the mean squared norm by sample over all batches (``SQUARED_ERROR`` only).
+        chance: the divergence of a constant output (the mean over the data): the scale of "knows nothing".
+    """
+
+    kind: DivergenceKind
+    batches: tuple[tuple[Tensor, ...], ...]
+    energy: tuple[float, ...]
+    chance: float
+
+    @classmethod
+    def of(cls, kind: DivergenceKind, outputs: Sequence[Any]) -> Reference:
+        """From the float model's outputs by batch.
+
+        Raises:
+            ValueError: if there is no floating-point output.
+        """
+        batches = tuple(tuple(value.float() for _, value in floating_outputs(output)) for output in outputs)
+        if not batches or not batches[0]:
+            raise ValueError("the model has no floating-point output, so no divergence can be taken")
+        energy = tuple(
+            max(float(torch.cat([_squares(batch[i]) for batch in batches]).mean()), torch.finfo(torch.float32).tiny)
+            for i in range(len(batches[0]))
+        )
+        return cls(kind, batches, energy, _chance(kind, batches, energy))
+
+    def by_sample(self, index: int, outputs: Any) -> Tensor:
+        """Divergence of each sample of batch ``index``: float64, (N,). Non-finite outputs give non-finite values."""
+        current = [value for _, value in floating_outputs(outputs)]
+        reference = self.batches[index]
+        if self.kind is DivergenceKind.KL:
+            terms = [_kl(want, have) for want, have in zip(reference, current, strict=True)]
+        else:
+            terms = [
+                _squares(have.float() - want) / energy
+                for want, have, energy in zip(reference, current, self.energy, strict=True)
+            ]
+        return torch.stack(terms).mean(dim=0)
+
+
+def _squares(values: Tensor) -> Tensor:
+    return values.double().square().reshape(values.shape[0] if values.ndim else 1, -1).sum(dim=1)
+
+
+def _kl(want: Tensor, have: Tensor) -> Tensor:
+    log_p = torch.log_softmax(want.double(), dim=-1)
+    log_q = torch.log_softmax(have.double(), dim=-1)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1).reshape(want.shape[0], -1).mean(dim=1)
+
+
+def _chance(kind: DivergenceKind, batches: tuple[tuple[Tensor, ...], ...], energy: tuple[float, ...]) -> float:
+    if kind is DivergenceKind.SQUARED_ERROR:
+        return 1.0  # a zero output: relative squared error of one by definition
+    values = []
+    for i in range(len(energy)):
+        log_p = torch.cat([torch.log_softmax(b[i].double(), -1).reshape(-1, b[i].shape[-1]) for b in batches])
+        mean = log_p.exp().mean(dim=0).clamp_min(1e-12)
+        values.append(float((log_p.exp() * (log_p - mean.log())).sum(dim=-1).mean()))
+    return max(sum(values) / len(values), 1e-6)

@@ -1,0 +1,81 @@
+"""An evaluation: the measured result of one configuration under one workflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["Evaluation", "Failure", "Stage", "Workflow", "evaluation_identity"]
+
+
+class Workflow(StrEnum):
+    """How the weights for a configuration are found."""
+
+    DATA_FREE = "data_free"
+    CALIBRATION = "calibration"
+    FINE_TUNING = "fine_tuning"
+
+
+class Stage(StrEnum):
+    """Where an evaluation spends its time, or fails."""
+
+    WORKLOAD = "workload"
+    COMPRESS = "compress"
+    ASSEMBLE = "assemble"
+    FORWARD = "forward"
+    METRICS = "metrics"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        divergence: mean over samples of the evaluation data.
+        by_sample: divergence of each sample, in the data's order.
+        metrics: the workload's own.
+        seconds: by stage.
+    """
+
+    configuration_hash: str
+    workflow: Workflow
+    divergence: float
+    by_sample: tuple[float, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a journal or a record."""
+        return asdict(self) | {"workflow": self.workflow.value, "by_sample": list(self.by_sample)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+        """The inverse of ``to_json``."""
+        known = dict(values) | {
+            "workflow": Workflow(values["workflow"]),
+            "by_sample": tuple(float(value) for value in values["by_sample"]),
+        }
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an evaluation gave no result: the stage, the layer where one is known, and the reason in words."""
+
+    stage: Stage
+    reason: str
+    layer: str | None = None
+
+    def __str__(self) -> str:
+        where = f", layer {self.layer!r}" if self.layer else ""
+        return f"{self.stage.value}{where}: {self.reason}"
+
+
+def evaluation_identity(**parts: Any) -> str:
+    """Hash of everything that determines an evaluation (model, configuration, workflow, data, seed, versions)."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]

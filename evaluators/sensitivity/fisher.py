@@ -1,0 +1,175 @@
+"""Fisher scores: per-sample gradients against the weight change of each (layer, encoding).
+
+A second-order expansion of the divergence around the float model gives, for logits with labels drawn from the model
+itself, ``KL ~ 0.5 * E[(g . dw)^2]`` with ``g`` the gradient of the negative log-likelihood (Amari, "Natural gradient
+works efficiently in learning", 1998; used per layer in HAWQ-V2, Dong et al. 2020). For any other output, with ``g``
+the gradient of a random projection of the outputs, ``E[(g . dw)^2]`` is the squared output error (Hutchinson 1990).
+No gradient of the whole model is ever kept: each weight's gradient is projected on that layer's weight changes as
+soon as it exists, then freed.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from evaluators.assembly import LayerWeights
+from evaluators.divergence import DivergenceKind
+from evaluators.outputs import floating_outputs
+from evaluators.sensitivity.scores import Column, Scores
+from evaluators.workload import Batch
+
+__all__ = ["FisherScore", "single_samples"]
+
+
+def single_samples(batches: Sequence[Batch], count: int) -> list[tuple[Tensor, ...]]:
+    """The first ``count`` samples as inputs of batch 1; a batch whose inputs do not share a first axis stays whole."""
+    samples: list[tuple[Tensor, ...]] = []
+    for batch in batches:
+        sizes = {value.shape[0] if value.ndim else -1 for value in batch.inputs}
+        if len(sizes) != 1 or -1 in sizes:
+            samples.append(batch.inputs)
+        else:
+            samples.extend(tuple(v[i : i + 1] for v in batch.inputs) for i in range(sizes.pop()))
+        if len(samples) >= count:
+            break
+    return samples[:count]
+
+
+class FisherScore:
+    """Scores (layer, encoding) columns on samples, in memory bounded by a setting.
+
+    Args:
+        model: the float model; a copy is differentiated.
+        weights: its compressed weights.
+        kind: the divergence to predict.
+        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output.
+        draws: labels or projections drawn per sample.
+        memory_bytes: bound on the weight changes held at once; more passes are made when they do not fit.
+    """
+
+    name = "fisher"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        weights: LayerWeights,
+        kind: DivergenceKind,
+        energy: Sequence[float],
+        *,
+        draws: int = 1,
+        seed: int = 0,
+        memory_bytes: int = 2 * 1024**3,
+    ) -> None:
+        self._model = copy.deepcopy(model)
+        self._weights = weights
+        self._kind = kind
+        self._energy = tuple(energy)
+        self._draws = draws
+        self._seed = seed
+        self._memory = memory_bytes
+
+    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+        """Score every column on some samples.
+
+        Args:
+            columns: what to score.
+            samples: inputs, each one sample.
+            first: the position of ``samples[0]`` among all samples; it fixes the random draws.
+
+        Returns:
+            scores with ``signed`` of shape (samples * draws, columns).
+        """
+        started = time.perf_counter()
+        signed = np.zeros((len(samples) * self._draws, len(columns)))
+        factor = np.ones((len(samples) * self._draws, 1))
+        for indices in self._chunks(columns):
+            changes = self._changes(columns, indices)
+            for position, inputs in enumerate(samples):
+                for draw in range(self._draws):
+                    row = position * self._draws + draw
+                    factor[row] = self._project(inputs, (first + position) * self._draws + draw, changes, signed[row])
+        scores = signed * np.sqrt(factor)
+        return Scores(self.name, tuple(columns), scores**2, scores, time.perf_counter() - started)
+
+    def _chunks(self, columns: Sequence[Column]) -> Iterator[dict[str, list[int]]]:
+        by_layer: dict[str, list[int]] = {}
+        for index, (layer, _) in enumerate(columns):
+            by_layer.setdefault(layer, []).append(index)
+        chunk: dict[str, list[int]] = {}
+        held = 0
+        for layer, indices in by_layer.items():
+            size = self._weights.float_weight(layer).numel() * 4 * len(indices)
+            if chunk and held + size > self._memory:
+                yield chunk
+                chunk, held = {}, 0
+            chunk[layer] = indices
+            held += size
+        if chunk:
+            yield chunk
+
+    def _changes(
+        self, columns: Sequence[Column], by_layer: dict[str, list[int]]
+    ) -> dict[str, tuple[NDArray[np.int64], Tensor]]:
+        changes = {}
+        for layer, indices in by_layer.items():
+            weight = self._weights.float_weight(layer).float()
+            stack = torch.stack([self._weights.get(layer, columns[i][1]).weight - weight for i in indices])
+            changes[layer] = (np.array(indices), stack.reshape(len(indices), -1))
+        return changes
+
+    def _project(
+        self,
+        inputs: tuple[Tensor, ...],
+        number: int,
+        changes: dict[str, tuple[NDArray[np.int64], Tensor]],
+        row: NDArray[np.float64],
+    ) -> float:
+        handles = [self._hook(layer, *change, row) for layer, change in changes.items()]
+        try:
+            with torch.enable_grad():
+                loss, factor = self._loss(self._model(*inputs), number)
+                if loss.requires_grad:  # no layer of this chunk may have been reached by this sample
+                    loss.backward()  # type: ignore[no-untyped-call]
+        finally:
+            for parameter, handle in handles:
+                handle.remove()
+                parameter.requires_grad_(False)
+                parameter.grad = None
+        return factor
+
+    def _hook(self, layer: str, indices: NDArray[np.int64], stack: Tensor, row: NDArray[np.float64]) -> tuple[Any, Any]:
+        parameter = self._model.get_submodule(layer).get_parameter("weight")
+        parameter.requires_grad_(True)
+
+        def project(weight: Tensor) -> None:
+            assert weight.grad is not None
+            row[indices] += (stack @ weight.grad.reshape(-1).float()).double().numpy()
+            weight.grad = None
+
+        return parameter, parameter.register_post_accumulate_grad_hook(project)  # type: ignore[no-untyped-call]
+
+    def _loss(self, outputs: Any, number: int) -> tuple[Tensor, float]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
+        values = [value for _, value in floating_outputs(outputs)]
+        if self._kind is DivergenceKind.KL:
+            total = torch.zeros(())
+            positions = 0
+            for value in values:
+                logits = value.reshape(-1, value.shape[-1])
+                labels = torch.multinomial(logits.detach().float().softmax(-1), 1, generator=generator).squeeze(1)
+                total = total + nn.functional.cross_entropy(logits, labels, reduction="sum")
+                positions += logits.shape[0]
+            return total, 0.5 / positions
+        total = torch.zeros(())
+        for value, energy in zip(values, self._energy, strict=True):
+            noise = torch.randn(value.shape, generator=generator)
+            total = total + (value * noise).sum() / float(np.sqrt(energy * len(values)))
+        return total, 1.0 / (values[0].shape[0] if values[0].ndim else 1)

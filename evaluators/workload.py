@@ -1,0 +1,230 @@
+"""A workload: the user's model, data and metrics, from one Python file of plain functions."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs
+from space.errors import UserError, suggestion
+
+__all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
+
+_FUNCTIONS = (
+    "model",
+    "example_inputs",
+    "evaluation_data",
+    "metrics",
+    "calibration_data",
+    "confirmation_data",
+    "training_data",
+    "loss",
+)
+_REQUIRED = ("model", "example_inputs", "evaluation_data")
+
+
+class WorkloadError(UserError):
+    """A workload file is missing, fails, or returns something else than its contract says."""
+
+
+class Split(StrEnum):
+    """Which of the workload's data; the value names the function that gives it."""
+
+    EVALUATION = "evaluation_data"
+    CALIBRATION = "calibration_data"
+    CONFIRMATION = "confirmation_data"
+    TRAINING = "training_data"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs for one forward pass and their targets (``None`` without labels)."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Any
+
+
+class Workload:
+    """The functions of one workload file, each called once, checked and kept."""
+
+    def __init__(self, path: Path, module: ModuleType) -> None:
+        self.path = path
+        self._module = module
+        self._batches: dict[Split, tuple[Batch, ...]] = {}
+
+    def offers(self, function: str) -> bool:
+        """Whether the file defines an optional function."""
+        return callable(getattr(self._module, function, None))
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The float model, in evaluation mode, gradients off."""
+        model = self._call("model")
+        if not isinstance(model, nn.Module):
+            raise self._error("model", f"returned a {type(model).__name__}; expected a torch.nn.Module")
+        model.eval()
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        return model
+
+    @cached_property
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """One example, batch 1, from which the model is converted."""
+        inputs = self._call("example_inputs")
+        if isinstance(inputs, Tensor):
+            raise self._error("example_inputs", "returned a tensor; expected a tuple of tensors: `return (tensor,)`")
+        self._check_inputs("example_inputs", inputs, "its result")
+        return tuple(inputs)
+
+    def batches(self, split: Split) -> tuple[Batch, ...]:
+        """All batches of one split, read once and kept in memory."""
+        if split not in self._batches:
+            self._batches[split] = tuple(self._read(split))
+        return self._batches[split]
+
+    def digest(self, split: Split) -> str:
+        """Content hash of the inputs of one split."""
+        digest = hashlib.blake2b(digest_size=16)
+        for batch in self.batches(split):
+            for value in batch.inputs:
+                digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+                digest.update(value.detach().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def metrics(self, outputs: list[Any], split: Split = Split.EVALUATION) -> dict[str, float]:
+        """The user's own metrics over all batches of a split; empty when the file defines none.
+
+        Args:
+            outputs: the model's outputs by batch, in the order of ``batches(split)``.
+        """
+        if not self.offers("metrics"):
+            return {}
+        targets = concatenate([batch.targets for batch in self.batches(split)])
+        result = self._call("metrics", concatenate(outputs), targets)
+        if not isinstance(result, Mapping) or not all(isinstance(key, str) for key in result):
+            raise self._error("metrics", f"returned {type(result).__name__}; expected a dict of floats by name")
+        values = {}
+        for key, value in result.items():
+            try:
+                values[key] = float(value)
+            except (TypeError, ValueError):
+                raise self._error("metrics", f"gave {key!r} = {value!r}; expected a float") from None
+            if not math.isfinite(values[key]):
+                raise self._error("metrics", f"gave {key!r} = {values[key]}; expected a finite number")
+        return values
+
+    def check(self) -> Any:
+        """Run the model once on the example and on the first evaluation batch; give the latter's outputs.
+
+        Raises:
+            WorkloadError: if a forward pass fails, or an output is missing or not finite (the layer is named).
+        """
+        self._forward("example_inputs", self.example_inputs)
+        batches = self.batches(Split.EVALUATION)
+        return self._forward("evaluation_data", batches[0].inputs)
+
+    def _forward(self, function: str, inputs: tuple[Tensor, ...]) -> Any:
+        try:
+            with torch.inference_mode():
+                outputs = self.model(*inputs)
+            named = flatten(outputs)
+        except Exception as error:
+            shapes = ", ".join(f"{value.dtype}{tuple(value.shape)}" for value in inputs)
+            raise self._error(function, f"gave inputs ({shapes}) on which the model fails: {error}") from error
+        if not floating_outputs(outputs):
+            raise self._error("model", "gave no floating-point output; a divergence needs one")
+        for name, value in named:
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                layer = first_non_finite_module(self.model, inputs)
+                where = f"; the first layer to give one is {layer!r}" if layer else ""
+                raise self._error("model", f"{name} of the float model is not finite (NaN or infinite){where}")
+        return outputs
+
+    def _read(self, split: Split) -> Iterable[Batch]:
+        if not self.offers(split.value):
+            raise self._error(split.value, "is not defined, and this workflow needs it")
+        data = self._call(split.value)
+        count = 0
+        try:
+            iterator = iter(data)
+        except TypeError:
+            raise self._error(
+                split.value, f"returned a {type(data).__name__}; expected an iterable of (inputs_tuple, targets)"
+            ) from None
+        while True:
+            try:
+                item = next(iterator)
+            except StopIteration:
+                break
+            except Exception as error:
+                raise self._error(split.value, f"failed at item {count}: {type(error).__name__}: {error}") from error
+            if not isinstance(item, (tuple, list)) or len(item) != 2:
+                raise self._error(split.value, f"item {count} is not a pair (inputs_tuple, targets_or_None)")
+            self._check_inputs(split.value, item[0], f"the inputs of item {count}")
+            yield Batch(tuple(item[0]), item[1])
+            count += 1
+        if count == 0:
+            raise self._error(split.value, "gave no data; expected at least one (inputs_tuple, targets)")
+
+    def _check_inputs(self, function: str, inputs: Any, what: str) -> None:
+        if not isinstance(inputs, (tuple, list)) or not all(isinstance(value, Tensor) for value in inputs):
+            raise self._error(function, f"{what}: expected a tuple of tensors, got {type(inputs).__name__}")
+        if not inputs:
+            raise self._error(function, f"{what}: the tuple is empty; expected at least one tensor")
+
+    def _call(self, function: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self._module, function)(*arguments)
+        except Exception as error:
+            raise self._error(function, f"failed: {type(error).__name__}: {error}") from error
+
+    def _error(self, function: str, problem: str) -> WorkloadError:
+        return WorkloadError(f"{self.path}: {function}() {problem}")
+
+
+def load_workload(path: Path) -> Workload:
+    """Load a workload file by its path; its folder is importable from it.
+
+    Raises:
+        WorkloadError: if the file is missing, does not import, or lacks a required function.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
+    name = f"palettune_workload_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
+    _require(path, module)
+    return Workload(path, module)
+
+
+def _require(path: Path, module: ModuleType) -> None:
+    defined: dict[str, Callable[..., Any]] = {k: v for k, v in vars(module).items() if callable(v)}
+    for function in _REQUIRED:
+        if function not in defined:
+            near = suggestion(function, [name for name in defined if name not in _FUNCTIONS])
+            raise WorkloadError(
+                f"{path}: the function {function}() is missing{near or '.'} "
+                f"A workload defines at least {', '.join(f'{name}()' for name in _REQUIRED)}"
+            )

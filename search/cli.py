@@ -1,0 +1,221 @@
+"""The command line: ``palettune inspect | search | front | export | ui``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from space.errors import UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Finds how to compress each layer of a model for Core ML, and proves what it exports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+INTERRUPTED = 130
+
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml", help="The experiment file.")]
+Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
+Storage = Annotated[
+    str | None, typer.Option("--storage", help="URL of a database for Optuna, instead of the journal file.")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow server or store, instead of the run folder's.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+RUNS = Path("runs")
+
+
+@app.command()
+def inspect(experiment: ExperimentFile, as_json: AsJson = False) -> None:
+    """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
+    from search.experiment import load_experiment
+    from search.inspection import inspection_json, print_inspection
+    from search.preparation import prepare
+
+    preparation = prepare(load_experiment(experiment))
+    if as_json:
+        print(json.dumps(inspection_json(preparation), indent=2))
+    else:
+        print_inspection(preparation, Console())
+
+
+@app.command()
+def search(
+    experiment: ExperimentFile,
+    root: Root = RUNS,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    ray_address: RayAddress = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew; an earlier search of this name is put aside.")
+    ] = False,
+) -> None:
+    """Run a search, or go on with it; print the front at the end."""
+    from search.experiment import load_experiment
+    from search.loop import Ending
+    from search.progress import Display
+    from search.session import Places, run_search
+    from search.tables import front_table
+
+    console = Console()
+    loaded = load_experiment(experiment)
+    places = Places(root, storage, tracking_uri, ray_address)
+    outcome = run_search(loaded, places, Display(console), fresh=fresh)
+    again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
+    if outcome.ending is Ending.STOPPED:
+        console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED)
+    console.print(front_table(outcome.front, f"front of {loaded.name} ({outcome.ending.value})"))
+    if not outcome.front.members:
+        console.print("[yellow]no trial met the constraints[/yellow]")
+    where = tracking_uri or outcome.folder.tracking_uri
+    console.print(f"everything is under {outcome.folder.path}; MLflow: {where}", soft_wrap=True, highlight=False)
+    console.print(f"export with: [bold]palettune export {experiment} --out DIR[/bold]", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def front(experiment: ExperimentFile, root: Root = RUNS, storage: Storage = None, as_json: AsJson = False) -> None:
+    """Print the front of a search."""
+    from search.front import front_of, to_json
+    from search.tables import front_table
+
+    loaded, study, _ = _open(experiment, root, storage)
+    members = front_of(study.records(), study.context.objectives(loaded))
+    if as_json:
+        print(json.dumps(to_json(members), indent=2))
+    else:
+        Console().print(front_table(members, f"front of {loaded.name}"))
+
+
+@app.command()
+def export(
+    experiment: ExperimentFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the packages.")],
+    pick: Annotated[
+        list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")
+    ] = None,
+    max_size_mb: Annotated[float | None, typer.Option(help="Only members of at most this size.")] = None,
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Only members of at most this predicted latency.")
+    ] = None,
+    max_divergence: Annotated[float | None, typer.Option(help="Only members of at most this divergence.")] = None,
+    root: Root = RUNS,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Export members of the front as proven packages."""
+    from search.export import export as export_packages
+    from search.export import write_manifest
+    from search.front import Limits, front_of
+    from search.preparation import prepare
+    from search.progress import Display
+    from search.tracking import Tracker
+
+    loaded, study, folder = _open(experiment, root, storage)
+    members = front_of(study.records(), study.context.objectives(loaded))
+    limits = Limits(max_size_mb, max_latency_ms, max_divergence)
+    wanted = [word for words in pick or ["knee"] for word in words.replace(",", " ").split()]
+    picked = members.pick(wanted, limits)
+    console = Console()
+    display = Display(console)
+    with display.stage("checking the workload"):
+        preparation = prepare(loaded)
+        study.check(preparation.identity())
+    exported = export_packages(preparation, folder, picked, out, display)
+    manifest = write_manifest(exported, out)
+    with display.stage("logging packages to MLflow"):
+        Tracker.log_packages(folder, tracking_uri, study.context.search_id, [item.path for item in exported], manifest)
+    console.print(f"manifest: {manifest}", soft_wrap=True, highlight=False)
+    if not all(item.proof.passed for item in exported):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(
+    experiment: ExperimentFile,
+    root: Root = RUNS,
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback unless told otherwise.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+) -> None:
+    """Open MLflow's own interface on the experiment's store."""
+    from search.experiment import load_experiment
+    from search.run_folder import RunFolder
+
+    folder = RunFolder(root, load_experiment(experiment).name)
+    if not (folder.path / "mlflow.db").exists():
+        raise UserError(f"{folder.path}: no MLflow store there; run `palettune search {experiment}` first")
+    store = folder.tracking_uri
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]
+    Console().print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
+    sys.stdout.flush()
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.execv(sys.executable, command)
+
+
+def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
+    from search.experiment import load_experiment
+    from search.run_folder import RunFolder
+    from search.study import SearchStudy, open_storage
+
+    loaded = load_experiment(path)
+    folder = RunFolder(root, loaded.name)
+    if storage is None and not folder.journal.exists():
+        raise UserError(
+            f"{folder.path}: no search there yet; run `palettune search {path}` first (--root names the folder)"
+        )
+    study = SearchStudy.load(open_storage(folder, storage), loaded)
+    if study is None:
+        raise UserError(f"{folder.path}: the search has no trials yet; run `palettune search {path}` first")
+    return loaded, study, folder
+
+
+def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:
+    given = {"--root": None if root == RUNS else root, "--storage": storage, "--tracking-uri": tracking_uri}
+    given["--ray-address"] = ray_address
+    return "".join(f" {name} {value}" for name, value in given.items() if value is not None)
+
+
+def _quiet() -> None:
+    """Keep libraries' notes out of what a user reads."""
+    warnings.filterwarnings("ignore")
+    for name in ("coremltools", "optuna", "mlflow", "alembic", "ray", "torch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def main() -> None:
+    """Run the command line: 0 done, 2 the user can mend it, 130 stopped by the user, 1 a bug."""
+    try:
+        _quiet()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except UserError as error:
+        Console(stderr=True).print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        Console(stderr=True).print("interrupted; run the same command again to go on")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of Click's
+            Console(stderr=True).print(f"error: {error.format_message()}", markup=False)
+            sys.exit(2)
+        raise

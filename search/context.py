@@ -1,0 +1,100 @@
+"""The context of a study: what must be known to read it back without the user's model."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evaluators.divergence import DivergenceKind
+from search.experiment import Experiment
+from search.objectives import ObjectiveSet, objective_set
+from space.encoding import Encoding
+from space.layer import Layer, LayerKind
+from space.menu import Menu
+from space.search_space import SearchSpace
+
+__all__ = ["StudyContext"]
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """Facts about the float model and the space, kept in the study.
+
+    Attributes:
+        search_id: names this search in MLflow.
+        kind: the divergence taken.
+        chance: divergence of a constant output.
+        float_metrics: the float model's metrics on the evaluation data.
+        float_costs: costs of the fp16 model.
+        scores_file: name of the scores' file in the run folder.
+    """
+
+    search_id: str
+    kind: DivergenceKind
+    chance: float
+    float_metrics: Mapping[str, float]
+    float_costs: Mapping[str, float]
+    scores_file: str
+    space: SearchSpace
+
+    @staticmethod
+    def new_id() -> str:
+        """A fresh search id."""
+        return uuid.uuid4().hex[:16]
+
+    def objectives(self, experiment: Experiment) -> ObjectiveSet:
+        """The experiment's objectives on this model's scale."""
+        return objective_set(experiment, self.chance, self.float_metrics, self.float_costs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "search_id": self.search_id,
+            "kind": self.kind.value,
+            "chance": self.chance,
+            "float_metrics": dict(self.float_metrics),
+            "float_costs": dict(self.float_costs),
+            "scores_file": self.scores_file,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "kind": layer.kind.value,
+                    "shape": list(layer.shape),
+                    "groups": layer.groups,
+                    "tied": [[name, kind.value] for name, kind in layer.tied],
+                }
+                for layer in self.space.layers
+            ],
+            "menus": {name: [str(e) for e in menu.encodings] for name, menu in self.space.menus.items()},
+            "groups": [list(group) for group in self.space.groups],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StudyContext:
+        """The inverse of ``to_json``."""
+        layers = tuple(
+            Layer(
+                item["name"],
+                LayerKind(item["kind"]),
+                tuple(item["shape"]),
+                item["groups"],
+                tuple((name, LayerKind(kind)) for name, kind in item["tied"]),
+            )
+            for item in values["layers"]
+        )
+        menus = {
+            layer.name: Menu(layer, tuple(Encoding.parse(e) for e in values["menus"][layer.name]), {})
+            for layer in layers
+        }
+        space = SearchSpace(layers, menus, tuple(tuple(group) for group in values["groups"]))
+        return cls(
+            values["search_id"],
+            DivergenceKind(values["kind"]),
+            values["chance"],
+            values["float_metrics"],
+            values["float_costs"],
+            values["scores_file"],
+            space,
+        )

@@ -1,0 +1,224 @@
+"""An experiment: one TOML file, validated whole before anything expensive starts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from evaluators.divergence import DivergenceKind
+from evaluators.evaluation import Workflow
+from space.encoding import Encoding
+from space.errors import UserError, suggestion
+from space.target import DeploymentTarget
+
+__all__ = ["Constraints", "Experiment", "ExperimentError", "MetricObjective", "Objectives", "load_experiment"]
+
+DEFAULT_ENCODINGS = (
+    "fp16 lut8 lut6 lut4 lut3 lut2 lut4-g16 int8 int4-b32 sparse50 sparse75".split()  # noqa: SIM905 (read as one line)
+)
+Cost = Literal["size_mb", "latency_ms"]
+SamplerName = Literal["tpe", "nsga2", "gp", "random"]
+
+
+class ExperimentError(UserError):
+    """An experiment file that cannot be used: names the file and the key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MetricObjective(_Section):
+    """A metric of the workload's own as the quality objective."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+
+class Objectives(_Section):
+    """What is traded against what."""
+
+    quality: Literal["divergence"] | MetricObjective = "divergence"
+    divergence: Literal["auto"] | DivergenceKind = "auto"
+    cost: Annotated[
+        tuple[Cost, ...],
+        Field(min_length=1),
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    ] = ("size_mb",)
+
+    @field_validator("cost")
+    @classmethod
+    def _once(cls, value: tuple[Cost, ...]) -> tuple[Cost, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names a cost twice")
+        return value
+
+
+class Bound(_Section):
+    """Bounds on one metric."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Constraints(_Section):
+    """What a configuration must meet to count."""
+
+    max_size_mb: float | None = Field(default=None, gt=0)
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    max_divergence: float | None = Field(default=None, gt=0)
+    metrics: dict[str, Bound] = Field(default_factory=dict)
+
+
+class Device(_Section):
+    """The device that latency is for."""
+
+    name: str
+    compute_unit: Literal["ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"] = "ALL"
+
+
+class Space(_Section):
+    """What may be chosen."""
+
+    encodings: tuple[str, ...] = Field(default=tuple(DEFAULT_ENCODINGS), min_length=1)
+    keep: tuple[str, ...] = ()
+    groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
+
+    @field_validator("encodings")
+    @classmethod
+    def _spelt(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(Encoding.parse(spelling)) for spelling in value))
+
+    @property
+    def parsed(self) -> tuple[Encoding, ...]:
+        """The encodings, parsed; ``fp16`` is always one of them."""
+        spelt = self.encodings if "fp16" in self.encodings else ("fp16", *self.encodings)
+        return tuple(Encoding.parse(spelling) for spelling in spelt)
+
+
+class Search(_Section):
+    """How the space is searched."""
+
+    sampler: SamplerName = "tpe"
+    in_flight: int = Field(default=4, ge=1)
+    solved_seeds: int = Field(default=24, ge=0)
+    score_samples: int = Field(default=96, ge=1)
+
+
+class Budget(_Section):
+    """When a search is over; whichever comes first."""
+
+    trials: int = Field(default=100, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+
+
+class Ladder(_Section):
+    """How many configurations climb to each further workflow."""
+
+    calibration: int = Field(default=0, ge=0)
+    fine_tuning: int = Field(default=0, ge=0)
+
+
+class Needs(_Section):
+    """What one worker of a workflow takes."""
+
+    workers: int | None = Field(default=None, ge=1)
+    cpus: float = Field(default=1, gt=0)
+    gpus: float = Field(default=0, ge=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+
+
+class Experiment(_Section):
+    """One experiment. ``workload`` is resolved against the file's folder."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    workload: Path
+    deployment_target: DeploymentTarget = DeploymentTarget("iOS18")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    objectives: Objectives = Objectives()
+    constraints: Constraints = Constraints()
+    device: Device | None = None
+    space: Space = Space()
+    search: Search = Search()
+    budget: Budget = Budget()
+    ladder: Ladder = Ladder()
+    resources: dict[Workflow, Needs] = Field(default_factory=dict)
+
+    @field_validator("deployment_target", mode="before")
+    @classmethod
+    def _target(cls, value: Any) -> Any:
+        return DeploymentTarget.parse(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        if "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None:
+            raise ValueError('latency_ms: no cost model predicts latency yet; use cost = ["size_mb"]')
+        if self.ladder.calibration or self.ladder.fine_tuning:
+            raise ValueError("ladder: only the data_free workflow can be run yet; leave the section out")
+        return self
+
+    @property
+    def needs(self) -> Needs:
+        """What the data-free workers take."""
+        return self.resources.get(Workflow.DATA_FREE, Needs())
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides what a search finds: all keys but budgets and resources."""
+        return self.model_dump(mode="json", exclude={"budget", "resources", "workload", "ladder"})
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read and validate one experiment file.
+
+    Raises:
+        ExperimentError: naming the file and key, what was expected, and the nearest known key or value.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ExperimentError(f"{path}: no such experiment file; give the path of a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        experiment = Experiment.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
+        raise ExperimentError(f"{path}: not a valid experiment:\n{problems}") from None
+    workload = experiment.workload if experiment.workload.is_absolute() else path.parent / experiment.workload
+    return experiment.model_copy(update={"workload": workload.resolve()})
+
+
+def _problem(item: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key{suggestion(str(item['loc'][-1]), _known_keys(item['loc'][:-1]))}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] in ("value_error", "missing"):
+        return f"{key}: {message if item['type'] == 'value_error' else 'this key is required'}"
+    return f"{key}: {message} (got {item['input']!r})"
+
+
+def _known_keys(section: tuple[int | str, ...]) -> list[str]:
+    model: Any = Experiment
+    for part in section:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            model = Needs if section[0] == "resources" else None
+            break
+        annotation = field.annotation
+        model = next(
+            (
+                a
+                for a in (annotation, *getattr(annotation, "__args__", ()))
+                if isinstance(a, type) and issubclass(a, BaseModel)
+            ),
+            None,
+        )
+    return list(model.model_fields) if model is not None and hasattr(model, "model_fields") else []

@@ -1,0 +1,157 @@
+"""The front: the evaluations that no other one dominates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from search.objectives import ObjectiveSet, hypervolume, non_dominated
+from search.study import Record
+from space.errors import UserError
+
+__all__ = ["Front", "Limits", "PickError", "front_of"]
+
+
+class PickError(UserError):
+    """A pick that names no member of the front."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds a picked member must meet; ``None`` is no bound."""
+
+    max_size_mb: float | None = None
+    max_latency_ms: float | None = None
+    max_divergence: float | None = None
+
+    def meets(self, record: Record) -> bool:
+        """Whether one record is within all bounds."""
+        assert record.evaluation is not None
+        pairs = (
+            (self.max_size_mb, record.costs.get("size_mb")),
+            (self.max_latency_ms, record.costs.get("latency_ms")),
+            (self.max_divergence, record.evaluation.divergence),
+        )
+        return all(bound is None or (value is not None and value <= bound) for bound, value in pairs)
+
+
+@dataclass(frozen=True)
+class Front:
+    """Members by first cost, smallest first, with the objectives that order them."""
+
+    members: tuple[Record, ...]
+    objectives: ObjectiveSet
+
+    def losses(self) -> np.ndarray:
+        """Members' losses, (members, objectives), 0 ideal and 1 the reference."""
+        rows = [self.objectives.losses(record.values or ()) for record in self.members]
+        return np.array(rows).reshape(len(rows), len(self.objectives.objectives))
+
+    def knee(self) -> Record:
+        """The member farthest below the line between the extremes (Das 1999), on the scaled losses."""
+        losses = self.losses()
+        span = np.ptp(losses, axis=0)
+        scaled = (losses - losses.min(axis=0)) / np.where(span > 0, span, 1.0)
+        return self.members[int(scaled.sum(axis=1).argmin())]
+
+    def spread(self, count: int) -> tuple[Record, ...]:
+        """``count`` members evenly spread along the useful part of the front, ends included.
+
+        The useful part leaves out members that lose more than the knee's quality by far: those whose quality loss is
+        above nine tenths of the reference.
+        """
+        useful = [r for r, loss in zip(self.members, self.losses()[:, 0], strict=True) if loss < 0.9] or list(
+            self.members
+        )
+        positions = np.linspace(0, len(useful) - 1, min(count, len(useful))).round().astype(int)
+        return tuple(useful[i] for i in dict.fromkeys(int(p) for p in positions))
+
+    def pick(self, wanted: Sequence[str], limits: Limits) -> tuple[Record, ...]:
+        """The members that a user's words pick: ``knee``, ``all``, ``spread:N`` or trial numbers.
+
+        Raises:
+            PickError: naming the word or bound, and what there is.
+        """
+        if not self.members:
+            raise PickError("the front is empty: no trial met the constraints; run `palettune search` for longer")
+        within = Front(tuple(r for r in self.members if limits.meets(r)), self.objectives)
+        if not within.members:
+            smallest = self.members[0].costs["size_mb"]
+            best = min(r.evaluation.divergence for r in self.members if r.evaluation)
+            raise PickError(
+                f"no member of the front is within the bounds given; the front reaches down to {smallest:.3f} MB "
+                f"and to a divergence of {best:.3g}"
+            )
+        picked: dict[int, Record] = {}
+        for word in wanted:
+            picked |= {record.trial: record for record in within._named(word)}
+        return tuple(picked.values())
+
+    def _named(self, word: str) -> Sequence[Record]:
+        if word == "all":
+            return self.members
+        if word == "knee":
+            return (self.knee(),)
+        kind, _, number = word.partition(":")
+        if kind == "spread" and number.isdigit() and int(number) > 0:
+            return self.spread(int(number))
+        if word.isdigit():
+            found = [record for record in self.members if record.trial == int(word)]
+            if found:
+                return found
+            trials = ", ".join(str(record.trial) for record in self.members)
+            raise PickError(
+                f"--pick {word}: trial {word} is not on the front (within the bounds given); there are {trials}"
+            )
+        raise PickError(f"--pick {word}: expected `knee`, `all`, `spread:N` or a trial number")
+
+
+def front_of(records: Sequence[Record], objectives: ObjectiveSet) -> Front:
+    """The non-dominated, feasible evaluations, each configuration once, smallest first."""
+    candidates = [r for r in records if r.values is not None and r.feasible and r.answered_from is None]
+    if not candidates:
+        return Front((), objectives)
+    losses = np.array([_signed(r.values or (), objectives) for r in candidates])
+    members = [r for r, keep in zip(candidates, non_dominated(losses), strict=True) if keep]
+    cost = len(objectives.objectives) - 1
+    return Front(tuple(sorted(members, key=lambda r: ((r.values or ())[-cost], r.trial))), objectives)
+
+
+def _signed(values: Sequence[float], objectives: ObjectiveSet) -> list[float]:
+    return [
+        value if objective.direction == "minimize" else -value
+        for value, objective in zip(values, objectives.objectives, strict=True)
+    ]
+
+
+def hypervolume_of(records: Sequence[Record], objectives: ObjectiveSet) -> float:
+    """Hypervolume of the feasible evaluations among some records, in [0, 1]."""
+    rows = [objectives.losses(r.values) for r in records if r.values is not None and r.feasible]
+    return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
+
+
+def to_json(front: Front) -> list[dict[str, Any]]:
+    """The front as plain values: one object per member, smallest first."""
+    return [
+        {
+            "trial": record.trial,
+            "workflow": record.workflow.value,
+            "size_mb": record.costs.get("size_mb"),
+            "latency_ms": record.costs.get("latency_ms"),
+            "divergence": record.evaluation.divergence if record.evaluation else None,
+            "metrics": dict(record.evaluation.metrics) if record.evaluation else {},
+            "configuration": configuration_json(record),
+        }
+        for record in front.members
+    ]
+
+
+def configuration_json(record: Record) -> Mapping[str, Any]:
+    """A record's configuration as plain values."""
+    import json
+
+    values: dict[str, Any] = json.loads(record.configuration.to_json())
+    return values

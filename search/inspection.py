@@ -1,0 +1,86 @@
+"""Inspection: layers, menus and reachable sizes, without a search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.preparation import MEGABYTE, Preparation
+from space.encoding import Encoding
+from space.footprint import layer_bytes
+
+__all__ = ["inspection_json", "print_inspection"]
+
+
+def inspection_json(preparation: Preparation) -> dict[str, Any]:
+    """Everything that ``inspect`` shows, as plain values."""
+    space = preparation.space
+    target = preparation.experiment.deployment_target
+    smallest = preparation.smallest()
+    largest = space.uniform(Encoding.parse("fp16"))
+    return {
+        "experiment": preparation.experiment.name,
+        "deployment_target": target.value,
+        "divergence": preparation.kind.value,
+        "rest_bytes": preparation.rest,
+        "smallest_bytes": preparation.weight_bytes(smallest),
+        "fp16_bytes": preparation.weight_bytes(largest),
+        "groups": [list(group) for group in space.groups],
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind.value,
+                "shape": list(layer.shape),
+                "menu": {str(e): layer_bytes(layer, e, target) for e in space.menus[layer.name].encodings},
+                "refused": {str(e): reason for e, reason in space.menus[layer.name].refused.items()},
+                "smallest": str(smallest.encodings[layer.name]),
+            }
+            for layer in preparation.layers
+        ],
+    }
+
+
+def print_inspection(preparation: Preparation, console: Console) -> None:
+    """The same for people."""
+    facts = inspection_json(preparation)
+    console.print(_layers(facts))
+    for name, reason in preparation.base.refusals.items():
+        console.print(f"kept as it is: {name}: {reason}")
+    refused = Counter((name, reason) for layer in facts["layers"] for name, reason in layer["refused"].items())
+    if refused:
+        table = Table(title="refused encodings", header_style="bold")
+        for column in ("encoding", "layers", "reason"):
+            table.add_column(column)
+        for (name, reason), count in sorted(refused.items()):
+            table.add_row(name, str(count), reason)
+        console.print(table)
+    for group in facts["groups"]:
+        console.print(f"share one encoding: {', '.join(group)}")
+    least, most = facts["smallest_bytes"] / MEGABYTE, facts["fp16_bytes"] / MEGABYTE
+    rest = facts["rest_bytes"] / MEGABYTE
+    console.print(
+        f"reachable: {least:.3f} MB to {most:.3f} MB (fp16) in the weight file, of which {rest:.3f} MB is no layer's weight"
+    )
+    by_size = sorted(facts["layers"], key=lambda layer: -layer["menu"][layer["smallest"]])[:5]
+    listed = ", ".join(f"{l['name']} {l['menu'][l['smallest']] / MEGABYTE:.3f} MB ({l['smallest']})" for l in by_size)  # noqa: E741
+    console.print(f"the smallest size is set by: {listed}")
+
+
+def _layers(facts: dict[str, Any]) -> Table:
+    table = Table(title=f"{facts['experiment']} on {facts['deployment_target']}", header_style="bold")
+    for column in ("layer", "kind", "shape", "fp16 kB", "smallest kB", "menu"):
+        table.add_column(column, justify="right" if column.endswith("kB") else "left")
+    for layer in facts["layers"]:
+        menu = layer["menu"]
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            "x".join(str(size) for size in layer["shape"]),
+            f"{menu['fp16'] / 1e3:.1f}",
+            f"{menu[layer['smallest']] / 1e3:.1f}",
+            " ".join(menu),
+        )
+    return table

@@ -1,0 +1,164 @@
+"""Pictures: the front, and the front's encodings layer by layer; as pages (plotly) and as PNG (matplotlib)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import plotly.graph_objects as go
+from matplotlib.figure import Figure
+
+from search.front import Front
+from search.study import Record
+from space.encoding import Encoding
+from space.footprint import layer_bytes
+from space.layer import Layer
+from space.target import DeploymentTarget
+
+__all__ = ["front_page", "front_png", "layer_map_page", "layer_map_png"]
+
+matplotlib.use("Agg")
+
+_FRONT, _UNIFORM, _SOLVED, _OTHER = "#d1495b", "#00798c", "#edae49", "#9aa5b1"
+_LABELS = {"size_mb": "size of the weight file (MB)", "latency_ms": "predicted latency (ms)"}
+
+
+def _axes(front: Front) -> tuple[str, str, bool]:
+    objectives = front.objectives.objectives
+    return objectives[1].name, objectives[0].name, objectives[0].logarithmic
+
+
+def _series(records: Sequence[Record]) -> dict[str, tuple[str, list[Record]]]:
+    """Records by what proposed them, with a colour for each kind."""
+    usable = [r for r in records if r.values is not None and r.answered_from is None]
+    kinds = {"uniform": _UNIFORM, "solved": _SOLVED}
+    found: dict[str, tuple[str, list[Record]]] = {}
+    for record in usable:
+        kind = record.origin.split()[0]
+        found.setdefault(kind, (kinds.get(kind, _OTHER), []))[1].append(record)
+    return found
+
+
+def _hover(record: Record) -> str:
+    lines = [f"<b>trial {record.trial}</b> ({record.origin}, {record.workflow.value})"]
+    lines += [f"{name}: {value:.4g}" for name, value in record.costs.items()]
+    if record.evaluation is not None:
+        lines.append(f"divergence: {record.evaluation.divergence:.4g}")
+        lines += [f"{name}: {value:.4g}" for name, value in record.evaluation.metrics.items()]
+    return "<br>".join([*lines, f"configuration {record.configuration.hash}"])
+
+
+def front_page(name: str, records: Sequence[Record], front: Front) -> str:
+    """An interactive page: every trial, and the front."""
+    x, y, logarithmic = _axes(front)
+    figure = go.Figure()
+    for kind, (colour, members) in _series(records).items():
+        figure.add_scatter(
+            x=[r.costs[x] for r in members],
+            y=[(r.values or ())[0] for r in members],
+            mode="markers",
+            name=kind,
+            marker={"color": colour, "size": 8, "symbol": "diamond" if kind == "uniform" else "circle"},
+            text=[_hover(r) for r in members],
+            hoverinfo="text",
+        )
+    figure.add_scatter(
+        x=[r.costs[x] for r in front.members],
+        y=[(r.values or ())[0] for r in front.members],
+        mode="lines+markers",
+        name="front",
+        line={"color": _FRONT, "width": 2, "shape": "hv"},
+        marker={"size": 9, "color": _FRONT, "line": {"color": "white", "width": 1}},
+        text=[_hover(r) for r in front.members],
+        hoverinfo="text",
+    )
+    figure.update_layout(title=f"{name}: {len(front.members)} configurations on the front", template="plotly_white")
+    figure.update_xaxes(title=_LABELS.get(x, x))
+    figure.update_yaxes(title=y, type="log" if logarithmic else "linear")
+    return str(figure.to_html(include_plotlyjs=True, full_html=True))
+
+
+def front_png(name: str, records: Sequence[Record], front: Front) -> bytes:
+    """The same picture as PNG."""
+    x, y, logarithmic = _axes(front)
+    figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for kind, (colour, members) in _series(records).items():
+        xs, ys = [r.costs[x] for r in members], [(r.values or ())[0] for r in members]
+        marker = "D" if kind == "uniform" else "o"
+        axes.scatter(xs, ys, color=colour, label=kind, marker=marker, s=30 if kind == "uniform" else 18, zorder=2)
+        if kind == "uniform":
+            for record, px, py in zip(members, xs, ys, strict=True):
+                label = record.origin.removeprefix("uniform ")
+                axes.annotate(label, (px, py), fontsize=8, xytext=(5, 4), textcoords="offset points", color=colour)
+    fx, fy = [r.costs[x] for r in front.members], [(r.values or ())[0] for r in front.members]
+    axes.step(fx, fy, where="post", color=_FRONT, linewidth=1.8, zorder=3)
+    axes.scatter(fx, fy, color=_FRONT, s=22, label="front", edgecolor="white", linewidth=0.5, zorder=4)
+    if logarithmic:
+        axes.set_yscale("log")
+    axes.set_xlabel(_LABELS.get(x, x))
+    axes.set_ylabel(y)
+    axes.set_title(name)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return _png(figure)
+
+
+def _bits(layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> tuple[np.ndarray, list[list[str]]]:
+    spelt = [[str(record.configuration.encodings[layer.name]) for record in front.members] for layer in layers]
+    bits = [
+        [layer_bytes(layer, Encoding.parse(name), target) * 8 / layer.parameters for name in row]
+        for layer, row in zip(layers, spelt, strict=True)
+    ]
+    return np.array(bits), spelt
+
+
+def layer_map_page(name: str, layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> str:
+    """An interactive map: layers down, front members across, colour by stored bits per weight."""
+    bits, spelt = _bits(layers, front, target)
+    columns = [f"{r.costs['size_mb']:.2f} MB · trial {r.trial}" for r in front.members]
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.minimum(bits, 16),
+            x=columns,
+            y=[f"{layer.name} {layer.shape}" for layer in layers],
+            text=spelt,
+            customdata=bits,
+            hovertemplate="%{y}<br>%{x}<br>%{text}: %{customdata:.2f} bits per weight<extra></extra>",
+            colorscale="Viridis",
+            colorbar={"title": "bits per weight"},
+            zmin=0,
+            zmax=16,
+        )
+    )
+    figure.update_layout(
+        title=f"{name}: encodings of the front, layer by layer",
+        height=max(400, 18 * len(layers) + 200),
+        template="plotly_white",
+    )
+    figure.update_yaxes(autorange="reversed", tickfont={"size": 9})
+    return str(figure.to_html(include_plotlyjs=True, full_html=True))
+
+
+def layer_map_png(name: str, layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> bytes:
+    """The same map as PNG."""
+    bits, _ = _bits(layers, front, target)
+    height = min(max(4.0, 0.16 * len(layers) + 1.5), 40.0)
+    figure = Figure(figsize=(max(6.0, 0.28 * len(front.members) + 3.5), height), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(np.minimum(bits, 16), aspect="auto", cmap="viridis", vmin=0, vmax=16, interpolation="nearest")
+    axes.set_yticks(range(len(layers)), [layer.name for layer in layers], fontsize=6)
+    labels = [f"{r.costs['size_mb']:.2f}" for r in front.members]
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
+    axes.set_xlabel("front member (MB)")
+    axes.set_title(f"{name}: stored bits per weight")
+    figure.colorbar(image, ax=axes, label="bits per weight")
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

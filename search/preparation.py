@@ -1,0 +1,206 @@
+"""Preparation: everything checked and known before anything expensive starts."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from device_bench.base_program import BaseProgram, base_program
+from space.groups import shared_groups
+from torch import nn
+
+from evaluators.divergence import DivergenceKind, detect_kind
+from evaluators.weight_bank import weight_digest
+from evaluators.workload import Split, Workload, load_workload
+from search.experiment import Experiment, ExperimentError
+from search.resident import scoring_split
+from search.study import tool_versions
+from space.configuration import Configuration
+from space.encoding import Encoding
+from space.footprint import layer_bytes
+from space.layer import Layer
+from space.modules import layers_of
+from space.search_space import SearchSpace, SearchSpaceError
+
+__all__ = ["Preparation", "prepare"]
+
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A checked experiment.
+
+    Attributes:
+        layers: every layer of the model, kept ones included.
+        space: the menus of the layers that may be compressed; kept layers have ``fp16`` alone.
+        base: the converted program without its layers' weights.
+        kind: the divergence taken.
+    """
+
+    experiment: Experiment
+    workload: Workload
+    layers: tuple[Layer, ...]
+    space: SearchSpace
+    base: BaseProgram
+    kind: DivergenceKind
+
+    @property
+    def rest(self) -> int:
+        """Bytes in the weight file of everything that is not a layer's weight."""
+        return self.base.rest_bytes
+
+    def weight_bytes(self, configuration: Configuration) -> int:
+        """Bytes in the package's weight file."""
+        return self.rest + sum(self.group_bytes((name,), e) for name, e in configuration.encodings.items())
+
+    def costs(self, configuration: Configuration) -> dict[str, float]:
+        """Costs by name, none of which needs an evaluation."""
+        return {"size_mb": self.weight_bytes(configuration) / MEGABYTE}
+
+    def columns(self) -> list[tuple[str, Encoding]]:
+        """Every (layer, encoding) that a configuration may hold."""
+        return [
+            (name, encoding)
+            for group in self.space.groups
+            for name in group
+            for encoding in self.space.menus[group[0]].encodings
+        ]
+
+    def smallest(self) -> Configuration:
+        """The configuration of the fewest bytes."""
+        picked: dict[str, Encoding] = {}
+        for group in self.space.groups:
+            best = min(self.space.menus[group[0]].encodings, key=lambda e: self.group_bytes(group, e))
+            picked |= dict.fromkeys(group, best)
+        return Configuration(picked)
+
+    def group_bytes(self, group: Sequence[str], encoding: Encoding) -> int:
+        """Bytes in the weight file of the layers that share one encoding."""
+        target = self.experiment.deployment_target
+        return sum(layer_bytes(self.space.menus[name].layer, encoding, target) for name in group)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines what the search finds; two equal identities give the same trials."""
+        weights = hashlib.blake2b(digest_size=16)
+        for name, value in self.workload.model.state_dict().items():
+            weights.update(f"{name}:{weight_digest(value)}".encode())
+        data = {split.value: self.workload.digest(split) for split in self._splits()}
+        return {
+            "experiment": self.experiment.identity(),
+            "workload_file": hashlib.blake2b(self.workload.path.read_bytes(), digest_size=16).hexdigest(),
+            "model_weights": weights.hexdigest(),
+            "data": data,
+            "menus": {name: list(choices) for name, choices in self.space.choices.items()},
+            "versions": tool_versions(),
+        }
+
+    def _splits(self) -> set[Split]:
+        return {Split.EVALUATION, scoring_split(self.workload.offers)}
+
+
+def prepare(experiment: Experiment) -> Preparation:
+    """Load and check the workload, find the layers and their menus, and check that the constraints can be met.
+
+    Raises:
+        UserError: naming the file, function, key or layer.
+    """
+    workload = load_workload(experiment.workload)
+    model = workload.model
+    outputs = workload.check()
+    targets = workload.batches(Split.EVALUATION)[0].targets
+    kind = (
+        detect_kind(outputs, targets)
+        if experiment.objectives.divergence == "auto"
+        else DivergenceKind(experiment.objectives.divergence)
+    )
+    layers = layers_of(model)
+    if not layers:
+        raise ExperimentError(f"{workload.path}: the model has no layer whose weight can be compressed")
+    base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
+    space = _search_space(experiment, model, layers, workload, base)
+    preparation = Preparation(experiment, workload, layers, space, base, kind)
+    _check_objectives(experiment, workload)
+    _check_reachable(preparation)
+    return preparation
+
+
+def _search_space(
+    experiment: Experiment, model: nn.Module, layers: tuple[Layer, ...], workload: Workload, base: BaseProgram
+) -> SearchSpace:
+    asked = experiment.space.groups
+    if asked == "auto":
+        groups: Sequence[Sequence[str]] = shared_groups(model, workload.example_inputs, layers)
+    else:
+        groups = () if asked == "none" else asked
+    try:
+        return SearchSpace.build(
+            layers,
+            experiment.space.parsed,
+            experiment.deployment_target,
+            groups=groups,
+            keep=_kept(experiment, layers) | set(base.refusals),
+        )
+    except SearchSpaceError as error:
+        raise ExperimentError(f"space: {error}") from error
+
+
+def _kept(experiment: Experiment, layers: tuple[Layer, ...]) -> set[str]:
+    kept: set[str] = set()
+    for pattern in experiment.space.keep:
+        matched = {layer.name for layer in layers if fnmatch.fnmatchcase(layer.name, pattern)}
+        if not matched:
+            names = ", ".join(layer.name for layer in layers[:5])
+            raise ExperimentError(f"space.keep: {pattern!r} matches no layer; layers are named like {names}")
+        kept |= matched
+    return kept
+
+
+def _check_objectives(experiment: Experiment, workload: Workload) -> None:
+    wanted = set(experiment.constraints.metrics)
+    if experiment.objectives.quality != "divergence":
+        wanted.add(experiment.objectives.quality.metric)
+    if wanted and not workload.offers("metrics"):
+        raise ExperimentError(
+            f"objectives: the metric(s) {', '.join(sorted(wanted))} are asked for, but {workload.path} defines no metrics()"
+        )
+
+
+def check_metrics(experiment: Experiment, float_metrics: Mapping[str, float]) -> None:
+    """Check that every metric asked for is one that the workload gives.
+
+    Raises:
+        ExperimentError: naming the metric and those there are.
+    """
+    wanted = {name: f"constraints.metrics.{name}" for name in experiment.constraints.metrics}
+    if experiment.objectives.quality != "divergence":
+        wanted[experiment.objectives.quality.metric] = "objectives.quality.metric"
+    for name, key in wanted.items():
+        if name not in float_metrics:
+            raise ExperimentError(
+                f"{key}: metrics() gives no {name!r}; it gives {', '.join(float_metrics) or 'nothing'}"
+            )
+
+
+def _check_reachable(preparation: Preparation) -> None:
+    bound = preparation.experiment.constraints.max_size_mb
+    if bound is None:
+        return
+    smallest = preparation.smallest()
+    least = preparation.costs(smallest)["size_mb"]
+    if least > bound:
+        target = preparation.experiment.deployment_target
+        largest = sorted(
+            ((layer_bytes(layer, smallest.encodings[layer.name], target), layer.name) for layer in preparation.layers),
+            reverse=True,
+        )[:5]
+        blocking = ", ".join(
+            f"{name} ({size / MEGABYTE:.3f} MB as {smallest.encodings[name]})" for size, name in largest
+        )
+        raise ExperimentError(
+            f"constraints.max_size_mb: {bound:g} MB cannot be met: the least reachable is {least:.3f} MB, of which "
+            f"{preparation.rest / MEGABYTE:.3f} MB is not compressible; the largest layers at their smallest: {blocking}"
+        )

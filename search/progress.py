@@ -1,0 +1,139 @@
+"""Progress: what a search shows while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from search.experiment import Experiment
+from search.front import Front
+from search.objectives import ObjectiveSet
+from search.preparation import Preparation
+from search.study import Record
+from search.tables import digits
+
+if TYPE_CHECKING:
+    from search.export import Exported
+
+__all__ = ["Display"]
+
+
+class Display:
+    """Writes stages, bars, and one line per finished trial to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._trials = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Say what is being done, and how long it took."""
+        started = time.monotonic()
+        with self.console.status(f"{name} ..."):
+            yield
+        self.console.print(f"[dim]{name}: {time.monotonic() - started:.1f} s[/dim]")
+
+    @contextmanager
+    def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar over a known amount of work."""
+        started = time.monotonic()
+        with self._columns() as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda amount: progress.advance(task, amount)
+        self.console.print(f"[dim]{name}: {total} in {time.monotonic() - started:.1f} s[/dim]")
+
+    def describe(self, preparation: Preparation) -> None:
+        """Say what is about to be searched."""
+        weights = sum(layer.parameters for layer in preparation.layers)
+        floor = preparation.costs(preparation.smallest())["size_mb"]
+        top = preparation.costs(preparation.space.uniform(preparation.experiment.space.parsed[0]))["size_mb"]
+        self.console.print(
+            f"{len(preparation.layers)} layers, {weights / 1e6:.2f} M weights; {len(preparation.space.choices)} choices "
+            f"to make, divergence: {preparation.kind.value}; fp16 {top:.2f} MB, smallest reachable {floor:.2f} MB",
+            soft_wrap=True,
+        )
+
+    def search(self, experiment: Experiment, objectives: ObjectiveSet, records: Sequence[Record]) -> None:
+        """Begin the lines of trials."""
+        done = sum(record.answered_from is None for record in records)
+        if records:
+            self.console.print(f"going on after {done} of {experiment.budget.trials} evaluations")
+        self._trials = experiment.budget.trials
+        self._progress = self._columns()
+        self._progress.start()
+        self._task = self._progress.add_task("evaluating", total=experiment.budget.trials, completed=done)
+
+    def trial(self, record: Record, hypervolume: float, front: Front) -> None:
+        """One line for one finished trial."""
+        self.console.print(self.line(record, hypervolume, front), highlight=False, soft_wrap=True)
+        if self._progress is not None and self._task is not None and record.answered_from is None:
+            self._progress.advance(self._task)
+
+    def line(self, record: Record, hypervolume: float, front: Front) -> str:
+        """The line of one trial, in Rich markup."""
+        head = f"trial {record.trial:>4}  {record.origin:<18}"
+        if record.failure is not None:
+            return f"[red]{head} failed at {record.failure}[/red]"
+        evaluation = record.evaluation
+        assert evaluation is not None
+        costs = "  ".join(f"{value:.3f} {name.split('_')[1].upper()}" for name, value in record.costs.items())
+        metrics = "".join(f"  {name} {digits(value)}" for name, value in evaluation.metrics.items())
+        marks = ""
+        if record.answered_from is not None:
+            marks = f"  [dim](as trial {record.answered_from})[/dim]"
+        elif not record.feasible:
+            marks = "  [yellow](a constraint is not met)[/yellow]"
+        elif any(member.trial == record.trial for member in front.members):
+            marks = "  [green]on the front[/green]"
+        return f"{head} {costs}  divergence {digits(evaluation.divergence):>8}{metrics}  hypervolume {hypervolume:.4f}{marks}"
+
+    def exported(self, item: Exported) -> None:
+        """One exported package: predicted against real size, and the proof."""
+        predicted, real = item.predicted_weight_bytes, item.weight_bytes
+        exact = "exact" if predicted == real else f"off by {real - predicted:+d} B"
+        verdict = (
+            "[green]proven[/green]" if item.proof.passed else f"[red]NOT PROVEN: {'; '.join(item.proof.failures)}[/red]"
+        )
+        self.console.print(
+            f"{item.path}: weight file {real} B (predicted {predicted} B: {exact}), "
+            f"package {item.package_bytes} B, {verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def end(self) -> None:
+        """End the lines of trials."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def warn(self, message: str) -> None:
+        """Something the user should know, that does not stop the work."""
+        self.console.print(f"[yellow]note: {message}[/yellow]", highlight=False, soft_wrap=True)
+
+    def _columns(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )

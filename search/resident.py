@@ -1,0 +1,73 @@
+"""What a worker holds and answers: the workload, the bank, an evaluator and a scorer."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from evaluators.assembly import LayerWeights
+from evaluators.data_free import DataFreeEvaluator
+from evaluators.evaluation import Evaluation, Failure, Stage
+from evaluators.sensitivity.fisher import FisherScore, single_samples
+from evaluators.sensitivity.scores import Scores
+from evaluators.weight_bank import WeightBank
+from evaluators.workload import Split, load_workload
+from space.configuration import Configuration
+from space.encoding import Encoding
+from space.modules import layers_of
+
+if TYPE_CHECKING:
+    from search.workers import WorkerSettings
+
+__all__ = ["Resident"]
+
+
+class Resident:
+    """The calls a worker answers. Values in and out are plain or our own frozen dataclasses."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.workload = load_workload(settings.workload)
+        chosen = set(settings.layers)
+        layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
+        bank = WeightBank(settings.bank, settings.other_banks)
+        self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
+
+    @cached_property
+    def evaluator(self) -> DataFreeEvaluator:
+        """Made at the first evaluation: it runs the float model once."""
+        return DataFreeEvaluator(self.workload, self.weights, self.settings.kind)
+
+    def describe(self) -> dict[str, Any]:
+        """What is known of the float model on the evaluation data."""
+        reference = self.evaluator.reference
+        return {"chance": reference.chance, "float_metrics": self.evaluator.float_metrics, "energy": reference.energy}
+
+    def compress(self, layer: str, encodings: tuple[str, ...]) -> list[Failure]:
+        """Compress one layer in several encodings into the bank; what coremltools would not do comes back."""
+        failures = []
+        for spelling in encodings:
+            encoding = Encoding.parse(spelling)
+            key = self.weights.key(layer, encoding)
+            try:
+                if key not in self.weights.bank:
+                    self.weights.bank.put(key, self.weights.build(layer, encoding))
+            except ValueError as error:
+                failures.append(Failure(Stage.COMPRESS, f"{spelling}: {error}", layer))
+        return failures
+
+    def score(self, columns: tuple[tuple[str, str], ...], first: int, last: int, energy: tuple[float, ...]) -> Scores:
+        """Fisher scores of the samples ``first`` to ``last`` (excluded) of the scoring data."""
+        samples = single_samples(self.workload.batches(scoring_split(self.workload.offers)), last)
+        method = FisherScore(self.workload.model, self.weights, self.settings.kind, energy, seed=self.settings.seed)
+        parsed = [(layer, Encoding.parse(spelling)) for layer, spelling in columns]
+        return method.score(parsed, samples[first:last], first)
+
+    def evaluate(self, configuration: str) -> Evaluation | Failure:
+        """One configuration, given as JSON."""
+        return self.evaluator.evaluate(Configuration.from_json(configuration))
+
+
+def scoring_split(offers: Any) -> Split:
+    """Scores are taken on calibration data where there are some, so that evaluation data stay unseen."""
+    return Split.CALIBRATION if offers(Split.CALIBRATION.value) else Split.EVALUATION

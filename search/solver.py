@@ -1,0 +1,149 @@
+"""The allocation problem: one encoding for each group of layers, least predicted loss within budgets.
+
+A multiple-choice knapsack. Exact answers come from HiGHS (Huangfu and Hall 2018, through ``scipy.optimize.milp``);
+whole fronts from a Lagrangian sweep (Everett 1963), whose members are optimal for the budget that they use.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_matrix
+
+__all__ = ["Allocation", "Infeasible", "Problem", "solve", "sweep"]
+
+Vector = NDArray[np.float64]
+
+
+class Infeasible(ValueError):
+    """No allocation meets the budgets."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Losses and costs of every choice, group by group.
+
+    Attributes:
+        losses: per group, the predicted loss of each choice.
+        costs: per cost name, per group, the cost of each choice.
+        constants: per cost name, what is paid whatever is chosen.
+    """
+
+    losses: tuple[Vector, ...]
+    costs: Mapping[str, tuple[Vector, ...]]
+    constants: Mapping[str, float]
+
+    def total(self, cost: str, choices: Sequence[int]) -> float:
+        """A cost of one allocation, the constant included."""
+        return self.constants[cost] + float(sum(c[i] for c, i in zip(self.costs[cost], choices, strict=True)))
+
+    def loss(self, choices: Sequence[int]) -> float:
+        """The predicted loss of one allocation."""
+        return float(sum(loss[i] for loss, i in zip(self.losses, choices, strict=True)))
+
+    def minimum(self, cost: str) -> float:
+        """The least reachable value of a cost."""
+        return self.constants[cost] + float(sum(c.min() for c in self.costs[cost]))
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One choice per group, and what it is predicted to give.
+
+    Attributes:
+        choices: the index of the choice, by group.
+        loss: predicted loss.
+        costs: by name, constants included.
+    """
+
+    choices: tuple[int, ...]
+    loss: float
+    costs: Mapping[str, float]
+
+
+def _allocation(problem: Problem, choices: Sequence[int]) -> Allocation:
+    picked = tuple(int(choice) for choice in choices)
+    return Allocation(picked, problem.loss(picked), {cost: problem.total(cost, picked) for cost in problem.costs})
+
+
+def solve(
+    problem: Problem, budgets: Mapping[str, float], *, seconds: float = 2.0, relative_gap: float = 1e-6
+) -> Allocation:
+    """The allocation of least loss whose costs are within the budgets.
+
+    Args:
+        budgets: upper bounds by cost name, constants included.
+        seconds: time limit; the best allocation found by then is given.
+        relative_gap: how far from optimal an answer may be.
+
+    Raises:
+        Infeasible: naming the budget that cannot be met and the least reachable value.
+    """
+    for cost, budget in budgets.items():
+        if problem.minimum(cost) > budget:
+            raise Infeasible(f"{cost} <= {budget:g} cannot be met: the least reachable is {problem.minimum(cost):g}")
+    sizes = [len(loss) for loss in problem.losses]
+    objective = np.concatenate(problem.losses)
+    scale = float(np.abs(objective).max()) or 1.0
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    pick_one = csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))))
+    constraints = [LinearConstraint(pick_one, 1.0, 1.0)]
+    for cost, budget in budgets.items():
+        row = np.concatenate(problem.costs[cost])
+        unit = float(np.abs(row).max()) or 1.0
+        constraints.append(LinearConstraint(row[None] / unit, -np.inf, (budget - problem.constants[cost]) / unit))
+    result = milp(
+        objective / scale,
+        integrality=np.ones(len(objective)),
+        bounds=Bounds(0, 1),
+        constraints=constraints,
+        options={"time_limit": seconds, "mip_rel_gap": relative_gap},
+    )
+    if result.x is None:
+        raise Infeasible(f"no allocation within {dict(budgets)} was found: {result.message}")
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return _allocation(problem, [int(result.x[a:b].argmax()) for a, b in itertools.pairwise(offsets)])
+
+
+def sweep(problem: Problem, cost: str, points: int = 2000) -> list[Allocation]:
+    """The supported front of (cost, loss), from the cheapest allocation to the least loss, dearest last.
+
+    Args:
+        cost: the cost traded against the loss.
+        points: how many multipliers are tried; members that repeat are dropped.
+    """
+    width = max(len(loss) for loss in problem.losses)
+    losses = np.array([np.pad(v, (0, width - len(v)), constant_values=np.inf) for v in problem.losses])
+    costs = np.array([np.pad(v, (0, width - len(v)), constant_values=np.inf) for v in problem.costs[cost]])
+    seen: dict[tuple[int, ...], Allocation] = {}
+    for multiplier in _multipliers(problem, cost, points):
+        penalised = np.where(np.isfinite(losses), losses, 0) + multiplier * np.where(np.isfinite(costs), costs, 0)
+        penalised[~np.isfinite(losses)] = np.inf
+        ties = penalised <= penalised.min(axis=1, keepdims=True) * (1 + 1e-12)
+        choices = tuple(int(i) for i in np.where(ties, costs, np.inf).argmin(axis=1))
+        if choices not in seen:
+            seen[choices] = _allocation(problem, choices)
+    members: list[Allocation] = []
+    for member in sorted(seen.values(), key=lambda a: (a.costs[cost], a.loss)):
+        if not members or member.loss < members[-1].loss:
+            members.append(member)
+    return members
+
+
+def _multipliers(problem: Problem, cost: str, points: int) -> Vector:
+    """Every exchange rate that can matter spans many decades: loss differences over cost differences."""
+    steepest, flattest = 0.0, math.inf
+    for loss, price in zip(problem.losses, problem.costs[cost], strict=True):
+        rates = np.abs(np.subtract.outer(loss, loss)) / np.maximum(np.abs(np.subtract.outer(price, price)), 1e-12)
+        positive = rates[rates > 0]
+        if positive.size:
+            steepest, flattest = max(steepest, float(positive.max())), min(flattest, float(positive.min()))
+    if steepest == 0.0:
+        return np.array([0.0, 1.0])
+    return np.concatenate([[0.0], np.geomspace(flattest / 2, steepest * 2, points)])

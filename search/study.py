@@ -1,0 +1,334 @@
+"""The study: Optuna's journal as the truth about every trial."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
+from search.context import StudyContext
+from search.experiment import Experiment
+from search.objectives import ObjectiveSet
+from search.run_folder import RunFolder
+from search.samplers import CONSTRAINTS, make_sampler
+from space.configuration import Configuration
+from space.errors import UserError
+
+__all__ = ["Record", "SearchStudy", "Seed", "StudyError", "open_storage", "tool_versions"]
+
+FORMAT = 1
+_IDENTITY = "palettune_identity"
+_FORMAT = "palettune_format"
+_CONTEXT = "palettune_context"
+_COMPLETE = "palettune_created"
+_WAY_OUT = "start afresh with --fresh (weights and scores are kept), or give the experiment another name"
+
+
+class StudyError(UserError):
+    """A study that cannot be opened or gone on with."""
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of everything that can change a result."""
+    names = ("coremltools", "torch", "numpy", "optuna", "scikit-learn")
+    return {name: version(name) for name in names} | {"python": ".".join(platform.python_version_tuple()[:2])}
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A configuration proposed before any sampler: where it comes from, in words."""
+
+    origin: str
+    configuration: Configuration
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished trial, read back from the study.
+
+    Attributes:
+        trial: its number.
+        origin: what proposed it.
+        values: objective values in the study's order; ``None`` for a failure.
+        answered_from: the trial that had already evaluated the same configuration, if one had.
+        failure: why it gave no result, if it did not.
+        span: when it began and ended, seconds since the epoch.
+    """
+
+    trial: int
+    origin: str
+    configuration: Configuration
+    workflow: Workflow
+    values: tuple[float, ...] | None
+    costs: Mapping[str, float]
+    evaluation: Evaluation | None
+    feasible: bool
+    answered_from: int | None
+    failure: Failure | None
+    span: tuple[float, float]
+
+
+def open_storage(folder: RunFolder, url: str | None) -> BaseStorage:
+    """The journal file of a run folder, or a database by its URL."""
+    if url is None:
+        try:
+            return JournalStorage(JournalFileBackend(str(folder.journal)))
+        except (ValueError, KeyError) as error:
+            raise StudyError(
+                f"{folder.journal}: the journal cannot be read ({error}); restore it from a copy, "
+                "or start afresh with --fresh"
+            ) from error
+    return RDBStorage(url, heartbeat_interval=None)
+
+
+class SearchStudy:
+    """Proposes configurations and keeps what became of them.
+
+    Every transition is written to the storage before the next step, so that a killed search goes on from it.
+    Trials are told in the order of their numbers and each proposal sees exactly the trials told before it, so that
+    the same experiment gives the same trials whatever the number or the speed of the workers.
+    """
+
+    def __init__(self, storage: BaseStorage, experiment: Experiment, study: Study, context: StudyContext) -> None:
+        self.context = context
+        self._experiment = experiment
+        self._space = context.space
+        self._storage = storage
+        self._study = study
+        self._constrained = bool(experiment.constraints.model_dump(exclude_defaults=True))
+        self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
+
+    @classmethod
+    def load(
+        cls, storage: BaseStorage, experiment: Experiment, identity: Mapping[str, Any] | None = None
+    ) -> SearchStudy | None:
+        """The study already under this name; ``None`` where there is none, or one whose creation was cut short.
+
+        Args:
+            identity: what the search would be now; compared with what the study holds where it is given.
+
+        Raises:
+            StudyError: if the study was made by another format or from a different experiment.
+        """
+        if experiment.name not in optuna.get_all_study_names(storage):
+            return None
+        study = optuna.load_study(study_name=experiment.name, storage=storage)
+        if _COMPLETE not in study.user_attrs and _FORMAT not in study.user_attrs and not study.user_attrs:
+            return None
+        check_format(experiment.name, study.user_attrs.get(_FORMAT))
+        if identity is None:
+            identity = study.user_attrs.get(_IDENTITY, {}) | {"experiment": experiment.identity()}
+        check_identity(experiment.name, study.user_attrs.get(_IDENTITY, {}), identity)
+        if _COMPLETE not in study.user_attrs:
+            return None
+        return cls(storage, experiment, study, StudyContext.from_json(study.user_attrs[_CONTEXT]))
+
+    @classmethod
+    def create(
+        cls, storage: BaseStorage, experiment: Experiment, identity: Mapping[str, Any], context: StudyContext
+    ) -> SearchStudy:
+        """Create the study, or complete one whose creation was cut short."""
+        directions = context.objectives(experiment).directions
+        study = optuna.create_study(
+            study_name=experiment.name, storage=storage, directions=directions, load_if_exists=True
+        )
+        study.set_user_attr(_FORMAT, FORMAT)
+        study.set_user_attr(_IDENTITY, dict(identity))
+        study.set_user_attr(_CONTEXT, context.to_json())
+        study.set_user_attr(_COMPLETE, True)
+        return cls(storage, experiment, study, context)
+
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Refuse a model, data or experiment that is not the one searched.
+
+        Raises:
+            StudyError: saying what changed.
+        """
+        check_identity(self._experiment.name, self._study.user_attrs.get(_IDENTITY, {}), identity)
+
+    @staticmethod
+    def forget(storage: BaseStorage, name: str) -> None:
+        """Delete the study of this name from a storage, if there is one."""
+        if name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=name, storage=storage)
+
+    def enqueue(self, seeds: Sequence[Seed]) -> None:
+        """Enqueue the first configurations; only those that an earlier, interrupted call has not."""
+        study = self._study
+        present = {trial.user_attrs.get("seed") for trial in self._trials(deepcopy=False)}
+        for index, seed in enumerate(seeds):
+            if index not in present:
+                parameters = self._space.to_parameters(seed.configuration)
+                study.enqueue_trial(parameters, user_attrs={"seed": index, "origin": seed.origin})
+
+    # -- the loop's view ----------------------------------------------------------------------------------------
+
+    def ask(self) -> tuple[int, Configuration]:
+        """The next trial: a seed if one waits, else the sampler's proposal. Written as RUNNING."""
+        study = self._study
+        number = sum(t.state != TrialState.WAITING for t in self._trials(deepcopy=False))
+        study.sampler = make_sampler(
+            self._experiment.search.sampler, self._experiment.seed * 100_003 + number, self._constrained
+        )
+        trial = study.ask(self._distributions)
+        return trial.number, self._describe(trial)
+
+    def running(self) -> list[tuple[int, Configuration, Evaluation | Failure | None]]:
+        """Trials begun and not told, by number, with what is already known of each; half-made ones are completed."""
+        found = []
+        for frozen in self._trials(states=(TrialState.RUNNING,)):
+            study = self._study
+            study.sampler = make_sampler(
+                self._experiment.search.sampler, self._experiment.seed * 100_003 + frozen.number, self._constrained
+            )
+            trial = Trial(study, frozen._trial_id)
+            for name, distribution in self._distributions.items():
+                trial._suggest(name, distribution)
+            found.append((frozen.number, self._describe(trial), _result(frozen)))
+        return sorted(found, key=lambda item: item[0])
+
+    def keep(self, number: int, result: Evaluation | Failure, span: tuple[float, float]) -> None:
+        """Write a result as soon as it exists, before its turn to be told comes."""
+        trial = self._trial_id(number)
+        self._storage.set_trial_user_attr(trial, "span", list(span))
+        if isinstance(result, Failure):
+            self._storage.set_trial_user_attr(trial, "status_reason", str(result))
+            self._storage.set_trial_user_attr(
+                trial, "failure", {"stage": result.stage.value, "reason": result.reason, "layer": result.layer}
+            )
+        else:
+            self._storage.set_trial_user_attr(trial, "evaluation", result.to_json())
+
+    def answer(self, number: int, source: int) -> None:
+        """Mark a trial as answered from the record of an earlier one."""
+        self._storage.set_trial_user_attr(self._trial_id(number), "answered_from", source)
+
+    def tell(
+        self, number: int, result: Evaluation | Failure, costs: Mapping[str, float], objectives: ObjectiveSet
+    ) -> None:
+        """Finish a trial."""
+        trial = self._trial_id(number)
+        self._storage.set_trial_user_attr(trial, "costs", dict(costs))
+        if isinstance(result, Failure):
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        if self._constrained:
+            self._storage.set_trial_user_attr(trial, CONSTRAINTS, objectives.violations(result, costs))
+        self._study.tell(number, objectives.values(result, costs))
+
+    def origin(self, number: int) -> str:
+        """What proposed a trial."""
+        return str(self._storage.get_trial(self._trial_id(number)).user_attrs["origin"])
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def records(self) -> list[Record]:
+        """Every finished trial, by number."""
+        records: dict[int, Record] = {}
+        for trial in self._trials(states=(TrialState.COMPLETE, TrialState.FAIL)):
+            record = self._record(trial)
+            if record.answered_from is not None and record.answered_from in records:
+                source = records[record.answered_from]
+                record = replace(record, evaluation=source.evaluation, failure=source.failure)
+            records[record.trial] = record
+        return list(records.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many enqueued trials have not begun."""
+        return len(self._trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def _trials(self, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
+        found: list[FrozenTrial] = self._study.get_trials(deepcopy=deepcopy, states=states)
+        return found
+
+    def _trial_id(self, number: int) -> int:
+        return int(self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number))
+
+    def _describe(self, trial: Trial) -> Configuration:
+        configuration = self._space.from_parameters(dict(trial.params))
+        known = trial.user_attrs
+        for key, value in (
+            ("origin", self._experiment.search.sampler),
+            ("workflow", Workflow.DATA_FREE.value),
+            ("configuration_hash", configuration.hash),
+        ):
+            if key not in known:
+                trial.set_user_attr(key, value)
+        return configuration
+
+    def _record(self, trial: FrozenTrial) -> Record:
+        attributes = trial.user_attrs
+        result = _result(trial)
+        begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+        ended = trial.datetime_complete.timestamp() if trial.datetime_complete else begun
+        return Record(
+            trial=trial.number,
+            origin=attributes["origin"],
+            configuration=self._space.from_parameters(trial.params),
+            workflow=Workflow(attributes["workflow"]),
+            values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+            costs=attributes.get("costs", {}),
+            evaluation=result if isinstance(result, Evaluation) else None,
+            feasible=all(value <= 0 for value in attributes.get(CONSTRAINTS, [])),
+            answered_from=attributes.get("answered_from"),
+            failure=result if isinstance(result, Failure) else None,
+            span=tuple(attributes.get("span", (begun, ended))),
+        )
+
+
+def _result(trial: FrozenTrial) -> Evaluation | Failure | None:
+    if "evaluation" in trial.user_attrs:
+        return Evaluation.from_json(trial.user_attrs["evaluation"])
+    if "failure" in trial.user_attrs:
+        values = trial.user_attrs["failure"]
+        return Failure(Stage(values["stage"]), values["reason"], values["layer"])
+    return None
+
+
+def check_format(name: str, made: object) -> None:
+    """Refuse a study of another format.
+
+    Raises:
+        StudyError: saying which.
+    """
+    if made != FORMAT:
+        raise StudyError(
+            f"the run folder of {name!r} was made by another version of Palettune (format {made}, this one reads and "
+            f"writes {FORMAT}); {_WAY_OUT}"
+        )
+
+
+def check_identity(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse to go on with a study that another tool version or another experiment made.
+
+    Raises:
+        StudyError: saying what changed.
+    """
+    changes = list(_differences(old, new))
+    if changes:
+        listed = "\n".join(f"  {change}" for change in changes)
+        raise StudyError(f"the experiment {name!r} is not the one that its run folder holds:\n{listed}\n{_WAY_OUT}")
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found: list[str] = []
+        for key in (*old, *(key for key in new if key not in old)):
+            where = f"{path}.{key}" if path else str(key)
+            if key not in new or key not in old:
+                found.append(f"{where}: was {old.get(key)!r}, is {new.get(key)!r}")
+            else:
+                found.extend(_differences(old[key], new[key], where))
+        return found
+    return [] if old == new else [f"{path}: was {old!r}, is {new!r}"]

@@ -1,0 +1,72 @@
+"""Tables: the front and the layers as people read them in a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from search.front import Front
+from search.study import Record
+from space.configuration import Configuration
+
+__all__ = ["digits", "encoding_summary", "front_table", "front_table_text"]
+
+
+def digits(value: float | None) -> str:
+    """A number at the precision people compare at."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 0.01 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def encoding_summary(configuration: Configuration, most: int = 4) -> str:
+    """How often each encoding is used, the most frequent first: ``23 lut4  17 lut6  10 lut3``."""
+    counts = Counter(str(encoding) for encoding in configuration.encodings.values()).most_common()
+    shown = "  ".join(f"{count} {name}" for name, count in counts[:most])
+    rest = sum(count for _, count in counts[most:])
+    return f"{shown}  +{rest}" if rest else shown
+
+
+def front_table(front: Front, title: str | None = None) -> Table:
+    """The front, smallest first."""
+    table = Table(title=title, header_style="bold", row_styles=["", "dim"])
+    table.add_column("trial", justify="right")
+    table.add_column("workflow")
+    costs = [objective.name for objective in front.objectives.objectives[1:]]
+    for cost in costs:
+        table.add_column({"size_mb": "size MB", "latency_ms": "predicted ms"}[cost], justify="right")
+    table.add_column("divergence", justify="right")
+    metrics = sorted({name for record in front.members if record.evaluation for name in record.evaluation.metrics})
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    table.add_column("proposed by")
+    table.add_column("layers by encoding")
+    knee = front.knee().trial if front.members else None
+    for record in front.members:
+        table.add_row(*_row(record, costs, metrics), style="bold green" if record.trial == knee else None)
+    if front.members:
+        table.caption = f"trial {knee} (bold) is the knee"
+    return table
+
+
+def _row(record: Record, costs: list[str], metrics: list[str]) -> list[str]:
+    evaluation = record.evaluation
+    return [
+        str(record.trial),
+        record.workflow.value,
+        *(f"{record.costs[cost]:.3f}" for cost in costs),
+        digits(evaluation.divergence if evaluation else None),
+        *(digits(evaluation.metrics.get(name) if evaluation else None) for name in metrics),
+        record.origin,
+        encoding_summary(record.configuration),
+    ]
+
+
+def front_table_text(front: Front) -> str:
+    """The table as plain text."""
+    buffer = io.StringIO()
+    Console(file=buffer, width=180, no_color=True).print(front_table(front))
+    return buffer.getvalue()

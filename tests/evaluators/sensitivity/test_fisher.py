@@ -1,0 +1,113 @@
+"""Fisher scores against what they estimate."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from evaluators.assembly import Assembler, LayerWeights
+from evaluators.divergence import DivergenceKind, Reference
+from evaluators.sensitivity.fisher import FisherScore, single_samples
+from evaluators.sensitivity.scores import Scores
+from evaluators.weight_bank import WeightBank
+from evaluators.workload import Batch
+from space.configuration import Configuration
+from space.encoding import Encoding
+from space.modules import layers_of
+
+MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut6", "lut4", "lut3", "lut2", "int8")]
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(50, 24)
+        self.rnn = nn.GRU(24, 24, batch_first=True)
+        self.out = nn.Linear(24, 16)
+        self.tail = nn.Conv1d(16, 8, 3)
+
+    def forward(self, tokens):
+        hidden, _ = self.rnn(self.embed(tokens))
+        return self.tail(self.out(hidden).transpose(1, 2))
+
+
+def convolutional():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU6(inplace=True), nn.Conv2d(16, 16, 3, groups=16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(144, 32), nn.ReLU(), nn.Linear(32, 10),
+    )  # fmt: skip
+
+
+def case(kind):
+    torch.manual_seed(3)
+    if kind is DivergenceKind.KL:
+        model, data = convolutional(), [Batch((torch.randn(16, 3, 12, 12),), None) for _ in range(3)]
+    else:
+        model, data = Recurrent(), [Batch((torch.randint(50, (16, 12)),), None) for _ in range(3)]
+    return model.eval(), data
+
+
+@pytest.mark.parametrize("kind", list(DivergenceKind))
+def test_scores_rank_and_size_the_divergence_of_single_layers(tmp_path, kind):
+    model, data = case(kind)
+    layers = layers_of(model)
+    weights = LayerWeights(model, layers, WeightBank(tmp_path))
+    columns = [(layer.name, encoding) for layer in layers for encoding in MENU]
+    with torch.inference_mode():
+        reference = Reference.of(kind, [model(*batch.inputs) for batch in data])
+    samples = single_samples(data, 48)
+    scores = FisherScore(model, weights, kind, reference.energy, draws=8).score(columns, samples)
+    assembler = Assembler(model, weights)
+    measured = []
+    for layer, encoding in columns:
+        with torch.inference_mode():
+            module = assembler.replace({layer: weights.get(layer, encoding).weight})
+            measured.append(np.mean([reference.by_sample(i, module(*b.inputs)).mean() for i, b in enumerate(data)]))
+    predicted = np.array([scores.score(*column) for column in columns])
+    assert spearmanr(predicted, measured).statistic > 0.95
+    small = (np.array(measured) < 0.1) & (np.array(measured) > 1e-9)  # where a second-order expansion should hold
+    ratios = predicted[small] / np.array(measured)[small]
+    assert 0.6 < np.median(ratios) < 1.6
+    assert not any(p.requires_grad or p.grad is not None for p in model.parameters() if p.grad is not None)
+
+
+def test_memory_and_split_change_nothing(tmp_path):
+    model, data = case(DivergenceKind.KL)
+    layers = layers_of(model)
+    weights = LayerWeights(model, layers, WeightBank(tmp_path))
+    columns = [(layer.name, encoding) for layer in layers for encoding in MENU[:4]]
+    samples = single_samples(data, 10)
+    whole = FisherScore(model, weights, DivergenceKind.KL, ()).score(columns, samples)
+    tight = FisherScore(model, weights, DivergenceKind.KL, (), memory_bytes=1).score(columns, samples)
+    assert np.allclose(whole.by_sample, tight.by_sample)
+    method = FisherScore(model, weights, DivergenceKind.KL, ())
+    parts = [method.score(columns, samples[:4]), method.score(columns, samples[4:], first=4)]
+    assert np.allclose(whole.by_sample, np.concatenate([part.by_sample for part in parts]))
+
+
+def test_scores_are_kept_and_read_back(tmp_path):
+    columns = (("a", MENU[0]), ("a", MENU[3]), ("b.c", MENU[0]), ("b.c", MENU[3]))
+    table = np.array([[0.0, 1.0, 0.5, 2.0], [0.0, 3.0, 0.5, 2.0]])
+    scores = Scores("fisher", columns, table, np.sqrt(table), 1.5)
+    scores.save(tmp_path / "s" / "scores.safetensors")
+    again = Scores.load(tmp_path / "s" / "scores.safetensors")
+    assert again.columns == columns
+    assert np.array_equal(again.by_sample, table)
+    assert again.seconds == 1.5
+    configuration = Configuration({"a": MENU[3], "b.c": MENU[0]})
+    assert again.predict(configuration) == pytest.approx(2.5)
+    assert again.standard_error(configuration) == pytest.approx(np.std([1.5, 3.5], ddof=1) / np.sqrt(2))
+
+
+def test_a_score_that_is_not_finite_names_its_layer():
+    with pytest.raises(ValueError, match=r"layer 'b' in lut4 is not finite"):
+        Scores("fisher", (("a", MENU[0]), ("b", MENU[3])), np.array([[0.0, np.nan]]))
+
+
+def test_batches_are_taken_apart_into_samples_where_inputs_share_an_axis():
+    pair = Batch((torch.zeros(3, 2), torch.zeros(3)), None)
+    odd = Batch((torch.zeros(3, 2), torch.zeros(2)), None)
+    assert len(single_samples([pair, pair], 10)) == 6
+    assert len(single_samples([pair, pair], 4)) == 4
+    assert len(single_samples([odd], 10)) == 1

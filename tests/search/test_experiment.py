@@ -1,0 +1,62 @@
+"""Experiment files, good and bad."""
+
+import pytest
+
+from search.experiment import ExperimentError, load_experiment
+
+GOOD = 'name = "x"\nworkload = "w.py"\n'
+
+
+def load(tmp_path, text):
+    path = tmp_path / "experiment.toml"
+    path.write_text(text)
+    return load_experiment(path)
+
+
+def test_defaults_are_sensible_and_the_workload_is_beside_the_file(tmp_path):
+    experiment = load(tmp_path, GOOD)
+    assert experiment.workload == (tmp_path / "w.py").resolve()
+    assert experiment.objectives.cost == ("size_mb",)
+    assert experiment.search.sampler == "tpe"
+    assert str(experiment.space.parsed[0]) == "fp16"
+
+
+def test_fp16_is_always_there_and_encodings_are_canonical_once(tmp_path):
+    experiment = load(tmp_path, GOOD + '[space]\nencodings = ["lut4", "int8", "lut4"]\n')
+    assert [str(encoding) for encoding in experiment.space.parsed] == ["fp16", "lut4", "int8"]
+
+
+def test_budgets_and_resources_are_no_part_of_the_identity(tmp_path):
+    plain = load(tmp_path, GOOD).identity()
+    assert plain == load(tmp_path, GOOD + "[budget]\ntrials = 7\n[resources.data_free]\nworkers = 1\n").identity()
+    assert plain != load(tmp_path, GOOD + "[constraints]\nmax_size_mb = 3\n").identity()
+
+
+BAD = [
+    ('name = "x"', "workload: this key is required"),
+    (GOOD + "trails = 3", "trails: unknown key"),
+    (GOOD + "[budget]\ntrails = 3", "budget.trails: unknown key; did you mean 'trials'"),
+    (GOOD + "[budgets]\ntrials = 3", "budgets: unknown key; did you mean 'budget'"),
+    (GOOD + "[resources.data_free]\nworker = 3", "worker: unknown key; did you mean 'workers'"),
+    (GOOD + "[resources.datafree]\nworkers = 3", "resources.datafree"),
+    (GOOD + '[space]\nencodings = ["lut44"]', "space.encodings: .*lut44.*lut4"),
+    (GOOD + 'deployment_target = "iOS19x"', "deployment_target: .*iOS1"),
+    (GOOD + "[constraints]\nmax_size_mb = -1", "constraints.max_size_mb"),
+    (GOOD + "[budget]\ntrials = 0", "budget.trials"),
+    (GOOD + '[objectives]\nquality = {metric = "top1"}', "objectives.quality.*direction"),
+    (GOOD + '[objectives]\ncost = ["size"]', "objectives.cost"),
+    (GOOD + '[search]\nsampler = "cma"', "search.sampler.*'tpe'"),
+    ('name = "../x"\nworkload = "w.py"', "name"),
+    ("name = ", "not valid TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD)
+def test_bad_files_name_the_file_and_the_key(tmp_path, text, message):
+    with pytest.raises(ExperimentError, match=rf"(?s)experiment.toml: .*{message}"):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ExperimentError, match="no such experiment file"):
+        load_experiment(tmp_path / "nothing.toml")
