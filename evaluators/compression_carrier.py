@@ -12,14 +12,16 @@ import io
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from evaluators.compression_errors import CompressionError
 from space.encoding import Encoding
-from space.layer import Layer
+from space.layer import Layer, LayerKind
 
-__all__ = ["Carrier", "quiet", "to_half"]
+__all__ = ["Carrier", "quiet", "spread", "to_half"]
 
 
 class Carrier:
@@ -66,6 +68,10 @@ class Carrier:
         """The layer's own axis for the carrier's axis 0 (output) or 1 (input)."""
         return self.layer.output_axis if carried == 0 else self.layer.input_axis
 
+    def flat(self, values: Tensor) -> Carrier:
+        """A carrier of single values, as one output channel of a Linear; errors still name this layer."""
+        return Carrier(replace(self.layer, kind=LayerKind.LINEAR, shape=(1, values.numel())), self.encoding)
+
     def failure(self, stage: str, reason: str) -> CompressionError:
         """An error that names the layer, the encoding and the stage."""
         return CompressionError(self.layer, self.encoding, stage, reason)
@@ -104,3 +110,11 @@ def quiet() -> Iterator[list[str]]:
 def to_half(values: Tensor) -> Tensor:
     """Values as fp16 will hold them, in float32."""
     return values.half().float()
+
+
+def spread(values: Tensor, shape: torch.Size) -> Tensor:
+    """Repeat block-wise values until they fit a weight of this shape."""
+    for axis, length in enumerate(shape):
+        if values.shape[axis] not in (1, length):
+            values = values.repeat_interleave(length // values.shape[axis], dim=axis)
+    return values

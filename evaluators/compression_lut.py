@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from coremltools.optimize.torch.palettization import (
     ModulePostTrainingPalettizerConfig,
@@ -14,31 +13,32 @@ from coremltools.optimize.torch.palettization import (
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import Carrier, quiet, to_half
+from evaluators.compression_carrier import Carrier, quiet, spread, to_half
 from space.encoding import Axis, Entries, Table
 
-__all__ = ["palettize"]
+__all__ = ["cluster", "palettize", "table_buffers"]
 
 _STAGE = "palettization"
+_SMALLEST_SCALE = 2.0**-24
 
 
 def palettize(carrier: Carrier, weight: Tensor, table: Table) -> CompressedWeight:
-    """Cluster a weight into tables. Entries are rounded to fp16, as the package stores them."""
-    if table.entries is not Entries.FP16:
-        raise carrier.failure(_STAGE, "8-bit entries are not there yet")
+    """Cluster a weight into tables. Entries and scales are rounded to fp16, as the package stores them."""
     module = cluster(carrier, weight, table)
-    lut = carrier.per_axis(to_half(_buffer(carrier, module, "lut")), tail=2)
-    decoded = to_half(carrier.weight(module))
-    buffers = {"compression_type": torch.tensor([2]), "lut": lut}
-    if table.vector > 1:
-        buffers["vector_axis"] = torch.tensor(carrier.axis(0 if table.axis is Axis.OUTPUT else 1))
-    if table.scaled:
-        buffers["palettization_scale"] = carrier.per_axis(_buffer(carrier, module, "palettization_scale"))
-    return CompressedWeight(decoded, buffers)
+    lut = carrier.per_axis(_buffer(carrier, module, "lut"), tail=2)
+    decoded = carrier.weight(module)
+    if table.entries is not Entries.FP16:
+        return _integer_entries(carrier, module, table, lut, decoded)
+    if not table.scaled:
+        return CompressedWeight(to_half(decoded), table_buffers(carrier, table, to_half(lut)))
+    scale = carrier.per_axis(_buffer(carrier, module, "palettization_scale"))
+    stored = to_half(scale).clamp(min=_SMALLEST_SCALE)
+    buffers = {**table_buffers(carrier, table, to_half(lut)), "palettization_scale": stored}
+    return CompressedWeight(to_half(to_half(decoded / scale) * stored), buffers)
 
 
 def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
-    """The carrier module after coremltools' k-means, with its metadata."""
+    """The carrier's module after coremltools' k-means, with its metadata."""
     module = carrier.module(weight)
     config = ModulePostTrainingPalettizerConfig(
         n_bits=table.bits,
@@ -48,22 +48,51 @@ def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
         channel_axis=0 if table.axis is Axis.OUTPUT else 1,
         cluster_dim=table.vector if table.vector > 1 else None,
         enable_per_channel_scale=table.scaled,
-        rounding_precision=_decimals(weight, table),
+        rounding_precision=4 if table.scaled else _decimals(weight),
     )
-    np.random.seed(torch.randint(2**31, [1]).item() if table.vector > 1 else 0)
+    palettizer = PostTrainingPalettizer(module, PostTrainingPalettizerConfig(global_config=config))
     with quiet() as heard:
-        PostTrainingPalettizer(module, PostTrainingPalettizerConfig(global_config=config)).compress(
-            num_kmeans_workers=1, inplace=True
-        )
+        try:
+            palettizer.compress(num_kmeans_workers=1, inplace=True)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise carrier.failure(_STAGE, f"coremltools failed: {error}") from error
     if carrier.buffer(module, "lut") is None:
         raise carrier.failure(_STAGE, f"coremltools skipped the layer: {'; '.join(heard) or 'it gave no reason'}")
     return module
 
 
-def _decimals(weight: Tensor, table: Table) -> int:
+def table_buffers(carrier: Carrier, table: Table, lut: Tensor) -> dict[str, Tensor]:
+    """The metadata of a table."""
+    buffers = {"compression_type": torch.tensor([2]), "lut": lut}
+    if table.vector > 1:
+        buffers["vector_axis"] = torch.tensor(carrier.axis(0 if table.axis is Axis.OUTPUT else 1))
+    return buffers
+
+
+def _integer_entries(
+    carrier: Carrier, module: nn.Sequential, table: Table, lut: Tensor, decoded: Tensor
+) -> CompressedWeight:
+    """Entries that coremltools quantized with a scale in float32, for the scale in fp16 that the package stores."""
+    scale = carrier.per_axis(_buffer(carrier, module, "quantization_scale"), tail=2)
+    stored = torch.where(scale > 0, to_half(scale).clamp(min=_SMALLEST_SCALE), torch.ones_like(scale))
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    buffers = {
+        **table_buffers(carrier, table, torch.round(lut / scale) * stored),
+        "compression_type": torch.tensor([2, 3]),
+        "quantization_n_bits": torch.tensor(8),
+        "quantization_scale": stored,
+    }
+    if table.entries is Entries.UINT8:
+        zero = carrier.per_axis(_buffer(carrier, module, "zero_point"), tail=2)
+        buffers["zero_point"] = zero.to(torch.uint8)
+    flat, flat_stored = spread(scale[..., 0, 0], decoded.shape), spread(stored[..., 0, 0], decoded.shape)
+    return CompressedWeight(to_half(torch.round(decoded / flat) * flat_stored), buffers)
+
+
+def _decimals(weight: Tensor) -> int:
     """Decimals that coremltools rounds weights to before clustering: 4 suit weights near 1, small ones need more."""
-    largest = 1.0 if table.scaled else weight.abs().max().item()
-    return 4 if largest == 0 else max(4, 4 - math.floor(math.log10(largest)) - 1)
+    largest = weight.abs().max().item()
+    return 4 if largest == 0 else max(4, 3 - math.floor(math.log10(largest)))
 
 
 def _buffer(carrier: Carrier, module: nn.Module, key: str) -> Tensor:

@@ -88,6 +88,8 @@ class Encoding:
         values = parse_values(second, text)
         if values is None:
             raise EncodingError(f"encoding {text!r}: nothing is gained by '+fp16'; write {first!r} alone")
+        if isinstance(values, Table) and (values.vector > 1 or values.entries is not Entries.FP16):
+            raise EncodingError(f"encoding {text!r}: coremltools converts no sparse weight with '{second}'")
         return cls(values, sparsity)
 
     def __str__(self) -> str:

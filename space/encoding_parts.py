@@ -74,7 +74,8 @@ class Linear:
         signed: int or uint.
         scheme: symmetric, or asymmetric with a zero point.
         granularity: tensor, channel (output) or block.
-        block: input channels that share one scale with an output channel; only for blocks.
+        block: input channels of a block; only for blocks.
+        rows: output channels of a block.
     """
 
     bits: int
@@ -82,6 +83,7 @@ class Linear:
     scheme: Scheme = Scheme.SYMMETRIC
     granularity: Granularity = Granularity.CHANNEL
     block: int | None = None
+    rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)

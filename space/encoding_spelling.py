@@ -10,7 +10,7 @@
 ``int8``, ``uint8``             one scale per output channel, zero in the middle
 ``int8-asym``                   with a zero point
 ``int8-tensor``                 one scale per tensor
-``int4-b32``                    one scale per output channel and 32 input channels
+``int4-b32``, ``int4-b8x32``    one scale per 32 input channels of each (of every 8) output channels
 ``sparse75``                    75 % zeros
 ``sparse2:4``, ``sparse2:4out`` 2 zeros in every 4 neighbours along the input (output) axis
 ``sparse50-b4``                 4 neighbouring output channels become zero together
@@ -41,7 +41,7 @@ from space.errors import UserError, suggestion
 __all__ = ["EncodingError", "common_spellings", "parse_sparsity", "parse_values", "spell"]
 
 _TABLE = re.compile(r"lut(\d+)(?:-g(\d+)(in)?)?(?:-v(\d+)(in)?)?(?:-(int8|uint8))?(-scaled)?")
-_LINEAR = re.compile(r"(u?)int(\d+)(-asym)?(?:-(tensor)|-b(\d+))?")
+_LINEAR = re.compile(r"(u?)int(\d+)(-asym)?(?:-(tensor)|-b(?:(\d+)x)?(\d+))?")
 _SPARSE = re.compile(r"sparse(\d+)(?:-b(\d+)|-(kernel|channel))?")
 _N_OF_M = re.compile(r"sparse(\d+):(\d+)(out)?")
 
@@ -65,7 +65,7 @@ def common_spellings() -> Iterable[str]:
     for bits in TABLE_BITS:
         yield from (f"lut{bits}{tail}" for tail in ("", "-g16", "-g32", "-g16in", "-v2", "-int8", "-scaled"))
     for kind in ("int8", "uint8", "int4", "uint4"):
-        yield from (f"{kind}{tail}" for tail in ("", "-asym", "-tensor", "-b32", "-b64", "-asym-b32"))
+        yield from (f"{kind}{tail}" for tail in ("", "-asym", "-tensor", "-b32", "-b64", "-b8x32", "-asym-b32"))
     yield from ("sparse50", "sparse75", "sparse2:4", "sparse50-b4", "sparse50-kernel", "sparse50-channel")
     yield from ("sparse50+lut4", "sparse75+lut4", "sparse50+int8", "sparse75+int8")
 
@@ -88,8 +88,10 @@ def _table(match: re.Match[str], text: str) -> Table:
         raise EncodingError(f"encoding {text!r}: groups and vectors must run along the same axis")
     if vector is not None:
         _one_of(int(vector), VECTOR_LENGTHS, "length of a vector", text)
-        if scaled:
-            raise EncodingError(f"encoding {text!r}: coremltools scales no table of vectors; drop '-scaled'")
+    wanted = [f"-v{vector}" if int(vector or 1) > 1 else "", f"-{entries}" if entries else "", scaled or ""]
+    if sum(map(bool, wanted)) > 1:
+        both = "' and '".join(filter(None, wanted))
+        raise EncodingError(f"encoding {text!r}: coremltools converts no table with both '{both}'; drop one")
     axis = Axis.INPUT if group_in or vector_in else Axis.OUTPUT
     return Table(
         int(bits),
@@ -102,11 +104,14 @@ def _table(match: re.Match[str], text: str) -> Table:
 
 
 def _linear(match: re.Match[str], text: str) -> Linear:
-    unsigned, bits, asymmetric, tensor, block = match.groups()
+    unsigned, bits, asymmetric, tensor, rows, block = match.groups()
     _one_of(int(bits), LINEAR_BITS, "bits of an integer", text)
     granularity = Granularity.TENSOR if tensor else Granularity.BLOCK if block else Granularity.CHANNEL
     scheme = Scheme.ASYMMETRIC if asymmetric else Scheme.SYMMETRIC
-    return Linear(int(bits), not unsigned, scheme, granularity, _positive(block, "block size", text))
+    if rows == "1":
+        raise EncodingError(f"encoding {text!r}: blocks of one output channel are written '-b{block}'")
+    height = _positive(rows, "block size", text) or 1
+    return Linear(int(bits), not unsigned, scheme, granularity, _positive(block, "block size", text), height)
 
 
 def parse_sparsity(part: str, text: str) -> Sparsity:
@@ -151,7 +156,8 @@ def _spell_table(table: Table) -> str:
 
 def _spell_linear(linear: Linear) -> str:
     scheme = "-asym" if linear.scheme is Scheme.ASYMMETRIC else ""
-    grain = {Granularity.TENSOR: "-tensor", Granularity.BLOCK: f"-b{linear.block}"}.get(linear.granularity, "")
+    block = f"-b{linear.rows}x{linear.block}" if linear.rows > 1 else f"-b{linear.block}"
+    grain = {Granularity.TENSOR: "-tensor", Granularity.BLOCK: block}.get(linear.granularity, "")
     return f"{'' if linear.signed else 'u'}int{linear.bits}{scheme}{grain}"
 
 

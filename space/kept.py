@@ -1,0 +1,47 @@
+"""How many values a sparsity leaves of a weight."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from space.encoding_parts import Axis, Granularity, Sparsity
+from space.layer import Layer
+
+__all__ = ["kept_values"]
+
+
+def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
+    """Values that are stored; all of them without sparsity.
+
+    Counts as coremltools' MagnitudePruner does (``optimize/torch/pruning/_utils.py``, coremltools 9.0), for a weight
+    of which at least so many values are not zero to begin with.
+    """
+    if sparsity is None:
+        return layer.parameters
+    if sparsity.n_of_m is not None:
+        n, m = sparsity.n_of_m
+        channels = layer.output_channels if sparsity.axis is Axis.OUTPUT else layer.input_channels
+        rest = channels % m
+        kept = channels // m * (m - n) + (rest - max(0, n - (m - rest)) if rest else 0)
+        return layer.parameters // channels * kept
+    unit = _unit(layer, sparsity)
+    if sparsity.granularity is Granularity.BLOCK:
+        return math.ceil(_share(layer.parameters, sparsity) / unit) * unit
+    return _share(layer.parameters // unit, sparsity) * unit
+
+
+def _unit(layer: Layer, sparsity: Sparsity) -> int:
+    if sparsity.granularity is Granularity.BLOCK:
+        return sparsity.block or 1
+    if sparsity.granularity is Granularity.KERNEL:
+        return math.prod(layer.shape[2:])
+    if sparsity.granularity is Granularity.CHANNEL:
+        return layer.parameters // layer.output_channels
+    return 1
+
+
+def _share(count: int, sparsity: Sparsity) -> int:
+    """The pruner multiplies in single precision and rounds up."""
+    return math.ceil(float(np.float32(count) * np.float32(1 - sparsity.share)))
