@@ -5,8 +5,7 @@ Measured on coremltools 9.0 (``converters/mil/backend/mil/load.py``, ``helper.py
 * the file opens with a header of 64 bytes; each constant is a metadata record of 64 bytes, then its data;
 * every record and all data start at a multiple of 64 bytes, and nothing is padded after the last data;
 * elements narrower than a byte are packed, the last byte filled up;
-* a constant of fewer than 10 elements stays inside the program (``should_use_weight_file``);
-* constants of at least 100 elements with equal type, shape and content are written once (``const_deduplication``).
+* a constant of fewer than 10 elements stays inside the program (``should_use_weight_file``).
 """
 
 from __future__ import annotations
@@ -19,30 +18,21 @@ __all__ = ["ALIGNMENT", "FILE_HEADER", "Blob", "file_bytes"]
 
 ALIGNMENT = 64
 FILE_HEADER = 64
-RECORD = 64
-FEWEST_ELEMENTS = 10
-FEWEST_SHARED = 100
+_RECORD = 64
+_FEWEST_ELEMENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One constant.
-
-    Attributes:
-        elements: number of elements.
-        bits: bits of one element.
-        content: equal texts mean equal type, shape and content, so that the constant is written once; None where the
-            content is the weight's own.
-    """
+    """One constant: so many elements of so many bits."""
 
     elements: int
     bits: int
-    content: str | None = None
 
     @property
     def in_file(self) -> bool:
         """False for a constant so small that it stays inside the program."""
-        return self.elements >= FEWEST_ELEMENTS
+        return self.elements >= _FEWEST_ELEMENTS
 
     @property
     def data_bytes(self) -> int:
@@ -51,27 +41,13 @@ class Blob:
 
     @property
     def bytes(self) -> int:
-        """Bytes with metadata and alignment; zero inside the program."""
-        return RECORD + math.ceil(self.data_bytes / ALIGNMENT) * ALIGNMENT if self.in_file else 0
-
-    @property
-    def is_shared(self) -> bool:
-        """True where an equal constant elsewhere in the program means that only one is written."""
-        return self.content is not None and self.elements >= FEWEST_SHARED
-
-
-def distinct(blobs: Iterable[Blob]) -> Iterable[Blob]:
-    """The blobs that are written, in order: of those with equal content, the first."""
-    seen: set[Blob] = set()
-    for blob in blobs:
-        if not blob.is_shared or blob not in seen:
-            seen.add(blob)
-            yield blob
+        """Bytes with record and alignment; zero inside the program."""
+        return _RECORD + math.ceil(self.data_bytes / ALIGNMENT) * ALIGNMENT if self.in_file else 0
 
 
 def file_bytes(blobs: Iterable[Blob]) -> int:
     """Bytes of a weight file that holds these constants, in the order they are written; 0 where it holds none."""
-    written = [blob for blob in distinct(blobs) if blob.in_file]
+    written = [blob for blob in blobs if blob.in_file]
     if not written:
         return 0
     return FILE_HEADER + sum(blob.bytes for blob in written) - (-written[-1].data_bytes % ALIGNMENT)

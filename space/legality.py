@@ -1,15 +1,40 @@
-"""Which encodings a layer may take on a deployment target, and why not."""
+"""Which encodings a layer may take on a deployment target, and why not.
+
+Most rules are coremltools' own: it would skip the layer, fail, or store something else than was asked for
+(coremltools 9.0: ``optimize/torch/_utils/validation_utils.py``, ``converters/mil/mil/ops/defs/iOS16`` and ``iOS18``).
+A few are ours, for encodings that coremltools would store but that are another one by a longer name, or whose bytes
+would depend on the values of the weight.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 
-from space.encoding import Axis, Encoding, Entries, Granularity
+from space.encoding import FP16, Axis, Encoding, Entries, Granularity
 from space.encoding_parts import Linear, Sparsity, Table
+from space.footprint import table_count
+from space.kept import kept_values
 from space.layer import Layer
 from space.target import DeploymentTarget
 
-__all__ = ["refusal"]
+__all__ = ["Authority", "Refusal", "refusal", "refusals"]
+
+
+class Authority(StrEnum):
+    """Who refuses."""
+
+    COREMLTOOLS = "coremltools"
+    PALETTUNE = "palettune"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reason in words, and whose it is."""
+
+    reason: str
+    authority: Authority = Authority.COREMLTOOLS
 
 
 def refusal(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_elements: int = 0) -> str | None:
@@ -21,22 +46,26 @@ def refusal(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_e
         target: decides which operations the package may use.
         min_elements: layers with fewer elements stay fp16.
     """
-    if encoding == Encoding():
-        return None
-    return next(_reasons(layer, encoding, target, min_elements), None)
+    first = next(refusals(layer, encoding, target, min_elements=min_elements), None)
+    return None if first is None else first.reason
 
 
-def _reasons(layer: Layer, encoding: Encoding, target: DeploymentTarget, min_elements: int) -> Iterator[str]:
+def refusals(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_elements: int = 0) -> Iterator[Refusal]:
+    """Every reason why a layer cannot take an encoding; none where it can. Arguments as for ``refusal``."""
+    if encoding == FP16:
+        return
     if layer.parameters < min_elements:
-        yield f"the weight has {layer.parameters} elements, fewer than {min_elements}"
+        reason = f"the weight has {layer.parameters} elements, fewer than {min_elements}"
+        yield Refusal(reason, Authority.PALETTUNE)
     if target.generation < 18:
-        yield from (f"{what} needs iOS18 or macOS15, and the target is {target}" for what in _new_in_18(encoding))
+        for what in _new_in_18(encoding):
+            yield Refusal(f"{what} needs iOS18 or macOS15, and the target is {target}")
     if encoding.sparsity is not None:
-        yield from _sparsity_reasons(layer, encoding.sparsity)
+        yield from _sparsity(layer, encoding.sparsity)
     if encoding.table is not None:
-        yield from _table_reasons(layer, encoding.table)
+        yield from _table(layer, encoding.table)
     if encoding.linear is not None:
-        yield from _linear_reasons(layer, encoding.linear)
+        yield from _linear(layer, encoding.linear)
 
 
 def _new_in_18(encoding: Encoding) -> Iterator[str]:
@@ -67,38 +96,53 @@ def _axis(layer: Layer, axis: Axis) -> tuple[int, str]:
     return layer.input_channels, "input channels"
 
 
-def _table_reasons(layer: Layer, table: Table) -> Iterator[str]:
+def _table(layer: Layer, table: Table) -> Iterator[Refusal]:
     channels, what = _axis(layer, table.axis)
-    if table.group is not None:
-        if channels % table.group:
-            yield f"groups of {table.group} do not divide the {channels} {what}"
-        elif channels == table.group:
-            yield f"one group of {table.group} is the whole tensor: write the encoding without groups"
-    if table.vector > 1 and channels % table.vector:
-        yield f"vectors of {table.vector} do not divide the {channels} {what}"
+    if table.group is not None and channels % table.group:
+        yield Refusal(f"groups of {table.group} do not divide the {channels} {what}")
+        return
+    if table.group == channels:
+        yield Refusal(
+            f"one group of {table.group} is the whole weight: write the encoding without groups", Authority.PALETTUNE
+        )
+    if table.vector > 1:
+        yield from _vectors(layer, table, table.group or channels, what)
 
 
-def _linear_reasons(layer: Layer, linear: Linear) -> Iterator[str]:
+def _vectors(layer: Layer, table: Table, group: int, what: str) -> Iterator[Refusal]:
+    vectors = layer.parameters // table.vector // table_count(layer, table)
+    if group % table.vector:
+        yield Refusal(f"vectors of {table.vector} do not divide {group} {what}")
+    elif vectors < 2**table.bits:
+        yield Refusal(f"{vectors} vectors are fewer than the {2**table.bits} entries of a table")
+
+
+def _linear(layer: Layer, linear: Linear) -> Iterator[Refusal]:
     if linear.block is None:
         return
     if layer.input_channels % linear.block:
-        yield f"blocks of {linear.block} do not divide the {layer.input_channels} input channels"
-    elif layer.input_channels == linear.block:
-        yield f"one block of {linear.block} is the whole channel: write the encoding without blocks"
+        yield Refusal(f"blocks of {linear.block} do not divide the {layer.input_channels} input channels")
+    elif layer.input_channels == linear.block and linear.rows == 1:
+        reason = f"one block of {linear.block} is the whole channel: write the encoding without blocks"
+        yield Refusal(reason, Authority.PALETTUNE)
+    if layer.output_channels % linear.rows:
+        yield Refusal(f"blocks of {linear.rows} do not divide the {layer.output_channels} output channels")
+    elif linear.rows > 1 and layer.output_channels == linear.rows:
+        yield Refusal(f"blocks cannot hold all of the {layer.output_channels} output channels")
 
 
-def _sparsity_reasons(layer: Layer, sparsity: Sparsity) -> Iterator[str]:
-    kept: Callable[[int], int] = lambda count: count - int(count * sparsity.share)  # noqa: E731
-    if sparsity.granularity is Granularity.BLOCK and sparsity.block is not None:
-        if sparsity.block * 2 > layer.output_channels:
-            yield f"blocks of {sparsity.block} are more than half of the {layer.output_channels} output channels"
-        elif layer.output_channels % sparsity.block:
-            yield f"blocks of {sparsity.block} do not divide the {layer.output_channels} output channels"
-    if kept(layer.parameters) < 1:
-        yield "nothing would be left of the weight"
+def _sparsity(layer: Layer, sparsity: Sparsity) -> Iterator[Refusal]:
     if sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and len(layer.shape) < 3:
-        yield f"a {layer.kind} weight has no kernels to prune as one"
+        yield Refusal(f"the weight of a {layer.kind} has no kernels, its values would be pruned one by one")
+        return
     if sparsity.n_of_m is not None:
         channels, what = _axis(layer, sparsity.axis)
         if channels % sparsity.n_of_m[1]:
-            yield f"neighbourhoods of {sparsity.n_of_m[1]} do not divide the {channels} {what}"
+            yield Refusal(f"neighbourhoods of {sparsity.n_of_m[1]} do not divide the {channels} {what}")
+            return
+    if sparsity.block is not None and layer.output_channels % sparsity.block:
+        reason = f"blocks of {sparsity.block} do not divide the {layer.output_channels} output channels"
+        yield Refusal(reason, Authority.PALETTUNE)
+        return
+    if kept_values(layer, sparsity) == layer.parameters:
+        yield Refusal("the weight is too small for any of it to become zero")
