@@ -1,0 +1,24 @@
+"""Core ML programs run in torch: the reference runtime.
+
+``load`` opens an ``.mlpackage`` and prepares it; ``Program.run`` executes it on any machine, in float32 or with fp16
+emulated, differentiable with respect to its weights; ``compare`` sets it against a torch module.
+"""
+
+from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
+from device_bench.runtime.features import Colour, Feature
+from device_bench.runtime.program import Program, load
+from device_bench.runtime.values import Precision
+from device_bench.runtime.weights import Use, Weight
+
+__all__ = [
+    "Colour",
+    "ExecutionError",
+    "Feature",
+    "Precision",
+    "Program",
+    "ProgramError",
+    "UnsupportedOpError",
+    "Use",
+    "Weight",
+    "load",
+]

@@ -1,0 +1,92 @@
+"""Which ops of the MIL op set the runtime executes; ``python -m device_bench.runtime.coverage docs/op_coverage.md``.
+
+The op set is what coremltools registers for its core dialect (``mil/ops/registry.py``), plus the one op of its
+``coreml`` dialect that reaches packages.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import coremltools as ct
+from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
+
+from device_bench.runtime import ops  # noqa: F401 - registers the kernels
+from device_bench.runtime.registry import registered
+
+__all__ = ["REASONS", "covered", "op_set", "page", "uncovered"]
+
+#: Ops that the plan itself executes: blocks, states and constants.
+_PLANNED = {
+    "cond": "control flow",
+    "while_loop": "control flow",
+    "read_state": "states",
+    "coreml_update_state": "states",
+    "const": "constants",
+}
+
+#: Why an op has no kernel.
+REASONS = {
+    "conv_quantized": "marked experimental in coremltools; no converter emits it",
+}
+
+
+def op_set() -> set[str]:
+    """Op types of the MIL op set; names that begin with an underscore are coremltools' own and reach no package."""
+    return {name for name in SSAOpRegistry.core_ops if not name.startswith("_")} | {"coreml_update_state"}
+
+
+def covered() -> dict[str, str]:
+    """The family of each op that runs, by op type."""
+    named = {name: kernels[0].family for name, kernels in registered().items()}
+    decoded = {name: "compressed weights" for name in op_set() if name.startswith("constexpr_")}
+    return {name: family for name, family in (named | decoded | _PLANNED).items() if name in op_set()}
+
+
+def uncovered() -> set[str]:
+    """Op types that do not run."""
+    return op_set() - covered().keys()
+
+
+def page() -> str:
+    """The coverage as a Markdown page."""
+    by_family: dict[str, list[str]] = {}
+    for name, family in covered().items():
+        by_family.setdefault(family, []).append(name)
+    lines = [
+        "# Ops that the reference runtime executes",
+        "",
+        f"{len(covered())} of the {len(op_set())} ops of the MIL op set of coremltools {ct.__version__.split('.')[0]}, "
+        "in every opset in which they differ.",
+        "Written by `python -m device_bench.runtime.coverage docs/op_coverage.md`; a test keeps it current.",
+        "",
+        "| family | ops |",
+        "|---|---|",
+        *(
+            f"| {family} | {', '.join(f'`{name}`' for name in sorted(by_family[family]))} |"
+            for family in sorted(by_family)
+        ),
+        "",
+        "## Not covered",
+        *(f"- `{name}`: {REASONS.get(name, 'not written yet')}" for name in sorted(uncovered())),
+        "- `custom_layer`: its code is not in the package; coremltools' loader refuses it",
+        "- `gru` with `reset_after`: its documentation contradicts itself and no converter emits it",
+        "",
+        "## What is approximate",
+        "- FP16 is emulated by rounding each op's output; what a device does inside an op, such as the width of its "
+        "sums, is not documented and not emulated.",
+        "- Random ops draw from the stated distribution, not the numbers that a device draws.",
+        "- Which pixel a nearest neighbour takes between two is not documented; see `ops/resizing.py`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Write the page to the file that the first argument names."""
+    Path(arguments[0]).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

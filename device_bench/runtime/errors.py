@@ -1,0 +1,19 @@
+"""What can go wrong when a program is loaded or run."""
+
+from __future__ import annotations
+
+from space.errors import UserError
+
+__all__ = ["ExecutionError", "ProgramError", "UnsupportedOpError"]
+
+
+class ProgramError(UserError):
+    """A package that cannot be loaded, or inputs that a program does not take: the message says what was expected."""
+
+
+class UnsupportedOpError(ProgramError):
+    """An op without a kernel: the message names the op, its type and where it stands."""
+
+
+class ExecutionError(RuntimeError):
+    """A kernel failed on values that its op accepts: the message names the op and where it stands."""

@@ -1,0 +1,188 @@
+"""A Core ML program that runs in torch, on any machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from device_bench.runtime.batching import batch_size, mapped
+from device_bench.runtime.errors import ProgramError
+from device_bench.runtime.features import Feature, feature
+from device_bench.runtime.plan import Plan, prepare
+from device_bench.runtime.program_file import ProgramFile, read_program_file
+from device_bench.runtime.steps import Observer, Run, run_steps
+from device_bench.runtime.values import Precision
+from device_bench.runtime.weights import Weight
+from space.errors import suggestion
+
+__all__ = ["Program", "load"]
+
+Inputs = Mapping[str, Any]
+Values = dict[str, Any]
+
+
+def load(
+    path: str | Path,
+    function: str | None = None,
+    *,
+    precision: Precision = Precision.FP32,
+    device: str | torch.device = "cpu",
+) -> Program:
+    """Load one function of an ML Program package, ready to run.
+
+    Args:
+        path: the ``.mlpackage``.
+        function: which function; the package's default one when None.
+        precision: ``FP32`` computes every float in float32; ``FP16`` rounds to half after each op whose output the
+            program says is fp16.
+        device: where to run, as torch names it.
+
+    Raises:
+        ProgramError: not an ML Program, a damaged weight file, no such function.
+        UnsupportedOpError: an op without a kernel.
+    """
+    file = read_program_file(path, function)
+    target = torch.device(device)
+    return Program(file, prepare(file, precision, target), precision, target)
+
+
+class Program:
+    """One function of a package, prepared once, run many times; it is not changed by running.
+
+    Gradients flow from outputs to inputs and to weights handed to ``run``, except through integers.
+
+    Attributes:
+        path: the package.
+        function: the function's name.
+        precision: of its floats.
+        device: where it runs.
+        inputs: by name.
+        outputs: by name.
+        states: by name.
+        weights: float constants of rank 1 and more, decoded, by name.
+        op_types: op type by the name of each value that can be captured, in the order of execution.
+    """
+
+    def __init__(self, file: ProgramFile, plan: Plan, precision: Precision, device: torch.device) -> None:
+        self.path, self.function, self.precision, self.device = file.path, file.function_name, precision, device
+        self._plan = plan
+        self._storage = {entry.name: entry for entry in plan.inputs}
+        self.inputs: dict[str, Feature] = {entry.name: feature(entry) for entry in file.inputs}
+        self.outputs: dict[str, Feature] = {entry.name: feature(entry) for entry in file.outputs}
+        self.states: dict[str, Feature] = {entry.name: feature(entry) for entry in file.states}
+        self.weights: Mapping[str, Weight] = plan.weights
+        self.op_types: Mapping[str, str] = plan.op_types
+
+    def new_state(self) -> dict[str, Tensor]:
+        """States as a new session has them: zeros."""
+        return {name: torch.zeros(state.shape, device=self.device) for name, state in self.states.items()}
+
+    def run(
+        self,
+        inputs: Inputs,
+        *,
+        weights: Mapping[str, Tensor] | None = None,
+        state: dict[str, Tensor] | None = None,
+        capture: Iterable[str] = (),
+        observe: Observer | None = None,
+    ) -> Values:
+        """Run once.
+
+        Args:
+            inputs: values by name, see ``Feature.tensor``. A program that takes one sample runs on several when each
+                input has them along its first dimension: every sample is computed on its own.
+            weights: tensors in the place of the program's weights, by name, for instance ones that need gradients.
+            state: from ``new_state``; changed in place.
+            capture: names of intermediate values to return beside the outputs.
+            observe: called with the name and value of everything that is computed, in order; sample by sample.
+
+        Returns:
+            Outputs, then captured values, by name.
+
+        Raises:
+            ProgramError: a wrong name or shape, or samples that this program cannot take together.
+            ExecutionError: an op failed on these values.
+        """
+        tensors = self._tensors(inputs)
+        replaced = self._replaced(weights or {})
+        names = self._captured(capture)
+        count = batch_size(self.path, self.inputs, tensors)
+        if count is None:
+            return self._execute(tensors, replaced, names, self._states(state), observe)
+        if self.states:
+            raise ProgramError(f"{self.path}: a program with states takes one sample at a time")
+
+        def sample(values: Mapping[str, Tensor]) -> Values:
+            return self._execute(values, replaced, names, {}, observe)
+
+        return mapped(self.path, sample, tensors, count, vectorized=observe is None)
+
+    def _execute(
+        self,
+        tensors: Mapping[str, Tensor],
+        weights: Mapping[int, Tensor],
+        capture: set[str],
+        states: dict[str, Tensor],
+        observe: Observer | None,
+    ) -> Values:
+        frame = self._plan.frame.copy()
+        for place, weight in weights.items():
+            frame[place] = weight
+        for name, value in tensors.items():
+            self._storage[name].put(frame, value)
+        captured: Values = {}
+
+        def watch(name: str, value: Any) -> None:
+            if name in capture:
+                captured[name] = value
+            if observe is not None:
+                observe(name, value)
+
+        # Entering a device costs a little at each op; tensors are made on the CPU anyway.
+        scope = contextlib.nullcontext() if self.device.type == "cpu" else self.device
+        with scope:
+            run_steps(self._plan.steps, frame, Run(states, watch if capture or observe else None))
+        return {name: frame[place] for name, place in self._plan.outputs.items()} | captured
+
+    def _tensors(self, inputs: Inputs) -> dict[str, Tensor]:
+        for name in inputs:
+            if name not in self.inputs:
+                known = ", ".join(self.inputs)
+                raise ProgramError(f"{self.path}: no input {name!r}, only {known}{suggestion(name, self.inputs)}")
+        tensors: dict[str, Tensor] = {}
+        for name, wanted in self.inputs.items():
+            value = inputs.get(name)
+            if value is None:
+                if wanted.default is None:
+                    raise ProgramError(f"{self.path}: input {name!r} is missing; shape {wanted.expected()} is expected")
+                value = torch.full(wanted.shape, wanted.default)
+            tensors[name] = wanted.tensor(value, self._storage[name].dtype, self.device)
+        return tensors
+
+    def _replaced(self, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        places: dict[int, Tensor] = {}
+        for name, value in weights.items():
+            if name not in self.weights:
+                raise ProgramError(f"{self.path}: no weight {name!r}{suggestion(name, self.weights)}")
+            if value.shape != self.weights[name].tensor.shape:
+                expected = tuple(self.weights[name].tensor.shape)
+                raise ProgramError(f"weight {name!r}: shape {expected} is expected, got {tuple(value.shape)}")
+            places[self._plan.weight_places[name]] = value
+        return places
+
+    def _captured(self, names: Iterable[str]) -> set[str]:
+        wanted = set(names)
+        for name in wanted - self.op_types.keys():
+            raise ProgramError(f"{self.path}: no op makes a value {name!r}{suggestion(name, self.op_types)}")
+        return wanted
+
+    def _states(self, state: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        states = self.new_state() if state is None else state
+        if states.keys() != self.states.keys():
+            raise ProgramError(f"{self.path}: states {sorted(self.states)} are expected, got {sorted(states)}")
+        return states
