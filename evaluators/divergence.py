@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -69,6 +69,10 @@ class Reference:
             for i in range(len(batches[0]))
         )
         return cls(kind, batches, energy, _chance(kind, batches, energy))
+
+    def with_energy(self, energy: Sequence[float]) -> Reference:
+        """The same reference on the scale of other data; as it is when none is given."""
+        return replace(self, energy=tuple(energy)) if energy else self
 
     def by_sample(self, index: int, outputs: Any) -> Tensor:
         """Divergence of each sample of batch ``index``: float64, (N,). Non-finite outputs give non-finite values."""

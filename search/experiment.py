@@ -106,6 +106,7 @@ class Search(_Section):
     sampler: SamplerName = "tpe"
     in_flight: int = Field(default=4, ge=1)
     solved_seeds: int = Field(default=24, ge=0)
+    scores: Literal["fisher", "isolated", "weight_error"] = "fisher"
     score_samples: int = Field(default=96, ge=1)
 
 

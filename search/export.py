@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from device_bench.conversion import convert
-from device_bench.package import package_bytes, weight_bytes
 from device_bench.proof import Proof, prove
 
+from device_bench.conversion import convert
+from device_bench.package import package_bytes, weight_bytes
 from evaluators.assembly import Assembler, LayerWeights
 from evaluators.weight_bank import WeightBank
 from search.preparation import Preparation

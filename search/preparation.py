@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from device_bench.base_program import BaseProgram, base_program
 from space.groups import shared_groups
 from torch import nn
 
+from device_bench.base_program import BaseProgram, base_program
 from evaluators.divergence import DivergenceKind, detect_kind
 from evaluators.weight_bank import weight_digest
 from evaluators.workload import Split, Workload, load_workload

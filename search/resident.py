@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from evaluators.assembly import LayerWeights
 from evaluators.data_free import DataFreeEvaluator
 from evaluators.evaluation import Evaluation, Failure, Stage
-from evaluators.sensitivity.fisher import FisherScore, single_samples
+from evaluators.sensitivity.base import Part, ScoringSetting, registry
+from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import Split, load_workload
@@ -56,12 +57,15 @@ class Resident:
                 failures.append(Failure(Stage.COMPRESS, f"{spelling}: {error}", layer))
         return failures
 
-    def score(self, columns: tuple[tuple[str, str], ...], first: int, last: int, energy: tuple[float, ...]) -> Scores:
-        """Fisher scores of the samples ``first`` to ``last`` (excluded) of the scoring data."""
-        samples = single_samples(self.workload.batches(scoring_split(self.workload.offers)), last)
-        method = FisherScore(self.workload.model, self.weights, self.settings.kind, energy, seed=self.settings.seed)
-        parsed = [(layer, Encoding.parse(spelling)) for layer, spelling in columns]
-        return method.score(parsed, samples[first:last], first)
+    def score(self, method: str, columns: tuple[tuple[str, str], ...], part: Part, energy: tuple[float, ...]) -> Scores:
+        """Sensitivity scores of one part of the columns and of the scoring data."""
+        samples = single_samples(self.workload.batches(scoring_split(self.workload.offers)), part.samples.stop)
+        setting = ScoringSetting(self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed)
+        chosen = [
+            (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]
+        ]
+        scorer = registry()[method](setting)
+        return scorer.score(chosen, samples[part.samples.start :], part.samples.start)
 
     def evaluate(self, configuration: str) -> Evaluation | Failure:
         """One configuration, given as JSON."""

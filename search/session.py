@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluators.assembly import LayerWeights
 from evaluators.evaluation import Failure, evaluation_identity
+from evaluators.sensitivity.base import Part, join, registry
 from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
@@ -30,7 +31,7 @@ from search.seeds import seeds
 from search.study import Record, SearchStudy, open_storage
 from search.tables import front_table_text
 from search.tracking import Tracker, write_texts
-from search.workers import WorkerError, WorkerPool, WorkerSettings, connect, split_evenly
+from search.workers import WorkerError, WorkerPool, WorkerSettings, connect
 from space.errors import UserError
 
 __all__ = ["Outcome", "Places", "run_search"]
@@ -194,14 +195,15 @@ def _scores(
     energy: Sequence[float],
     display: Display,
 ) -> tuple[Scores, str]:
-    """Fisher scores of every (layer, encoding), from the run folder or computed and kept there."""
+    """Scores of every (layer, encoding), from the run folder or computed and kept there."""
     experiment = preparation.experiment
     split = scoring_split(preparation.workload.offers)
     wanted = experiment.search.score_samples
     count = len(single_samples(preparation.workload.batches(split), wanted))
     columns = tuple((layer, str(encoding)) for layer, encoding in preparation.columns())
+    method = registry()[experiment.search.scores]
     name = evaluation_identity(
-        method="fisher",
+        method=method.name,
         weights=identity["model_weights"],
         data=identity["data"],
         versions=identity["versions"],
@@ -213,21 +215,14 @@ def _scores(
     path = folder.scores / f"{name}.safetensors"
     if path.exists():
         return Scores.load(path), path.name
-    chunks = split_evenly(count, pool.size * 4)
-    parts: dict[int, Scores] = {}
-    with display.bar("scoring sensitivities", count) as advance:
-        calls = [(c.start, (columns, c.start, c.stop, tuple(energy))) for c in chunks]
+    parts = method.parts(len(columns), count, pool.size * 4)
+    answers: list[tuple[Part, Scores]] = []
+    with display.bar("scoring sensitivities", len(parts)) as advance:
+        calls = [(part, (method.name, columns, part, tuple(energy))) for part in parts]
         for answer in pool.map("score", calls):
-            parts[answer.key] = _checked(answer.result)
-            advance(len(parts[answer.key].by_sample))
-    ordered = [parts[start] for start in sorted(parts)]
-    scores = Scores(
-        ordered[0].method,
-        ordered[0].columns,
-        np.concatenate([part.by_sample for part in ordered]),
-        np.concatenate([part.signed for part in ordered if part.signed is not None]),
-        sum(part.seconds for part in ordered),
-    )
+            answers.append((answer.key, _checked(answer.result)))
+            advance(1)
+    scores = join(answers)
     scores.save(path)
     return scores, path.name
 

@@ -6,11 +6,10 @@ the weight bank, whose files are content-addressed and written whole, so that tw
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,10 +221,3 @@ class WorkerPool:
         now = time.time()
         reason = f"the worker was lost {call.attempts} times; last: {first_line}"
         return Finished(call.key, Failure(Stage.WORKER, reason), (now, now))
-
-
-def split_evenly(count: int, parts: int) -> Sequence[range]:
-    """Consecutive ranges that cover ``count`` items, as equal as they can be, none empty."""
-    parts = max(1, min(parts, count))
-    edges = [count * i // parts for i in range(parts + 1)]
-    return [range(a, b) for a, b in itertools.pairwise(edges)]

@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evaluators.assembly import LayerWeights
 from evaluators.divergence import DivergenceKind
 from evaluators.outputs import floating_outputs
+from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
 from evaluators.sensitivity.scores import Column, Scores
 from evaluators.workload import Batch
 
@@ -43,61 +43,39 @@ def single_samples(batches: Sequence[Batch], count: int) -> list[tuple[Tensor, .
     return samples[:count]
 
 
-class FisherScore:
-    """Scores (layer, encoding) columns on samples, in memory bounded by a setting.
+class FisherScore(SensitivityScore):
+    """Scores from one backward pass a sample, in memory bounded by the setting.
 
-    Args:
-        model: the float model; a copy is differentiated.
-        weights: its compressed weights.
-        kind: the divergence to predict.
-        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output.
-        draws: labels or projections drawn per sample.
-        memory_bytes: bound on the weight changes held at once; more passes are made when they do not fit.
+    Weight changes are held at most ``memory_bytes`` at a time; more passes are made when they do not fit.
     """
 
     name = "fisher"
+    draws: int = 1
+    """Labels or projections drawn per sample."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        weights: LayerWeights,
-        kind: DivergenceKind,
-        energy: Sequence[float],
-        *,
-        draws: int = 1,
-        seed: int = 0,
-        memory_bytes: int = 2 * 1024**3,
-    ) -> None:
-        self._model = copy.deepcopy(model)
-        self._weights = weights
-        self._kind = kind
-        self._energy = tuple(energy)
-        self._draws = draws
-        self._seed = seed
-        self._memory = memory_bytes
+    def __init__(self, setting: ScoringSetting) -> None:
+        super().__init__(setting)
+        self._model = copy.deepcopy(setting.model).requires_grad_(False)
+        self._weights = setting.weights
 
     def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
-        """Score every column on some samples.
-
-        Args:
-            columns: what to score.
-            samples: inputs, each one sample.
-            first: the position of ``samples[0]`` among all samples; it fixes the random draws.
-
-        Returns:
-            scores with ``signed`` of shape (samples * draws, columns).
-        """
+        """Score every column on some samples; ``signed`` is (samples * draws, columns)."""
         started = time.perf_counter()
-        signed = np.zeros((len(samples) * self._draws, len(columns)))
-        factor = np.ones((len(samples) * self._draws, 1))
+        signed = np.zeros((len(samples) * self.draws, len(columns)))
+        factor = np.ones((len(samples) * self.draws, 1))
         for indices in self._chunks(columns):
             changes = self._changes(columns, indices)
             for position, inputs in enumerate(samples):
-                for draw in range(self._draws):
-                    row = position * self._draws + draw
-                    factor[row] = self._project(inputs, (first + position) * self._draws + draw, changes, signed[row])
+                for draw in range(self.draws):
+                    row = position * self.draws + draw
+                    factor[row] = self._project(inputs, (first + position) * self.draws + draw, changes, signed[row])
         scores = signed * np.sqrt(factor)
         return Scores(self.name, tuple(columns), scores**2, scores, time.perf_counter() - started)
+
+    @classmethod
+    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+        """By sample: a backward pass serves all columns."""
+        return [Part(range(columns), some) for some in even(samples, count)]
 
     def _chunks(self, columns: Sequence[Column]) -> Iterator[dict[str, list[int]]]:
         by_layer: dict[str, list[int]] = {}
@@ -107,7 +85,7 @@ class FisherScore:
         held = 0
         for layer, indices in by_layer.items():
             size = self._weights.float_weight(layer).numel() * 4 * len(indices)
-            if chunk and held + size > self._memory:
+            if chunk and held + size > self.setting.memory_bytes:
                 yield chunk
                 chunk, held = {}, 0
             chunk[layer] = indices
@@ -157,9 +135,9 @@ class FisherScore:
         return parameter, parameter.register_post_accumulate_grad_hook(project)  # type: ignore[no-untyped-call]
 
     def _loss(self, outputs: Any, number: int) -> tuple[Tensor, float]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
+        generator = torch.Generator().manual_seed(self.setting.seed * 1_000_003 + number)
         values = [value for _, value in floating_outputs(outputs)]
-        if self._kind is DivergenceKind.KL:
+        if self.setting.kind is DivergenceKind.KL:
             total = torch.zeros(())
             positions = 0
             for value in values:
@@ -169,7 +147,7 @@ class FisherScore:
                 positions += logits.shape[0]
             return total, 0.5 / positions
         total = torch.zeros(())
-        for value, energy in zip(values, self._energy, strict=True):
+        for value, energy in zip(values, self.setting.energy, strict=True):
             noise = torch.randn(value.shape, generator=generator)
             total = total + (value * noise).sum() / float(np.sqrt(energy * len(values)))
         return total, 1.0 / (values[0].shape[0] if values[0].ndim else 1)

@@ -8,6 +8,7 @@ from torch import nn
 
 from evaluators.assembly import Assembler, LayerWeights
 from evaluators.divergence import DivergenceKind, Reference
+from evaluators.sensitivity.base import ScoringSetting
 from evaluators.sensitivity.fisher import FisherScore, single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
@@ -57,7 +58,9 @@ def test_scores_rank_and_size_the_divergence_of_single_layers(tmp_path, kind):
     with torch.inference_mode():
         reference = Reference.of(kind, [model(*batch.inputs) for batch in data])
     samples = single_samples(data, 48)
-    scores = FisherScore(model, weights, kind, reference.energy, draws=8).score(columns, samples)
+    method = FisherScore(ScoringSetting(model, weights, kind, reference.energy))
+    method.draws = 8
+    scores = method.score(columns, samples)
     assembler = Assembler(model, weights)
     measured = []
     for layer, encoding in columns:
@@ -78,12 +81,9 @@ def test_memory_and_split_change_nothing(tmp_path):
     weights = LayerWeights(model, layers, WeightBank(tmp_path))
     columns = [(layer.name, encoding) for layer in layers for encoding in MENU[:4]]
     samples = single_samples(data, 10)
-    whole = FisherScore(model, weights, DivergenceKind.KL, ()).score(columns, samples)
-    tight = FisherScore(model, weights, DivergenceKind.KL, (), memory_bytes=1).score(columns, samples)
+    whole = FisherScore(ScoringSetting(model, weights, DivergenceKind.KL)).score(columns, samples)
+    tight = FisherScore(ScoringSetting(model, weights, DivergenceKind.KL, memory_bytes=1)).score(columns, samples)
     assert np.allclose(whole.by_sample, tight.by_sample)
-    method = FisherScore(model, weights, DivergenceKind.KL, ())
-    parts = [method.score(columns, samples[:4]), method.score(columns, samples[4:], first=4)]
-    assert np.allclose(whole.by_sample, np.concatenate([part.by_sample for part in parts]))
 
 
 def test_scores_are_kept_and_read_back(tmp_path):

@@ -1,0 +1,113 @@
+"""The contract of a sensitivity score, and the registry of those there are."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from evaluators.assembly import LayerWeights
+from evaluators.divergence import DivergenceKind
+from evaluators.sensitivity.scores import Column, Scores
+
+__all__ = ["Part", "ScoringSetting", "SensitivityScore", "join", "registry"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of a scoring: some columns on some samples, by position."""
+
+    columns: range
+    samples: range
+
+
+@dataclass(frozen=True)
+class ScoringSetting:
+    """What every method is given.
+
+    Attributes:
+        model: the float model; methods work on copies.
+        weights: its compressed weights.
+        kind: the divergence to predict.
+        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output on the evaluation data.
+        seed: of the method's random numbers.
+        memory_bytes: bound on what a method may hold beyond the model and one sample's activations.
+    """
+
+    model: nn.Module
+    weights: LayerWeights
+    kind: DivergenceKind
+    energy: Sequence[float] = ()
+    seed: int = 0
+    memory_bytes: int = 2 * 1024**3
+
+
+class SensitivityScore(ABC):
+    """Predicts the divergence of every (layer, encoding) alone, all other layers float.
+
+    Scores are finite, not negative, in units of the divergence (a method without data gives them up to a factor),
+    and do not depend on how a scoring is split into parts.
+    """
+
+    name: ClassVar[str]
+    needs_data: ClassVar[bool] = True
+
+    def __init__(self, setting: ScoringSetting) -> None:
+        self.setting = setting
+
+    @abstractmethod
+    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+        """Score columns on samples.
+
+        Args:
+            columns: what to score.
+            samples: inputs, each of one sample.
+            first: position of ``samples[0]`` among all samples; it fixes random draws.
+        """
+
+    @classmethod
+    @abstractmethod
+    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+        """How a scoring is best split into ``count`` parts of equal work."""
+
+
+def join(parts: Sequence[tuple[Part, Scores]]) -> Scores:
+    """Put the parts of one scoring together, whichever way it was split."""
+    ordered = sorted(parts, key=lambda item: (item[0].samples.start, item[0].columns.start))
+    rows: dict[int, list[Scores]] = {}
+    for part, scores in ordered:
+        rows.setdefault(part.samples.start, []).append(scores)
+    first = next(iter(rows.values()))
+    signed = None
+    if all(scores.signed is not None for _, scores in parts):
+        signed = np.concatenate(
+            [np.concatenate([s.signed for s in row if s.signed is not None], 1) for row in rows.values()]
+        )
+    return Scores(
+        first[0].method,
+        tuple(column for scores in first for column in scores.columns),
+        np.concatenate([np.concatenate([scores.by_sample for scores in row], axis=1) for row in rows.values()]),
+        signed,
+        sum(scores.seconds for _, scores in parts),
+    )
+
+
+def registry() -> dict[str, type[SensitivityScore]]:
+    """Every method by name."""
+    from evaluators.sensitivity.fisher import FisherScore
+    from evaluators.sensitivity.isolated import IsolatedScore
+    from evaluators.sensitivity.weight_error import WeightErrorScore
+
+    return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}
+
+
+def even(count: int, parts: int) -> list[range]:
+    """Consecutive ranges that cover ``count`` items, as equal as they can be, none empty."""
+    pieces = max(1, min(parts, count))
+    edges = [count * i // pieces for i in range(pieces + 1)]
+    return [range(a, b) for a, b in itertools.pairwise(edges)]

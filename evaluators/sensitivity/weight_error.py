@@ -1,0 +1,39 @@
+"""Weight error: the relative squared change of each weight. Needs no data, and ranks layers badly: a baseline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from evaluators.sensitivity.base import Part, SensitivityScore
+from evaluators.sensitivity.scores import Column, Scores
+from space.encoding import Encoding
+
+__all__ = ["WeightErrorScore"]
+
+
+class WeightErrorScore(SensitivityScore):
+    """``||w' - w||^2 / ||w||^2``, dimensionless: no estimate of the divergence itself."""
+
+    name = "weight_error"
+    needs_data = False
+
+    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+        """One row; samples are not looked at."""
+        started = time.perf_counter()
+        values = [self._error(*column) for column in columns]
+        return Scores(self.name, tuple(columns), np.array([values]), None, time.perf_counter() - started)
+
+    def _error(self, layer: str, encoding: Encoding) -> float:
+        weight = self.setting.weights.float_weight(layer).double()
+        changed = self.setting.weights.get(layer, encoding).weight.double()
+        scale = float(weight.square().sum())
+        return float((changed - weight).square().sum()) / scale if scale else 0.0
+
+    @classmethod
+    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+        """One part: it takes a moment."""
+        return [Part(range(columns), range(min(samples, 1)))]

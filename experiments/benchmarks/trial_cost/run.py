@@ -1,0 +1,139 @@
+"""What one trial costs: overhead, assembly, against plain coremltools, and with two workers instead of one.
+
+    python experiments/benchmarks/trial_cost/run.py
+
+Every figure is a ratio of two things measured side by side in this run, or a time from which the forward passes are
+taken off. Prints a table and writes `results.json` beside this file.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from coremltools.optimize.torch.palettization import PostTrainingPalettizer, PostTrainingPalettizerConfig
+from rich.console import Console
+
+from evaluators.assembly import LayerWeights
+from evaluators.data_free import DataFreeEvaluator
+from evaluators.divergence import DivergenceKind
+from evaluators.weight_bank import WeightBank
+from evaluators.workload import load_workload
+from search import loop as loop_module
+from search.experiment import Budget, Experiment, Needs, load_experiment
+from search.progress import Display
+from search.session import Places, run_search
+from space.configuration import Configuration
+from space.encoding import Encoding
+from space.modules import layers_of
+
+HERE = Path(__file__).parent
+EXPERIMENT = HERE.parents[1] / "efficientnet_lite0" / "experiment.toml"
+
+
+def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dict[str, float]:
+    """Run the loop of a search and say how long it took, what of it were forward passes, and where the rest went."""
+    loops = []
+
+    class Watched(loop_module.Loop):
+        def run(self):
+            loops.append(self)
+            started = time.perf_counter()
+            ending = super().run()
+            self.seconds["whole"] = time.perf_counter() - started
+            return ending
+
+    needs = {"data_free": Needs(workers=workers)}
+    changed = experiment.model_copy(update={"budget": Budget(trials=trials), "resources": needs})
+    from search import session
+
+    session.Loop = Watched
+    outcome = run_search(changed, Places(root), Display(Console(file=io.StringIO())), fresh=True)
+    seconds = dict(loops[0].seconds)
+    from search.study import SearchStudy, open_storage
+
+    study = SearchStudy.load(open_storage(outcome.folder, None), changed)
+    records = [r for r in study.records() if r.evaluation is not None and r.answered_from is None]
+    seconds["forward"] = sum(r.evaluation.seconds["forward"] for r in records)
+    seconds["assemble"] = sum(r.evaluation.seconds["assemble"] for r in records)
+    seconds["metrics"] = sum(r.evaluation.seconds["metrics"] for r in records)
+    seconds["trials"] = len(records)
+    return seconds
+
+
+def assembly_and_plain(experiment: Experiment, bank: Path, repeats: int) -> dict[str, float]:
+    """Assembly against a forward pass, and a whole trial here against the same trial done plainly with coremltools."""
+    torch.set_num_threads(1)
+    workload = load_workload(experiment.workload)
+    layers = layers_of(workload.model)
+    weights = LayerWeights(workload.model, layers, WeightBank(bank), experiment.seed)
+    evaluator = DataFreeEvaluator(workload, weights, DivergenceKind.KL)
+    names = [Encoding.parse(name) for name in ("lut4", "lut6")]
+    results = {"assemble": [], "forward": [], "here": [], "plain": []}
+    for repeat in range(repeats):
+        # every layer changes at every repeat, as in the worst of trials
+        configuration = Configuration({layer.name: names[(i + repeat) % 2] for i, layer in enumerate(layers)})
+        started = time.perf_counter()
+        ours = evaluator.evaluate(configuration)
+        results["here"].append(time.perf_counter() - started)
+        results["assemble"].append(ours.seconds["assemble"])
+        results["forward"].append(ours.seconds["forward"])
+        started = time.perf_counter()
+        plain = plainly(workload.model, configuration, evaluator)
+        results["plain"].append(time.perf_counter() - started)
+        assert abs(plain - ours.divergence) <= 0.02 * max(plain, ours.divergence), (plain, ours.divergence)
+    return {name: sorted(values)[len(values) // 2] for name, values in results.items()}
+
+
+def plainly(model, configuration: Configuration, evaluator: DataFreeEvaluator) -> float:
+    """The same trial as the field does it: compress the whole model, evaluate."""
+    config = {name: {"n_bits": encoding.bits} for name, encoding in configuration.encodings.items()}
+    with contextlib.redirect_stderr(io.StringIO()):
+        palettizer = PostTrainingPalettizer(
+            model, PostTrainingPalettizerConfig.from_dict({"module_name_configs": config})
+        )
+        compressed = palettizer.compress(num_kmeans_workers=1)
+    outputs = evaluator._run(compressed)
+    return float(torch.cat([evaluator.reference.by_sample(i, output) for i, output in enumerate(outputs)]).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--pair", type=int, default=40, help="trials for the comparison of one worker and two")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    experiment = load_experiment(EXPERIMENT)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        one = search(experiment, root, arguments.trials, 1)
+        first = search(experiment, root, arguments.pair, 1)
+        second = search(experiment, root, arguments.pair, 2)
+        side = assembly_and_plain(experiment, root / experiment.name / "weight_bank", arguments.repeats)
+    trials = one["trials"]
+    figures = {
+        "overhead per trial (s)": (one["whole"] - one["forward"]) / trials,
+        "of which ask": one.get("ask", 0) / trials,
+        "of which keep": one.get("keep", 0) / trials,
+        "of which tell": one.get("tell", 0) / trials,
+        "of which MLflow queue, front, display": one.get("told", 0) / trials,
+        "of which assembly": one["assemble"] / trials,
+        "of which metrics": one["metrics"] / trials,
+        "assembly / forward pass": side["assemble"] / side["forward"],
+        "plain coremltools trial / trial here": side["plain"] / side["here"],
+        "trials per minute, two workers / one": (first["whole"] / first["trials"])
+        / (second["whole"] / second["trials"]),
+        "forward pass per trial (s)": one["forward"] / trials,
+    }
+    table = Console()
+    for name, value in figures.items():
+        table.print(f"{name:<42} {value:.4f}", highlight=False)
+    (HERE / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
