@@ -21,7 +21,7 @@ DEFAULT_ENCODINGS = (
     "fp16 lut8 lut6 lut4 lut3 lut2 lut4-g16 int8 int4-b32 sparse50 sparse75".split()  # noqa: SIM905 (read as one line)
 )
 Cost = Literal["size_mb", "latency_ms"]
-SamplerName = Literal["tpe", "nsga2", "gp", "random"]
+SamplerName = Literal["guided", "tpe", "nsga2", "gp", "random"]
 
 
 class ExperimentError(UserError):

@@ -21,7 +21,7 @@ def _violations(trial: FrozenTrial) -> Sequence[float]:
 
 
 def make_sampler(name: SamplerName, seed: int, constrained: bool) -> BaseSampler:
-    """An Optuna sampler.
+    """A stock sampler of Optuna's.
 
     Args:
         name: ``tpe`` (multi-objective tree-structured Parzen estimator, Ozaki et al. 2022), ``nsga2`` (Deb et al.
@@ -53,4 +53,6 @@ def make_sampler(name: SamplerName, seed: int, constrained: bool) -> BaseSampler
         return optuna.samplers.GPSampler(
             n_startup_trials=10, deterministic_objective=True, seed=seed, constraints_func=constraints
         )
-    return optuna.samplers.RandomSampler(seed=seed)
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    raise ValueError(f"{name!r} is no stock sampler")

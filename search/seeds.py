@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.sensitivity.scores import Scores
+from search.guided_sampler import GuidedSampler
+from search.objectives import ObjectiveSet
 from search.preparation import MEGABYTE, Preparation
 from search.solver import Allocation, Problem, sweep
 from search.study import Seed
@@ -37,6 +39,14 @@ def configuration_of(preparation: Preparation, allocation: Allocation) -> Config
     for group, index in zip(preparation.space.groups, allocation.choices, strict=True):
         encodings.update(dict.fromkeys(group, preparation.space.menus[group[0]].encodings[index]))
     return Configuration(encodings)
+
+
+def guided_sampler(preparation: Preparation, scores: Scores, objectives: ObjectiveSet, seed: int) -> GuidedSampler:
+    """Our own sampler over this search's space."""
+    space = preparation.space
+    menus = [[str(e) for e in space.menus[group[0]].encodings] for group in space.groups]
+    names = [group[0] if len(menu) > 1 else None for group, menu in zip(space.groups, menus, strict=True)]
+    return GuidedSampler(allocation_problem(preparation, scores), names, menus, objectives, seed)
 
 
 def seeds(preparation: Preparation, scores: Scores | None) -> list[Seed]:

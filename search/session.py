@@ -27,7 +27,7 @@ from search.preparation import Preparation, check_metrics, prepare
 from search.progress import Display
 from search.resident import scoring_split
 from search.run_folder import RunFolder
-from search.seeds import seeds
+from search.seeds import guided_sampler, seeds
 from search.study import Record, SearchStudy, open_storage
 from search.tables import front_table_text
 from search.tracking import Tracker, write_texts
@@ -252,6 +252,9 @@ def _loop(
         tracker = Tracker(folder, places.tracking_uri, study.context.search_id)
     history = _with_hypervolume(study.records(), objectives)
     tracker.rebuild(history)
+    if experiment.search.sampler == "guided":
+        scores = Scores.load(folder.scores / study.context.scores_file)
+        study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
     records = [record for record, _ in history]
     display.search(experiment, objectives, records)
 

@@ -43,6 +43,12 @@ class Problem:
         """A cost of one allocation, the constant included."""
         return self.constants[cost] + float(sum(c[i] for c, i in zip(self.costs[cost], choices, strict=True)))
 
+    def totals(self, cost: str, choices: NDArray[np.int64]) -> Vector:
+        """The same of many allocations at once: (n, groups) indices to (n,) costs."""
+        width = max(len(row) for row in self.costs[cost])
+        table = np.array([np.pad(row, (0, width - len(row))) for row in self.costs[cost]])
+        return np.asarray(self.constants[cost] + table[np.arange(len(table)), choices].sum(axis=1))
+
     def loss(self, choices: Sequence[int]) -> float:
         """The predicted loss of one allocation."""
         return float(sum(loss[i] for loss, i in zip(self.losses, choices, strict=True)))

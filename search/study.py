@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
@@ -97,6 +98,9 @@ class SearchStudy:
     Every transition is written to the storage before the next step, so that a killed search goes on from it.
     Trials are told in the order of their numbers and each proposal sees exactly the trials told before it, so that
     the same experiment gives the same trials whatever the number or the speed of the workers.
+
+    Attributes:
+        sampler: makes the sampler of one proposal from its seed; Optuna's own by name unless replaced.
     """
 
     def __init__(self, storage: BaseStorage, experiment: Experiment, study: Study, context: StudyContext) -> None:
@@ -105,8 +109,12 @@ class SearchStudy:
         self._space = context.space
         self._storage = storage
         self._study = study
+        self.sampler: Callable[[int], BaseSampler] = self._stock
         self._constrained = bool(experiment.constraints.model_dump(exclude_defaults=True))
         self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
+
+    def _stock(self, seed: int) -> BaseSampler:
+        return make_sampler(self._experiment.search.sampler, seed, self._constrained)
 
     @classmethod
     def load(
@@ -177,9 +185,7 @@ class SearchStudy:
         """The next trial: a seed if one waits, else the sampler's proposal. Written as RUNNING."""
         study = self._study
         number = sum(t.state != TrialState.WAITING for t in self._trials(deepcopy=False))
-        study.sampler = make_sampler(
-            self._experiment.search.sampler, self._experiment.seed * 100_003 + number, self._constrained
-        )
+        study.sampler = self.sampler(self._experiment.seed * 100_003 + number)
         trial = study.ask(self._distributions)
         return trial.number, self._describe(trial)
 
@@ -188,9 +194,7 @@ class SearchStudy:
         found = []
         for frozen in self._trials(states=(TrialState.RUNNING,)):
             study = self._study
-            study.sampler = make_sampler(
-                self._experiment.search.sampler, self._experiment.seed * 100_003 + frozen.number, self._constrained
-            )
+            study.sampler = self.sampler(self._experiment.seed * 100_003 + frozen.number)
             trial = Trial(study, frozen._trial_id)
             for name, distribution in self._distributions.items():
                 trial._suggest(name, distribution)
