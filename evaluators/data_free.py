@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from evaluators.assembly import Assembler, LayerWeights
-from evaluators.divergence import DivergenceKind, Reference
+from evaluators.divergence import Reference
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
 from evaluators.outputs import first_non_finite_module
 from evaluators.workload import Split, Workload

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
 
-__all__ = ["DivergenceKind", "Reference", "detect_kind"]
-
-
-class DivergenceKind(StrEnum):
-    """Which distance is taken."""
-
-    KL = "kl"
-    """Kullback-Leibler divergence of softmax(logits), in nats, mean over positions; the last axis holds classes."""
-    SQUARED_ERROR = "squared_error"
-    """Squared error relative to the mean squared norm of the float output, mean over outputs."""
+__all__ = ["Reference", "detect_kind"]
 
 
 def detect_kind(outputs: Any, targets: Any) -> DivergenceKind:

@@ -1,4 +1,4 @@
-"""The command line: ``palettune inspect | search | front | export | ui``."""
+"""The command line: ``palettune inspect | search | front | export | solve | ui``."""
 
 from __future__ import annotations
 
@@ -145,6 +145,39 @@ def export(
     console.print(f"manifest: {manifest}", soft_wrap=True, highlight=False)
     if not all(item.proof.passed for item in exported):
         raise typer.Exit(1)
+
+
+@app.command()
+def solve(
+    experiment: ExperimentFile,
+    max_size_mb: Annotated[float, typer.Option(help="Budget of the weight file, in 10^6 bytes.")],
+    root: Root = RUNS,
+    storage: Storage = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the best configuration for a budget from saved scores; evaluate nothing."""
+    from evaluators.sensitivity.scores import Scores
+    from search.solution import solution
+    from search.tables import digits, encoding_summary
+
+    loaded, study, folder = _open(experiment, root, storage)
+    path = folder.scores / study.context.scores_file
+    if not path.exists():
+        raise UserError(f"{path}: the scores are not there; run `palettune search {experiment}` to make them again")
+    found = solution(loaded, study.context, Scores.load(path), study.records(), max_size_mb)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+        return
+    console = Console()
+    for name, encoding in found.configuration.encodings.items():
+        console.print(f"  {name}: {encoding}", highlight=False)
+    console.print(
+        f"{found.costs['size_mb']:.3f} MB; predicted divergence {digits(found.divergence)} "
+        f"(80 % interval {digits(found.low)} to {digits(found.high)}, from {found.measured_on} measured neighbours); "
+        f"{encoding_summary(found.configuration)}; solved in {found.seconds:.2f} s. A prediction: nothing was evaluated.",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 @app.command()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evaluators.divergence import DivergenceKind
+from evaluators.divergence_kind import DivergenceKind
 from search.experiment import Experiment
 from search.objectives import ObjectiveSet, objective_set
 from space.encoding import Encoding
@@ -28,6 +28,7 @@ class StudyContext:
         chance: divergence of a constant output.
         float_metrics: the float model's metrics on the evaluation data.
         float_costs: costs of the fp16 model.
+        rest_bytes: bytes in the weight file of everything that is not a layer's weight.
         scores_file: name of the scores' file in the run folder.
     """
 
@@ -36,6 +37,7 @@ class StudyContext:
     chance: float
     float_metrics: Mapping[str, float]
     float_costs: Mapping[str, float]
+    rest_bytes: int
     scores_file: str
     space: SearchSpace
 
@@ -56,6 +58,7 @@ class StudyContext:
             "chance": self.chance,
             "float_metrics": dict(self.float_metrics),
             "float_costs": dict(self.float_costs),
+            "rest_bytes": self.rest_bytes,
             "scores_file": self.scores_file,
             "layers": [
                 {
@@ -95,6 +98,7 @@ class StudyContext:
             values["chance"],
             values["float_metrics"],
             values["float_costs"],
+            values["rest_bytes"],
             values["scores_file"],
             space,
         )

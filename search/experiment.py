@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from evaluators.divergence import DivergenceKind
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Workflow
 from space.encoding import Encoding
 from space.errors import UserError, suggestion

@@ -12,7 +12,8 @@ from space.groups import shared_groups
 from torch import nn
 
 from device_bench.base_program import BaseProgram, base_program
-from evaluators.divergence import DivergenceKind, detect_kind
+from evaluators.divergence import detect_kind
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.weight_bank import weight_digest
 from evaluators.workload import Split, Workload, load_workload
 from search.experiment import Experiment, ExperimentError

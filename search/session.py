@@ -85,12 +85,12 @@ def run_search(experiment: Experiment, places: Places, display: Display, *, fres
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
-    folder.create()
-    if fresh:
-        folder.set_aside()
     with display.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
+    folder.create()
+    if fresh:
+        folder.set_aside()
     storage = open_storage(folder, places.storage)
     if fresh and places.storage is not None:
         SearchStudy.forget(storage, experiment.name)
@@ -148,6 +148,7 @@ def _create(
         chance=facts["chance"],
         float_metrics=facts["float_metrics"],
         float_costs=preparation.costs(space.uniform(experiment.space.parsed[0])),
+        rest_bytes=preparation.rest,
         scores_file=file,
         space=space,
     )

@@ -17,7 +17,7 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
-from evaluators.divergence import DivergenceKind
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Failure, Stage
 from search.experiment import Needs
 from space.errors import UserError

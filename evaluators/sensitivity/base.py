@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from evaluators.assembly import LayerWeights
-from evaluators.divergence import DivergenceKind
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.sensitivity.scores import Column, Scores
 
 __all__ = ["Part", "ScoringSetting", "SensitivityScore", "join", "registry"]

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evaluators.divergence import DivergenceKind
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
 from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
 from evaluators.sensitivity.scores import Column, Scores

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from evaluators.assembly import LayerWeights
 from evaluators.data_free import DataFreeEvaluator
-from evaluators.divergence import DivergenceKind
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import load_workload
 from search import loop as loop_module

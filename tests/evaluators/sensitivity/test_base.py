@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from evaluators.assembly import LayerWeights
-from evaluators.divergence import DivergenceKind, Reference
+from evaluators.divergence import Reference
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.sensitivity.base import ScoringSetting, join, registry
 from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores

@@ -7,7 +7,8 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from evaluators.assembly import Assembler, LayerWeights
-from evaluators.divergence import DivergenceKind, Reference
+from evaluators.divergence import Reference
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.sensitivity.base import ScoringSetting
 from evaluators.sensitivity.fisher import FisherScore, single_samples
 from evaluators.sensitivity.scores import Scores

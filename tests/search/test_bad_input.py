@@ -1,0 +1,87 @@
+"""What a user can mend: a clear message, exit code 2, no traceback, nothing started, nothing lost."""
+
+import sys
+
+import pytest
+
+from search.cli import main
+from tests.search.conftest import EXPERIMENT, WORKLOAD
+
+SPACE = 'encodings = ["fp16", "lut8", "lut4", "lut2", "int8"]'
+
+WORKLOADS = {
+    "missing function": (WORKLOAD.replace("def evaluation_data", "def evaluation_dataa"), ["evaluation_data() is missing", "did you mean 'evaluation_dataa'"]),
+    "failing function": (WORKLOAD.replace("torch.manual_seed(0)", "raise RuntimeError('no weights here')"), ["model() failed", "no weights here"]),
+    "wrong return type": (WORKLOAD.replace("return network\n\ndef _images", "return 'network'\n\ndef _images"), ["model() returned a str", "torch.nn.Module"]),
+    "outputs are nan": (WORKLOAD.replace("network.norm.running_mean.normal_()", "network.norm.running_mean.fill_(float('nan'))"), ["not finite", "'norm'"]),
+    "no evaluation data": (WORKLOAD.replace("for seed in (1, 2):", "for seed in ():"), ["evaluation_data() gave no data"]),
+    "no layer": (WORKLOAD.replace("return network\n\ndef _images", "return nn.ReLU()\n\ndef _images"), ["no layer"]),
+    "syntax error": ("def model(:", ["does not import: SyntaxError"]),
+}  # fmt: skip
+
+EXPERIMENTS = {
+    "unknown key": (EXPERIMENT.replace("trials", "trails"), ["budget.trails: unknown key", "'trials'"]),
+    "unknown encoding": (EXPERIMENT.replace('"lut2"', '"lut5"'), ["space.encodings", "lut5"]),
+    "encoding for no layer": (EXPERIMENT.replace(SPACE, 'encodings = ["lut4-g7"]'), ["'lut4-g7'", "no layer"]),
+    "impossible constraint": (EXPERIMENT + "[constraints]\nmax_size_mb = 0.002\n", ["0.002", "head"]),
+    "unknown metric": (EXPERIMENT + '[objectives]\nquality = {metric = "accuracy", direction = "maximize"}\n', ["'accuracy'", "top1_agreement"]),
+    "missing workload": (EXPERIMENT.replace("workload.py", "nothing.py"), ["nothing.py", "no such workload"]),
+    "kept layer unknown": (EXPERIMENT.replace("[search]", 'keep = ["haed*"]\n[search]'), ["space.keep", "'haed*'", "stem"]),
+    "group of unknown layers": (EXPERIMENT.replace("[search]", 'groups = [["stem", "haed"]]\n[search]'), ["'haed'", "head"]),
+    "too many workers": (EXPERIMENT.replace("workers = 1", "workers = 999"), ["999 worker(s)", "resources.data_free"]),
+    "no toml": ("= 3", ["not valid TOML"]),
+}  # fmt: skip
+
+
+def run(monkeypatch, capsys, project, *words):
+    monkeypatch.setattr(sys, "argv", ["palettune", *words])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    captured = capsys.readouterr()
+    return ending.value.code, captured.out, captured.err
+
+
+def assert_refused(monkeypatch, capsys, project, words):
+    code, out, err = run(monkeypatch, capsys, project, "search", str(project.experiment), "--root", str(project.root))
+    assert code == 2, err
+    assert "Traceback" not in out + err
+    assert err.startswith("error: ")
+    for word in words:
+        assert word in err
+    assert not (project.root / "tiny" / "journal.log").exists()
+    return err
+
+
+@pytest.mark.parametrize("case", WORKLOADS)
+def test_a_bad_workload_is_refused(monkeypatch, capsys, project, case):
+    text, words = WORKLOADS[case]
+    project.write(EXPERIMENT, text)
+    assert "workload.py" in assert_refused(monkeypatch, capsys, project, words)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("case", EXPERIMENTS)
+def test_a_bad_experiment_is_refused(monkeypatch, capsys, project, case):
+    text, words = EXPERIMENTS[case]
+    project.write(text)
+    assert_refused(monkeypatch, capsys, project, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("front", "{toml}", "--root", "{root}"), "run `palettune search"),
+        (("export", "{toml}", "--out", "{root}", "--root", "{root}"), "run `palettune search"),
+        (("solve", "{toml}", "--max-size-mb", "1", "--root", "{root}"), "run `palettune search"),
+        (("ui", "{toml}", "--root", "{root}"), "no MLflow store there"),
+        (("search", "{root}/nothing.toml"), "no such experiment file"),
+        (("serach", "{toml}"), "serach"),
+        (("search", "{toml}", "--rooot", "x"), "--rooot"),
+    ],
+)
+def test_commands_out_of_order_say_what_to_do(monkeypatch, capsys, project, words, message):
+    filled = [word.format(toml=project.experiment, root=project.root) for word in words]
+    code, out, err = run(monkeypatch, capsys, project, *filled)
+    assert code == 2
+    assert message in out + err
+    assert "Traceback" not in out + err
