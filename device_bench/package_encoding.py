@@ -132,7 +132,7 @@ def _linear(weight: PackageWeight, layer: Layer, linear: Linear) -> Iterator[str
     offset = _find(weight, _SCALE_OPS, "offset", "zero_point")
     if data.dtype.startswith("u") == linear.signed and not _holds_no_negative(data, offset):
         yield f"{'signed' if linear.signed else 'unsigned'} integers were asked for, they are {data.dtype}"
-    output = 1 if linear.granularity is Granularity.TENSOR else layer.output_channels
+    output = 1 if linear.granularity is Granularity.TENSOR else layer.output_channels // linear.rows
     inputs = 1 if linear.block is None else layer.input_channels // linear.block
     yield from _scale_counts(weight, _counts(layer, output, inputs))
     if linear.scheme is Scheme.SYMMETRIC and offset is not None:
