@@ -4,6 +4,8 @@
 emulated, differentiable with respect to its weights; ``compare`` sets it against a torch module.
 """
 
+from device_bench.runtime.comparison import Comparison, OutputComparison, compare
+from device_bench.runtime.departure import Departure
 from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
 from device_bench.runtime.features import Colour, Feature
 from device_bench.runtime.program import Program, load
@@ -12,13 +14,17 @@ from device_bench.runtime.weights import Use, Weight
 
 __all__ = [
     "Colour",
+    "Comparison",
+    "Departure",
     "ExecutionError",
     "Feature",
+    "OutputComparison",
     "Precision",
     "Program",
     "ProgramError",
     "UnsupportedOpError",
     "Use",
     "Weight",
+    "compare",
     "load",
 ]

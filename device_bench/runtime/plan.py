@@ -44,6 +44,8 @@ class Plan:
         weights: by name.
         weight_places: place of each weight.
         op_types: op type by the name of each value that a step makes.
+        op_names: name of the op that makes each value, which differs where an output was renamed.
+        sources: by the name of each value of the function's own block, the names of those that it is made from.
     """
 
     steps: tuple[Step, ...]
@@ -53,6 +55,8 @@ class Plan:
     weights: dict[str, Weight]
     weight_places: dict[str, int]
     op_types: dict[str, str]
+    op_names: dict[str, str]
+    sources: dict[str, tuple[str, ...]]
 
 
 def prepare(file: ProgramFile, precision: Precision, device: torch.device) -> Plan:
@@ -90,6 +94,8 @@ class _Planner:
         self._uses: dict[int, list[Use]] = {}
         self._constants: dict[int, Any] = {}
         self._op_types: dict[str, str] = {}
+        self._op_names: dict[str, str] = {}
+        self._sources: dict[str, tuple[str, ...]] = {}
 
     def plan(self) -> Plan:
         function = self._file.function
@@ -103,7 +109,8 @@ class _Planner:
         weights, places = self._weights()
         # Planned from the end backwards; handed over in the order of the program.
         op_types = dict(reversed(self._op_types.items()))
-        return Plan(tuple(steps), self._frame, inputs, results, weights, places, op_types)
+        sources = dict(reversed(self._sources.items()))
+        return Plan(tuple(steps), self._frame, inputs, results, weights, places, op_types, self._op_names, sources)
 
     def _weights(self) -> tuple[dict[str, Weight], dict[str, int]]:
         weights: dict[str, Weight] = {}
@@ -147,6 +154,9 @@ class _Planner:
             reads = [v for v in self._reads(op) if not _is_constant(v)]
             last = tuple(self._place(v) for v in reads if v in made and self._place(v) not in live)
             unread = tuple(self._place(v) for v in op.outputs if self._place(v) not in live)
+            if block is self._file.function:
+                names = tuple(dict.fromkeys(v.name for v in reads))
+                self._sources.update({v.name: names for v in reversed(op.outputs)})
             live.update(self._place(v) for v in reads)
             needed.update(self._place(v) for v in reads)
             steps.append(self._step(op, tuple(dict.fromkeys(last + unread)), live))
@@ -177,7 +187,8 @@ class _Planner:
     def _step(self, op: Any, frees: tuple[int, ...], live: set[int]) -> Step:
         location = self._location(op)
         outputs = tuple(self._output(variable) for variable in op.outputs)
-        self._op_types.update({output.name: op.op_type for output in outputs})
+        self._op_types.update({output.name: op.op_type for output in reversed(outputs)})
+        self._op_names.update({output.name: op.name for output in outputs})
         if op.op_type == "cond":
             branches = [(self._block(block, live), self._results(block)) for block in op.blocks]
             return CondStep(location, outputs, frees, self._place(op.pred), (branches[0], branches[1]))

@@ -66,6 +66,8 @@ class Program:
         states: by name.
         weights: float constants of rank 1 and more, decoded, by name.
         op_types: op type by the name of each value that can be captured, in the order of execution.
+        op_names: name of the op that makes each value; it differs where an output was renamed.
+        sources: names of the values from which each value is made; what happens within blocks is left out.
     """
 
     def __init__(self, file: ProgramFile, plan: Plan, precision: Precision, device: torch.device) -> None:
@@ -77,6 +79,8 @@ class Program:
         self.states: dict[str, Feature] = {entry.name: feature(entry) for entry in file.states}
         self.weights: Mapping[str, Weight] = plan.weights
         self.op_types: Mapping[str, str] = plan.op_types
+        self.op_names: Mapping[str, str] = plan.op_names
+        self.sources: Mapping[str, tuple[str, ...]] = plan.sources
 
     def new_state(self) -> dict[str, Tensor]:
         """States as a new session has them: zeros."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor
+
+from device_bench.constexpr import decode
 
 __all__ = ["Use", "Weight", "decoded"]
 
@@ -39,13 +39,9 @@ class Weight:
 
 
 def decoded(variable: Any) -> Any:
-    """The value of a constant variable, as NumPy holds it, decoded by coremltools itself, inner ops first."""
+    """The value of a constant variable, as NumPy holds it; what is compressed is decoded, inner ops first."""
     if variable.val is not None:
         return variable.val
     op = variable.op
-    if op.op_type == "constexpr_cast":
-        return np.float32(decoded(op.source_val))
-    names = inspect.signature(op.decompress).parameters
-    inputs = {name: None if op.inputs[name] is None else decoded(op.inputs[name]) for name in names}
-    value = op.decompress(**inputs)
-    return value[op.outputs.index(variable)] if isinstance(value, tuple) else value
+    inputs = {name: decoded(inner) for name, inner in op.inputs.items() if inner is not None}
+    return decode(op.op_type, inputs, op.outputs.index(variable))

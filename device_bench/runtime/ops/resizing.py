@@ -113,8 +113,6 @@ def resize(
         axis, size = x.dim() - place, shape[-place] or x.shape[-place]
         if size == x.shape[axis]:
             continue
-        if interpolation_mode == "LINEAR":
-            x = _linear_along(x, axis, size, sampling_mode)
-        else:
-            x = _nearest_along(x, axis, size, True)
+        linear = interpolation_mode == "LINEAR"
+        x = _linear_along(x, axis, size, sampling_mode) if linear else _nearest_along(x, axis, size, True)
     return x

@@ -1,0 +1,172 @@
+import math
+
+import coremltools as ct
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from device_bench.runtime import ProgramError, compare, load
+from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
+from tests.device_bench.runtime.test_packages import save
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    torch.manual_seed(0)
+    make, example = ARCHITECTURES["branches"]
+    module = randomized(make())
+    path = save(module, example(), tmp_path_factory.mktemp("pair") / "net.mlpackage")
+    return path, module, [(torch.cat([example(), example()]),), (example(),)]
+
+
+def altered(module, name, change):
+    """A copy of a module with one parameter changed."""
+    import copy
+
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        change(other.get_parameter(name))
+    return other
+
+
+def test_an_equal_package_passes(pair):
+    path, module, samples = pair
+    comparison = compare(path, module, samples)
+    assert comparison.passed
+    assert comparison.snr_db > 100
+    assert comparison.largest_difference < 1e-4
+    assert comparison.agreement == 1
+    assert comparison.samples == 3
+    assert comparison.departure is None
+
+
+def test_the_figures_are_those_of_the_outputs(pair):
+    path, module, samples = pair
+    other = altered(module, "dense.bias", lambda bias: bias.add_(0.1))
+    (output,) = compare(path, other, samples).outputs
+    with torch.no_grad():
+        wanted = torch.cat([other(*sample) for sample in samples])
+        given = torch.cat([module(*sample) for sample in samples])
+    noise = (wanted - given).square().sum()
+    assert output.snr_db == pytest.approx(float(10 * torch.log10(wanted.square().sum() / noise)), abs=0.01)
+    assert output.largest_difference == pytest.approx(0.1, abs=1e-3)
+    share = float((wanted.argmax(1) == given.argmax(1)).float().mean())
+    assert output.agreement == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "op_type"),
+    [("one.weight", "conv"), ("three.weight", "conv"), ("pooled.1.weight", "conv"), ("dense.weight", "conv")],
+)
+def test_the_first_op_that_departs_is_named_with_its_weight(pair, parameter, op_type):
+    path, module, samples = pair
+    program = load(path)
+    shape = module.get_parameter(parameter).shape
+    (name,) = [n for n, w in program.weights.items() if w.tensor.shape == shape and n.endswith("weight")]
+    other = altered(module, parameter, lambda weight: weight.copy_(torch.randn_like(weight)))
+    comparison = compare(program, other, samples, threshold_db=60)
+    assert not comparison.passed
+    assert comparison.departure.op_type == op_type
+    assert name in comparison.departure.weights
+    assert name in str(comparison)
+
+
+@pytest.mark.parametrize("name", ["transformer encoder", "u-net", "audio"])
+def test_the_departure_is_found_in_networks_with_branches_and_other_layouts(name, tmp_path):
+    torch.manual_seed(1)
+    make, example = ARCHITECTURES[name]
+    module, x = randomized(make()), example()
+    path = save(module, x, tmp_path / "net.mlpackage")
+    parameters = {"transformer encoder": "blocks.1.mlp.0.weight", "u-net": "up.weight", "audio": "dilated.1.weight"}
+    parameter = parameters[name]
+    shape = module.get_parameter(parameter).shape
+    other = altered(module, parameter, lambda weight: weight.mul_(1.5))
+    departure = compare(path, other, [(x,)]).departure
+    assert any(load(path).weights[weight].tensor.numel() == shape.numel() for weight in departure.weights), departure
+
+
+def test_a_module_that_writes_in_place_is_followed(tmp_path):
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x):
+            y = self.first(x)
+            y.relu_()
+            y.mul_(2).add_(1)
+            return self.second(y).tanh_()
+
+    torch.manual_seed(0)
+    module, x = InPlace().eval(), torch.randn(1, 3, 8, 8)
+    path = save(module, x, tmp_path / "net.mlpackage", traced=True)
+    assert compare(path, module, [(x,)]).passed
+    departure = compare(path, altered(module, "second.bias", lambda bias: bias.add_(1)), [(x,)]).departure
+    assert departure.op_type == "conv"
+    assert any("second" in weight for weight in departure.weights)
+
+
+def test_a_package_against_another_program(pair, tmp_path):
+    path, _, samples = pair
+    config = ct.optimize.coreml.OptimizationConfig(
+        ct.optimize.coreml.OpPalettizerConfig(mode="kmeans", nbits=1, weight_threshold=10)
+    )
+    model = ct.models.MLModel(str(path), skip_model_load=True)
+    ct.optimize.coreml.palettize_weights(model, config).save(str(tmp_path / "small.mlpackage"))
+    comparison = compare(tmp_path / "small.mlpackage", load(path), samples)
+    assert not comparison.passed
+    assert comparison.departure.op_type == "conv"
+    assert compare(path, load(path), samples).snr_db == math.inf
+
+
+def test_values_that_are_not_finite_fail_and_are_said_so(pair):
+    path, module, samples = pair
+    program = load(path)
+
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(program, name)
+
+    weight = next(iter(program.weights))
+    poisoned = load(path)
+    place = poisoned._plan.weight_places[weight]
+    poisoned._plan.frame[place] = torch.full_like(poisoned._plan.frame[place], math.nan)
+    comparison = compare(poisoned, module, samples)
+    assert comparison.snr_db == -math.inf
+    assert not comparison.departure.finite
+    assert "not finite" in str(comparison)
+
+
+def test_inputs_can_be_mapped(tmp_path):
+    module = nn.Conv2d(3, 2, 1).eval()
+    image = ct.ImageType("picture", (1, 3, 4, 4), scale=1 / 64, bias=[-1, -1, -1])
+    model = ct.convert(
+        torch.jit.trace(module, torch.randn(1, 3, 4, 4)),
+        inputs=[image],
+        minimum_deployment_target=ct.target.iOS16,
+        compute_precision=ct.precision.FLOAT32,
+        skip_model_load=True,
+    )
+    model.save(str(tmp_path / "image.mlpackage"))
+    samples = [(torch.tensor(np.random.default_rng(i).integers(0, 255, (1, 3, 4, 4))) / 64 - 1,) for i in range(2)]
+    pixels = compare(tmp_path / "image.mlpackage", module, samples, to_inputs=lambda s: {"picture": (s[0] + 1) * 64})
+    assert pixels.snr_db > 100
+    assert not compare(tmp_path / "image.mlpackage", module, samples).passed
+
+
+def test_what_does_not_fit_together(pair):
+    path, module, samples = pair
+    with pytest.raises(ProgramError, match="no samples"):
+        compare(path, module, [])
+    with pytest.raises(ProgramError, match="takes 1 inputs"):
+        compare(path, module, [(samples[0][0], samples[0][0])])
+
+    class Two(nn.Module):
+        def forward(self, x):
+            return module(x), x
+
+    with pytest.raises(ProgramError, match=r"has 1 outputs .*, the module returns 2"):
+        compare(path, Two(), samples)
+    with pytest.raises(ProgramError, match="the reference's has"):
+        compare(path, nn.Flatten(0), samples)
