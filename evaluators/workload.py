@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -103,15 +103,18 @@ class Workload:
                 digest.update(value.detach().contiguous().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def metrics(self, outputs: list[Any], split: Split = Split.EVALUATION) -> dict[str, float]:
+    def metrics(
+        self, outputs: list[Any], split: Split = Split.EVALUATION, batches: Sequence[Batch] | None = None
+    ) -> dict[str, float]:
         """The user's own metrics over all batches of a split; empty when the file defines none.
 
         Args:
             outputs: the model's outputs by batch, in the order of ``batches(split)``.
+            batches: some of the split's batches, when the outputs are only theirs.
         """
         if not self.offers("metrics"):
             return {}
-        targets = concatenate([batch.targets for batch in self.batches(split)])
+        targets = concatenate([batch.targets for batch in batches or self.batches(split)])
         result = self._call("metrics", concatenate(outputs), targets)
         if not isinstance(result, Mapping) or not all(isinstance(key, str) for key in result):
             raise self._error("metrics", f"returned {type(result).__name__}; expected a dict of floats by name")

@@ -23,7 +23,7 @@ Choices = NDArray[np.int64]
 _MUTANTS = 600
 
 
-class GuidedSampler(BaseSampler):
+class GuidedSampler(BaseSampler):  # type: ignore[misc]
     """An Optuna sampler that proposes the configuration of the greatest expected hypervolume gain.
 
     Candidates are mutants of front members (some groups one or two levels down, others up) and allocations solved
@@ -155,11 +155,11 @@ class GuidedSampler(BaseSampler):
     def _costs(self, choices: Choices) -> NDArray[np.float64]:
         columns = [self._problem.totals(name, choices) for name in self._cost_names]
         scales = [objective.reference for objective in self._objectives.objectives[1:]]
-        return np.stack(columns, axis=1) / np.array(scales)
+        return np.asarray(np.stack(columns, axis=1) / np.array(scales))
 
     def _within(self, choices: Choices) -> NDArray[np.bool_]:
         limits = self._objectives.constraints
-        ok = np.ones(len(choices), dtype=bool)
+        ok: NDArray[np.bool_] = np.ones(len(choices), dtype=bool)
         for name, bound in (("size_mb", limits.max_size_mb), ("latency_ms", limits.max_latency_ms)):
             if bound is not None and name in self._problem.costs:
                 ok &= self._problem.totals(name, choices) <= bound

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from search.preparation import MEGABYTE, Preparation
-from space.encoding import Encoding
 from space.footprint import layer_bytes
 
 __all__ = ["inspection_json", "print_inspection"]
@@ -19,16 +18,15 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
     """Everything that ``inspect`` shows, as plain values."""
     space = preparation.space
     target = preparation.experiment.deployment_target
-    smallest = preparation.smallest()
-    largest = space.uniform(Encoding.parse("fp16"))
+    found = preparation.reach
     return {
         "experiment": preparation.experiment.name,
         "deployment_target": target.value,
         "divergence": preparation.kind.value,
         "rest_bytes": preparation.rest,
-        "smallest_bytes": preparation.weight_bytes(smallest),
-        "fp16_bytes": preparation.weight_bytes(largest),
-        "groups": [list(group) for group in space.groups],
+        "smallest_bytes": found.smallest_bytes,
+        "largest_bytes": found.largest_bytes,
+        "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
             {
                 "name": layer.name,
@@ -36,7 +34,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
                 "shape": list(layer.shape),
                 "menu": {str(e): layer_bytes(layer, e, target) for e in space.menus[layer.name].encodings},
                 "refused": {str(e): reason for e, reason in space.menus[layer.name].refused.items()},
-                "smallest": str(smallest.encodings[layer.name]),
+                "smallest": str(found.smallest.encodings[layer.name]),
             }
             for layer in preparation.layers
         ],
@@ -59,10 +57,10 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
         console.print(table)
     for group in facts["groups"]:
         console.print(f"share one encoding: {', '.join(group)}")
-    least, most = facts["smallest_bytes"] / MEGABYTE, facts["fp16_bytes"] / MEGABYTE
+    least, most = facts["smallest_bytes"] / MEGABYTE, facts["largest_bytes"] / MEGABYTE
     rest = facts["rest_bytes"] / MEGABYTE
     console.print(
-        f"reachable: {least:.3f} MB to {most:.3f} MB (fp16) in the weight file, of which {rest:.3f} MB is no layer's weight"
+        f"reachable: {least:.3f} MB to {most:.3f} MB in the weight file, of which {rest:.3f} MB is no layer's weight"
     )
     by_size = sorted(facts["layers"], key=lambda layer: -layer["menu"][layer["smallest"]])[:5]
     listed = ", ".join(f"{l['name']} {l['menu'][l['smallest']] / MEGABYTE:.3f} MB ({l['smallest']})" for l in by_size)  # noqa: E741

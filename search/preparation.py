@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from space.groups import shared_groups
+from space.reach import BudgetError, Reach, check_budget, reach
 from torch import nn
 
 from device_bench.base_program import BaseProgram, base_program
@@ -56,7 +57,10 @@ class Preparation:
 
     def weight_bytes(self, configuration: Configuration) -> int:
         """Bytes in the package's weight file."""
-        return self.rest + sum(self.group_bytes((name,), e) for name, e in configuration.encodings.items())
+        return self.rest + sum(
+            layer_bytes(self.space.menus[name].layer, encoding, self.experiment.deployment_target)
+            for name, encoding in configuration.encodings.items()
+        )
 
     def costs(self, configuration: Configuration) -> dict[str, float]:
         """Costs by name, none of which needs an evaluation."""
@@ -71,18 +75,10 @@ class Preparation:
             for encoding in self.space.menus[group[0]].encodings
         ]
 
-    def smallest(self) -> Configuration:
-        """The configuration of the fewest bytes."""
-        picked: dict[str, Encoding] = {}
-        for group in self.space.groups:
-            best = min(self.space.menus[group[0]].encodings, key=lambda e: self.group_bytes(group, e))
-            picked |= dict.fromkeys(group, best)
-        return Configuration(picked)
-
-    def group_bytes(self, group: Sequence[str], encoding: Encoding) -> int:
-        """Bytes in the weight file of the layers that share one encoding."""
-        target = self.experiment.deployment_target
-        return sum(layer_bytes(self.space.menus[name].layer, encoding, target) for name in group)
+    @cached_property
+    def reach(self) -> Reach:
+        """The smallest and the largest configuration."""
+        return reach(self.space, self.experiment.deployment_target, self.rest)
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines what the search finds; two equal identities give the same trials."""
@@ -118,13 +114,13 @@ def prepare(experiment: Experiment) -> Preparation:
         if experiment.objectives.divergence == "auto"
         else DivergenceKind(experiment.objectives.divergence)
     )
+    _check_metrics(experiment, workload, outputs)
     layers = layers_of(model)
     if not layers:
         raise ExperimentError(f"{workload.path}: the model has no layer whose weight can be compressed")
     base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
     space = _search_space(experiment, model, layers, workload, base)
     preparation = Preparation(experiment, workload, layers, space, base, kind)
-    _check_objectives(experiment, workload)
     _check_reachable(preparation)
     return preparation
 
@@ -133,16 +129,14 @@ def _search_space(
     experiment: Experiment, model: nn.Module, layers: tuple[Layer, ...], workload: Workload, base: BaseProgram
 ) -> SearchSpace:
     asked = experiment.space.groups
-    if asked == "auto":
-        groups: Sequence[Sequence[str]] = shared_groups(model, workload.example_inputs, layers)
-    else:
-        groups = () if asked == "none" else asked
+    found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
     try:
         return SearchSpace.build(
             layers,
             experiment.space.parsed,
             experiment.deployment_target,
-            groups=groups,
+            groups=() if isinstance(asked, str) else asked,
+            found=found,
             keep=_kept(experiment, layers) | set(base.refusals),
         )
     except SearchSpaceError as error:
@@ -160,48 +154,26 @@ def _kept(experiment: Experiment, layers: tuple[Layer, ...]) -> set[str]:
     return kept
 
 
-def _check_objectives(experiment: Experiment, workload: Workload) -> None:
-    wanted = set(experiment.constraints.metrics)
-    if experiment.objectives.quality != "divergence":
-        wanted.add(experiment.objectives.quality.metric)
-    if wanted and not workload.offers("metrics"):
-        raise ExperimentError(
-            f"objectives: the metric(s) {', '.join(sorted(wanted))} are asked for, but {workload.path} defines no metrics()"
-        )
-
-
-def check_metrics(experiment: Experiment, float_metrics: Mapping[str, float]) -> None:
-    """Check that every metric asked for is one that the workload gives.
-
-    Raises:
-        ExperimentError: naming the metric and those there are.
-    """
+def _check_metrics(experiment: Experiment, workload: Workload, outputs: Any) -> None:
+    """Check on the first batch that every metric asked for is one that the workload gives."""
     wanted = {name: f"constraints.metrics.{name}" for name in experiment.constraints.metrics}
     if experiment.objectives.quality != "divergence":
         wanted[experiment.objectives.quality.metric] = "objectives.quality.metric"
+    if wanted and not workload.offers("metrics"):
+        raise ExperimentError(
+            f"{next(iter(wanted.values()))}: a metric is asked for, but {workload.path} defines no metrics()"
+        )
+    given = workload.metrics([outputs], batches=workload.batches(Split.EVALUATION)[:1])
     for name, key in wanted.items():
-        if name not in float_metrics:
-            raise ExperimentError(
-                f"{key}: metrics() gives no {name!r}; it gives {', '.join(float_metrics) or 'nothing'}"
-            )
+        if name not in given:
+            raise ExperimentError(f"{key}: metrics() gives no {name!r}; it gives {', '.join(given) or 'nothing'}")
 
 
 def _check_reachable(preparation: Preparation) -> None:
     bound = preparation.experiment.constraints.max_size_mb
     if bound is None:
         return
-    smallest = preparation.smallest()
-    least = preparation.costs(smallest)["size_mb"]
-    if least > bound:
-        target = preparation.experiment.deployment_target
-        largest = sorted(
-            ((layer_bytes(layer, smallest.encodings[layer.name], target), layer.name) for layer in preparation.layers),
-            reverse=True,
-        )[:5]
-        blocking = ", ".join(
-            f"{name} ({size / MEGABYTE:.3f} MB as {smallest.encodings[name]})" for size, name in largest
-        )
-        raise ExperimentError(
-            f"constraints.max_size_mb: {bound:g} MB cannot be met: the least reachable is {least:.3f} MB, of which "
-            f"{preparation.rest / MEGABYTE:.3f} MB is not compressible; the largest layers at their smallest: {blocking}"
-        )
+    try:
+        check_budget(preparation.reach, bound * MEGABYTE)
+    except BudgetError as error:
+        raise ExperimentError(f"constraints.max_size_mb: {error}") from error

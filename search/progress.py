@@ -60,11 +60,11 @@ class Display:
     def describe(self, preparation: Preparation) -> None:
         """Say what is about to be searched."""
         weights = sum(layer.parameters for layer in preparation.layers)
-        floor = preparation.costs(preparation.smallest())["size_mb"]
-        top = preparation.costs(preparation.space.uniform(preparation.experiment.space.parsed[0]))["size_mb"]
+        floor = preparation.reach.smallest_bytes / 1e6
+        top = preparation.reach.largest_bytes / 1e6
         self.console.print(
             f"{len(preparation.layers)} layers, {weights / 1e6:.2f} M weights; {len(preparation.space.choices)} choices "
-            f"to make, divergence: {preparation.kind.value}; fp16 {top:.2f} MB, smallest reachable {floor:.2f} MB",
+            f"to make, divergence: {preparation.kind.value}; reachable sizes {floor:.2f} to {top:.2f} MB",
             soft_wrap=True,
         )
 

@@ -23,7 +23,7 @@ from search.front import Front, front_of, hypervolume_of
 from search.loop import Ending, Loop
 from search.objectives import ObjectiveSet, hypervolume
 from search.pictures import front_page, front_png, layer_map_page, layer_map_png
-from search.preparation import Preparation, check_metrics, prepare
+from search.preparation import Preparation, prepare
 from search.progress import Display
 from search.resident import scoring_split
 from search.run_folder import RunFolder
@@ -91,16 +91,18 @@ def run_search(experiment: Experiment, places: Places, display: Display, *, fres
     folder.create()
     if fresh:
         folder.set_aside()
-    storage = open_storage(folder, places.storage)
-    if fresh and places.storage is not None:
-        SearchStudy.forget(storage, experiment.name)
-    study = SearchStudy.load(storage, experiment, identity)
+    study = None
+    if places.storage is not None or folder.journal.exists():
+        storage = open_storage(folder, places.storage)
+        if fresh:
+            SearchStudy.forget(storage, experiment.name)
+        study = SearchStudy.load(storage, experiment, identity)
     display.describe(preparation)
     with StopFlag() as flag:
         pool = _start_pool(preparation, folder, places, display)
         try:
             if study is None:
-                study = _create(preparation, identity, folder, storage, pool, display)
+                study = _create(preparation, identity, folder, places, pool, display)
             else:
                 _fill_bank(preparation, folder, pool, display)
             return _loop(preparation, study, folder, places, pool, display, lambda: flag.raised)
@@ -121,7 +123,7 @@ def _start_pool(preparation: Preparation, folder: RunFolder, places: Places, dis
         threads=max(1, int(needs.cpus)),
     )
     with display.stage("starting Ray"):
-        connect(places.ray_address, needs.workers)
+        connect(places.ray_address)
         pool = WorkerPool(settings, needs, on_lost=display.warn)
         pool.start()
     return pool
@@ -131,7 +133,7 @@ def _create(
     preparation: Preparation,
     identity: dict[str, Any],
     folder: RunFolder,
-    storage: Any,
+    places: Places,
     pool: WorkerPool,
     display: Display,
 ) -> SearchStudy:
@@ -139,7 +141,6 @@ def _create(
     _fill_bank(preparation, folder, pool, display)
     with display.stage("running the float model"):
         facts = _call(pool, "describe")
-    check_metrics(experiment, facts["float_metrics"])
     scores, file = _scores(preparation, identity, folder, pool, facts["energy"], display)
     space = preparation.space
     context = StudyContext(
@@ -152,7 +153,7 @@ def _create(
         scores_file=file,
         space=space,
     )
-    study = SearchStudy.create(storage, experiment, identity, context)
+    study = SearchStudy.create(open_storage(folder, places.storage), experiment, identity, context)
     study.enqueue(seeds(preparation, scores))
     return study
 

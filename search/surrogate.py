@@ -87,7 +87,7 @@ class Surrogate:
     def _mean(self, choices: NDArray[np.int64]) -> Matrix:
         predicted = (self._parts(choices) * self._factors).sum(axis=1)
         if self._level is not None:
-            return np.interp(np.log(predicted + _TINY), *self._level)
+            return np.asarray(np.interp(np.log(predicted + _TINY), *self._level))
         return np.array([self._objective.loss(float(value)) for value in predicted])
 
     def _features(self, choices: NDArray[np.int64]) -> Matrix:

@@ -86,7 +86,7 @@ class _Resident:
         return result, started, time.time()
 
 
-def connect(address: str | None, workers: int | None = None) -> None:
+def connect(address: str | None) -> None:
     """Connect to a Ray cluster, or start one on this machine; quietly, and reporting nothing to anyone.
 
     Raises:
@@ -99,7 +99,7 @@ def connect(address: str | None, workers: int | None = None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     if address is None:
         # "local" ignores an address left in the environment: a cluster is used only when asked for
-        options |= {"address": "local", "include_dashboard": False, "num_cpus": max(os.cpu_count() or 1, workers or 1)}
+        options |= {"address": "local", "include_dashboard": False, "num_cpus": os.cpu_count()}
     else:
         options |= {"address": address}
     try:

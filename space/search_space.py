@@ -44,6 +44,7 @@ class SearchSpace:
         target: DeploymentTarget,
         *,
         groups: Iterable[Sequence[str]] = (),
+        found: Iterable[Sequence[str]] = (),
         keep: Iterable[str] = (),
         min_elements: int = 0,
     ) -> SearchSpace:
@@ -53,13 +54,16 @@ class SearchSpace:
             layers: the model's layers.
             encodings: the encodings asked for; each must be legal for at least one layer.
             target: the deployment target.
-            groups: layers that must share an encoding; layers that are not named stand alone.
+            groups: layers that must share an encoding, as the user says; a group of one stands alone. A layer that
+                is kept leaves its group.
+            found: groups found in the model (``space.groups``). A layer named in ``groups`` leaves them, and of the
+                others those share an encoding that have the same menu.
             keep: names of layers that stay fp16.
             min_elements: smaller layers stay fp16.
 
         Raises:
-            SearchSpaceError: for an unknown or repeated layer, an encoding that no layer can take, or a group whose
-                layers have nothing but fp16 in common although each of them has more.
+            SearchSpaceError: for an unknown or repeated layer, an encoding that no layer can take, or a group of the
+                user's whose layers have nothing but fp16 in common.
         """
         names = [layer.name for layer in layers]
         wanted, kept = list(encodings), set(keep)
@@ -69,10 +73,12 @@ class SearchSpace:
             for layer in layers
         }
         _each_has_a_layer(wanted, menus.values())
-        complete = _complete(groups, names)
-        for group in complete:
+        asked = [[name for name in group if name not in kept] for group in _checked(groups, names)]
+        for group in asked:
             menus.update(_shared(group, menus))
-        return cls(tuple(layers), menus, complete)
+        named = {name for group in asked for name in group}
+        alike = _alike([[name for name in group if name not in named] for group in _checked(found, names)], menus)
+        return cls(tuple(layers), menus, _complete([*asked, *alike], names))
 
     @property
     def size(self) -> int:
@@ -137,20 +143,38 @@ def _relatives(encoding: Encoding) -> tuple[Encoding, ...]:
 
 
 def _known(names: Iterable[str], known: Sequence[str]) -> None:
+    known_names = set(known)
     for name in names:
-        if name not in known:
+        if name not in known_names:
             raise SearchSpaceError(f"there is no layer {name!r}{suggestion(name, known)}")
 
 
-def _complete(groups: Iterable[Sequence[str]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    owner: dict[str, tuple[str, ...]] = {}
+def _checked(groups: Iterable[Sequence[str]], names: Sequence[str]) -> list[list[str]]:
+    """Groups of known layers, each layer in one, in the model's order."""
+    order = {name: index for index, name in enumerate(names)}
+    checked, taken = [], set[str]()
     for group in groups:
         _known(group, names)
-        members = tuple(sorted(set(group), key=names.index))
-        for name in members:
-            if name in owner:
-                raise SearchSpaceError(f"layer {name!r} is in two groups; a layer shares its encoding with one")
-            owner[name] = members
+        members = sorted(set(group), key=order.__getitem__)
+        twice = next((name for name in members if name in taken), None)
+        if twice is not None:
+            raise SearchSpaceError(f"layer {twice!r} is in two groups; a layer shares its encoding with one")
+        taken.update(members)
+        checked.append(members)
+    return checked
+
+
+def _alike(groups: Iterable[Sequence[str]], menus: Mapping[str, Menu]) -> list[list[str]]:
+    """Split groups into layers with equal menus."""
+    parts: dict[tuple[int, tuple[Encoding, ...]], list[str]] = {}
+    for index, group in enumerate(groups):
+        for name in group:
+            parts.setdefault((index, menus[name].encodings), []).append(name)
+    return list(parts.values())
+
+
+def _complete(groups: Iterable[Sequence[str]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    owner = {name: tuple(group) for group in groups for name in group}
     return tuple(dict.fromkeys(owner.get(name, (name,)) for name in names))
 
 
@@ -163,15 +187,18 @@ def _each_has_a_layer(encodings: Iterable[Encoding], menus: Iterable[Menu]) -> N
             raise SearchSpaceError(f"encoding {str(encoding)!r} is legal for no layer: {why}")
 
 
-def _shared(group: tuple[str, ...], menus: Mapping[str, Menu]) -> dict[str, Menu]:
-    common = set.intersection(*(set(menus[name].encodings) for name in group))
-    if len(common) == 1 and all(len(menus[name].encodings) > 1 for name in group):
+def _shared(group: Sequence[str], menus: Mapping[str, Menu]) -> dict[str, Menu]:
+    common = set.intersection(*(set(menus[name].encodings) for name in group)) if group else set[Encoding]()
+    if len(common) == 1 and any(len(menus[name].encodings) > 1 for name in group):
         shapes = ", ".join(f"{name} {menus[name].layer.shape}" for name in group)
-        raise SearchSpaceError(f"the layers of this group can share no encoding but fp16: {shapes}")
+        raise SearchSpaceError(
+            f"the layers of this group can share no encoding but fp16: {shapes}; take apart the group, or offer an "
+            "encoding that all of them can take"
+        )
     return {name: _restricted(menus[name], common, group) for name in group}
 
 
-def _restricted(one: Menu, common: set[Encoding], group: tuple[str, ...]) -> Menu:
+def _restricted(one: Menu, common: set[Encoding], group: Sequence[str]) -> Menu:
     lost = {
         e: f"another layer of its group ({', '.join(group)}) cannot take it" for e in one.encodings if e not in common
     }

@@ -117,6 +117,6 @@ def cluster():
     """One Ray cluster for all in-process searches."""
     from search.workers import connect
 
-    connect(None, workers=2)
+    connect(None)
     yield
     ray.shutdown()
