@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import copy
-
 import coremltools as ct
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from device_bench.conversion import ConversionError, convert
-from device_bench.neutral_pipeline import LEFT_OUT, neutral_pipeline
 from device_bench.package import weights
 from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
 
@@ -120,27 +117,3 @@ def test_an_op_without_conversion_is_named():
 def test_bad_modules_are_refused_with_a_reason(module, inputs, message):
     with pytest.raises(ConversionError, match=message):
         convert(module, inputs, "iOS18")
-
-
-def test_the_neutral_pipeline_is_coremltools_own_less_what_is_documented():
-    default = ct.PassPipeline.DEFAULT.passes
-    ours = [name for name in neutral_pipeline().passes if not name.startswith("palettune::")]
-    assert ours == [name for name in default if name not in LEFT_OUT]
-    assert set(LEFT_OUT) <= set(default)
-
-
-def test_equal_constants_are_merged_but_weights_never(tmp_path):
-    class Repeated(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b = nn.Linear(120, 120), nn.Linear(120, 120)
-            self.b.load_state_dict(copy.deepcopy(self.a.state_dict()))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.b(torch.relu(self.a(x)))
-
-    for names in ([], ["a"], ["a", "b"]):
-        module = compress_layers(Repeated(), names)
-        packaged = weights(_save(convert(module, (torch.randn(1, 120),), "iOS18"), tmp_path))
-        assert sum(w.shape == (120, 120) for w in packaged) == 2
-        assert sum(w.shape == (120,) for w in packaged) == 1
