@@ -96,6 +96,8 @@ def _palettized(carrier: Carrier, weight: Tensor, kept: Tensor, table: Table) ->
     scale = _channel_scale(carrier, weight) if table.scaled else torch.ones(())
     axis = carrier.axis(0 if table.axis is Axis.OUTPUT else 1)
     group = table.group or weight.shape[axis]
+    if weight.shape[axis] % group:
+        raise carrier.failure(_STAGE, f"groups of {group} do not divide axis {axis}, where coremltools would skip it")
     parts = zip(torch.split(weight / scale, group, axis), torch.split(kept, group, axis), strict=True)
     tables = [_entries(carrier, values[chosen], table) for values, chosen in parts]
     shape = [1] * weight.dim()

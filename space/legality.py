@@ -8,6 +8,7 @@ would depend on the values of the weight.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -58,7 +59,7 @@ def refusals(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_
         reason = f"the weight has {layer.parameters} elements, fewer than {min_elements}"
         yield Refusal(reason, Authority.PALETTUNE)
     if target.generation < 18:
-        for what in _new_in_18(encoding):
+        for what in _new_in_18(layer, encoding):
             yield Refusal(f"{what} needs iOS18 or macOS15, and the target is {target}")
     if encoding.sparsity is not None:
         yield from _sparsity(layer, encoding.sparsity)
@@ -68,21 +69,22 @@ def refusals(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_
         yield from _linear(layer, encoding.linear)
 
 
-def _new_in_18(encoding: Encoding) -> Iterator[str]:
+def _new_in_18(layer: Layer, encoding: Encoding) -> Iterator[str]:
     if encoding.sparsity is not None and encoding.values is not None:
         yield "a joint form"
     if encoding.table is not None:
-        yield from _table_new_in_18(encoding.table)
-    if encoding.linear is not None and encoding.linear.bits < 8:
-        yield f"{encoding.linear.bits}-bit linear quantization"
-    if encoding.linear is not None and encoding.linear.granularity is Granularity.BLOCK:
+        yield from _table_new_in_18(layer, encoding.table)
+    linear = encoding.linear
+    if linear is not None and linear.bits < 8:
+        yield f"{linear.bits}-bit linear quantization"
+    if linear is not None and linear.block is not None and (linear.block, linear.rows) != (layer.input_channels, 1):
         yield "a scale per block"
 
 
-def _table_new_in_18(table: Table) -> Iterator[str]:
+def _table_new_in_18(layer: Layer, table: Table) -> Iterator[str]:
     checks: tuple[tuple[bool, str], ...] = (
         (table.bits == 3, "a 3-bit table"),
-        (table.group is not None, "more than one table"),
+        (table.group not in (None, _axis(layer, table.axis)[0]), "more than one table"),
         (table.vector > 1, "a table of vectors"),
         (table.entries is not Entries.FP16, "a table with 8-bit entries"),
         (table.scaled, "a table with a scale per channel"),
@@ -132,9 +134,6 @@ def _linear(layer: Layer, linear: Linear) -> Iterator[Refusal]:
 
 
 def _sparsity(layer: Layer, sparsity: Sparsity) -> Iterator[Refusal]:
-    if sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and len(layer.shape) < 3:
-        yield Refusal(f"the weight of a {layer.kind} has no kernels, its values would be pruned one by one")
-        return
     if sparsity.n_of_m is not None:
         channels, what = _axis(layer, sparsity.axis)
         if channels % sparsity.n_of_m[1]:
@@ -143,6 +142,9 @@ def _sparsity(layer: Layer, sparsity: Sparsity) -> Iterator[Refusal]:
     if sparsity.block is not None and layer.output_channels % sparsity.block:
         reason = f"blocks of {sparsity.block} do not divide the {layer.output_channels} output channels"
         yield Refusal(reason, Authority.PALETTUNE)
-        return
-    if kept_values(layer, sparsity) == layer.parameters:
-        yield Refusal("the weight is too small for any of it to become zero")
+    elif kept_values(layer, sparsity) == layer.parameters:
+        yield Refusal("the weight is too small for any of it to become zero", Authority.PALETTUNE)
+    elif sparsity.granularity is Granularity.KERNEL and math.prod(layer.shape[2:]) == 1:
+        yield Refusal("kernels of one value: write the encoding without them", Authority.PALETTUNE)
+    elif sparsity.granularity is Granularity.CHANNEL and len(layer.shape) < 3:
+        yield Refusal(f"the values of a {layer.kind} would be pruned one by one, not by channels")

@@ -81,3 +81,22 @@ def test_a_configuration_outside_the_space_is_an_error() -> None:
         space.to_parameters(space.uniform(FP16).replace({"stem": Encoding.parse("lut8")}))
     with pytest.raises(SearchSpaceError, match="missing or not of this search space"):
         space.from_parameters({"stem": "lut4"})
+
+
+def test_a_kept_layer_leaves_its_group_and_a_found_group_splits_by_menu() -> None:
+    space = build(groups=[("q", "k", "head")], keep=["head"])
+    assert space.groups == (("stem",), ("q", "k"), ("head",))
+    router = Layer("router", LayerKind.LINEAR, (4, 96))
+    space = SearchSpace.build(
+        (*LAYERS, router), ENCODINGS, DeploymentTarget.IOS18, found=[("q", "k", "router")], min_elements=1000
+    )
+    assert space.groups == (("stem",), ("q", "k"), ("head",), ("router",))
+
+
+def test_a_group_of_the_user_overrides_a_found_one() -> None:
+    assert build(groups=[("q",)], found=[("q", "k")]).groups == (("stem",), ("q",), ("k",), ("head",))
+
+
+def test_a_group_that_cannot_share_is_an_error() -> None:
+    with pytest.raises(SearchSpaceError, match=r"share no encoding but fp16: q \(64, 96\), head \(10, 64\)"):
+        SearchSpace.build(LAYERS, [Encoding.parse("lut4-g16")], DeploymentTarget.IOS18, groups=[("q", "head")])
