@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from device_bench.package_encoding import differences
 from torch import nn
 
+from device_bench.package_encoding import differences
 from evaluators.compression import compress
 from experiments.benchmarks.random_layers import layer_of, package
 from space.configuration import Configuration
