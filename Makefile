@@ -15,6 +15,8 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	# Basic Pitch is used for the models it ships; the TensorFlow that it asks for is not needed.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'basic-pitch==0.4.0'
 	touch $@
 
 demo: install

@@ -4,7 +4,7 @@
 emulated, differentiable with respect to its weights; ``compare`` sets it against a torch module.
 """
 
-from device_bench.runtime.comparison import Comparison, OutputComparison, compare
+from device_bench.runtime.comparison import Comparison, OutputComparison, as_stored, compare
 from device_bench.runtime.departure import Departure
 from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
 from device_bench.runtime.features import Colour, Feature
@@ -25,6 +25,7 @@ __all__ = [
     "UnsupportedOpError",
     "Use",
     "Weight",
+    "as_stored",
     "compare",
     "load",
 ]

@@ -94,6 +94,7 @@ class Program:
         state: dict[str, Tensor] | None = None,
         capture: Iterable[str] = (),
         observe: Observer | None = None,
+        vectorize: bool | None = None,
     ) -> Values:
         """Run once.
 
@@ -104,6 +105,8 @@ class Program:
             state: from ``new_state``; changed in place.
             capture: names of intermediate values to return beside the outputs.
             observe: called with the name and value of everything that is computed, in order; sample by sample.
+            vectorize: whether several samples go through in one pass; by default on accelerators, where it is faster,
+                and not on CPUs, where it was measured to be slower (``experiments/benchmarks/runtime_speed``).
 
         Returns:
             Outputs, then captured values, by name.
@@ -124,7 +127,8 @@ class Program:
         def sample(values: Mapping[str, Tensor]) -> Values:
             return self._execute(values, replaced, names, {}, observe)
 
-        return mapped(self.path, sample, tensors, count, vectorized=observe is None)
+        wanted = self.device.type != "cpu" if vectorize is None else vectorize
+        return mapped(self.path, sample, tensors, count, wanted and observe is None)
 
     def _execute(
         self,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.runtime import ProgramError, compare, load
+from device_bench.runtime import ProgramError, as_stored, compare, load
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 from tests.device_bench.runtime.test_packages import save
 
@@ -39,6 +39,15 @@ def test_an_equal_package_passes(pair):
     assert comparison.agreement == 1
     assert comparison.samples == 3
     assert comparison.departure is None
+
+
+def test_a_module_as_stored_is_nearer_to_a_package_in_fp16(pair, tmp_path):
+    _, module, samples = pair
+    path = save(module, samples[1][0], tmp_path / "half.mlpackage", precision=ct.precision.FLOAT16)
+    before = module.get_parameter("dense.weight").clone()
+    stored = as_stored(module)
+    assert compare(path, stored, samples).snr_db > compare(path, module, samples).snr_db + 20
+    assert torch.equal(module.get_parameter("dense.weight"), before)
 
 
 def test_the_figures_are_those_of_the_outputs(pair):

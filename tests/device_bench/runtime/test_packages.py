@@ -38,8 +38,8 @@ def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
     comparison = compare(path, module, [(example(),) for _ in range(3)])
     assert comparison.snr_db > 90, str(comparison)
     batch = torch.cat([example() for _ in range(3)])
-    together = load(path).run({"x": batch})
     program = load(path)
+    together = program.run({"x": batch}, vectorize=True)
     for row in range(3):
         alone = program.run({"x": batch[row : row + 1]})
         for output, value in alone.items():
@@ -68,3 +68,27 @@ def test_recurrent_layers_keep_their_ops_when_traced(name, tmp_path):
     make, example = ARCHITECTURES[name]
     program = load(save(make().eval(), example(), tmp_path / "net.mlpackage", traced=True))
     assert {"lstm": "lstm", "gru": "while_loop"}[name] in program.op_types.values()
+
+
+def test_quantized_activations(tmp_path):
+    """coremltools' own quantizer puts 8-bit activations into the module, and its converter into the package."""
+    from coremltools.optimize.torch.quantization import LinearQuantizer, LinearQuantizerConfig
+
+    torch.manual_seed(0)
+    make, example = ARCHITECTURES["convolutional"]
+    config = LinearQuantizerConfig.from_dict({"global_config": {"quantization_scheme": "symmetric"}})
+    quantizer = LinearQuantizer(randomized(make()), config)
+    module = quantizer.prepare(example_inputs=(example(),), inplace=False)
+    quantizer.step()
+    for _ in range(4):
+        module(example())
+    for _ in range(4):
+        quantizer.step()  # observers are frozen in the end
+    module = quantizer.finalize(inplace=False).eval()
+    path = save(module, example(), tmp_path / "net.mlpackage", traced=True)
+    program = load(path)
+    assert {"quantize", "dequantize"} <= set(program.op_types.values())
+    comparison = compare(program, module, [(example(),) for _ in range(3)])
+    assert comparison.snr_db > 35, str(comparison)
+    levels = program.run({"x": example()}, capture=[n for n, kind in program.op_types.items() if kind == "quantize"])
+    assert {value.dtype for value in levels.values()} & {torch.int8, torch.uint8}

@@ -1,0 +1,72 @@
+"""Basic Pitch: the runtime on its Core ML package, onnxruntime on its ONNX twin."""
+
+import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from device_bench.runtime import Precision, load
+from device_bench.runtime.signal import signal_to_noise
+
+FOLDER = Path(__file__).parents[2] / "experiments" / "basic_pitch"
+# Outputs of one network: the package's name and the ONNX file's.
+TWINS = {f"Identity{suffix}": f"StatefulPartitionedCall:{place}" for place, suffix in enumerate(("", "_1", "_2"))}
+
+pytestmark = pytest.mark.skipif(
+    find_spec("basic_pitch") is None, reason="pip install --no-deps basic-pitch==0.4.0, as `make install` does"
+)
+
+
+@pytest.fixture(scope="module")
+def workload():
+    sys.path.insert(0, str(FOLDER))
+    try:
+        spec = spec_from_file_location("basic_pitch_workload", FOLDER / "workload.py")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def evaluated(workload):
+    """Sound, notes, and the runtime's outputs on the first batch of the evaluation data."""
+    (sound,), notes = next(iter(workload.evaluation_data()))
+    return sound, notes, load(workload.model()).run({"input_2": sound})
+
+
+def test_outputs_are_those_of_onnxruntime(workload, evaluated):
+    runtime = pytest.importorskip("onnxruntime")
+    sound, _, outputs = evaluated
+    session = runtime.InferenceSession(str(workload.saved_models() / "nmp.onnx"), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    expected = dict(zip(names, session.run(None, {session.get_inputs()[0].name: sound.numpy()}), strict=True))
+    for name, twin in TWINS.items():
+        assert signal_to_noise(outputs[name], torch.from_numpy(expected[twin])) > 90, name
+
+
+def test_the_notes_that_were_synthesised_are_heard(workload, evaluated):
+    _, notes, outputs = evaluated
+    assert workload.metrics(outputs, notes)["frame_f1"] > 0.75
+    silent = {name: torch.zeros_like(value) for name, value in outputs.items()}
+    assert workload.metrics(silent, notes)["frame_f1"] == 0
+
+
+def test_emulated_fp16_does_nothing_to_a_program_in_fp32(workload, evaluated):
+    sound, _, outputs = evaluated
+    half = load(workload.model(), precision=Precision.FP16).run({"input_2": sound[:1]})
+    assert all(torch.equal(half[name], outputs[name][:1]) for name in TWINS)
+
+
+def test_splits_are_disjoint_and_the_same_every_time(workload):
+    notes = sys.modules["notes"]
+    parts = {split: notes.windows(split)[0] for split in notes.SPLITS}
+    seen = {part.tobytes() for sounds in parts.values() for part in sounds}
+    assert len(seen) == sum(len(part) for part in parts.values())
+    np.testing.assert_array_equal(parts["evaluation"], notes.windows("evaluation")[0])
+    assert workload.example_inputs()[0].shape == (1, 43844, 1)
+    assert next(iter(workload.calibration_data()))[1] is None
