@@ -116,9 +116,13 @@ def base_program(
         BaseProgramError: more layers than stand-ins can tell apart.
     """
     stand_ins = _stand_ins(module, layers)
-    skeleton = shared_copy(module, {key: stand_in.parameter() for key, stand_in in stand_ins.items()})
-    for name in (name for stand_in in stand_ins.values() for name in stand_in.layers):
-        clear(skeleton.get_submodule(name))
+    parameters = {key: stand_in.parameter() for key, stand_in in stand_ins.items()}
+    skeleton = shared_copy(module, parameters)
+    replaced = {id(parameter) for parameter in parameters.values()}
+    for part in skeleton.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            if id(parameter) in replaced:
+                clear(part, name)
     by_size = {stand_in.size: stand_in for stand_in in stand_ins.values()}
     try:
         base = _convert(skeleton, example_inputs, target, by_size, by_size)

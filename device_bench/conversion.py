@@ -62,7 +62,7 @@ def convert(
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
     """
     _check_tensors(module)
-    flat = FlatOutputs(shared_copy(module)).eval()
+    flat = FlatOutputs(_spread_metadata(shared_copy(module))).eval()
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
     outputs = _output_names(flat.model, example_inputs, names)
@@ -105,9 +105,7 @@ def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = N
 
 
 def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    program = torch.export.export(module, inputs, strict=False).run_decompositions({})
-    _spread_metadata(program.state_dict)
-    return program
+    return torch.export.export(module, inputs, strict=False).run_decompositions({})
 
 
 def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
@@ -139,28 +137,31 @@ def _to_package(
     return model
 
 
-def _spread_metadata(state: dict[str, Tensor]) -> None:
-    """Give every name of a tied weight the metadata of one: torch.export keeps one name, and does not say which."""
-    owners: dict[tuple[int, torch.Size, tuple[int, ...]], list[str]] = {}
-    for name, tensor in state.items():
-        owners.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), []).append(name)
-    for names in owners.values():
-        if len(names) == 1:
-            continue
-        found = [(name, metadata) for name in names if (metadata := dict(_metadata(state, name)))]
-        for name in names if found else ():
-            state.update({_metadata_name(name, key): value for key, value in found[0][1].items()})
+def _spread_metadata(module: nn.Module) -> nn.Module:
+    """Give every holder of a tied weight the metadata of one, for the front ends keep one name and do not say which."""
+    holders: dict[int, list[tuple[nn.Module, str]]] = {}
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
+            holders.setdefault(id(parameter), []).append((part, name))
+    for same in holders.values():
+        found = next((metadata for part, name in same if (metadata := _metadata(part, name))), {})
+        for part, name in same if len(same) > 1 else ():
+            for key, value in found.items():
+                part.register_buffer(f"{_prefix(name)}{key}", value)
+    return module
 
 
-def _metadata(state: Mapping[str, Tensor], name: str) -> Iterator[tuple[str, Tensor]]:
-    prefix = _metadata_name(name, "")
-    return ((key.removeprefix(prefix), value) for key, value in state.items() if key.startswith(prefix))
+def _metadata(module: nn.Module, parameter: str) -> dict[str, Tensor]:
+    prefix = _prefix(parameter)
+    return {
+        name.removeprefix(prefix): value
+        for name, value in module._buffers.items()
+        if name.startswith(prefix) and value is not None
+    }
 
 
-def _metadata_name(name: str, key: str) -> str:
-    owner, _, parameter = name.rpartition(".")
-    buffer = f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/{key}"
-    return f"{owner}.{buffer}" if owner else buffer
+def _prefix(parameter: str) -> str:
+    return f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/"
 
 
 def _check_tensors(module: nn.Module) -> None:

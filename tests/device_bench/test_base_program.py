@@ -74,6 +74,8 @@ def test_a_tied_weight_has_two_places_under_either_name():
     base = base_program(module, inputs, "iOS18", [*layer_names(module), "head"])
     assert base.places["head"] == base.places["embedding"]
     assert {base.records[place.node].kind for place in base.places["head"]} == {"gather", "linear"}
+    compress_layers(module, ["head"])
+    assert base_program(module, inputs, "iOS18", layer_names(module)).digest == base.digest
 
 
 def test_a_file_that_ends_with_a_layer_is_said_to(tmp_path):

@@ -71,9 +71,24 @@ def test_an_output_named_like_an_input_gets_another_name():
     assert _names(model) == (["x", "more_0"], ["x_", "output_2nd_value"])
 
 
+class TiedRecurrent(nn.Module):
+    """A tied weight that only tracing converts, for the LSTM between its two uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(100, 32), nn.Linear(32, 100)
+        self.lstm = nn.LSTM(32, 32, batch_first=True)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.lstm(self.embedding(ids))[0])
+
+
 @pytest.mark.parametrize("holder", ["embedding", "head"])
-def test_a_tied_weight_is_compressed_under_whichever_of_its_names_holds_the_metadata(holder, tmp_path):
-    module, inputs = build("tied_language_model")
+@pytest.mark.parametrize("name", ["exported", "traced"])
+def test_a_tied_weight_is_compressed_under_whichever_of_its_names_holds_the_metadata(name, holder, tmp_path):
+    module, inputs = build("tied_language_model") if name == "exported" else (TiedRecurrent().eval(), None)
+    inputs = inputs or (torch.randint(0, 100, (1, 6)),)
     compress_layers(module, [holder])
     packaged = weights(_save(convert(module, inputs, "iOS18"), tmp_path))
     (tied,) = [w for w in packaged if w.shape == (100, 32)]
