@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Evaluation", "Failure", "Stage", "Workflow", "evaluation_identity"]
+__all__ = ["Evaluation", "Failure", "Rival", "Screened", "Stage", "Workflow", "evaluation_identity"]
 
 
 class Workflow(StrEnum):
@@ -74,6 +74,37 @@ class Failure:
     def __str__(self) -> str:
         where = f", layer {self.layer!r}" if self.layer else ""
         return f"{self.stage.value}{where}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """An earlier evaluation that costs no more: its trial, and its divergence on each sample."""
+
+    trial: int
+    by_sample: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Screened:
+    """An evaluation ended early: on the first samples it is surely worse than one that costs no more.
+
+    Attributes:
+        rival: that trial.
+        samples: how many samples were seen.
+        excess: mean paired difference of the divergence, this one less the rival's.
+        error: standard error of that difference.
+    """
+
+    rival: int
+    samples: int
+    excess: float
+    error: float
+
+    def __str__(self) -> str:
+        return (
+            f"screened out: on {self.samples} samples its divergence is {self.excess:.3g} (+- {self.error:.2g}) above "
+            f"that of trial {self.rival}, which costs no more"
+        )
 
 
 def evaluation_identity(**parts: Any) -> str:

@@ -82,7 +82,7 @@ def search(
     if outcome.ending is Ending.STOPPED:
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
-    console.print(front_table(outcome.front, f"front of {loaded.name} ({outcome.ending.value})"))
+    console.print(front_table(outcome.front, f"front of {loaded.name} ({outcome.ending.value})", outcome.confirmations))
     if not outcome.front.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     where = tracking_uri or outcome.folder.tracking_uri
@@ -91,17 +91,32 @@ def search(
 
 
 @app.command()
-def front(experiment: ExperimentFile, root: Root = RUNS, storage: Storage = None, as_json: AsJson = False) -> None:
+def front(
+    experiment: ExperimentFile,
+    root: Root = RUNS,
+    storage: Storage = None,
+    as_json: AsJson = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")
+    ] = False,
+) -> None:
     """Print the front of a search."""
+    from evaluators.sensitivity.scores import Scores
+    from search.explanation import explain_front, explanation_table
     from search.front import front_of, to_json
     from search.tables import front_table
 
-    loaded, study, _ = _open(experiment, root, storage)
+    loaded, study, folder = _open(experiment, root, storage)
     members = front_of(study.records(), study.context.objectives(loaded))
     if as_json:
-        print(json.dumps(to_json(members), indent=2))
-    else:
-        Console().print(front_table(members, f"front of {loaded.name}"))
+        print(json.dumps(to_json(members, study.confirmations()), indent=2))
+        return
+    console = Console()
+    if explain:
+        scores = Scores.load(_scores_file(folder, study, experiment))
+        for explanation in explain_front(members, study.context.space, loaded.deployment_target, scores):
+            console.print(explanation_table(explanation))
+    console.print(front_table(members, f"front of {loaded.name}", study.confirmations()))
 
 
 @app.command()
@@ -161,10 +176,8 @@ def solve(
     from search.tables import digits, encoding_summary
 
     loaded, study, folder = _open(experiment, root, storage)
-    path = folder.scores / study.context.scores_file
-    if not path.exists():
-        raise UserError(f"{path}: the scores are not there; run `palettune search {experiment}` to make them again")
-    found = solution(loaded, study.context, Scores.load(path), study.records(), max_size_mb)
+    scores = Scores.load(_scores_file(folder, study, experiment))
+    found = solution(loaded, study.context, scores, study.records(), max_size_mb)
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
         return
@@ -217,6 +230,13 @@ def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
     if study is None:
         raise UserError(f"{folder.path}: the search has no trials yet; run `palettune search {path}` first")
     return loaded, study, folder
+
+
+def _scores_file(folder: Any, study: Any, experiment: Path) -> Path:
+    path: Path = folder.scores / study.context.scores_file
+    if not path.exists():
+        raise UserError(f"{path}: the scores are not there; `palettune search {experiment} --fresh` makes them again")
+    return path
 
 
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:

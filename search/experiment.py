@@ -87,6 +87,7 @@ class Space(_Section):
     encodings: tuple[str, ...] = Field(default=tuple(DEFAULT_ENCODINGS), min_length=1)
     keep: tuple[str, ...] = ()
     groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
+    prune: bool = False
 
     @field_validator("encodings")
     @classmethod
@@ -104,6 +105,8 @@ class Search(_Section):
     """How the space is searched."""
 
     sampler: SamplerName = "tpe"
+    confirm: bool = True
+    screen: bool = True
     in_flight: int = Field(default=4, ge=1)
     solved_seeds: int = Field(default=24, ge=0)
     scores: Literal["fisher", "isolated", "weight_error"] = "fisher"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from evaluators.evaluation import Evaluation
+from search.intervals import interval
 from search.objectives import ObjectiveSet, hypervolume, non_dominated
 from search.study import Record
 from space.errors import UserError
@@ -133,25 +136,27 @@ def hypervolume_of(records: Sequence[Record], objectives: ObjectiveSet) -> float
     return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
 
 
-def to_json(front: Front) -> list[dict[str, Any]]:
+def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None) -> list[dict[str, Any]]:
     """The front as plain values: one object per member, smallest first."""
-    return [
-        {
-            "trial": record.trial,
-            "workflow": record.workflow.value,
-            "size_mb": record.costs.get("size_mb"),
-            "latency_ms": record.costs.get("latency_ms"),
-            "divergence": record.evaluation.divergence if record.evaluation else None,
-            "metrics": dict(record.evaluation.metrics) if record.evaluation else {},
-            "configuration": configuration_json(record),
-        }
-        for record in front.members
-    ]
+    return [_member_json(record, (confirmations or {}).get(record.configuration.hash)) for record in front.members]
 
 
-def configuration_json(record: Record) -> Mapping[str, Any]:
-    """A record's configuration as plain values."""
-    import json
-
-    values: dict[str, Any] = json.loads(record.configuration.to_json())
-    return values
+def _member_json(record: Record, confirmed: Evaluation | None) -> dict[str, Any]:
+    evaluation = record.evaluation
+    assert evaluation is not None
+    return {
+        "trial": record.trial,
+        "workflow": record.workflow.value,
+        "size_mb": record.costs.get("size_mb"),
+        "latency_ms": record.costs.get("latency_ms"),
+        "divergence": evaluation.divergence,
+        "divergence_interval_95": interval(evaluation),
+        "metrics": dict(evaluation.metrics),
+        "confirmation": confirmed
+        and {
+            "divergence": confirmed.divergence,
+            "divergence_interval_95": interval(confirmed),
+            "metrics": dict(confirmed.metrics),
+        },
+        "configuration": json.loads(record.configuration.to_json()),
+    }

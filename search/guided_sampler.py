@@ -74,13 +74,14 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """One proposal."""
-        states = (TrialState.COMPLETE, TrialState.RUNNING)
+        states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
         trials = [t for t in study.get_trials(deepcopy=False, states=states) if t.number != trial.number]
         done = [t for t in trials if t.state == TrialState.COMPLETE and self._readable(t)]
         if not done:
             return {}
         running = [t for t in trials if t.state == TrialState.RUNNING and self._readable(t)]
-        proposal = self._propose(done, running)
+        known = {tuple(self._read(t.params)) for t in trials if self._readable(t)}
+        proposal = self._propose(done, running, known)
         return {
             name: self._choices[group][proposal[group]] for group, name in enumerate(self._names) if name is not None
         }
@@ -98,7 +99,9 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
 
     # -- proposing ----------------------------------------------------------------------------------------------
 
-    def _propose(self, done: Sequence[FrozenTrial], running: Sequence[FrozenTrial]) -> Choices:
+    def _propose(
+        self, done: Sequence[FrozenTrial], running: Sequence[FrozenTrial], known: set[tuple[int, ...]]
+    ) -> Choices:
         seen = np.array([self._read(t.params) for t in done])
         values = np.array([t.values for t in done])
         losses = np.array([self._objectives.losses(row) for row in values])
@@ -109,7 +112,6 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
         front, members = usable[member], parents[member]
         surrogate = Surrogate(self._problem.losses, self._objectives.objectives[0])
         surrogate.fit(seen, values[:, 0], losses[:, 0], _behind(losses, front))
-        known = {tuple(row) for row in seen} | {tuple(self._read(t.params)) for t in running}
         candidates = self._candidates(members, surrogate, known)
         if running:
             pending = np.array([self._read(t.params) for t in running])

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 
-from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
+from evaluators.evaluation import Evaluation, Failure, Rival, Stage, Workflow
 from search.experiment import Budget
 from search.objectives import ObjectiveSet
-from search.study import Record, SearchStudy
+from search.study import Record, Result, SearchStudy
 from search.workers import WorkerPool
 from space.configuration import Configuration
 
 __all__ = ["Ending", "Loop"]
 
 _REPEATS = 50
+_RIVALS = 4
 
 
 class Ending(StrEnum):
@@ -37,6 +39,7 @@ class Loop:
         in_flight: trials asked and not told; a proposal sees the trials told before it, and nothing else.
         told: called with each finished trial, in the order of their numbers.
         stop: asked between waits; true ends the loop at once, and what is in flight stays RUNNING in the study.
+        screen: samples after which an evaluation that is surely worse than a cheaper one ends; 0 for never.
 
     Attributes:
         seconds: the driver's time by errand (``ask``, ``wait``, ``keep``, ``tell``, ``told``).
@@ -52,12 +55,15 @@ class Loop:
         in_flight: int,
         told: Callable[[Record], None],
         stop: Callable[[], bool],
+        screen: int = 0,
     ) -> None:
         self._study, self._pool, self._objectives, self._costs = study, pool, objectives, costs
         self._budget, self._in_flight, self._told, self._stop = budget, in_flight, told, stop
+        self._screen = screen
+        self._records: list[Record] = []
         self._pending: deque[int] = deque()
         self._configurations: dict[int, Configuration] = {}
-        self._results: dict[int, tuple[Evaluation | Failure, tuple[float, float]]] = {}
+        self._results: dict[int, tuple[Result, tuple[float, float]]] = {}
         self._sources: dict[int, int] = {}  # trial -> earlier trial of the same configuration
         self._first: dict[str, int] = {}  # configuration hash -> the trial that evaluates it
         self._evaluated = 0
@@ -82,8 +88,9 @@ class Loop:
 
     def _restore(self) -> None:
         for record in self._study.records():
+            self._records.append(record)
             self._configurations[record.trial] = record.configuration
-            result = record.evaluation or record.failure
+            result = record.result
             if result is None:
                 continue
             self._results[record.trial] = (result, record.span)
@@ -100,7 +107,7 @@ class Loop:
                 number, configuration = self._study.ask()
             self._register(number, configuration, None)
 
-    def _register(self, number: int, configuration: Configuration, result: Evaluation | Failure | None) -> None:
+    def _register(self, number: int, configuration: Configuration, result: Result | None) -> None:
         self._pending.append(number)
         self._configurations[number] = configuration
         source = self._first.get(configuration.hash)
@@ -116,7 +123,10 @@ class Loop:
             now = time.time()
             self._results[number] = (result, (now, now))
         else:
-            self._pool.submit(number, "evaluate", configuration.to_json())
+            # uniform configurations are what people compare with: they are always measured in full
+            screen = 0 if self._study.origin(number).startswith("uniform") else self._screen
+            rivals = self._rivals(number, configuration) if screen else ()
+            self._pool.submit(number, "evaluate", configuration.to_json(), rivals, screen)
 
     def _collect(self) -> None:
         with self._timed("wait"):
@@ -140,22 +150,37 @@ class Loop:
         if _lost(result):  # the machine's fault, not the configuration's: it may be tried again
             self._first.pop(configuration.hash, None)
         evaluation = result if isinstance(result, Evaluation) else None
-        record = Record(
+        record = Record.of(
+            result,
             trial=number,
             origin=self._study.origin(number),
             configuration=configuration,
             workflow=Workflow.DATA_FREE,
             values=tuple(self._objectives.values(evaluation, costs)) if evaluation else None,
             costs=costs,
-            evaluation=evaluation,
             feasible=evaluation is not None
             and all(value <= 0 for value in self._objectives.violations(evaluation, costs)),
             answered_from=source,
-            failure=result if isinstance(result, Failure) else None,
             span=span,
         )
+        self._records.append(record)
         with self._timed("told"):
             self._told(record)
+
+    def _rivals(self, number: int, configuration: Configuration) -> tuple[Rival, ...]:
+        """The best few evaluations that cost no more, of those told when a trial was asked (also after a resume)."""
+        costs = self._costs(configuration)
+        cheaper = [
+            r
+            for r in self._records
+            if r.trial <= number - self._in_flight
+            and r.evaluation is not None
+            and r.feasible
+            and r.answered_from is None
+            and all(r.costs[name] <= cost for name, cost in costs.items())
+        ]
+        best = heapq.nsmallest(_RIVALS, cheaper, key=lambda r: r.evaluation.divergence if r.evaluation else 0.0)
+        return tuple(Rival(r.trial, r.evaluation.by_sample) for r in best if r.evaluation is not None)
 
     @contextmanager
     def _timed(self, errand: str) -> Iterator[None]:
@@ -173,5 +198,5 @@ class Loop:
         return None
 
 
-def _lost(result: Evaluation | Failure) -> bool:
+def _lost(result: Result) -> bool:
     return isinstance(result, Failure) and result.stage is Stage.WORKER

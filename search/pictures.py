@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
+from evaluators.evaluation import Evaluation
 from search.front import Front
 from search.study import Record
 from space.encoding import Encoding
@@ -41,6 +42,16 @@ def _series(records: Sequence[Record]) -> dict[str, tuple[str, list[Record]]]:
     return found
 
 
+def _confirmed(front: Front, confirmations: Mapping[str, Evaluation] | None) -> list[tuple[Record, float]]:
+    quality = front.objectives.objectives[0].name
+    found = []
+    for record in front.members:
+        evaluation = (confirmations or {}).get(record.configuration.hash)
+        if evaluation is not None:
+            found.append((record, evaluation.divergence if quality == "divergence" else evaluation.metrics[quality]))
+    return found
+
+
 def _hover(record: Record) -> str:
     lines = [f"<b>trial {record.trial}</b> ({record.origin}, {record.workflow.value})"]
     lines += [f"{name}: {value:.4g}" for name, value in record.costs.items()]
@@ -50,7 +61,9 @@ def _hover(record: Record) -> str:
     return "<br>".join([*lines, f"configuration {record.configuration.hash}"])
 
 
-def front_page(name: str, records: Sequence[Record], front: Front) -> str:
+def front_page(
+    name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
+) -> str:
     """An interactive page: every trial, and the front."""
     x, y, logarithmic = _axes(front)
     figure = go.Figure()
@@ -74,13 +87,26 @@ def front_page(name: str, records: Sequence[Record], front: Front) -> str:
         text=[_hover(r) for r in front.members],
         hoverinfo="text",
     )
+    seen = _confirmed(front, confirmations)
+    if seen:
+        figure.add_scatter(
+            x=[r.costs[x] for r, _ in seen],
+            y=[value for _, value in seen],
+            mode="markers",
+            name="front, on unseen data",
+            marker={"size": 9, "color": _FRONT, "symbol": "x-thin", "line": {"color": _FRONT, "width": 1.5}},
+            text=[f"trial {r.trial} on unseen data: {value:.4g}" for r, value in seen],
+            hoverinfo="text",
+        )
     figure.update_layout(title=f"{name}: {len(front.members)} configurations on the front", template="plotly_white")
     figure.update_xaxes(title=_LABELS.get(x, x))
     figure.update_yaxes(title=y, type="log" if logarithmic else "linear")
     return str(figure.to_html(include_plotlyjs=True, full_html=True))
 
 
-def front_png(name: str, records: Sequence[Record], front: Front) -> bytes:
+def front_png(
+    name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
+) -> bytes:
     """The same picture as PNG."""
     x, y, logarithmic = _axes(front)
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
@@ -96,6 +122,10 @@ def front_png(name: str, records: Sequence[Record], front: Front) -> bytes:
     fx, fy = [r.costs[x] for r in front.members], [(r.values or ())[0] for r in front.members]
     axes.step(fx, fy, where="post", color=_FRONT, linewidth=1.8, zorder=3)
     axes.scatter(fx, fy, color=_FRONT, s=22, label="front", edgecolor="white", linewidth=0.5, zorder=4)
+    seen = _confirmed(front, confirmations)
+    if seen:
+        xs, ys = [r.costs[x] for r, _ in seen], [value for _, value in seen]
+        axes.scatter(xs, ys, color=_FRONT, marker="x", s=24, linewidth=1, label="front, on unseen data", zorder=3)
     if logarithmic:
         axes.set_yscale("log")
     axes.set_xlabel(_LABELS.get(x, x))

@@ -89,6 +89,8 @@ class Display:
         head = f"trial {record.trial:>4}  {record.origin:<18}"
         if record.failure is not None:
             return f"[red]{head} failed at {record.failure}[/red]"
+        if record.screened is not None:
+            return f"[dim]{head} {record.costs['size_mb']:.3f} MB  {record.screened}[/dim]"
         evaluation = record.evaluation
         assert evaluation is not None
         costs = "  ".join(f"{value:.3f} {name.split('_')[1].upper()}" for name, value in record.costs.items())

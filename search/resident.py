@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluators.assembly import LayerWeights
 from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Evaluation, Failure, Stage
+from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
 from evaluators.sensitivity.base import Part, ScoringSetting, registry
 from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
@@ -39,6 +39,11 @@ class Resident:
         """Made at the first evaluation: it runs the float model once."""
         return DataFreeEvaluator(self.workload, self.weights, self.settings.kind)
 
+    @cached_property
+    def confirmer(self) -> DataFreeEvaluator:
+        """The same on the confirmation data."""
+        return DataFreeEvaluator(self.workload, self.weights, self.settings.kind, Split.CONFIRMATION)
+
     def describe(self) -> dict[str, Any]:
         """What is known of the float model on the evaluation data."""
         reference = self.evaluator.reference
@@ -67,9 +72,15 @@ class Resident:
         scorer = registry()[method](setting)
         return scorer.score(chosen, samples[part.samples.start :], part.samples.start)
 
-    def evaluate(self, configuration: str) -> Evaluation | Failure:
-        """One configuration, given as JSON."""
-        return self.evaluator.evaluate(Configuration.from_json(configuration))
+    def evaluate(
+        self, configuration: str, rivals: tuple[Rival, ...] = (), screen: int = 0
+    ) -> Evaluation | Screened | Failure:
+        """One configuration, given as JSON, on the evaluation data; ended early if a rival is surely better."""
+        return self.evaluator.evaluate(Configuration.from_json(configuration), rivals, screen)
+
+    def confirm(self, configuration: str) -> Evaluation | Screened | Failure:
+        """One configuration on data that the search never sees."""
+        return self.confirmer.evaluate(Configuration.from_json(configuration))
 
 
 def scoring_split(offers: Any) -> Split:

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from evaluators.assembly import LayerWeights
-from evaluators.evaluation import Failure, evaluation_identity
-from evaluators.sensitivity.base import Part, join, registry
-from evaluators.sensitivity.fisher import single_samples
+from evaluators.evaluation import Evaluation
 from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
+from evaluators.workload import Split, Workload
+from search.artifacts import artifacts
+from search.confirmation import confirm_front
 from search.context import StudyContext
 from search.experiment import Experiment
 from search.front import Front, front_of, hypervolume_of
+from search.groundwork import call, fill_bank, prune, score_layers
 from search.loop import Ending, Loop
 from search.objectives import ObjectiveSet, hypervolume
-from search.pictures import front_page, front_png, layer_map_page, layer_map_png
 from search.preparation import Preparation, prepare
 from search.progress import Display
-from search.resident import scoring_split
 from search.run_folder import RunFolder
 from search.seeds import guided_sampler, seeds
 from search.study import Record, SearchStudy, open_storage
-from search.tables import front_table_text
 from search.tracking import Tracker, write_texts
-from search.workers import WorkerError, WorkerPool, WorkerSettings, connect
-from space.errors import UserError
+from search.workers import WorkerPool, WorkerSettings, connect
 
 __all__ = ["Outcome", "Places", "run_search"]
 
@@ -49,11 +45,12 @@ class Places:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a session ended, and the front by then."""
+    """How a session ended, the front by then, and what of it was confirmed (by configuration hash)."""
 
     ending: Ending
     front: Front
     folder: RunFolder
+    confirmations: Mapping[str, Evaluation]
 
 
 class StopFlag:
@@ -101,10 +98,12 @@ def run_search(experiment: Experiment, places: Places, display: Display, *, fres
     with StopFlag() as flag:
         pool = _start_pool(preparation, folder, places, display)
         try:
-            if study is None:
-                study = _create(preparation, identity, folder, places, pool, display)
+            if study is not None:
+                preparation = replace(preparation, space=study.context.space)
+                fill_bank(preparation, folder, pool, display)
             else:
-                _fill_bank(preparation, folder, pool, display)
+                study = _create(preparation, identity, folder, places, pool, display)
+                preparation = replace(preparation, space=study.context.space)
             return _loop(preparation, study, folder, places, pool, display, lambda: flag.raised)
         finally:
             pool.stop()
@@ -138,10 +137,12 @@ def _create(
     display: Display,
 ) -> SearchStudy:
     experiment = preparation.experiment
-    _fill_bank(preparation, folder, pool, display)
+    fill_bank(preparation, folder, pool, display)
+    if experiment.space.prune:
+        preparation = prune(preparation, folder, display)
     with display.stage("running the float model"):
-        facts = _call(pool, "describe")
-    scores, file = _scores(preparation, identity, folder, pool, facts["energy"], display)
+        facts = call(pool, "describe")
+    scores, file = score_layers(preparation, identity, folder, pool, facts["energy"], display)
     space = preparation.space
     context = StudyContext(
         search_id=StudyContext.new_id(),
@@ -156,87 +157,6 @@ def _create(
     study = SearchStudy.create(open_storage(folder, places.storage), experiment, identity, context)
     study.enqueue(seeds(preparation, scores))
     return study
-
-
-def _fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, display: Display) -> None:
-    """Compress what the bank lacks, one call per layer, the largest first."""
-    bank = WeightBank(folder.bank, folder.other_banks)
-    weights = LayerWeights(preparation.workload.model, preparation.layers, bank, preparation.experiment.seed)
-    keys = {weights.key(layer, encoding): (layer, encoding) for layer, encoding in preparation.columns()}
-    missing: dict[str, list[str]] = {}
-    for key in bank.verify(keys):
-        layer, encoding = keys[key]
-        missing.setdefault(layer, []).append(str(encoding))
-    for path in bank.damaged:
-        layer, encoding = keys[path.name.split(".")[0]]
-        display.warn(
-            f"{path}: damaged (its checksum does not match); layer {layer!r} in {encoding} is compressed again"
-        )
-    if not missing:
-        return
-    sizes = {layer.name: layer.parameters for layer in preparation.layers}
-    order = sorted(missing, key=lambda name: -sizes[name])
-    failures: list[Failure] = []
-    with display.bar("compressing layers", sum(len(e) for e in missing.values())) as advance:
-        for answer in pool.map("compress", [(name, (name, tuple(missing[name]))) for name in order]):
-            failures += [answer.result] if isinstance(answer.result, Failure) else answer.result
-            advance(len(missing[answer.key]))
-    if failures:
-        listed = "\n".join(f"  {failure}" for failure in failures[:10])
-        raise UserError(
-            f"{len(failures)} weight(s) could not be compressed; take these encodings out of space.encodings, "
-            f"or name the layers under space.keep:\n{listed}"
-        )
-
-
-def _scores(
-    preparation: Preparation,
-    identity: dict[str, Any],
-    folder: RunFolder,
-    pool: WorkerPool,
-    energy: Sequence[float],
-    display: Display,
-) -> tuple[Scores, str]:
-    """Scores of every (layer, encoding), from the run folder or computed and kept there."""
-    experiment = preparation.experiment
-    split = scoring_split(preparation.workload.offers)
-    wanted = experiment.search.score_samples
-    count = len(single_samples(preparation.workload.batches(split), wanted))
-    columns = tuple((layer, str(encoding)) for layer, encoding in preparation.columns())
-    method = registry()[experiment.search.scores]
-    name = evaluation_identity(
-        method=method.name,
-        weights=identity["model_weights"],
-        data=identity["data"],
-        versions=identity["versions"],
-        columns=columns,
-        count=count,
-        kind=preparation.kind.value,
-        seed=experiment.seed,
-    )
-    path = folder.scores / f"{name}.safetensors"
-    if path.exists():
-        return Scores.load(path), path.name
-    parts = method.parts(len(columns), count, pool.size * 4)
-    answers: list[tuple[Part, Scores]] = []
-    with display.bar("scoring sensitivities", len(parts)) as advance:
-        calls = [(part, (method.name, columns, part, tuple(energy))) for part in parts]
-        for answer in pool.map("score", calls):
-            answers.append((answer.key, _checked(answer.result)))
-            advance(1)
-    scores = join(answers)
-    scores.save(path)
-    return scores, path.name
-
-
-def _call(pool: WorkerPool, method: str, *arguments: Any) -> Any:
-    return _checked(next(iter(pool.map(method, [(method, arguments)]))).result)
-
-
-def _checked(result: Any) -> Any:
-    if isinstance(result, Failure):
-        raise WorkerError(f"a worker failed at {result}")
-    return result
 
 
 def _loop(
@@ -254,8 +174,8 @@ def _loop(
         tracker = Tracker(folder, places.tracking_uri, study.context.search_id)
     history = _with_hypervolume(study.records(), objectives)
     tracker.rebuild(history)
+    scores = Scores.load(folder.scores / study.context.scores_file)
     if experiment.search.sampler == "guided":
-        scores = Scores.load(folder.scores / study.context.scores_file)
         study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
     records = [record for record, _ in history]
     display.search(experiment, objectives, records)
@@ -270,6 +190,9 @@ def _loop(
     status, reason = "FAILED", "the driver failed"
     try:
         ending = loop.run()
+        if ending is not Ending.STOPPED and experiment.search.confirm:
+            display.end()
+            confirm_front(study, pool, front_of(records, objectives), preparation.workload, display, stop)
         status, reason = ("KILLED" if ending is Ending.STOPPED else "FINISHED"), ending.value
     except KeyboardInterrupt:
         status, reason = "KILLED", "interrupted"
@@ -279,11 +202,11 @@ def _loop(
         front = front_of(records, objectives)
         tracker.flush()
         if front.members:
-            write_texts(tracker, _artifacts(experiment, preparation, records, front))
+            write_texts(tracker, artifacts(experiment, study, records, front, scores))
         tracker.finish(status, reason)
         for problem in tracker.problems:
             display.warn(f"MLflow: {problem}")
-    return Outcome(ending, front, folder)
+    return Outcome(ending, front, folder, study.confirmations())
 
 
 def _with_hypervolume(records: Sequence[Record], objectives: ObjectiveSet) -> list[tuple[Record, float]]:
@@ -296,24 +219,8 @@ def _with_hypervolume(records: Sequence[Record], objectives: ObjectiveSet) -> li
     return found
 
 
-def _artifacts(
-    experiment: Experiment, preparation: Preparation, records: Sequence[Record], front: Front
-) -> dict[str, str | bytes]:
-    layers, target = preparation.layers, experiment.deployment_target
-    return {
-        "front.html": front_page(experiment.name, records, front),
-        "front.png": front_png(experiment.name, records, front),
-        "layer_map.html": layer_map_page(experiment.name, layers, front, target),
-        "layer_map.png": layer_map_png(experiment.name, layers, front, target),
-        "front.txt": front_table_text(front),
-        "front.json": front_json_text(front),
-    }
-
-
-def front_json_text(front: Front) -> str:
-    """The front as JSON text."""
-    import json
-
-    from search.front import to_json
-
-    return json.dumps(to_json(front), indent=2)
+def _screen(experiment: Experiment, workload: Workload) -> int:
+    """Samples of the first look at a configuration: a quarter of the evaluation data; none where those are few."""
+    count = sum(batch.inputs[0].shape[0] for batch in workload.batches(Split.EVALUATION) if batch.inputs[0].ndim)
+    divergence = experiment.objectives.quality == "divergence"
+    return count // 4 if experiment.search.screen and divergence and count >= 64 else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
+from evaluators.evaluation import Evaluation, Failure, Screened, Stage, Workflow
 from search.context import StudyContext
 from search.experiment import Experiment
 from search.objectives import ObjectiveSet
@@ -25,9 +25,13 @@ from search.samplers import CONSTRAINTS, make_sampler
 from space.configuration import Configuration
 from space.errors import UserError
 
-__all__ = ["Record", "SearchStudy", "Seed", "StudyError", "open_storage", "tool_versions"]
+__all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "open_storage", "tool_versions"]
+
+Result = Evaluation | Screened | Failure
+"""What an evaluation can give."""
 
 FORMAT = 1
+_CONFIRMATION = "confirmation:"
 _IDENTITY = "palettune_identity"
 _FORMAT = "palettune_format"
 _CONTEXT = "palettune_context"
@@ -63,6 +67,7 @@ class Record:
         values: objective values in the study's order; ``None`` for a failure.
         answered_from: the trial that had already evaluated the same configuration, if one had.
         failure: why it gave no result, if it did not.
+        screened: why it was ended early, if it was.
         span: when it began and ended, seconds since the epoch.
     """
 
@@ -77,6 +82,22 @@ class Record:
     answered_from: int | None
     failure: Failure | None
     span: tuple[float, float]
+    screened: Screened | None = None
+
+    @property
+    def result(self) -> Result | None:
+        """What the evaluation gave, whichever it was."""
+        return self.evaluation or self.screened or self.failure
+
+    @classmethod
+    def of(cls, result: Result, **known: Any) -> Record:
+        """A record from a result of any kind."""
+        return cls(
+            evaluation=result if isinstance(result, Evaluation) else None,
+            failure=result if isinstance(result, Failure) else None,
+            screened=result if isinstance(result, Screened) else None,
+            **known,
+        )
 
 
 def open_storage(folder: RunFolder, url: str | None) -> BaseStorage:
@@ -189,7 +210,7 @@ class SearchStudy:
         trial = study.ask(self._distributions)
         return trial.number, self._describe(trial)
 
-    def running(self) -> list[tuple[int, Configuration, Evaluation | Failure | None]]:
+    def running(self) -> list[tuple[int, Configuration, Result | None]]:
         """Trials begun and not told, by number, with what is already known of each; half-made ones are completed."""
         found = []
         for frozen in self._trials(states=(TrialState.RUNNING,)):
@@ -201,12 +222,15 @@ class SearchStudy:
             found.append((frozen.number, self._describe(trial), _result(frozen)))
         return sorted(found, key=lambda item: item[0])
 
-    def keep(self, number: int, result: Evaluation | Failure, span: tuple[float, float]) -> None:
+    def keep(self, number: int, result: Result, span: tuple[float, float]) -> None:
         """Write a result as soon as it exists, before its turn to be told comes."""
         trial = self._trial_id(number)
         self._storage.set_trial_user_attr(trial, "span", list(span))
-        if isinstance(result, Failure):
+        if not isinstance(result, Evaluation):
             self._storage.set_trial_user_attr(trial, "status_reason", str(result))
+        if isinstance(result, Screened):
+            self._storage.set_trial_user_attr(trial, "screened", asdict(result))
+        elif isinstance(result, Failure):
             self._storage.set_trial_user_attr(
                 trial, "failure", {"stage": result.stage.value, "reason": result.reason, "layer": result.layer}
             )
@@ -217,14 +241,15 @@ class SearchStudy:
         """Mark a trial as answered from the record of an earlier one."""
         self._storage.set_trial_user_attr(self._trial_id(number), "answered_from", source)
 
-    def tell(
-        self, number: int, result: Evaluation | Failure, costs: Mapping[str, float], objectives: ObjectiveSet
-    ) -> None:
+    def tell(self, number: int, result: Result, costs: Mapping[str, float], objectives: ObjectiveSet) -> None:
         """Finish a trial."""
         trial = self._trial_id(number)
         self._storage.set_trial_user_attr(trial, "costs", dict(costs))
         if isinstance(result, Failure):
             self._study.tell(number, state=TrialState.FAIL)
+            return
+        if isinstance(result, Screened):
+            self._study.tell(number, state=TrialState.PRUNED)
             return
         if self._constrained:
             self._storage.set_trial_user_attr(trial, CONSTRAINTS, objectives.violations(result, costs))
@@ -239,13 +264,25 @@ class SearchStudy:
     def records(self) -> list[Record]:
         """Every finished trial, by number."""
         records: dict[int, Record] = {}
-        for trial in self._trials(states=(TrialState.COMPLETE, TrialState.FAIL)):
+        for trial in self._trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
             record = self._record(trial)
             if record.answered_from is not None and record.answered_from in records:
                 source = records[record.answered_from]
-                record = replace(record, evaluation=source.evaluation, failure=source.failure)
+                record = replace(record, evaluation=source.evaluation, failure=source.failure, screened=source.screened)
             records[record.trial] = record
         return list(records.values())
+
+    def confirm(self, configuration_hash: str, evaluation: Evaluation) -> None:
+        """Keep the evaluation of a configuration on the confirmation data."""
+        self._study.set_user_attr(_CONFIRMATION + configuration_hash, evaluation.to_json())
+
+    def confirmations(self) -> dict[str, Evaluation]:
+        """Evaluations on the confirmation data, by configuration hash."""
+        return {
+            key.removeprefix(_CONFIRMATION): Evaluation.from_json(value)
+            for key, value in self._study.user_attrs.items()
+            if key.startswith(_CONFIRMATION)
+        }
 
     @property
     def waiting(self) -> int:
@@ -287,11 +324,14 @@ class SearchStudy:
             feasible=all(value <= 0 for value in attributes.get(CONSTRAINTS, [])),
             answered_from=attributes.get("answered_from"),
             failure=result if isinstance(result, Failure) else None,
+            screened=result if isinstance(result, Screened) else None,
             span=tuple(attributes.get("span", (begun, ended))),
         )
 
 
-def _result(trial: FrozenTrial) -> Evaluation | Failure | None:
+def _result(trial: FrozenTrial) -> Result | None:
+    if "screened" in trial.user_attrs:
+        return Screened(**trial.user_attrs["screened"])
     if "evaluation" in trial.user_attrs:
         return Evaluation.from_json(trial.user_attrs["evaluation"])
     if "failure" in trial.user_attrs:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
 
+from evaluators.evaluation import Evaluation
 from search.front import Front
+from search.intervals import interval
 from search.study import Record
 from space.configuration import Configuration
 
@@ -30,7 +33,7 @@ def encoding_summary(configuration: Configuration, most: int = 4) -> str:
     return f"{shown}  +{rest}" if rest else shown
 
 
-def front_table(front: Front, title: str | None = None) -> Table:
+def front_table(front: Front, title: str | None = None, confirmations: Mapping[str, Evaluation] | None = None) -> Table:
     """The front, smallest first."""
     table = Table(title=title, header_style="bold", row_styles=["", "dim"])
     table.add_column("trial", justify="right")
@@ -39,6 +42,9 @@ def front_table(front: Front, title: str | None = None) -> Table:
     for cost in costs:
         table.add_column({"size_mb": "size MB", "latency_ms": "predicted ms"}[cost], justify="right")
     table.add_column("divergence", justify="right")
+    table.add_column("95 % interval", justify="right")
+    if confirmations:
+        table.add_column("on unseen data", justify="right")
     metrics = sorted({name for record in front.members if record.evaluation for name in record.evaluation.metrics})
     for metric in metrics:
         table.add_column(metric, justify="right")
@@ -46,27 +52,41 @@ def front_table(front: Front, title: str | None = None) -> Table:
     table.add_column("layers by encoding")
     knee = front.knee().trial if front.members else None
     for record in front.members:
-        table.add_row(*_row(record, costs, metrics), style="bold green" if record.trial == knee else None)
+        cells = _row(record, costs, metrics, confirmations)
+        table.add_row(*cells, style="bold green" if record.trial == knee else None)
     if front.members:
         table.caption = f"trial {knee} (bold) is the knee"
     return table
 
 
-def _row(record: Record, costs: list[str], metrics: list[str]) -> list[str]:
+def _row(
+    record: Record, costs: list[str], metrics: list[str], confirmations: Mapping[str, Evaluation] | None
+) -> list[str]:
     evaluation = record.evaluation
     return [
         str(record.trial),
         record.workflow.value,
         *(f"{record.costs[cost]:.3f}" for cost in costs),
         digits(evaluation.divergence if evaluation else None),
+        _interval(evaluation),
+        *([_confirmed(confirmations.get(record.configuration.hash))] if confirmations else []),
         *(digits(evaluation.metrics.get(name) if evaluation else None) for name in metrics),
         record.origin,
         encoding_summary(record.configuration),
     ]
 
 
-def front_table_text(front: Front) -> str:
+def _interval(evaluation: Evaluation | None) -> str:
+    ends = interval(evaluation) if evaluation else None
+    return f"{digits(ends[0])} - {digits(ends[1])}" if ends else "-"
+
+
+def _confirmed(evaluation: Evaluation | None) -> str:
+    return digits(evaluation.divergence) if evaluation else "-"
+
+
+def front_table_text(front: Front, confirmations: Mapping[str, Evaluation] | None = None) -> str:
     """The table as plain text."""
     buffer = io.StringIO()
-    Console(file=buffer, width=180, no_color=True).print(front_table(front))
+    Console(file=buffer, width=180, no_color=True).print(front_table(front, None, confirmations))
     return buffer.getvalue()

@@ -146,7 +146,7 @@ class Tracker:
         metrics = [Metric(name, value, ended, record.trial) for name, value in _metrics(record).items()]
         self._client.log_batch(run_id, metrics, [], [RunTag(k, v) for k, v in self._tags(record).items()])
         self._client.log_text(run_id, record.configuration.to_json(), "configuration.json")
-        self._client.set_terminated(run_id, "FINISHED" if record.evaluation else "FAILED", ended)
+        self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", ended)
 
     def _tags(self, record: Record) -> dict[str, str]:
         tags = {
@@ -158,6 +158,8 @@ class Tracker:
         }
         if record.failure is not None:
             tags["status_reason"] = str(record.failure)
+        elif record.screened is not None:
+            tags["status_reason"] = str(record.screened)
         elif not record.feasible:
             tags["status_reason"] = "a constraint is not met"
         return tags

@@ -235,7 +235,17 @@ def test_the_command_line_shows_exports_and_proves(project):
     assert done.returncode == 0, done.stderr
     members = json.loads(project.run("front", "--json").stdout)
     assert members
-    assert set(members[0]) == {"trial", "workflow", "size_mb", "latency_ms", "divergence", "metrics", "configuration"}
+    assert set(members[0]) == {
+        "trial",
+        "workflow",
+        "size_mb",
+        "latency_ms",
+        "divergence",
+        "divergence_interval_95",
+        "metrics",
+        "confirmation",
+        "configuration",
+    }
     out = project.folder / "out"
     made = project.run("export", "--out", str(out), "--pick", "knee", "--pick", str(members[0]["trial"]))
     assert made.returncode == 0, made.stdout + made.stderr

@@ -1,0 +1,33 @@
+"""What a search leaves for people on MLflow's parent run: pictures, tables, and why each layer got its encoding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from evaluators.sensitivity.scores import Scores
+from search.experiment import Experiment
+from search.explanation import explain_front, explanation_text
+from search.front import Front, to_json
+from search.pictures import front_page, front_png, layer_map_page, layer_map_png
+from search.study import Record, SearchStudy
+from search.tables import front_table_text
+
+__all__ = ["artifacts"]
+
+
+def artifacts(
+    experiment: Experiment, study: SearchStudy, records: Sequence[Record], front: Front, scores: Scores
+) -> dict[str, str | bytes]:
+    """Every artifact by file name."""
+    layers, target = study.context.space.layers, experiment.deployment_target
+    confirmations = study.confirmations()
+    return {
+        "front.html": front_page(experiment.name, records, front, confirmations),
+        "front.png": front_png(experiment.name, records, front, confirmations),
+        "layer_map.html": layer_map_page(experiment.name, layers, front, target),
+        "layer_map.png": layer_map_png(experiment.name, layers, front, target),
+        "front.txt": front_table_text(front, confirmations),
+        "front.json": json.dumps(to_json(front, confirmations), indent=2),
+        "explanation.txt": explanation_text(explain_front(front, study.context.space, target, scores)),
+    }

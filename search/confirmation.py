@@ -1,0 +1,38 @@
+"""Confirmation: the front measured on data that the search never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evaluators.evaluation import Failure
+from evaluators.workload import Split, Workload
+from search.front import Front
+from search.progress import Display
+from search.study import SearchStudy
+from search.workers import WorkerPool
+
+__all__ = ["confirm_front"]
+
+
+def confirm_front(
+    study: SearchStudy, pool: WorkerPool, front: Front, workload: Workload, display: Display, stop: Callable[[], bool]
+) -> None:
+    """Measure the members that have not been confirmed yet, where the workload has data for it."""
+    if not workload.offers(Split.CONFIRMATION.value):
+        return
+    known = study.confirmations()
+    missing = [record.configuration for record in front.members if record.configuration.hash not in known]
+    if not missing:
+        return
+    with display.bar("confirming the front on unseen data", len(missing)) as advance:
+        for configuration in missing:
+            pool.submit(configuration.hash, "confirm", configuration.to_json())
+        left = len(missing)
+        while left and not stop():
+            for answer in pool.wait(timeout=0.2):
+                if isinstance(answer.result, Failure):
+                    display.warn(f"configuration {answer.key} could not be confirmed: {answer.result}")
+                else:
+                    study.confirm(answer.key, answer.result)
+                left -= 1
+                advance(1)
