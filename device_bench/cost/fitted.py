@@ -1,0 +1,83 @@
+"""The shipped fit: parameters shared by chips, and how far predictions were off on sources that the fit never saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from device_bench.cost.chip_specification import ChipSpecification, Family
+from device_bench.cost.fit import Fit
+from device_bench.cost.observation import Unit
+
+__all__ = ["FittedModel", "Spread", "fitted_model", "parameters"]
+
+_FILE = "fit.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Half widths of the 80 % interval, in log: of a latency, and of a latency relative to another of the same program.
+
+    Both are the 80 % quantile of the deviations found when each published source is left out in turn.
+    """
+
+    level: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fit and a spread for each compute unit."""
+
+    fits: Mapping[Unit, Fit]
+    spreads: Mapping[Unit, Spread]
+
+    def to_json(self) -> str:
+        """As a JSON text that ``from_json`` reads."""
+        content = {
+            unit.value: {
+                "common": dict(fit.common),
+                "families": {family.value: dict(values) for family, values in fit.families.items()},
+                "chips": {chip: dict(values) for chip, values in fit.chips.items()},
+                "spread": {"level": self.spreads[unit].level, "ratio": self.spreads[unit].ratio},
+            }
+            for unit, fit in self.fits.items()
+        }
+        return json.dumps(_rounded(content), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> FittedModel:
+        """Read the text of ``to_json``."""
+        fits, spreads = {}, {}
+        for name, values in json.loads(text).items():
+            unit = Unit(name)
+            families = {Family(family): found for family, found in values["families"].items()}
+            fits[unit] = Fit(unit, values["common"], families, values["chips"])
+            spreads[unit] = Spread(**values["spread"])
+        return cls(fits, spreads)
+
+
+@cache
+def fitted_model() -> FittedModel:
+    """The fit that ships with the package."""
+    return FittedModel.from_json((resources.files("device_bench.devices") / _FILE).read_text("utf-8"))
+
+
+def parameters(unit: Unit, chip: ChipSpecification) -> dict[str, float]:
+    """Every parameter of a compute unit on a chip: the chip file's where it has them, else the fit's for its family."""
+    from device_bench.devices import chip_files
+
+    file = chip_files().get(chip.name)
+    if file is not None and unit in file.units:
+        return {name: float(sourced.value) for name, sourced in file.units[unit].items()}
+    return fitted_model().fits[unit].values(chip)
+
+
+def _rounded(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    return float(f"{content:.5g}")

@@ -1,0 +1,312 @@
+"""Predicted latency of a program's configurations on one device.
+
+A program takes ``floor + max(busy, stream)``: the processor's own time and the time to fetch weights, each a sum over
+layers, joined by a smooth maximum because weights are fetched while earlier ops compute. A prediction is two sums and
+that maximum; ``linearized`` gives the exact sum of per-layer costs that touches it at one configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from device_bench.cost.chip_specification import ChipSpecification
+from device_bench.cost.fit import PROGRAM
+from device_bench.cost.fitted import Spread, fitted_model, parameters
+from device_bench.cost.observation import Unit
+from device_bench.cost.op import CostOp, OpList
+from device_bench.cost.op_table import OpTable
+from device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place, refuses
+from device_bench.cost.stored_weight import StoredWeight
+from device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
+from device_bench.device import Device, find_device
+from space.configuration import Configuration, Precision
+from space.encoding import FP16, Encoding
+from space.errors import UserError
+from space.target import DeploymentTarget
+
+__all__ = ["LatencyEstimate", "LatencyModel", "LinearLatency", "prepare"]
+
+_KEPT_OBJECTS = 65536
+Z80 = 1.2815515655446004
+"""Standard deviations from the middle of a normal distribution to the ends of its central 80 %."""
+
+
+class LatencyModelError(UserError):
+    """A configuration that names layers the program does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyEstimate:
+    """A predicted latency in milliseconds, with the ends of an 80 % interval."""
+
+    ms: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLatency:
+    """Latency as a constant and a cost for each layer, exact at one configuration and a lower bound elsewhere.
+
+    The bound holds because the smooth maximum is convex in its two sums.
+    """
+
+    model: LatencyModel
+    constant_ms: float
+    busy_weight: float
+    stream_weight: float
+
+    def cost(self, layer: str, encoding: Encoding, precision: Precision = Precision.FP16) -> float:
+        """Milliseconds that a layer adds under an encoding."""
+        busy, stream = self.model.layer_times(layer, encoding, precision)
+        return self.busy_weight * busy + self.stream_weight * stream
+
+    def layer_costs(self, layer: str, encodings: Iterable[Encoding]) -> dict[Encoding, float]:
+        """Milliseconds that a layer adds, by encoding."""
+        return {encoding: self.cost(layer, encoding) for encoding in encodings}
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyModel:
+    """Latency of every configuration of one program on one device and compute unit.
+
+    Attributes:
+        device: where.
+        setting: Core ML's compute units.
+        placement: which processors that means.
+        ops: the program.
+        layers: names of the layers that a configuration can change, in program order.
+        spread: half widths of intervals.
+        scale: factor that measurements have taught; 1 without any.
+        measured: how many measurements taught it.
+    """
+
+    device: Device
+    setting: ComputeUnit
+    placement: Placement
+    ops: OpList
+    spread: Spread
+    scale: float = 1.0
+    measured: int = 0
+    _prices: _Prices = field(repr=False, default=None)  # type: ignore[assignment]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that a configuration can change, in program order."""
+        return self.ops.layers
+
+    def predict(self, configuration: Configuration) -> LatencyEstimate:
+        """Latency of a configuration; layers that it does not name are fp16.
+
+        Raises:
+            LatencyModelError: it names a layer that the program does not have.
+        """
+        busy, stream = self._prices.sums(configuration)
+        return self._estimate(self.scale * self._prices.total(busy, stream))
+
+    def layer_times(self, layer: str, encoding: Encoding, precision: Precision = Precision.FP16) -> tuple[float, float]:
+        """Milliseconds that a layer keeps the processor busy, and that its weight takes to fetch."""
+        busy, stream = self._prices.of(layer, encoding, precision is Precision.INT8)
+        return self.scale * busy, self.scale * stream
+
+    def linearized(self, at: Configuration) -> LinearLatency:
+        """The additive costs that touch the prediction at a configuration."""
+        busy, stream = self._prices.sums(at)
+        total, by_busy, by_stream = self._prices.slopes(busy, stream)
+        rest = sum(
+            by_busy * b + by_stream * s
+            for b, s in (
+                self._prices.of(name, at.encodings.get(name, FP16), at.activations.get(name) is Precision.INT8)
+                for name in self.layers
+            )
+        )
+        return LinearLatency(self, self.scale * (total - rest), by_busy, by_stream)
+
+    def calibrated(self, measurements: Sequence[tuple[Configuration, float]]) -> LatencyModel:
+        """This model taught by latencies measured on the device itself.
+
+        The program's own error is one factor, shared by all of its configurations; its posterior mean becomes the
+        scale and what uncertainty remains, the interval (a conjugate normal update of the logarithm).
+
+        Args:
+            measurements: configurations with their measured milliseconds.
+        """
+        if not measurements:
+            return self
+        noise, prior = (self.spread.ratio / Z80) ** 2, max((self.spread.level / Z80) ** 2, 1e-12)
+        errors = [math.log(ms / self.predict(configuration).ms) for configuration, ms in measurements]
+        posterior = 1 / (1 / prior + len(errors) / noise)
+        mean = posterior * sum(errors) / noise
+        level = Z80 * math.sqrt(posterior + noise)
+        return replace(
+            self,
+            scale=self.scale * math.exp(mean),
+            spread=Spread(level, self.spread.ratio),
+            measured=self.measured + len(errors),
+        )
+
+    def _estimate(self, ms: float) -> LatencyEstimate:
+        width = math.exp(self.spread.level)
+        return LatencyEstimate(ms, ms / width, ms * width)
+
+
+def prepare(
+    ops: OpList,
+    *,
+    device: str,
+    unit: str | ComputeUnit = ComputeUnit.ALL,
+    target: DeploymentTarget | None = None,
+    weights: Mapping[str, StoredWeight] | None = None,
+) -> LatencyModel:
+    """Price a program once, so that each configuration of it is predicted in microseconds.
+
+    Args:
+        ops: from ``ops_of_base_program``, ``ops_of_package`` or ``ShapeBuilder``.
+        device: name of a device or chip.
+        unit: Core ML's compute units.
+        target: deployment target; before iOS 17 and macOS 14 compressed weights are expanded at load.
+        weights: layer -> what a package already stores; stands for the layers that a configuration does not name.
+
+    Raises:
+        DeviceError: an unknown device.
+        ComputeUnitError: an unknown setting, or a processor that the device lacks.
+    """
+    found = find_device(device)
+    setting = ComputeUnit.parse(unit)
+    placement = place(ops, setting, target, found.chip.lacks)
+    spread = fitted_model().spreads[placement.unit]
+    prices = _Prices(ops, found.chip, placement, weights or {})
+    return LatencyModel(found, setting, placement, ops, spread, _prices=prices)
+
+
+class _Prices:
+    """Milliseconds of layers and of everything else, found once for each (layer, encoding, precision)."""
+
+    def __init__(
+        self, ops: OpList, chip: ChipSpecification, placement: Placement, weights: Mapping[str, StoredWeight]
+    ) -> None:
+        self._chip, self._placement = chip, placement
+        self._weights = weights
+        self._values = {unit: parameters(unit, chip) for unit in Unit}
+        self._units = {
+            unit: UnitParameters(**{k: v for k, v in values.items() if k not in PROGRAM})
+            for unit, values in self._values.items()
+        }
+        self._program = self._values[placement.unit]
+        self._ops: dict[str, list[CostOp]] = {name: [] for name in ops.layers}
+        for op in ops:
+            if op.layer is not None:
+                self._ops[op.layer].append(op)
+        rest = [(op, None, False) for op in ops if op.layer is None]
+        self._rest = self._sum(rest)
+        self._detours = placement.detours(ops) * self._program["host_ms"]
+        self._known: dict[tuple[str, Encoding, bool], tuple[float, float]] = {}
+        self._objects: dict[tuple[str, int, bool], tuple[Encoding, float, float]] = {}
+        self._default = {name: self._price(name, self._stored_default(name), False) for name in self._ops}
+        self._base = self._fixed(self._default)
+
+    def sums(self, configuration: Configuration) -> tuple[float, float]:
+        """Busy and stream milliseconds of a program."""
+        busy, stream = self._base
+        objects, default = self._objects, self._default
+        int8 = configuration.activations
+        for name, encoding in configuration.encodings.items():
+            eighth = bool(int8) and int8.get(name) is Precision.INT8
+            found = objects.get((name, id(encoding), eighth))
+            if found is None or found[0] is not encoding:
+                found = self._remember(name, encoding, eighth)
+            plain = default[name]
+            busy += found[1] - plain[0]
+            stream += found[2] - plain[1]
+        return max(busy, 0.0), max(stream, 0.0)  # what is left when everything cancels may be -1e-17
+
+    def of(self, layer: str, encoding: Encoding, int8: bool) -> tuple[float, float]:
+        """Busy and stream milliseconds of one layer."""
+        key = (layer, encoding, int8)
+        found = self._known.get(key)
+        if found is None:
+            if layer not in self._ops:
+                raise LatencyModelError(f"layer {layer!r} is not in the program; it has {', '.join(self._ops)}")
+            stored = self._stored(layer, encoding)
+            found = self._known[key] = self._price(layer, stored, int8)
+        return found
+
+    def total(self, busy: float, stream: float) -> float:
+        """Milliseconds of a program from its two sums."""
+        return self.slopes(busy, stream)[0]
+
+    def slopes(self, busy: float, stream: float) -> tuple[float, float, float]:
+        """Milliseconds of a program, and how fast they grow with each sum."""
+        p = self._program
+        resident = p["resident_gb"] / p["stream_gbps"] * 1e3
+        excess = p["excess_cost"] if stream > resident else 1.0
+        slowed = stream + max(stream - resident, 0.0) * (p["excess_cost"] - 1)
+        power = p["overlap"]
+        joined = float(combined(busy, slowed, power))
+        if joined <= 0:
+            return p["floor_ms"] + self._detours, 1.0, 1.0
+        by_busy = (busy / joined) ** (power - 1)
+        by_stream = (slowed / joined) ** (power - 1) * excess
+        return p["floor_ms"] + self._detours + joined, by_busy, by_stream
+
+    def _remember(self, layer: str, encoding: Encoding, int8: bool) -> tuple[Encoding, float, float]:
+        """Encodings are looked up by identity, which costs a tenth of hashing them; the object is kept alive here."""
+        if len(self._objects) > _KEPT_OBJECTS:
+            self._objects.clear()
+        found = self._objects[layer, id(encoding), int8] = (encoding, *self.of(layer, encoding, int8))
+        return found
+
+    def _stored(self, layer: str, encoding: Encoding) -> dict[int, StoredWeight]:
+        return {i: StoredWeight.of(encoding, op.weight_shape) for i, op in enumerate(self._ops[layer])}
+
+    def _stored_default(self, layer: str) -> dict[int, StoredWeight]:
+        given = self._weights.get(layer)
+        plain = [given or StoredWeight.fp16(op.weight_elements) for op in self._ops[layer]]
+        return dict(enumerate(plain))
+
+    def _price(self, layer: str, stored: Mapping[int, StoredWeight], int8: bool) -> tuple[float, float]:
+        busy = stream = 0.0
+        for i, op in enumerate(self._ops[layer]):
+            b, s = self._op(op, stored[i], int8 and op.kind in QUANTIZED)
+            busy, stream = busy + b, stream + s
+        return busy, stream
+
+    def _op(self, op: CostOp, weight: StoredWeight, int8: bool) -> tuple[float, float]:
+        unit = self._placement.unit
+        if refuses(unit, op):
+            return self._away(op, weight, int8), 0.0
+        if not self._placement.takes(weight):
+            return self._away(op, weight, int8) + self._program["host_ms"] * op.count, 0.0
+        return self._table(unit, [(op, weight, int8)])
+
+    def _away(self, op: CostOp, weight: StoredWeight, int8: bool) -> float:
+        """An op on the fallback processor, which waits for it."""
+        unit = Unit.CPU if refuses(self._placement.fallback, op) else self._placement.fallback
+        busy, stream = self._table(unit, [(op, weight, int8)])
+        return float(combined(busy, stream, self._values[unit]["overlap"]))
+
+    def _sum(self, entries: Sequence[tuple[CostOp, StoredWeight | None, bool]]) -> tuple[float, float]:
+        here = [entry for entry in entries if not refuses(self._placement.unit, entry[0])]
+        busy, stream = self._table(self._placement.unit, here) if here else (0.0, 0.0)
+        away = sum(
+            self._away(op, weight or StoredWeight.fp16(op.weight_elements), int8)
+            for op, weight, int8 in entries
+            if refuses(self._placement.unit, op)
+        )
+        return busy + away, stream
+
+    def _table(self, unit: Unit, entries: Sequence[tuple[CostOp, StoredWeight | None, bool]]) -> tuple[float, float]:
+        held = [
+            (op, None if weight is None else self._placement.held(weight, unit, self._chip), int8)
+            for op, weight, int8 in entries
+        ]
+        busy, stream = op_milliseconds(OpTable.of(held), self._units[unit])
+        return float(busy.sum()), float(stream.sum())
+
+    def _fixed(self, layers: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+        return (
+            self._rest[0] + sum(busy for busy, _ in layers.values()),
+            self._rest[1] + sum(stream for _, stream in layers.values()),
+        )

@@ -1,0 +1,53 @@
+"""Measured latencies in the form that the fit takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from device_bench.cost.chip_specification import ChipSpecification
+from device_bench.cost.op_table import OpTable
+
+__all__ = ["Observation", "Unit"]
+
+
+class Unit(StrEnum):
+    """The processors of a chip that run a model."""
+
+    NEURAL_ENGINE = "neural_engine"
+    GPU = "gpu"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One measured latency.
+
+    Attributes:
+        source: where it was published; left out together.
+        network: what ran.
+        chip: on what.
+        unit: the processor that ran most of it.
+        table: its ops, priced on that processor.
+        hosts: how often the program leaves that processor for the CPU.
+        ms: milliseconds.
+        dispatch: whether the time includes the call itself.
+        calls: how many predictions the time covers.
+        absolute: whether the time counts, or only its ratio to others of the same group.
+    """
+
+    source: str
+    network: str
+    chip: ChipSpecification
+    unit: Unit
+    table: OpTable
+    hosts: int
+    ms: float
+    dispatch: bool = True
+    absolute: bool = True
+    calls: int = 1
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        """Observations that share every systematic error."""
+        return (self.source, self.network, self.chip.name, self.unit.value)

@@ -1,0 +1,104 @@
+"""Op lists: what a network computes, in the numbers that decide how long a device takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["CostOp", "OpKind", "OpList"]
+
+FP16_BYTES = 2
+
+
+class OpKind(StrEnum):
+    """Kinds of ops that differ in cost."""
+
+    CONV = "conv"
+    DEPTHWISE = "depthwise"
+    LINEAR = "linear"
+    MATMUL = "matmul"
+    SOFTMAX = "softmax"
+    NORM = "norm"
+    ELEMENTWISE = "elementwise"
+    MOVE = "move"
+    POOL = "pool"
+    EMBEDDING = "embedding"
+    RECURRENT = "recurrent"
+    HOST = "host"
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether ops of this kind read a weight that an encoding can change."""
+        return self in _WEIGHTED
+
+
+_WEIGHTED = frozenset({OpKind.CONV, OpKind.DEPTHWISE, OpKind.LINEAR, OpKind.EMBEDDING, OpKind.RECURRENT})
+
+
+@dataclass(frozen=True, slots=True)
+class CostOp:
+    """One op, or ``count`` identical ones, by shape.
+
+    Attributes:
+        name: name in the program.
+        kind: what it does.
+        macs: multiply-accumulates.
+        weight_shape: shape of its weight, output channels first; empty without a weight.
+        read_bytes: activation bytes read, in fp16.
+        written_bytes: activation bytes written, in fp16.
+        layer: the layer whose encoding its weight takes, or None.
+        matrix_bytes: bytes of one attention matrix (softmax and its two products), which must fit on the chip.
+        count: how many identical ops this stands for.
+    """
+
+    name: str
+    kind: OpKind
+    macs: int = 0
+    weight_shape: tuple[int, ...] = ()
+    read_bytes: int = 0
+    written_bytes: int = 0
+    layer: str | None = None
+    matrix_bytes: int = 0
+    count: int = 1
+
+    @property
+    def weight_elements(self) -> int:
+        """Elements of the weight; 0 without one."""
+        return math.prod(self.weight_shape) if self.weight_shape else 0
+
+    @property
+    def activation_bytes(self) -> int:
+        """Activation bytes read and written, in fp16."""
+        return self.read_bytes + self.written_bytes
+
+    @property
+    def positions(self) -> float:
+        """How often each weight element is used: output positions of a convolution, tokens of a linear layer."""
+        return self.macs / self.weight_elements if self.weight_elements else 0.0
+
+
+class OpList(tuple[CostOp, ...]):
+    """A network as a sequence of ops in program order."""
+
+    __slots__ = ()
+
+    def __new__(cls, ops: Iterable[CostOp] = ()) -> OpList:
+        """Make a list of ops."""
+        return super().__new__(cls, ops)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one prediction."""
+        return sum(op.macs * op.count for op in self)
+
+    @property
+    def weight_elements(self) -> int:
+        """Weight elements of all ops."""
+        return sum(op.weight_elements * op.count for op in self)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers whose encodings change the cost, in program order, without repetition."""
+        return tuple(dict.fromkeys(op.layer for op in self if op.layer is not None))

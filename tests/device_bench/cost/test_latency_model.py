@@ -1,0 +1,130 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device_bench.cost.latency_model import prepare
+from device_bench.cost.placement import ComputeUnitError
+from device_bench.cost.shapes import ShapeBuilder
+from device_bench.device import DeviceError
+from space.configuration import Configuration, Precision
+from space.encoding import Encoding
+from space.errors import UserError
+from space.target import DeploymentTarget
+
+MENU = ["fp16", "lut8", "lut4", "lut2", "lut4-g2", "int8", "int4-b32", "sparse75"]
+LAYERS = ("l0", "l1", "l2", "c")
+
+
+def network(positions=64, width=2048):
+    b = ShapeBuilder()
+    for i in range(3):
+        b.linear(f"l{i}", (width, width), positions)
+        b.norm(f"n{i}", width * positions)
+    b.conv("c", (64, 64), (56, 56), 3)
+    return b.build()
+
+
+def model(unit="CPU_AND_NE", device="iPhone 15 Pro", positions=64, width=2048, **more):
+    return prepare(network(positions, width), device=device, unit=unit, **more)
+
+
+def uniform(spelling, int8=False):
+    activations = dict.fromkeys(LAYERS, Precision.INT8) if int8 else {}
+    return Configuration({name: Encoding.parse(spelling) for name in LAYERS}, activations)
+
+
+configurations = st.lists(st.sampled_from(MENU), min_size=4, max_size=4).map(
+    lambda spellings: Configuration({n: Encoding.parse(s) for n, s in zip(LAYERS, spellings, strict=True)})
+)
+
+
+def test_weight_bound_programs_gain_and_compute_bound_ones_hardly():
+    decode, prompt = model(positions=1), model(positions=2048)
+    gain = [m.predict(uniform("fp16")).ms / m.predict(uniform("lut4")).ms for m in (decode, prompt)]
+    assert gain[0] > 1.8
+    assert gain[1] < 1.1
+
+
+def test_layers_not_named_are_fp16_and_strangers_are_refused():
+    assert model().predict(Configuration({})).ms == pytest.approx(model().predict(uniform("fp16")).ms)
+    with pytest.raises(UserError, match="'stranger' is not in the program"):
+        model().predict(Configuration({"stranger": Encoding()}))
+
+
+def test_block_scales_cost_a_detour_on_the_neural_engine_and_gain_on_the_gpu():
+    assert model(positions=1).predict(uniform("int4-b32")).ms > model(positions=1).predict(uniform("fp16")).ms
+    gpu = model("CPU_AND_GPU", "M1 Max", positions=1, width=8192)
+    assert gpu.predict(uniform("int4-b32")).ms < 0.7 * gpu.predict(uniform("fp16")).ms
+
+
+def test_eight_bit_activations_pay_on_chips_with_the_fast_path():
+    fast, slow = (model(device=device, positions=2048) for device in ("A17 Pro", "A14"))
+    gains = [m.predict(uniform("int8")).ms / m.predict(uniform("int8", True)).ms for m in (fast, slow)]
+    assert gains[0] > 1.4
+    assert gains[0] > gains[1]
+
+
+def test_before_ios_17_compression_changes_nothing():
+    old = model(target=DeploymentTarget.IOS16, positions=1)
+    assert old.predict(uniform("lut4")).ms == pytest.approx(old.predict(uniform("fp16")).ms)
+
+
+@settings(deadline=None, max_examples=60)
+@given(configurations, configurations)
+def test_the_linear_costs_touch_the_prediction_and_stay_below_it(at, other):
+    m = model()
+    linear = m.linearized(at)
+
+    def total(configuration):
+        return linear.constant_ms + sum(linear.cost(n, e) for n, e in configuration.encodings.items())
+
+    assert total(at) == pytest.approx(m.predict(at).ms, rel=1e-9)
+    assert total(other) <= m.predict(other).ms * (1 + 1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations)
+def test_intervals_hold_the_estimate_and_equal_objects_predict_alike(configuration):
+    m = model()
+    estimate = m.predict(configuration)
+    assert 0 < estimate.low < estimate.ms < estimate.high
+    again = Configuration.from_json(configuration.to_json())
+    assert m.predict(again) == estimate
+
+
+def test_linear_costs_by_encoding_follow_the_layer_times():
+    m = model(positions=1)
+    costs = m.linearized(uniform("lut4")).layer_costs("l0", [Encoding.parse(s) for s in ("fp16", "lut8", "lut4")])
+    assert list(costs.values()) == sorted(costs.values(), reverse=True)
+
+
+def test_measurements_move_the_level_and_narrow_the_interval():
+    m = model()
+    plain = m.predict(uniform("fp16"))
+    taught = m.calibrated([(uniform("fp16"), 2 * plain.ms)])
+    found = taught.predict(uniform("fp16"))
+    assert plain.ms < found.ms <= 2 * plain.ms
+    assert found.high / found.low < plain.high / plain.low
+    often = m.calibrated([(uniform("fp16"), 2 * plain.ms)] * 50)
+    assert often.predict(uniform("fp16")).ms == pytest.approx(2 * plain.ms, rel=0.02)
+    assert often.predict(uniform("lut4")).ms / m.predict(uniform("lut4")).ms == pytest.approx(2, rel=0.02)
+    assert (taught.measured, often.measured, m.calibrated([]).measured) == (1, 50, 0)
+
+
+def test_every_known_device_predicts_something_finite():
+    from device_bench.device import device_names
+
+    for name in device_names():
+        for unit in ("ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"):
+            ms = prepare(network(), device=name, unit=unit).predict(uniform("lut4")).ms
+            assert math.isfinite(ms)
+            assert ms > 0
+
+
+def test_bad_names_are_refused():
+    with pytest.raises(DeviceError):
+        model(device="iPhone 3G")
+    with pytest.raises(ComputeUnitError):
+        model(unit="TPU")

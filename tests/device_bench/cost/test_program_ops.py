@@ -1,0 +1,167 @@
+import coremltools as ct
+import pytest
+import torch
+from coremltools.optimize import coreml as cto
+from torch import nn
+
+from device_bench.base_program import base_program
+from device_bench.conversion import convert
+from device_bench.cost.latency_model import prepare
+from device_bench.cost.op import OpKind
+from device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
+from device_bench.cost.shapes import ShapeBuilder
+from device_bench.package import PackageError
+from space.configuration import Configuration
+from space.modules import layers_of
+from space.target import DeploymentTarget
+
+TARGET = DeploymentTarget.IOS18
+WEIGHTED = (OpKind.CONV, OpKind.DEPTHWISE, OpKind.LINEAR, OpKind.EMBEDDING)
+
+
+class Mixed(nn.Module):
+    """A grayscale stem, a depthwise and a transposed convolution, attention, an embedding and a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 16, 3, stride=2, padding=1)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.up = nn.ConvTranspose2d(16, 8, 2, stride=2)
+        self.embedding = nn.Embedding(50, 8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x, index):
+        x = torch.relu(self.stem(x))
+        x = self.up(torch.nn.functional.silu(self.depthwise(x)))
+        tokens = x.flatten(2).transpose(1, 2)
+        keys = torch.tanh(tokens)
+        mixed = torch.softmax(tokens @ keys.transpose(1, 2), -1) @ keys
+        return self.head(mixed.mean(1) + self.embedding(index).mean(1))
+
+
+INPUTS = (torch.rand(1, 1, 16, 16), torch.zeros(1, 4, dtype=torch.int32))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Mixed().eval()
+
+
+@pytest.fixture(scope="module")
+def layers(model):
+    return layers_of(model)
+
+
+@pytest.fixture(scope="module")
+def package(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ops") / "mixed.mlpackage"
+    convert(model, INPUTS, TARGET).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def from_base(model, layers):
+    return ops_of_base_program(base_program(model, INPUTS, TARGET, [layer.name for layer in layers]), layers)
+
+
+def test_each_layer_is_found_with_its_shape_and_work(from_base):
+    found = {op.layer: op for op in from_base if op.kind in WEIGHTED}
+    assert {name: op.kind for name, op in found.items()} == {
+        "stem": OpKind.CONV, "depthwise": OpKind.DEPTHWISE, "up": OpKind.CONV,
+        "embedding": OpKind.EMBEDDING, "head": OpKind.LINEAR,
+    }  # fmt: skip
+    assert {name: op.macs for name, op in found.items()} == {
+        "stem": 16 * 9 * 64, "depthwise": 16 * 9 * 64, "up": 16 * 8 * 4 * 64, "embedding": 0, "head": 40,
+    }  # fmt: skip
+
+
+def test_attention_is_two_products_and_a_softmax_and_activations_are_fused(from_base):
+    products = [op for op in from_base if op.kind is OpKind.MATMUL]
+    assert [op.macs for op in products] == [256 * 256 * 8] * 2
+    (softmax,) = [op for op in from_base if op.kind is OpKind.SOFTMAX]
+    assert softmax.matrix_bytes == 256 * 256 * 2
+    names = " ".join(op.name for op in from_base)
+    assert "relu" not in names
+    assert "silu" not in names
+
+
+def test_a_package_has_the_same_ops_as_its_base_program(from_base, package):
+    def content(ops):
+        return [(op.kind, op.macs, op.weight_shape, op.read_bytes, op.written_bytes) for op in ops]
+
+    assert content(ops_of_package(package).ops) == content(from_base)
+
+
+def test_a_network_from_shapes_alone_costs_what_its_conversion_costs():
+    built = ShapeBuilder()
+    for i in range(3):
+        built.linear(f"l{i}", (256, 256), 8)
+    module = nn.Sequential(*[nn.Linear(256, 256) for _ in range(3)]).eval()
+    names = [layer.name for layer in layers_of(module)]
+    converted = ops_of_base_program(base_program(module, (torch.rand(8, 256),), TARGET, names), layers_of(module))
+    both = [
+        prepare(ops, device="M2", unit="CPU_AND_NE").predict(Configuration({})).ms for ops in (built.build(), converted)
+    ]
+    assert both[0] == pytest.approx(both[1], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (cto.OpPalettizerConfig(mode="uniform", nbits=4, weight_threshold=1), {"bits": 4}),
+        (cto.OpPalettizerConfig(mode="uniform", nbits=4, granularity="per_grouped_channel", group_size=4,
+                                weight_threshold=1), {"bits": 4, "table_channels": 4}),
+        (cto.OpLinearQuantizerConfig(weight_threshold=1), {"bits": 8, "linear": True}),
+        (cto.OpLinearQuantizerConfig(dtype="int4", granularity="per_block", block_size=32, weight_threshold=1),
+         {"bits": 4, "linear": True, "blocks": True}),
+        (cto.OpMagnitudePrunerConfig(target_sparsity=0.75, weight_threshold=1), {"bits": 4 + 1, "zeros": 0.75}),
+    ],
+)  # fmt: skip
+def test_compressed_weights_are_read_as_coremltools_stored_them(tmp_path, config, expected):
+    module = nn.Linear(64, 64, bias=False).eval()
+    plain = convert(module, (torch.rand(1, 64),), TARGET)
+    compress = {
+        cto.OpPalettizerConfig: cto.palettize_weights,
+        cto.OpLinearQuantizerConfig: cto.linear_quantize_weights,
+        cto.OpMagnitudePrunerConfig: cto.prune_weights,
+    }[type(config)]
+    path = tmp_path / "compressed.mlpackage"
+    compress(plain, cto.OptimizationConfig(global_config=config)).save(str(path))
+    (weight,) = ops_of_package(path).weights.values()
+    assert weight.elements == 64 * 64
+    assert weight.bytes == pytest.approx(64 * 64 * expected["bits"] / 8, abs=1500)
+    assert weight.compressed
+    assert weight.linear == expected.get("linear", False)
+    assert weight.blocks == expected.get("blocks", False)
+    assert weight.table_channels == expected.get("table_channels")
+    assert weight.zeros == pytest.approx(expected.get("zeros", 0), abs=0.01)
+
+
+def flexible(tmp_path):
+    shape = ct.Shape((1, ct.RangeDim(1, 64, default=8), 16))
+    traced = torch.jit.trace(nn.Linear(16, 32).eval(), torch.rand(1, 8, 16))
+    model = ct.convert(traced, inputs=[ct.TensorType(name="x", shape=shape)], minimum_deployment_target=ct.target.iOS17)
+    path = tmp_path / "flexible.mlpackage"
+    model.save(str(path))
+    return path
+
+
+def test_flexible_shapes_are_predicted_for_a_stated_shape_only(tmp_path):
+    path = flexible(tmp_path)
+    with pytest.raises(ProgramOpsError, match="state the shape"):
+        ops_of_package(path)
+    macs = [ops_of_package(path, {"x": (1, n, 16)}).ops.macs for n in (4, 40)]
+    assert macs == [4 * 16 * 32, 40 * 16 * 32]
+    with pytest.raises(ProgramOpsError, match=r"stated shapes do not fit \(x \(1, 1000, 16\)\)"):
+        ops_of_package(path, {"x": (1, 1000, 16)})
+
+
+def test_what_is_no_ml_program_is_refused(tmp_path):
+    legacy = ct.models.neural_network.NeuralNetworkBuilder(
+        [("x", ct.models.datatypes.Array(3))], [("y", ct.models.datatypes.Array(3))]
+    )
+    legacy.add_activation("a", "RELU", "x", "y")
+    path = tmp_path / "legacy.mlmodel"
+    ct.models.utils.save_spec(legacy.spec, str(path))
+    with pytest.raises(PackageError, match="mlProgram is needed"):
+        ops_of_package(path)

@@ -1,0 +1,42 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_bench.cost.stored_weight import StoredWeight
+from space.encoding import Encoding
+from space.footprint import layer_bytes
+from space.layer import Layer, LayerKind
+from space.target import DeploymentTarget
+
+SHAPE = (64, 128)
+LAYER = Layer("l", LayerKind.LINEAR, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["fp16", "lut8", "lut4", "lut2", "lut4-g16", "lut6-g8", "lut4-v2", "lut4-int8", "int8", "int8-tensor", "int4",
+     "int4-b32", "sparse50", "sparse75", "sparse50+lut4"],
+)  # fmt: skip
+def test_bytes_are_the_footprint_without_headers_and_padding(spelling):
+    encoding = Encoding.parse(spelling)
+    exact = layer_bytes(LAYER, encoding, DeploymentTarget.IOS18)
+    stored = StoredWeight.of(encoding, SHAPE)
+    assert stored.elements == math.prod(SHAPE)
+    assert exact - 600 <= stored.bytes <= exact  # headers and padding of at most six entries
+
+
+@given(st.sampled_from([1, 2, 4, 8, 16]), st.sampled_from([2, 4, 6, 8]))
+def test_tables_of_output_channels_say_how_many_channels_share_one(group, bits):
+    assert StoredWeight.of(Encoding.parse(f"lut{bits}-g{group}"), SHAPE).table_channels == group
+
+
+def test_what_matters_for_placement_is_told():
+    assert StoredWeight.of(Encoding.parse("int4-b32"), SHAPE).blocks
+    assert not StoredWeight.of(Encoding.parse("int4"), SHAPE).blocks
+    assert StoredWeight.of(Encoding.parse("int8"), SHAPE).linear
+    assert StoredWeight.of(Encoding.parse("sparse75"), SHAPE).zeros == pytest.approx(0.75)
+    assert StoredWeight.of(Encoding.parse("lut4"), SHAPE).table_channels is None
+    assert not StoredWeight.of(Encoding(), SHAPE).compressed
+    assert StoredWeight.of(Encoding.parse("lut4"), SHAPE).expanded() == StoredWeight.fp16(math.prod(SHAPE))
