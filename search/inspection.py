@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.preparation import MEGABYTE, Preparation
+from space.advice import Processor, advice
 from space.footprint import layer_bytes
 
 __all__ = ["inspection_json", "print_inspection"]
@@ -26,6 +27,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "rest_bytes": preparation.rest,
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
+        "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
             {
@@ -55,6 +57,16 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
         for (name, reason), count in sorted(refused.items()):
             table.add_row(name, str(count), reason)
         console.print(table)
+    if facts["advice"]:
+        table = Table(title="advice (nothing is forbidden by it)", header_style="bold", show_lines=True)
+        for column in ("on", "encodings", "layers", "what is known", "source"):
+            table.add_column(column, overflow="fold")
+        for item in facts["advice"]:
+            mark = "" if item["suits"] else "[yellow]![/yellow] "
+            table.add_row(
+                item["processor"], " ".join(item["encodings"]), str(item["layers"]), mark + item["text"], item["source"]
+            )
+        console.print(table)
     for group in facts["groups"]:
         console.print(f"share one encoding: {', '.join(group)}")
     least, most = facts["smallest_bytes"] / MEGABYTE, facts["largest_bytes"] / MEGABYTE
@@ -65,6 +77,25 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
     by_size = sorted(facts["layers"], key=lambda layer: -layer["menu"][layer["smallest"]])[:5]
     listed = ", ".join(f"{l['name']} {l['menu'][l['smallest']] / MEGABYTE:.3f} MB ({l['smallest']})" for l in by_size)  # noqa: E741
     console.print(f"the smallest size is set by: {listed}")
+
+
+def _advice(preparation: Preparation) -> list[dict[str, Any]]:
+    """What is known of the menus on the device's processors, each piece once."""
+    experiment = preparation.experiment
+    unit = experiment.device.compute_unit if experiment.device else "ALL"
+    found: dict[tuple[str, bool, str, str], tuple[dict[str, None], set[str]]] = {}
+    for layer in preparation.layers:
+        for encoding in preparation.space.menus[layer.name].encodings:
+            for processor in Processor.of(unit):
+                for item in advice(layer, encoding, experiment.deployment_target, processor):
+                    key = (processor.value, item.suits, item.text, item.source)
+                    encodings, layers = found.setdefault(key, ({}, set()))
+                    encodings[str(encoding)] = None
+                    layers.add(layer.name)
+    return [
+        {"processor": key[0], "suits": key[1], "text": key[2], "source": key[3], "encodings": list(e), "layers": len(n)}
+        for key, (e, n) in sorted(found.items(), key=lambda pair: (pair[0][0], pair[0][1], pair[0][2]))
+    ]
 
 
 def _layers(facts: dict[str, Any]) -> Table:

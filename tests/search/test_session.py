@@ -85,7 +85,15 @@ def test_a_search_leaves_a_front_a_record_and_pictures(project):
     client, parent, children = assert_record_agrees(project)
     assert len(runs(project)[1]) == 1
     names = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert {"front.html", "front.png", "layer_map.html", "layer_map.png", "front.txt", "front.json"} <= names
+    assert {
+        "front.html",
+        "front.png",
+        "layer_map.html",
+        "layer_map.png",
+        "front.txt",
+        "front.json",
+        "explanation.txt",
+    } <= names
     stored = client.download_artifacts(children[0].info.run_id, "configuration.json")
     assert "head" in open(stored).read()  # noqa: SIM115
     members = outcome.front.members
@@ -227,7 +235,14 @@ def test_other_samplers_search_by_name(project, sampler):
 
 
 def test_the_command_line_shows_exports_and_proves(project):
-    assert "reachable:" in project.run("inspect").stdout
+    shown = project.run("inspect").stdout
+    assert "reachable:" in shown
+    assert "https://" in shown  # advice has its source
+    project.write(
+        EXPERIMENT,
+        WORKLOAD
+        + "\ndef confirmation_data():\n    return [((_images(seed, 8),), torch.zeros(8, dtype=torch.long)) for seed in (5, 6)]\n",
+    )
     missing = project.run("front")
     assert missing.returncode == 2
     assert "run `palettune search" in missing.stderr
@@ -246,6 +261,20 @@ def test_the_command_line_shows_exports_and_proves(project):
         "confirmation",
         "configuration",
     }
+    for member in members:  # the front is confirmed on unseen data, and both are shown
+        assert member["confirmation"]["divergence"] != member["divergence"]
+        low, high = member["divergence_interval_95"]
+        assert low <= member["divergence"] <= high
+    explained = project.run("front", "--explain").stdout
+    assert "next best" in explained
+    assert "on unseen data" in explained
+    solved = json.loads(project.run("solve", "--max-size-mb", "0.03", "--json").stdout)
+    assert solved["prediction"] is True
+    assert solved["size_mb"] <= 0.03
+    assert solved["divergence_interval_80"][0] < solved["divergence"] < solved["divergence_interval_80"][1]
+    blocked = project.run("solve", "--max-size-mb", "0.001")
+    assert blocked.returncode == 2
+    assert "head" in blocked.stderr
     out = project.folder / "out"
     made = project.run("export", "--out", str(out), "--pick", "knee", "--pick", str(members[0]["trial"]))
     assert made.returncode == 0, made.stdout + made.stderr
