@@ -1,4 +1,4 @@
-"""The command line: ``palettune inspect | search | front | export | solve | ui``."""
+"""The command line: ``palettune inspect | search | front | export | solve | verify | ui``."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def export(
     with display.stage("logging packages to MLflow"):
         Tracker.log_packages(folder, tracking_uri, study.context.search_id, [item.path for item in exported], manifest)
     console.print(f"manifest: {manifest}", soft_wrap=True, highlight=False)
-    if not all(item.proof.passed for item in exported):
+    if not all(item.proven for item in exported):
         raise typer.Exit(1)
 
 
@@ -191,6 +191,32 @@ def solve(
         soft_wrap=True,
         highlight=False,
     )
+
+
+@app.command()
+def verify(
+    package: Annotated[Path, typer.Argument(metavar="MODEL.mlpackage", help="The package to run.")],
+    against: Annotated[Path, typer.Option("--against", help="The experiment file of its model and data.")],
+    as_json: AsJson = False,
+) -> None:
+    """Run a package on this machine and compare it with the float model on the evaluation data."""
+    from search.experiment import load_experiment
+    from search.tables import digits
+    from search.verification import verify as run_package
+
+    found = run_package(package, load_experiment(against))
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+        return
+    console = Console()
+    metrics = "".join(f", {name} {digits(value)}" for name, value in found.metrics.items())
+    console.print(
+        f"{package}: divergence from the float model {digits(found.divergence)}{metrics} on {found.samples} samples",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if found.claimed is not None:
+        console.print(f"its own record says {digits(found.claimed)}", highlight=False)
 
 
 @app.command()

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from device_bench.proof import Proof, prove
+from torch import Tensor
 
 from device_bench.conversion import convert
 from device_bench.package import package_bytes, weight_bytes
+from device_bench.proof import Proof, prove
+from device_bench.runtime import Comparison, as_stored, compare
 from evaluators.assembly import Assembler, LayerWeights
+from evaluators.sensitivity.fisher import single_samples
 from evaluators.weight_bank import WeightBank
+from evaluators.workload import Split
 from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
 from search.study import Record, tool_versions
 
-__all__ = ["Exported", "export", "write_manifest"]
+__all__ = ["Exported", "execution_json", "export", "write_manifest"]
+
+_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Exported:
         path: the package; ends in ``.unproven.mlpackage`` where the proof failed.
         predicted_weight_bytes: from the footprint, before conversion.
         weight_bytes: of the real weight file.
+        execution: the package run on samples beside the compressed torch model.
     """
 
     path: Path
@@ -39,6 +47,17 @@ class Exported:
     weight_bytes: int
     package_bytes: int
     proof: Proof
+    execution: Comparison
+
+    @property
+    def proven(self) -> bool:
+        """Whether the package holds what was asked for, and computes what the compressed torch model does."""
+        return self.proof.passed and self.execution.passed
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Everything that is wrong with it, in words."""
+        return (*self.proof.failures, *(() if self.execution.passed else (str(self.execution),)))
 
     def to_json(self, folder: Path) -> dict[str, Any]:
         """The manifest's entry; ``path`` is relative to the manifest's folder."""
@@ -54,7 +73,7 @@ class Exported:
             "package_bytes": self.package_bytes,
             "divergence": evaluation.divergence if evaluation else None,
             "metrics": dict(evaluation.metrics) if evaluation else {},
-            "proof": self.proof.to_dict(),
+            "proof": {**self.proof.to_dict(), "passed": self.proven, "execution": execution_json(self.execution)},
         }
 
 
@@ -103,11 +122,40 @@ def _export_one(preparation: Preparation, assembler: Assembler, record: Record, 
         experiment.deployment_target,
         base=preparation.base,
     )
-    if not proof.passed:
+    execution = compare(path, as_stored(module), _samples(preparation))
+    if not (proof.passed and execution.passed):
         path = path.rename(out / f"{name}.unproven.mlpackage")
     return Exported(
-        path, record, preparation.weight_bytes(record.configuration), weight_bytes(path), package_bytes(path), proof
+        path,
+        record,
+        preparation.weight_bytes(record.configuration),
+        weight_bytes(path),
+        package_bytes(path),
+        proof,
+        execution,
     )
+
+
+def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:
+    """A few evaluation samples, of the shape that the package was converted for."""
+    shapes = [value.shape for value in preparation.workload.example_inputs]
+    singles = single_samples(preparation.workload.batches(Split.EVALUATION), _SAMPLES)
+    fitting = [sample for sample in singles if [value.shape for value in sample] == shapes]
+    return fitting or [preparation.workload.example_inputs]
+
+
+def execution_json(execution: Comparison) -> dict[str, Any]:
+    """What running a package has shown, as plain values; an infinite ratio (no difference at all) is ``None``."""
+    ratio = execution.snr_db
+    return {
+        "passed": execution.passed,
+        "snr_db": ratio if math.isfinite(ratio) else None,
+        "largest_difference": execution.largest_difference,
+        "agreement": execution.agreement,
+        "samples": execution.samples,
+        "threshold_db": execution.threshold_db,
+        "departure": str(execution.departure) if execution.departure else None,
+    }
 
 
 def _metadata(preparation: Preparation, record: Record) -> Mapping[str, str]:

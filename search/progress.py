@@ -109,7 +109,9 @@ class Display:
         predicted, real = item.predicted_weight_bytes, item.weight_bytes
         exact = "exact" if predicted == real else f"off by {real - predicted:+d} B"
         verdict = (
-            "[green]proven[/green]" if item.proof.passed else f"[red]NOT PROVEN: {'; '.join(item.proof.failures)}[/red]"
+            f"[green]proven[/green] ({len(item.proof.layers)} layers, {item.execution.snr_db:.0f} dB when run)"
+            if item.proven
+            else f"[red]NOT PROVEN: {'; '.join(item.failures)}[/red]"
         )
         self.console.print(
             f"{item.path}: weight file {real} B (predicted {predicted} B: {exact}), "

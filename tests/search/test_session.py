@@ -20,6 +20,7 @@ from search.progress import Display
 from search.run_folder import RunFolder
 from search.session import Places, run_search
 from search.study import StudyError, open_storage
+from search.verification import verify
 from space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
@@ -285,6 +286,11 @@ def test_the_command_line_shows_exports_and_proves(project):
         assert (out / entry["path"] / "Manifest.json").exists()
         assert entry["predicted_weight_bytes"] == entry["weight_bytes"]
         assert 0 < entry["weight_bytes"] < entry["package_bytes"]
+        assert entry["proof"]["execution"]["passed"] is True
+        assert entry["proof"]["execution"]["snr_db"] > 40
+        verified = verify(out / entry["path"], load_experiment(project.experiment))
+        assert verified.divergence == pytest.approx(entry["divergence"], rel=0.05)
+        assert verified.claimed == pytest.approx(entry["divergence"], rel=1e-4)
     client, parents, _ = runs(project)
     assert {item.path for item in client.list_artifacts(parents[0].info.run_id, "packages")} >= {
         "packages/manifest.json"
