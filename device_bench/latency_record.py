@@ -1,0 +1,63 @@
+"""The names under which latency is recorded: predicted and measured never share one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device_bench.cost.latency_model import LatencyEstimate, LatencyModel
+from device_bench.measurement import Measurement
+
+__all__ = ["MEASURED", "PREDICTED", "LatencyRecord", "measured_record", "predicted_record"]
+
+PREDICTED = "latency_ms"
+MEASURED = "measured_latency_ms"
+
+
+@dataclass(frozen=True)
+class LatencyRecord:
+    """What is written of one latency.
+
+    Attributes:
+        metrics: numbers by name.
+        tags: words by name.
+    """
+
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+def predicted_record(model: LatencyModel, estimate: LatencyEstimate) -> LatencyRecord:
+    """A prediction: the estimate, the ends of its interval, and how many measurements taught the model."""
+    metrics = {
+        PREDICTED: estimate.ms,
+        f"{PREDICTED}.low": estimate.low,
+        f"{PREDICTED}.high": estimate.high,
+        f"{PREDICTED}.measurements": float(model.measured),
+    }
+    tags = {
+        f"{PREDICTED}.device": model.device.name,
+        f"{PREDICTED}.chip": model.device.chip.name,
+        f"{PREDICTED}.compute_unit": model.setting.value,
+    }
+    return LatencyRecord(metrics, tags)
+
+
+def measured_record(measurement: Measurement) -> LatencyRecord:
+    """A measurement: median, spread, load time, runs, drift and residency, with device and system."""
+    metrics = {
+        MEASURED: measurement.median_ms,
+        f"{MEASURED}.spread": measurement.spread_ms,
+        f"{MEASURED}.runs": float(measurement.runs),
+        f"{MEASURED}.drift": measurement.drift,
+    }
+    if measurement.load_ms is not None:
+        metrics[f"{MEASURED}.load"] = measurement.load_ms
+    for processor, share in (measurement.residency or {}).items():
+        metrics[f"{MEASURED}.residency.{processor}"] = share
+    tags = {
+        f"{MEASURED}.device": measurement.device,
+        f"{MEASURED}.os": measurement.os,
+        f"{MEASURED}.compute_unit": measurement.compute_unit.value,
+        f"{MEASURED}.drifted": str(measurement.drifted).lower(),
+    }
+    return LatencyRecord(metrics, tags)
