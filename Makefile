@@ -21,8 +21,12 @@ $(VENV)/.installed: pyproject.toml
 
 demo: install
 	$(BIN)/palettune search $(EXPERIMENT) --root $(RUNS)
-	$(BIN)/palettune front $(EXPERIMENT) --root $(RUNS)
 	$(BIN)/palettune export $(EXPERIMENT) --root $(RUNS) --out $(OUT) --pick spread:3
+	@echo
+	@echo "packages, and what is proven of each:  $(OUT)/manifest.json"
+	@echo "journal, weight bank, MLflow's store:  $(RUNS)/efficientnet_lite0"
+	@echo "every trial, the front, the layer map: $(BIN)/palettune ui $(EXPERIMENT) --root $(RUNS)"
+	@echo "why each layer is as it is:            $(BIN)/palettune front $(EXPERIMENT) --root $(RUNS) --explain"
 
 lint: install
 	$(BIN)/ruff check .

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
-
-import numpy as np
 
 from evaluators.evaluation import Evaluation
 from evaluators.sensitivity.scores import Scores
@@ -18,14 +16,14 @@ from search.artifacts import artifacts
 from search.confirmation import confirm_front
 from search.context import StudyContext
 from search.experiment import Experiment
-from search.front import Front, front_of, hypervolume_of
+from search.front import Front, front_of
 from search.groundwork import call, fill_bank, prune, score_layers
 from search.loop import Ending, Loop
-from search.objectives import ObjectiveSet, hypervolume
 from search.preparation import Preparation, prepare
 from search.progress import Display
 from search.run_folder import RunFolder
 from search.seeds import guided_sampler, seeds
+from search.standing import Standing
 from search.study import Record, SearchStudy, open_storage
 from search.tracking import Tracker, write_texts
 from search.workers import WorkerPool, WorkerSettings, connect
@@ -172,19 +170,21 @@ def _loop(
     objectives = study.context.objectives(experiment)
     with display.stage("opening MLflow"):
         tracker = Tracker(folder, places.tracking_uri, study.context.search_id)
-    history = _with_hypervolume(study.records(), objectives)
-    tracker.rebuild(history)
     scores = Scores.load(folder.scores / study.context.scores_file)
+    records = study.records()
+    standing = Standing(objectives, scores)
+    tracker.rebuild([(record, standing.add(record)) for record in records])
     if experiment.search.sampler == "guided":
         study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
-    records = [record for record, _ in history]
     display.search(experiment, objectives, records)
 
     def told(record: Record) -> None:
         records.append(record)
-        volume = hypervolume_of(records, objectives)
-        tracker.log(record, volume)
-        display.trial(record, volume, front_of(records, objectives))
+        tracker.log(record, standing.add(record))
+        display.trial(record, standing.hypervolume, front_of(records, objectives))
+        stagnation = standing.stagnation()
+        if stagnation:
+            display.warn(stagnation)
 
     loop = Loop(study, pool, objectives, preparation.costs, experiment.budget, experiment.search.in_flight, told, stop)
     status, reason = "FAILED", "the driver failed"
@@ -207,16 +207,6 @@ def _loop(
         for problem in tracker.problems:
             display.warn(f"MLflow: {problem}")
     return Outcome(ending, front, folder, study.confirmations())
-
-
-def _with_hypervolume(records: Sequence[Record], objectives: ObjectiveSet) -> list[tuple[Record, float]]:
-    rows: list[list[float]] = []
-    found = []
-    for record in records:
-        if record.values is not None and record.feasible:
-            rows.append(objectives.losses(record.values))
-        found.append((record, hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))))
-    return found
 
 
 def _screen(experiment: Experiment, workload: Workload) -> int:

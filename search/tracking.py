@@ -54,7 +54,7 @@ class Tracker:
                 self._end_others()
         except MlflowException as error:
             raise TrackingError(f"the tracking store {uri or folder.tracking_uri} cannot be used: {error}") from error
-        self._queue: queue.Queue[tuple[Record, float] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[Record, Mapping[str, float]] | None] = queue.Queue()
         self._problems: list[str] = []
         self._thread = threading.Thread(target=self._write_all, name="mlflow", daemon=True)
         self._thread.start()
@@ -64,21 +64,25 @@ class Tracker:
         """What could not be written, in words; it is written by the next start."""
         return tuple(self._problems)
 
-    def rebuild(self, history: Sequence[tuple[Record, float]]) -> None:
+    def rebuild(self, history: Sequence[tuple[Record, Mapping[str, float]]]) -> None:
         """Write what the store lacks of the study's finished trials; end runs that nothing is working on."""
         finished = {record.trial for record, _ in history}
-        for record, volume in history:
+        for record, standing in history:
             run = self._runs.get(record.trial)
             if run is None or not RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
-                self.log(record, volume)
+                self.log(record, standing)
         for trial, run in self._runs.items():
             if trial not in finished and not RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
                 self._client.set_tag(run.info.run_id, "status_reason", "interrupted")
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
-    def log(self, record: Record, hypervolume: float) -> None:
-        """Queue one finished trial; repeats answered from the record get no run of their own."""
-        self._queue.put((record, hypervolume))
+    def log(self, record: Record, standing: Mapping[str, float]) -> None:
+        """Queue one finished trial; repeats answered from the record get no run of their own.
+
+        Args:
+            standing: how the whole search stands after it, for the parent run.
+        """
+        self._queue.put((record, standing))
 
     def artifact(self, source: Path | str, name: str | None = None, folder: str | None = None) -> None:
         """Log a file or a folder to the parent run, or a text under a name."""
@@ -131,9 +135,10 @@ class Tracker:
             finally:
                 self._queue.task_done()
 
-    def _write(self, record: Record, hypervolume: float) -> None:
+    def _write(self, record: Record, standing: Mapping[str, float]) -> None:
         began, ended = (int(moment * 1000) for moment in record.span)
-        self._client.log_metric(self.parent, "hypervolume", hypervolume, ended, record.trial)
+        steps = [Metric(name, value, ended, record.trial) for name, value in standing.items()]
+        self._client.log_batch(self.parent, steps)
         if record.answered_from is not None:
             return
         run = self._runs.get(record.trial)
