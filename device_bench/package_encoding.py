@@ -96,7 +96,8 @@ def _table(weight: PackageWeight, layer: Layer, table: Table) -> Iterator[str]:
     repeated = [max(pair) for pair in zip(asked, scales, strict=True)]
     if list(shape[:-2]) not in (asked, repeated):
         yield f"tables along the axes: {asked} were asked for, there are {list(shape[:-2])}"
-    if dtype != table.entries.value:
+    unsigned = dtype == "uint8" and _find(weight, ("constexpr_blockwise_shift_scale",), "offset") is None
+    if dtype != table.entries.value and not (unsigned and table.entries is Entries.INT8):  # where none is negative
         yield f"table entries of {table.entries.value} were asked for, they are {dtype}"
     yield from _vectors(weight, layer, table, shape[-1])
     if table.scaled:

@@ -17,7 +17,6 @@ from space.encoding import Linear, Scheme
 __all__ = ["Quantization", "quantize"]
 
 _STAGE = "quantization"
-_SMALLEST_SCALE = 2.0**-24
 
 
 class Quantization:
@@ -87,5 +86,10 @@ def _middle(linear: Linear) -> int:
 
 
 def _stored(scale: Tensor) -> Tensor:
-    """Scales in fp16. Where all weights are zero coremltools divides by a scale of zero; 1 keeps them zero."""
-    return torch.where(scale > 0, to_half(scale).clamp(min=_SMALLEST_SCALE), torch.ones_like(scale))
+    """Scales in fp16, rounded up so that no weight leaves the range.
+
+    Where all weights are zero coremltools divides by a scale of zero; 1 keeps them zero.
+    """
+    half = scale.half()
+    up = torch.where(half.float() < scale, torch.nextafter(half, torch.full_like(half, torch.inf)), half)
+    return torch.where(scale > 0, up.float(), torch.ones_like(scale))

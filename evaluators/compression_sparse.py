@@ -35,8 +35,9 @@ def prune(carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | 
         compressed = _quantized(carrier, lifted, kept, values)
     else:
         compressed = _palettized(carrier, lifted, kept, values)
-    if not torch.equal(compressed.weight.abs() > _ZERO, kept):
-        raise carrier.failure(_STAGE, "values that were kept came out as zero")
+    stored = compressed.weight != 0
+    if not stored.any() or (stored & ~kept).any() or (compressed.weight[stored].abs() <= _ZERO).any():
+        raise carrier.failure(_STAGE, "the weight that is left is not what the converter would store")
     return compressed
 
 
@@ -79,14 +80,15 @@ def _lifted(values: Tensor) -> Tensor:
 
 
 def _quantized(carrier: Carrier, weight: Tensor, kept: Tensor, linear: Linear) -> CompressedWeight:
+    """Kept values stay off zero by the fewest steps that the converter does not take for zero, where there are any."""
     quantization = Quantization(carrier, weight, linear)
     steps = quantization.steps(weight)
     fewest = torch.floor(_ZERO / quantization.wide_scale) + 1
     fewest = fewest + (to_half(fewest * quantization.wide_scale) <= _ZERO)
-    steps = torch.where(steps.abs() < fewest, torch.where(weight < 0, -fewest, fewest), steps)
-    low, high = quantization.low - quantization.wide_zero, quantization.high - quantization.wide_zero
-    steps = torch.where(steps > high, -fewest, torch.where(steps < low, fewest, steps))
-    steps = torch.where(kept, steps, torch.zeros_like(steps))
+    steps = torch.where(steps.abs() < fewest, torch.sign(weight) * fewest, steps)
+    stored = steps + quantization.wide_zero
+    outside = (stored > quantization.high) | (stored < quantization.low)
+    steps = torch.where(kept & ~outside, steps, torch.zeros_like(steps))
     buffers = {**quantization.buffers, "compression_type": torch.tensor([1, 3])}
     return CompressedWeight(quantization.decode(steps), buffers)
 

@@ -5,7 +5,7 @@ Equal constants are not merged: ``device_bench.neutral_pipeline`` keeps every la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from space.blob import Blob
 from space.configuration import Configuration
@@ -18,19 +18,33 @@ from space.target import DeploymentTarget
 __all__ = ["blobs", "configuration_bytes", "layer_bytes", "stored_bits"]
 
 
-def layer_bytes(layer: Layer, encoding: Encoding, target: DeploymentTarget) -> int:
+def layer_bytes(layer: Layer, encoding: Encoding, target: DeploymentTarget, kept: int | None = None) -> int:
     """Bytes of one layer's weight, with the records and the alignment of its constants.
 
     The last constant of a file is not padded, so a file that ends with a layer is up to 63 bytes smaller than the
-    sum of its parts (``BaseProgram.ends_with_layer``). A sparse weight that had more zeros than asked for to begin
-    with is smaller too: this is then an upper bound.
+    sum of its parts (``BaseProgram.ends_with_layer``).
+
+    Args:
+        layer: the layer.
+        encoding: a legal encoding.
+        target: the deployment target.
+        kept: values of a sparse weight that are not zero, where the compressed weight is at hand. Without it the
+            number that pruning keeps is taken, which is more where some of these are zero already.
     """
-    return sum(blob.bytes for blob in blobs(layer, encoding, target))
+    return sum(blob.bytes for blob in blobs(layer, encoding, target, kept))
 
 
-def configuration_bytes(layers: Iterable[Layer], configuration: Configuration, target: DeploymentTarget) -> int:
-    """Bytes of the weights of all layers."""
-    return sum(layer_bytes(layer, configuration.encodings[layer.name], target) for layer in layers)
+def configuration_bytes(
+    layers: Iterable[Layer],
+    configuration: Configuration,
+    target: DeploymentTarget,
+    kept: Mapping[str, int] | None = None,
+) -> int:
+    """Bytes of the weights of all layers. ``kept``: as for ``layer_bytes``, by layer name."""
+    counts = kept or {}
+    return sum(
+        layer_bytes(layer, configuration.encodings[layer.name], target, counts.get(layer.name)) for layer in layers
+    )
 
 
 def stored_bits(layer: Layer, encoding: Encoding, target: DeploymentTarget) -> float:
@@ -38,10 +52,11 @@ def stored_bits(layer: Layer, encoding: Encoding, target: DeploymentTarget) -> f
     return 8 * sum(blob.data_bytes for blob in blobs(layer, encoding, target)) / layer.parameters
 
 
-def blobs(layer: Layer, encoding: Encoding, target: DeploymentTarget) -> tuple[Blob, ...]:
-    """The constants that hold a layer's weight, in the order they are written."""
+def blobs(layer: Layer, encoding: Encoding, target: DeploymentTarget, kept: int | None = None) -> tuple[Blob, ...]:
+    """The constants that hold a layer's weight, in the order they are written. Arguments as for ``layer_bytes``."""
     old = target.generation < 18
-    kept = kept_values(layer, encoding.sparsity)
+    if kept is None or encoding.sparsity is None:
+        kept = kept_values(layer, encoding.sparsity)
     if encoding.values is None:
         if encoding.sparsity is None:
             return (Blob(layer.parameters, 16),)

@@ -9,14 +9,14 @@ import numpy as np
 from space.encoding_parts import Axis, Granularity, Sparsity
 from space.layer import Layer
 
-__all__ = ["kept_values"]
+__all__ = ["kept_values", "pruned_unit"]
 
 
 def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
     """Values that are stored; all of them without sparsity.
 
-    Counts as coremltools' MagnitudePruner does (``optimize/torch/pruning/_utils.py``, coremltools 9.0), for a weight
-    of which at least so many values are not zero to begin with.
+    Counts as coremltools' MagnitudePruner does (``optimize/torch/pruning/_utils.py``, coremltools 9.0): exact where none
+    of the values that it keeps is zero or becomes zero by quantization, and no units tie; an upper bound but for ties.
     """
     if sparsity is None:
         return layer.parameters
@@ -26,13 +26,14 @@ def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
         rest = channels % m
         kept = channels // m * (m - n) + (rest - max(0, n - (m - rest)) if rest else 0)
         return layer.parameters // channels * kept
-    unit = _unit(layer, sparsity)
+    unit = pruned_unit(layer, sparsity)
     if sparsity.granularity is Granularity.BLOCK:
         return math.ceil(_share(layer.parameters, sparsity) / unit) * unit
     return _share(layer.parameters // unit, sparsity) * unit
 
 
-def _unit(layer: Layer, sparsity: Sparsity) -> int:
+def pruned_unit(layer: Layer, sparsity: Sparsity) -> int:
+    """Values that become zero together."""
     if sparsity.granularity is Granularity.BLOCK:
         return sparsity.block or 1
     if sparsity.granularity is Granularity.KERNEL:

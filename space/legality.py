@@ -8,7 +8,6 @@ would depend on the values of the weight.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,7 @@ from enum import StrEnum
 from space.encoding import FP16, Axis, Encoding, Entries, Granularity
 from space.encoding_parts import Linear, Sparsity, Table
 from space.footprint import table_count
-from space.kept import kept_values
+from space.kept import kept_values, pruned_unit
 from space.layer import Layer
 from space.target import DeploymentTarget
 
@@ -144,7 +143,8 @@ def _sparsity(layer: Layer, sparsity: Sparsity) -> Iterator[Refusal]:
         yield Refusal(reason, Authority.PALETTUNE)
     elif kept_values(layer, sparsity) == layer.parameters:
         yield Refusal("the weight is too small for any of it to become zero", Authority.PALETTUNE)
-    elif sparsity.granularity is Granularity.KERNEL and math.prod(layer.shape[2:]) == 1:
-        yield Refusal("kernels of one value: write the encoding without them", Authority.PALETTUNE)
+    elif sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and pruned_unit(layer, sparsity) == 1:
+        reason = f"{sparsity.granularity}s of one value: write the encoding without them"
+        yield Refusal(reason, Authority.PALETTUNE)
     elif sparsity.granularity is Granularity.CHANNEL and len(layer.shape) < 3:
         yield Refusal(f"the values of a {layer.kind} would be pruned one by one, not by channels")

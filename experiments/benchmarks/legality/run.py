@@ -120,8 +120,9 @@ def read(sample: Sample, compressed: CompressedWeight, weight: PackageWeight) ->
         wrong.append("the decoded values are others")
     if wrong:
         return verdict(sample, Outcome.OTHERWISE, "; ".join(wrong))
-    real = -(-weight.bytes // 64) * 64
-    return verdict(sample, Outcome.AS_ASKED, "", real - layer_bytes(sample.layer, sample.encoding, sample.target))
+    real, kept = -(-weight.bytes // 64) * 64, int(compressed.weight.count_nonzero())
+    predicted = layer_bytes(sample.layer, sample.encoding, sample.target, kept)
+    return verdict(sample, Outcome.AS_ASKED, "", real - predicted)
 
 
 def verdict(sample: Sample, outcome: Outcome, detail: str, bytes_off: int | None = None) -> Verdict:
