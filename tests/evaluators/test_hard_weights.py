@@ -1,0 +1,85 @@
+"""Weights that coremltools' algorithms stumble over, through a real package: the decoded values are still ours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from device_bench.package_encoding import differences
+from evaluators.compression import compress
+from experiments.benchmarks.random_layers import layer_of, package
+from space.encoding import Encoding
+from space.footprint import layer_bytes
+from space.target import DeploymentTarget
+
+SPELLINGS = (
+    *("lut4", "lut4-g8", "lut2-scaled", "lut4-int8", "lut2-uint8", "int8", "int4-asym", "uint8-asym-b8", "int4-tensor"),
+    *("sparse50", "sparse50+lut2", "sparse50+lut4-scaled", "sparse75+uint8-asym", "sparse50+int4-b8"),
+)
+
+
+def dead_channels(values: torch.Tensor) -> torch.Tensor:
+    values[::3] = 0
+    return values
+
+
+def outlier(values: torch.Tensor) -> torch.Tensor:
+    values[0, 0] = 500
+    return values
+
+
+HARD = {
+    "dead channels": dead_channels,
+    "an outlier": outlier,
+    "tiny": lambda values: values * 1e-5,
+    "near 2^-10": lambda values: values.sign() * (2**-10 + values * 1e-5),
+    "large": lambda values: values * 5e3,
+    "three values": lambda values: values.sign() * (values.abs() > 0.5),
+    "positive": lambda values: values.abs(),
+}
+
+
+@pytest.mark.parametrize("hard", HARD)
+def test_package_holds_what_was_compressed(hard: str) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    modules = [nn.Linear(16, 24) for _ in SPELLINGS]
+    for module in modules:
+        module.weight.data.copy_(HARD[hard](torch.randn(24, 16)))
+    encodings = [Encoding.parse(spelling) for spelling in SPELLINGS]
+    made = [compress(module, layer_of(module), e) for module, e in zip(modules, encodings, strict=True)]
+    found = package(modules, made, DeploymentTarget.IOS18)
+    for module, encoding, one, weight in zip(modules, encodings, made, found.weights, strict=True):
+        assert list(differences(weight, layer_of(module), encoding)) == [], str(encoding)
+        np.testing.assert_allclose(weight.value, one.weight.numpy(), rtol=2**-10, atol=2**-24, err_msg=str(encoding))
+        predicted = layer_bytes(
+            layer_of(module), encoding, DeploymentTarget.IOS18, kept=int(one.weight.count_nonzero())
+        )
+        offsets = one.buffers.get("zero_point")
+        if (
+            encoding.sparsity is None and offsets is not None and not offsets.any()
+        ):  # the converter leaves out zero points that are all zero
+            assert weight.bytes < predicted, str(encoding)
+        else:
+            assert weight.bytes == predicted, str(encoding)
+
+
+@pytest.mark.parametrize("spelling", ["lut6", "lut4-scaled", "int8", "lut8-int8", "int8-b8"])
+@pytest.mark.parametrize("scale", [1e-4, 1e-2, 1.0, 1e3])
+def test_error_does_not_depend_on_the_size_of_the_weights(spelling: str, scale: float) -> None:
+    torch.manual_seed(0)
+    module = nn.Linear(64, 64)
+    module.weight.data.copy_(torch.randn(64, 64) * scale)
+    made = compress(module, layer_of(module), Encoding.parse(spelling))
+    error = (made.weight - module.weight).norm() / module.weight.norm()
+    assert error < {"lut6": 0.03, "lut4-scaled": 0.11, "int8": 0.01, "lut8-int8": 0.02, "int8-b8": 0.01}[spelling]
+
+
+def test_a_weight_of_zeros_stays_one() -> None:
+    module = nn.Conv2d(8, 8, 3)
+    module.weight.data.zero_()
+    for spelling in ("lut4", "lut4-g4", "lut4-scaled", "lut4-int8", "int8", "uint4-asym-b4", "int8-tensor"):
+        made = compress(module, layer_of(module), Encoding.parse(spelling))
+        assert not made.weight.any(), spelling
