@@ -218,7 +218,10 @@ class SearchStudy:
             study.sampler = self.sampler(self._experiment.seed * 100_003 + frozen.number)
             trial = Trial(study, frozen._trial_id)
             for name, distribution in self._distributions.items():
-                trial._suggest(name, distribution)
+                if name in frozen.params:  # drawn before the driver died: draw again, so that the next draws agree
+                    study.sampler.sample_independent(study, frozen, name, distribution)
+                else:
+                    trial._suggest(name, distribution)
             found.append((frozen.number, self._describe(trial), _result(frozen)))
         return sorted(found, key=lambda item: item[0])
 
