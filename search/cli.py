@@ -1,4 +1,4 @@
-"""The command line: ``palettune inspect | search | front | export | solve | verify | ui``."""
+"""The command line: ``palettune inspect | search | front | export | solve | verify | bench | ui``."""
 
 from __future__ import annotations
 
@@ -217,6 +217,32 @@ def verify(
     )
     if found.claimed is not None:
         console.print(f"its own record says {digits(found.claimed)}", highlight=False)
+
+
+@app.command()
+def bench(
+    package: Annotated[Path, typer.Argument(metavar="MODEL.mlpackage", help="The package.")],
+    device: Annotated[str | None, typer.Option(help="The device, as people call it: 'iPhone 15 Pro'.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure on this Mac, or on an attached device.")] = False,
+    unit: Annotated[str, typer.Option(help="Compute unit to measure on.")] = "ALL",
+    shape: Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
+    from search.benching import measured, predicted, predicted_table
+
+    if not package.is_dir():
+        raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
+    if measure:
+        print(json.dumps(measured(package, device, unit), indent=2))
+        return
+    if device is None:
+        raise UserError("--device: say for which device, e.g. --device 'iPhone 15 Pro'")
+    rows = predicted(package, device, shape or [])
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        Console().print(predicted_table(rows))
 
 
 @app.command()

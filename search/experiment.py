@@ -159,8 +159,9 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        if "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None:
-            raise ValueError('latency_ms: no cost model predicts latency yet; use cost = ["size_mb"]')
+        wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
+        if wants and self.device is None:
+            raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
         if self.ladder.calibration or self.ladder.fine_tuning:
             raise ValueError("ladder: only the data_free workflow can be run yet; leave the section out")
         return self

@@ -64,7 +64,9 @@ def _hover(record: Record) -> str:
 def front_page(
     name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
 ) -> str:
-    """An interactive page: every trial, and the front."""
+    """An interactive page: every trial, and the front; turned by hand where there are three axes."""
+    if len(front.objectives.objectives) == 3:
+        return _solid(name, records, front)
     x, y, logarithmic = _axes(front)
     figure = go.Figure()
     for kind, (colour, members) in _series(records).items():
@@ -101,6 +103,33 @@ def front_page(
     figure.update_layout(title=f"{name}: {len(front.members)} configurations on the front", template="plotly_white")
     figure.update_xaxes(title=_LABELS.get(x, x))
     figure.update_yaxes(title=y, type="log" if logarithmic else "linear")
+    return str(figure.to_html(include_plotlyjs=True, full_html=True))
+
+
+def _solid(name: str, records: Sequence[Record], front: Front) -> str:
+    quality, first, second = front.objectives.objectives
+    figure = go.Figure()
+    series = {**_series(records), "front": (_FRONT, list(front.members))}
+    for kind, (colour, members) in series.items():
+        figure.add_scatter3d(
+            x=[r.costs[first.name] for r in members],
+            y=[r.costs[second.name] for r in members],
+            z=[(r.values or ())[0] for r in members],
+            mode="markers",
+            name=kind,
+            marker={"color": colour, "size": 5 if kind == "front" else 3},
+            text=[_hover(r) for r in members],
+            hoverinfo="text",
+        )
+    figure.update_layout(
+        title=f"{name}: {len(front.members)} configurations on the front",
+        template="plotly_white",
+        scene={
+            "xaxis_title": _LABELS[first.name],
+            "yaxis_title": _LABELS[second.name],
+            "zaxis": {"title": quality.name, "type": "log" if quality.logarithmic else "linear"},
+        },
+    )
     return str(figure.to_html(include_plotlyjs=True, full_html=True))
 
 

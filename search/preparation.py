@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from space.groups import shared_groups
-from space.reach import BudgetError, Reach, check_budget, reach
 from torch import nn
 
 from device_bench.base_program import BaseProgram, base_program
+from device_bench.cost.latency_model import LatencyModel
+from device_bench.cost.latency_model import prepare as prepare_latency
+from device_bench.cost.program_ops import ops_of_base_program
 from evaluators.divergence import detect_kind
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.weight_bank import weight_digest
@@ -22,9 +23,12 @@ from search.resident import scoring_split
 from search.study import tool_versions
 from space.configuration import Configuration
 from space.encoding import Encoding
+from space.errors import UserError
 from space.footprint import layer_bytes
+from space.groups import shared_groups
 from space.layer import Layer
 from space.modules import layers_of
+from space.reach import BudgetError, Reach, check_budget, reach
 from space.search_space import SearchSpace, SearchSpaceError
 
 __all__ = ["Preparation", "prepare"]
@@ -40,6 +44,7 @@ class Preparation:
         layers: every layer of the model, kept ones included.
         space: the menus of the layers that may be compressed; kept layers have ``fp16`` alone.
         base: the converted program without its layers' weights.
+        latency: predicts latency on the experiment's device; ``None`` without one.
         kind: the divergence taken.
     """
 
@@ -49,6 +54,7 @@ class Preparation:
     space: SearchSpace
     base: BaseProgram
     kind: DivergenceKind
+    latency: LatencyModel | None = None
 
     @property
     def rest(self) -> int:
@@ -64,7 +70,10 @@ class Preparation:
 
     def costs(self, configuration: Configuration) -> dict[str, float]:
         """Costs by name, none of which needs an evaluation."""
-        return {"size_mb": self.weight_bytes(configuration) / MEGABYTE}
+        costs = {"size_mb": self.weight_bytes(configuration) / MEGABYTE}
+        if self.latency is not None:
+            costs["latency_ms"] = self.latency.predict(configuration).ms
+        return costs
 
     def columns(self) -> list[tuple[str, Encoding]]:
         """Every (layer, encoding) that a configuration may hold."""
@@ -120,9 +129,24 @@ def prepare(experiment: Experiment) -> Preparation:
         raise ExperimentError(f"{workload.path}: the model has no layer whose weight can be compressed")
     base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
     space = _search_space(experiment, model, layers, workload, base)
-    preparation = Preparation(experiment, workload, layers, space, base, kind)
+    preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
     _check_reachable(preparation)
     return preparation
+
+
+def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:
+    if experiment.device is None:
+        return None
+    ops = ops_of_base_program(base, layers)
+    try:
+        return prepare_latency(
+            ops,
+            device=experiment.device.name,
+            unit=experiment.device.compute_unit,
+            target=experiment.deployment_target,
+        )
+    except UserError as error:
+        raise ExperimentError(f"device: {error}") from error
 
 
 def _search_space(

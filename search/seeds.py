@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.sensitivity.scores import Scores
-from search.allocation import SIZE, allocation_problem, configuration_of
+from search.allocation import LATENCY, SIZE, allocation_problem, configuration_of
 from search.guided_sampler import GuidedSampler
 from search.objectives import ObjectiveSet
 from search.preparation import Preparation
 from search.solver import Allocation, Problem, sweep
 from search.study import Seed
+from space.encoding import Encoding
 
 __all__ = ["guided_sampler", "problem_of", "seeds"]
 
@@ -24,7 +25,11 @@ __all__ = ["guided_sampler", "problem_of", "seeds"]
 def problem_of(preparation: Preparation, scores: Scores) -> Problem:
     """The allocation problem of a prepared experiment."""
     target = preparation.experiment.deployment_target
-    return allocation_problem(preparation.space, target, preparation.rest, scores)
+    linear = None
+    if preparation.latency is not None:
+        # the tangent is exact in the middle of the range, and near enough at its ends
+        linear = preparation.latency.linearized(preparation.space.uniform(Encoding.parse("lut4")))
+    return allocation_problem(preparation.space, target, preparation.rest, scores, linear)
 
 
 def guided_sampler(preparation: Preparation, scores: Scores, objectives: ObjectiveSet, seed: int) -> GuidedSampler:
@@ -42,19 +47,25 @@ def seeds(preparation: Preparation, scores: Scores | None) -> list[Seed]:
         configuration = preparation.space.uniform(encoding)
         found.setdefault(configuration.hash, Seed(f"uniform {encoding}", configuration))
     if scores is not None and preparation.experiment.search.solved_seeds:
-        for allocation in _spread(preparation, scores):
-            configuration = configuration_of(preparation.space, allocation)
-            origin = f"solved {allocation.costs[SIZE]:.3f} MB"
-            found.setdefault(configuration.hash, Seed(origin, configuration))
+        for cost in preparation.experiment.objectives.cost:
+            for allocation in _spread(preparation, scores, cost):
+                configuration = configuration_of(preparation.space, allocation)
+                origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
+                found.setdefault(configuration.hash, Seed(origin, configuration))
     return list(found.values())
 
 
-def _spread(preparation: Preparation, scores: Scores) -> Sequence[Allocation]:
-    """Members of the solved front, evenly spread over the logarithm of the size within the constraints."""
-    members = sweep(problem_of(preparation, scores), SIZE)
-    bound = preparation.experiment.constraints.max_size_mb
-    allowed = [member for member in members if bound is None or member.costs[SIZE] <= bound] or members[:1]
-    sizes = np.log([member.costs[SIZE] for member in allowed])
-    wanted = np.linspace(sizes[-1], sizes[0], preparation.experiment.search.solved_seeds)
-    picked = dict.fromkeys(int(np.abs(sizes - size).argmin()) for size in wanted)
+def _spread(preparation: Preparation, scores: Scores, cost: str) -> Sequence[Allocation]:
+    """Members of the solved front, evenly spread over the logarithm of one cost within the constraints."""
+    members = sweep(problem_of(preparation, scores), cost)
+    limits = preparation.experiment.constraints
+    bounds = {SIZE: limits.max_size_mb, LATENCY: limits.max_latency_ms}
+    allowed = [
+        member
+        for member in members
+        if all(bound is None or member.costs.get(name, 0.0) <= bound for name, bound in bounds.items())
+    ] or members[:1]
+    values = np.log([member.costs[cost] for member in allowed])
+    wanted = np.linspace(values[-1], values[0], preparation.experiment.search.solved_seeds)
+    picked = dict.fromkeys(int(np.abs(values - value).argmin()) for value in wanted)
     return [allowed[index] for index in picked]

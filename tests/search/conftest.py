@@ -101,6 +101,9 @@ class Project:
         words = [command, str(self.experiment), *arguments]
         if command != "inspect":
             words += ["--root", str(self.root)]
+        return self.run_raw(*words, **options)
+
+    def run_raw(self, *words: str, **options) -> subprocess.CompletedProcess:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         return subprocess.run(
             self.command(*words), capture_output=True, text=True, env=environment, timeout=300, check=False, **options

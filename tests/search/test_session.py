@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -226,6 +227,22 @@ def test_constraints_keep_the_front_within_bounds_and_impossible_ones_start_noth
     assert not (project.root / "other" / "journal.log").exists()
 
 
+def test_predicted_latency_is_a_second_cost(project):
+    text = EXPERIMENT.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
+    text = text.replace("[search]", '[objectives]\ncost = ["size_mb", "latency_ms"]\n\n[search]\nsampler = "guided"')
+    project.write(text.replace("trials = 14", "trials = 18"))
+    outcome, text = search(project)
+    assert all(record.costs["latency_ms"] > 0 for record in outcome.front.members)
+    assert len({record.costs["latency_ms"] for record in outcome.front.members}) > 1
+    client, parent, children = assert_record_agrees(project)
+    assert all(run.data.metrics["latency_ms"] > 0 for run in children)
+    page = client.download_artifacts(parent.info.run_id, "front.html")
+    assert "scatter3d" in open(page).read()  # noqa: SIM115
+    project.write(EXPERIMENT.replace("[space]", '[objectives]\ncost = ["latency_ms"]\n\n[space]'))
+    with pytest.raises(UserError, match=r"latency_ms: needs to know for what: add \[device\]"):
+        search(project)
+
+
 @pytest.mark.parametrize("sampler", ["nsga2", "gp", "random"])
 def test_other_samplers_search_by_name(project, sampler):
     project.write(
@@ -296,6 +313,17 @@ def test_the_command_line_shows_exports_and_proves(project):
     assert {item.path for item in client.list_artifacts(parents[0].info.run_id, "packages")} >= {
         "packages/manifest.json"
     }
+    predicted = json.loads(
+        project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Pro", "--json").stdout
+    )
+    assert {row["compute_unit"] for row in predicted} == {"ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"}
+    assert all(0 < row["low"] < row["predicted_latency_ms"] < row["high"] for row in predicted)
+    unknown = project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Por")
+    assert unknown.returncode == 2
+    assert "iPhone 15 Pro" in unknown.stderr
+    assert project.run_raw("bench", str(out / manifest[0]["path"]), "--measure").returncode in (
+        (0,) if sys.platform == "darwin" else (2,)
+    )
     refused = project.run("export", "--out", str(out), "--pick", "999")
     assert refused.returncode == 2
     assert "trial 999 is not on the front" in refused.stderr

@@ -1,0 +1,71 @@
+"""What a package costs on a device: predicted on any machine, measured on a Mac; never in one column."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from device_bench.cost.latency_model import prepare
+from device_bench.cost.placement import ComputeUnit, ComputeUnitError
+from device_bench.cost.program_ops import ops_of_package
+from device_bench.measurement import measure
+from space.configuration import Configuration
+from space.errors import UserError
+
+__all__ = ["measured", "predicted", "predicted_table"]
+
+
+def predicted(package: Path, device: str, shapes: list[str]) -> list[dict[str, Any]]:
+    """Predicted latency by compute unit, each with its 80 % interval; units that the device lacks are left out.
+
+    Args:
+        shapes: ``NAME=1x3x224x224`` for inputs of flexible shape.
+    """
+    ops = ops_of_package(package, shapes=dict(_shape(text) for text in shapes) or None)
+    rows = []
+    for unit in ComputeUnit:
+        try:
+            model = prepare(ops.ops, device=device, unit=unit, weights=ops.weights)
+        except ComputeUnitError:
+            continue
+        estimate = model.predict(Configuration({}))
+        rows.append(
+            {
+                "device": model.device.name,
+                "chip": model.device.chip.name,
+                "compute_unit": unit.value,
+                "predicted_latency_ms": estimate.ms,
+                "low": estimate.low,
+                "high": estimate.high,
+            }
+        )
+    return rows
+
+
+def predicted_table(rows: list[dict[str, Any]]) -> Table:
+    """The same for people."""
+    table = Table(title=f"predicted on {rows[0]['device']} ({rows[0]['chip']})", header_style="bold")
+    for column in ("compute unit", "predicted ms", "80 % interval"):
+        table.add_column(column, justify="left" if column == "compute unit" else "right")
+    for row in rows:
+        table.add_row(
+            row["compute_unit"], f"{row['predicted_latency_ms']:.3f}", f"{row['low']:.3f} - {row['high']:.3f}"
+        )
+    return table
+
+
+def measured(package: Path, device: str | None, unit: str) -> dict[str, Any]:
+    """Measured latency on this Mac, or on an attached device."""
+    values = asdict(measure(package, ComputeUnit.parse(unit), device=device))
+    return {key: str(value) if isinstance(value, ComputeUnit) else value for key, value in values.items()}
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.partition("=")
+    try:
+        return name, tuple(int(size) for size in sizes.split("x"))
+    except ValueError:
+        raise UserError(f"--shape {text}: expected NAME=1x3x224x224") from None
