@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from coremltools.optimize.torch.quantization import (
     ModulePostTrainingQuantizerConfig,
@@ -70,7 +71,7 @@ def _parameters(carrier: Carrier, weight: Tensor, linear: Linear) -> tuple[Tenso
         block_size=None if linear.block is None else (linear.rows, linear.block),
     )
     quantizer = PostTrainingQuantizer(module, PostTrainingQuantizerConfig(global_config=config))
-    with quiet() as heard:
+    with quiet() as heard, np.errstate(divide="ignore", invalid="ignore"):  # scales of zero are mended below
         quantizer.compress(inplace=True)
     scale = carrier.buffer(module, "quantization_scale")
     if scale is None:
