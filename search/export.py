@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from device_bench.conversion import convert
 from device_bench.package import package_bytes, weight_bytes
@@ -24,6 +24,7 @@ from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
 from search.study import Record, tool_versions
+from space.footprint import configuration_bytes
 
 __all__ = ["Exported", "execution_json", "export", "write_manifest"]
 
@@ -122,18 +123,28 @@ def _export_one(preparation: Preparation, assembler: Assembler, record: Record, 
         experiment.deployment_target,
         base=preparation.base,
     )
+    kept = {
+        name: _nonzero(module, name) for name, e in record.configuration.encodings.items() if e.sparsity is not None
+    }
+    predicted = preparation.rest + configuration_bytes(
+        preparation.layers, record.configuration, experiment.deployment_target, kept
+    )
     execution = compare(path, as_stored(module), _samples(preparation))
     if not (proof.passed and execution.passed):
         path = path.rename(out / f"{name}.unproven.mlpackage")
     return Exported(
         path,
         record,
-        preparation.weight_bytes(record.configuration),
+        predicted,
         weight_bytes(path),
         package_bytes(path),
         proof,
         execution,
     )
+
+
+def _nonzero(module: nn.Module, layer: str) -> int:
+    return int(module.get_submodule(layer).get_parameter("weight").count_nonzero())
 
 
 def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:

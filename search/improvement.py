@@ -32,12 +32,18 @@ def expected_gain(front: Matrix, costs: Matrix, mean: Matrix, deviation: Matrix)
         for k, edge in enumerate(edges)
     ]
     levels, inverse = np.unique(ceiling, return_inverse=True)
-    z = (levels[None] - mean[:, None]) / deviation[:, None]
-    improvement = (levels[None] - mean[:, None]) * norm.cdf(z) + deviation[:, None] * norm.pdf(z)
+    # a loss cannot fall below its ideal, 0: what a normal distribution promises there is taken off
+    improvement = _improvement(levels, mean, deviation) - _improvement(np.zeros(1), mean, deviation)
     by_cell = improvement[:, inverse.reshape(ceiling.shape)]
     if len(edges) == 1:
         return np.asarray((by_cell * shares[0]).sum(axis=1))
     return np.asarray(np.einsum("nij,ni,nj->n", by_cell, shares[0], shares[1]))
+
+
+def _improvement(levels: Matrix, mean: Matrix, deviation: Matrix) -> Matrix:
+    """Expected amount by which a normal variable falls below each level, (candidates, levels)."""
+    z = (levels[None] - mean[:, None]) / deviation[:, None]
+    return np.asarray((levels[None] - mean[:, None]) * norm.cdf(z) + deviation[:, None] * norm.pdf(z))
 
 
 def _ceiling(front: Matrix, edges: list[Matrix]) -> Matrix:
