@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from evaluators.evaluation import Failure
 from evaluators.workload import Split, Workload
-from search.front import Front
 from search.progress import Display
-from search.study import SearchStudy
+from search.study import Record, SearchStudy
 from search.workers import WorkerPool
 
-__all__ = ["confirm_front"]
+__all__ = ["confirm_members"]
 
 
-def confirm_front(
-    study: SearchStudy, pool: WorkerPool, front: Front, workload: Workload, display: Display, stop: Callable[[], bool]
+def confirm_members(
+    study: SearchStudy,
+    pool: WorkerPool,
+    members: Sequence[Record],
+    workload: Workload,
+    display: Display,
+    stop: Callable[[], bool],
 ) -> None:
     """Measure the members that have not been confirmed yet, where the workload has data for it."""
     if not workload.offers(Split.CONFIRMATION.value):
         return
     known = study.confirmations()
-    missing = [record.configuration for record in front.members if record.configuration.hash not in known]
+    missing = [record.configuration for record in members if record.configuration.hash not in known]
     if not missing:
         return
     with display.bar("confirming the front on unseen data", len(missing)) as advance:

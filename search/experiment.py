@@ -105,7 +105,7 @@ class Search(_Section):
     """How the space is searched."""
 
     sampler: SamplerName = "tpe"
-    confirm: bool = True
+    confirm: int = Field(default=24, ge=0)
     screen: bool = True
     in_flight: int = Field(default=4, ge=1)
     solved_seeds: int = Field(default=24, ge=0)

@@ -61,7 +61,7 @@ class Front:
         return self.members[int(scaled.sum(axis=1).argmin())]
 
     def spread(self, count: int) -> tuple[Record, ...]:
-        """``count`` members evenly spread along the useful part of the front, ends included.
+        """At most ``count`` members evenly spread along the useful part of the front, ends included.
 
         The useful part leaves out members that lose more than the knee's quality by far: those whose quality loss is
         above nine tenths of the reference.

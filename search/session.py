@@ -13,7 +13,7 @@ from evaluators.evaluation import Evaluation
 from evaluators.sensitivity.scores import Scores
 from evaluators.workload import Split, Workload
 from search.artifacts import artifacts
-from search.confirmation import confirm_front
+from search.confirmation import confirm_members
 from search.context import StudyContext
 from search.experiment import Experiment
 from search.front import Front, front_of
@@ -190,9 +190,10 @@ def _loop(
     status, reason = "FAILED", "the driver failed"
     try:
         ending = loop.run()
-        if ending is not Ending.STOPPED and experiment.search.confirm:
+        if ending is not Ending.STOPPED:
             display.end()
-            confirm_front(study, pool, front_of(records, objectives), preparation.workload, display, stop)
+            picked = front_of(records, objectives).spread(experiment.search.confirm)
+            confirm_members(study, pool, picked, preparation.workload, display, stop)
         status, reason = ("KILLED" if ending is Ending.STOPPED else "FINISHED"), ending.value
     except KeyboardInterrupt:
         status, reason = "KILLED", "interrupted"
