@@ -53,7 +53,7 @@ def inspect(experiment: ExperimentFile, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(inspection_json(preparation), indent=2))
     else:
-        print_inspection(preparation, Console())
+        print_inspection(preparation, _wide())
 
 
 @app.command()
@@ -74,7 +74,7 @@ def search(
     from search.session import Places, run_search
     from search.tables import front_table
 
-    console = Console()
+    console = _wide()
     loaded = load_experiment(experiment)
     places = Places(root, storage, tracking_uri, ray_address)
     outcome = run_search(loaded, places, Display(console), fresh=fresh)
@@ -111,7 +111,7 @@ def front(
     if as_json:
         print(json.dumps(to_json(members, study.confirmations()), indent=2))
         return
-    console = Console()
+    console = _wide()
     if explain:
         scores = Scores.load(_scores_file(folder, study, experiment))
         for explanation in explain_front(members, study.context.space, loaded.deployment_target, scores):
@@ -265,6 +265,11 @@ def ui(
     sys.stdout.flush()
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.execv(sys.executable, command)
+
+
+def _wide() -> Console:
+    """A console for tables: as wide as the terminal; wide enough for a front where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=170)
 
 
 def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:

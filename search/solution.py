@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from space.reach import check_budget, reach
 
 from evaluators.sensitivity.scores import Scores
 from search.allocation import SIZE, allocation_problem, configuration_of
@@ -18,6 +17,7 @@ from search.solver import solve
 from search.study import Record
 from space.configuration import Configuration
 from space.errors import UserError
+from space.reach import check_budget, reach
 
 __all__ = ["Solution", "solution"]
 
