@@ -305,11 +305,8 @@ def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_addr
 def _quiet() -> None:
     """Keep libraries' notes out of what a user reads."""
     warnings.filterwarnings("ignore")
-    for name in ("coremltools", "optuna", "mlflow", "alembic", "ray", "torch"):
+    for name in ("coremltools", "mlflow", "alembic", "ray", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ from evaluators.workload import Split
 from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
-from search.study import Record, tool_versions
+from search.study import Record
+from search.versions import tool_versions
 from space.footprint import configuration_bytes
 
 __all__ = ["Exported", "execution_json", "export", "write_manifest"]

@@ -20,7 +20,7 @@ from evaluators.weight_bank import weight_digest
 from evaluators.workload import Split, Workload, load_workload
 from search.experiment import Experiment, ExperimentError
 from search.resident import scoring_split
-from search.study import tool_versions
+from search.versions import tool_versions
 from space.configuration import Configuration
 from space.encoding import Encoding
 from space.errors import UserError

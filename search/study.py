@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 import optuna
@@ -25,7 +23,7 @@ from search.samplers import CONSTRAINTS, make_sampler
 from space.configuration import Configuration
 from space.errors import UserError
 
-__all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "open_storage", "tool_versions"]
+__all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "open_storage"]
 
 Result = Evaluation | Screened | Failure
 """What an evaluation can give."""
@@ -41,12 +39,6 @@ _WAY_OUT = "start afresh with --fresh (weights and scores are kept), or give the
 
 class StudyError(UserError):
     """A study that cannot be opened or gone on with."""
-
-
-def tool_versions() -> dict[str, str]:
-    """Versions of everything that can change a result."""
-    names = ("coremltools", "torch", "numpy", "optuna", "scikit-learn")
-    return {name: version(name) for name in names} | {"python": ".".join(platform.python_version_tuple()[:2])}
 
 
 @dataclass(frozen=True)
@@ -102,6 +94,7 @@ class Record:
 
 def open_storage(folder: RunFolder, url: str | None) -> BaseStorage:
     """The journal file of a run folder, or a database by its URL."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url is None:
         try:
             return JournalStorage(JournalFileBackend(str(folder.journal)))

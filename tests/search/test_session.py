@@ -243,6 +243,18 @@ def test_predicted_latency_is_a_second_cost(project):
         search(project)
 
 
+def test_dominated_encodings_are_dropped_on_request_and_counted(project):
+    project.write(EXPERIMENT.replace("[search]", "prune = true\n[search]").replace('"int8"]', '"int8", "int8-tensor"]'))
+    _, text = search(project)
+    said = re.search(r"menus pruned: (\d+) of (\d+) choices", text)
+    offered = sum(len(d.choices) for d in trials(project)[0].distributions.values())
+    assert 1 <= int(said[1]) == int(said[2]) - offered
+    before = signature(project)
+    project.write(project.experiment.read_text().replace("trials = 14", "trials = 16"))
+    search(project)  # goes on with the pruned menus
+    assert signature(project)[: len(before)] == before
+
+
 @pytest.mark.parametrize("sampler", ["nsga2", "gp", "random"])
 def test_other_samplers_search_by_name(project, sampler):
     project.write(
