@@ -106,7 +106,7 @@ class Search(_Section):
 
     sampler: SamplerName = "tpe"
     confirm: int = Field(default=24, ge=0)
-    screen: bool = True
+    screen: bool = False
     in_flight: int = Field(default=4, ge=1)
     solved_seeds: int = Field(default=24, ge=0)
     scores: Literal["fisher", "isolated", "weight_error"] = "fisher"

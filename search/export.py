@@ -16,10 +16,10 @@ from device_bench.conversion import convert
 from device_bench.package import package_bytes, weight_bytes
 from device_bench.proof import Proof, prove
 from device_bench.runtime import Comparison, as_stored, compare
-from evaluators.assembly import Assembler, LayerWeights
+from evaluators.assembly import Assembler
 from evaluators.sensitivity.fisher import single_samples
-from evaluators.weight_bank import WeightBank
 from evaluators.workload import Split
+from search.groundwork import layer_weights
 from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
@@ -88,10 +88,7 @@ def export(
         out: folder of the packages; packages of the same name are replaced.
     """
     out.mkdir(parents=True, exist_ok=True)
-    model = preparation.workload.model
-    bank = WeightBank(folder.bank, folder.other_banks)
-    weights = LayerWeights(model, preparation.layers, bank, preparation.experiment.seed)
-    assembler = Assembler(model, weights)
+    assembler = Assembler(preparation.workload.model, layer_weights(preparation, folder))
     exported = []
     with display.bar("exporting packages", len(picked)) as advance:
         for record in picked:

@@ -22,7 +22,7 @@ from space.errors import UserError
 from space.footprint import layer_bytes
 from space.pruning import prune_menus
 
-__all__ = ["call", "fill_bank", "prune", "score_layers"]
+__all__ = ["call", "fill_bank", "layer_weights", "prune", "score_layers"]
 
 
 def layer_weights(preparation: Preparation, folder: RunFolder) -> LayerWeights:
@@ -50,8 +50,8 @@ def prune(preparation: Preparation, folder: RunFolder, display: Display) -> Prep
 
 def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, display: Display) -> None:
     """Compress what the bank lacks, one call per layer, the largest first."""
-    bank = WeightBank(folder.bank, folder.other_banks)
-    weights = LayerWeights(preparation.workload.model, preparation.layers, bank, preparation.experiment.seed)
+    weights = layer_weights(preparation, folder)
+    bank = weights.bank
     keys = {weights.key(layer, encoding): (layer, encoding) for layer, encoding in preparation.columns()}
     missing: dict[str, list[str]] = {}
     for key in bank.verify(keys):

@@ -186,7 +186,17 @@ def _loop(
         if stagnation:
             display.warn(stagnation)
 
-    loop = Loop(study, pool, objectives, preparation.costs, experiment.budget, experiment.search.in_flight, told, stop)
+    loop = Loop(
+        study,
+        pool,
+        objectives,
+        preparation.costs,
+        experiment.budget,
+        experiment.search.in_flight,
+        told,
+        stop,
+        _screen(experiment, preparation.workload),
+    )
     status, reason = "FAILED", "the driver failed"
     try:
         ending = loop.run()
