@@ -26,6 +26,8 @@ class Stage(StrEnum):
     WORKLOAD = "workload"
     COMPRESS = "compress"
     ASSEMBLE = "assemble"
+    CALIBRATE = "calibrate"
+    TRAIN = "train"
     FORWARD = "forward"
     METRICS = "metrics"
     WORKER = "worker"

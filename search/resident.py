@@ -12,6 +12,7 @@ from evaluators.sensitivity.base import Part, ScoringSetting, registry
 from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
+from evaluators.workflow import WorkflowSetting
 from evaluators.workload import Split, load_workload
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -33,16 +34,17 @@ class Resident:
         layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
+        self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
 
     @cached_property
     def evaluator(self) -> DataFreeEvaluator:
         """Made at the first evaluation: it runs the float model once."""
-        return DataFreeEvaluator(self.workload, self.weights, self.settings.kind)
+        return DataFreeEvaluator(self.setting)
 
     @cached_property
     def confirmer(self) -> DataFreeEvaluator:
         """The same on the confirmation data."""
-        return DataFreeEvaluator(self.workload, self.weights, self.settings.kind, Split.CONFIRMATION)
+        return DataFreeEvaluator(self.setting, Split.CONFIRMATION)
 
     def describe(self) -> dict[str, Any]:
         """What is known of the float model on the evaluation data."""
@@ -76,11 +78,11 @@ class Resident:
         self, configuration: str, rivals: tuple[Rival, ...] = (), screen: int = 0
     ) -> Evaluation | Screened | Failure:
         """One configuration, given as JSON, on the evaluation data; ended early if a rival is surely better."""
-        return self.evaluator.evaluate(Configuration.from_json(configuration), rivals, screen)
+        return self.evaluator.measure(Configuration.from_json(configuration), rivals, screen)
 
     def confirm(self, configuration: str) -> Evaluation | Screened | Failure:
         """One configuration on data that the search never sees."""
-        return self.confirmer.evaluate(Configuration.from_json(configuration))
+        return self.confirmer.measure(Configuration.from_json(configuration))
 
 
 def scoring_split(offers: Any) -> Split:

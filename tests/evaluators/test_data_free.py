@@ -9,6 +9,7 @@ from evaluators.data_free import DataFreeEvaluator, beaten
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
 from evaluators.weight_bank import WeightBank
+from evaluators.workflow import WorkflowSetting
 from evaluators.workload import load_workload
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -28,9 +29,8 @@ def build(tmp_path, text):
     path.write_text(text)
     workload = load_workload(path)
     layers = layers_of(workload.model)
-    return DataFreeEvaluator(
-        workload, LayerWeights(workload.model, layers, WeightBank(tmp_path / "bank")), DivergenceKind.KL
-    )
+    weights = LayerWeights(workload.model, layers, WeightBank(tmp_path / "bank"))
+    return DataFreeEvaluator(WorkflowSetting(workload, weights, DivergenceKind.KL))
 
 
 def uniform(evaluator, encoding, **others):
@@ -40,7 +40,7 @@ def uniform(evaluator, encoding, **others):
 
 def test_an_evaluation_is_a_plain_forward_pass_with_the_assembled_weights(evaluator):
     configuration = uniform(evaluator, LUT2, head="lut8")
-    found = evaluator.evaluate(configuration)
+    found = evaluator.measure(configuration)
     assert isinstance(found, Evaluation)
     module = evaluator.workload.model
     float_weights = {name: value.clone() for name, value in module.state_dict().items()}
@@ -58,8 +58,8 @@ def test_an_evaluation_is_a_plain_forward_pass_with_the_assembled_weights(evalua
 
 def test_the_order_of_evaluations_does_not_matter(evaluator):
     configurations = [uniform(evaluator, FP16), uniform(evaluator, LUT2), uniform(evaluator, LUT8, head="lut2")]
-    first = [evaluator.evaluate(c).by_sample for c in configurations]
-    again = [evaluator.evaluate(c).by_sample for c in reversed(configurations)]
+    first = [evaluator.measure(c).by_sample for c in configurations]
+    again = [evaluator.measure(c).by_sample for c in reversed(configurations)]
     assert first == again[::-1]
 
 
@@ -72,24 +72,24 @@ def test_a_failing_forward_pass_and_a_non_finite_one_are_failures_with_a_stage(t
         "        return y * (float('inf') if few <= 4 else 1.0)",
     )
     evaluator = build(tmp_path, broken)
-    failed = evaluator.evaluate(uniform(evaluator, LUT8, classes="lut1"))
+    failed = evaluator.measure(uniform(evaluator, LUT8, classes="lut1"))
     assert isinstance(failed, Failure)
     assert failed.stage is Stage.FORWARD
     assert "too few" in failed.reason
-    assert "not finite" in evaluator.evaluate(uniform(evaluator, LUT8, classes="lut2")).reason
-    assert isinstance(evaluator.evaluate(uniform(evaluator, LUT8)), Evaluation)
+    assert "not finite" in evaluator.measure(uniform(evaluator, LUT8, classes="lut2")).reason
+    assert isinstance(evaluator.measure(uniform(evaluator, LUT8)), Evaluation)
 
 
 def test_a_sure_loser_is_screened_on_its_first_samples_and_others_are_not(evaluator):
-    good, bad = (evaluator.evaluate(uniform(evaluator, e)) for e in (LUT8, LUT2))
-    screened = evaluator.evaluate(uniform(evaluator, LUT2), (Rival(3, good.by_sample),), screen=8)
+    good, bad = (evaluator.measure(uniform(evaluator, e)) for e in (LUT8, LUT2))
+    screened = evaluator.measure(uniform(evaluator, LUT2), (Rival(3, good.by_sample),), screen=8)
     assert isinstance(screened, Screened)
     assert (screened.rival, screened.samples) == (3, 8)
     assert screened.excess == pytest.approx(np.mean(bad.by_sample[:8]) - np.mean(good.by_sample[:8]))
-    assert evaluator.evaluate(uniform(evaluator, LUT8), (Rival(3, bad.by_sample),), screen=8) == evaluator_like(
+    assert evaluator.measure(uniform(evaluator, LUT8), (Rival(3, bad.by_sample),), screen=8) == evaluator_like(
         good, evaluator
     )
-    assert isinstance(evaluator.evaluate(uniform(evaluator, LUT2), (Rival(3, good.by_sample),), screen=0), Evaluation)
+    assert isinstance(evaluator.measure(uniform(evaluator, LUT2), (Rival(3, good.by_sample),), screen=0), Evaluation)
 
 
 def evaluator_like(evaluation, evaluator):

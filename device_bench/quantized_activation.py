@@ -1,0 +1,98 @@
+"""Activations that enter a layer in 8 bits, as the converter reads them: quantized and dequantized before the layer.
+
+The layer's module keeps its name and its weight; a hook rounds what enters it. coremltools converts the hook's two
+operations (``quantized_decomposed``, those of PyTorch's own quantized export) to Core ML's ``quantize`` and
+``dequantize``; see https://apple.github.io/coremltools/docs-guides/source/opt-quantization-overview.html.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.ao.quantization.fx._decomposed  # registers the operations
+from torch import Tensor, nn
+
+__all__ = ["ActivationQuantization", "activation_quantizations", "clear_activations", "quantize_activations"]
+
+_LARGEST_HALF = 65504.0
+
+
+@dataclass(frozen=True)
+class ActivationQuantization:
+    """How the input of one layer is rounded: ``scale * (integer - zero_point)``.
+
+    Attributes:
+        scale: positive, representable in fp16, for the package stores it so.
+        zero_point: the integer that means zero.
+        signed: int8 (-128 ... 127) or uint8 (0 ... 255).
+
+    Raises:
+        ValueError: a scale or zero point that a package cannot hold.
+    """
+
+    scale: float
+    zero_point: int
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        half = float(torch.tensor(self.scale).half()) if math.isfinite(self.scale) else math.nan
+        if not (0 < half <= _LARGEST_HALF and half == self.scale):
+            raise ValueError(f"scale {self.scale!r}: expected a positive number that fp16 holds exactly")
+        if not self.low <= self.zero_point <= self.high:
+            raise ValueError(f"zero point {self.zero_point}: expected one in {self.low} ... {self.high}")
+
+    @property
+    def low(self) -> int:
+        """The smallest integer."""
+        return -128 if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """The largest integer."""
+        return 127 if self.signed else 255
+
+    def round(self, values: Tensor) -> Tensor:
+        """The values that are left; with gradients (straight through, clipped) where the input wants them."""
+        if torch.is_grad_enabled() and values.requires_grad:
+            return torch.fake_quantize_per_tensor_affine(values, self.scale, self.zero_point, self.low, self.high)
+        dtype = torch.int8 if self.signed else torch.uint8
+        parameters = (self.scale, self.zero_point, self.low, self.high, dtype)
+        integers = torch.ops.quantized_decomposed.quantize_per_tensor(values, *parameters)
+        rounded: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(integers, *parameters)
+        return rounded
+
+
+class _Rounding:
+    """The hook: rounds the first input of a module."""
+
+    def __init__(self, quantization: ActivationQuantization) -> None:
+        self.quantization = quantization
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.quantization.round(inputs[0]), *inputs[1:])
+
+
+def quantize_activations(root: nn.Module, layer_name: str, quantization: ActivationQuantization) -> None:
+    """Round what enters the submodule ``layer_name`` of ``root`` from now on, in place of any earlier rounding."""
+    module = root.get_submodule(layer_name)
+    clear_activations(module)
+    module.register_forward_pre_hook(_Rounding(quantization))
+
+
+def clear_activations(module: nn.Module) -> None:
+    """Let one module take its input as it comes again."""
+    for key in [key for key, hook in module._forward_pre_hooks.items() if isinstance(hook, _Rounding)]:
+        del module._forward_pre_hooks[key]
+
+
+def activation_quantizations(root: nn.Module) -> dict[str, ActivationQuantization]:
+    """The roundings of a model's modules, by name."""
+    return {
+        name: hook.quantization
+        for name, module in root.named_modules()
+        for hook in module._forward_pre_hooks.values()
+        if isinstance(hook, _Rounding)
+    }
