@@ -17,16 +17,16 @@ from evaluators.compression_lut import cluster, table_buffers
 from space.encoding import Axis, Granularity, Linear, Sparsity, Table
 from space.kept import kept_values
 
-__all__ = ["prune"]
+__all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune", "pruned_by_magnitude"]
 
 _STAGE = "pruning"
-_ZERO = 2.0**-10
-_SMALLEST_KEPT = _ZERO * (1 + _ZERO)
+TAKEN_FOR_ZERO = 2.0**-10
+SMALLEST_KEPT = TAKEN_FOR_ZERO * (1 + TAKEN_FOR_ZERO)
 
 
 def prune(carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | Linear | None) -> CompressedWeight:
     """Set the weakest weights to zero and store what is left as ``values`` says."""
-    pruned = _pruned(carrier, weight, sparsity)
+    pruned = pruned_by_magnitude(carrier, weight, sparsity)
     kept = pruned != 0
     lifted = _lifted(pruned)
     if values is None:
@@ -36,12 +36,13 @@ def prune(carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | 
     else:
         compressed = _palettized(carrier, lifted, kept, values)
     stored = compressed.weight != 0
-    if not stored.any() or (stored & ~kept).any() or (compressed.weight[stored].abs() <= _ZERO).any():
+    if not stored.any() or (stored & ~kept).any() or (compressed.weight[stored].abs() <= TAKEN_FOR_ZERO).any():
         raise carrier.failure(_STAGE, "the weight that is left is not what the converter would store")
     return compressed
 
 
-def _pruned(carrier: Carrier, weight: Tensor, sparsity: Sparsity) -> Tensor:
+def pruned_by_magnitude(carrier: Carrier, weight: Tensor, sparsity: Sparsity) -> Tensor:
+    """A weight in which coremltools' MagnitudePruner has set the weakest units to zero."""
     module = carrier.module(weight)
     scalar = sparsity.granularity in (Granularity.SCALAR, Granularity.BLOCK)
     config = ModuleMagnitudePrunerConfig(
@@ -76,15 +77,15 @@ def _without_ties(pruned: Tensor, wanted: int) -> Tensor:
 
 
 def _lifted(values: Tensor) -> Tensor:
-    return torch.sign(values) * values.abs().clamp(min=_SMALLEST_KEPT)
+    return torch.sign(values) * values.abs().clamp(min=SMALLEST_KEPT)
 
 
 def _quantized(carrier: Carrier, weight: Tensor, kept: Tensor, linear: Linear) -> CompressedWeight:
     """Kept values stay off zero by the fewest steps that the converter does not take for zero, where there are any."""
     quantization = Quantization(carrier, weight, linear)
     steps = quantization.steps(weight)
-    fewest = torch.floor(_ZERO / quantization.wide_scale) + 1
-    fewest = fewest + (to_half(fewest * quantization.wide_scale) <= _ZERO)
+    fewest = torch.floor(TAKEN_FOR_ZERO / quantization.wide_scale) + 1
+    fewest = fewest + (to_half(fewest * quantization.wide_scale) <= TAKEN_FOR_ZERO)
     steps = torch.where(steps.abs() < fewest, torch.sign(weight) * fewest, steps)
     stored = steps + quantization.wide_zero
     outside = (stored > quantization.high) | (stored < quantization.low)
@@ -134,7 +135,7 @@ def _nearest(weight: Tensor, kept: Tensor, lut: Tensor, scale: Tensor) -> Tensor
     decoded, distance = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
     for entry in lut[..., 0].unbind(-1):
         value = to_half(spread(entry, weight.shape) * scale).expand_as(weight)
-        nearer = kept & (value.abs() > _ZERO) & ((value - weight).abs() < distance)
+        nearer = kept & (value.abs() > TAKEN_FOR_ZERO) & ((value - weight).abs() < distance)
         decoded = torch.where(nearer, value, decoded)
         distance = torch.where(nearer, (value - weight).abs(), distance)
     return decoded

@@ -135,8 +135,9 @@ class WorkflowEvaluator(ABC):
 def registry() -> dict[str, type[WorkflowEvaluator]]:
     """Every workflow by name, cheapest first."""
     from evaluators.data_free import DataFreeEvaluator
+    from evaluators.fine_tuning.evaluator import FineTuningEvaluator
 
-    return {workflow.name: workflow for workflow in (DataFreeEvaluator,)}
+    return {workflow.name: workflow for workflow in (DataFreeEvaluator, FineTuningEvaluator)}
 
 
 def allowed(workload: Workload) -> tuple[type[WorkflowEvaluator], ...]:

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -93,6 +93,26 @@ class Workload:
         if split not in self._batches:
             self._batches[split] = tuple(self._read(split))
         return self._batches[split]
+
+    def stream(self, split: Split) -> Iterator[Batch]:
+        """The batches of one pass over a split, read afresh and not kept: training data may be larger than memory."""
+        return iter(self._read(split))
+
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
+        """The user's own training loss of some outputs: one number, differentiable where the outputs are.
+
+        Raises:
+            WorkloadError: it is not defined, fails, or returns something else.
+        """
+        if not self.offers("loss"):
+            raise self._error("loss", "is not defined")
+        value = self._call("loss", outputs, targets)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise self._error("loss", f"returned {found}; expected a tensor of one number")
+        if torch.is_grad_enabled() and not value.requires_grad:
+            raise self._error("loss", "returned a tensor without gradient; compute it from the outputs, undetached")
+        return value.reshape(())
 
     def digest(self, split: Split) -> str:
         """Content hash of the inputs of one split."""

@@ -11,6 +11,7 @@ from device_bench.conversion import convert
 from device_bench.proof import prove
 from device_bench.runtime import as_stored, compare
 from evaluators.evaluation import Evaluation, Failure
+from evaluators.fine_tuning.setting import FineTuningSetting
 from evaluators.model_state import ModelState, StateError, model_digest
 from evaluators.quality import Quality
 from evaluators.workflow import Outcome, Requirement, WorkflowError, allowed, refused, registry
@@ -19,7 +20,7 @@ from space.encoding import Encoding
 from space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import NETWORKS, configuration_of, setting_of
 
-OPTIONS: dict[str, dict] = {}
+OPTIONS: dict[str, dict] = {"fine_tuning": {"tuning": FineTuningSetting(vector_steps=4, steps=6)}}
 
 WORKFLOWS = list(registry().values())
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=[w.name for w in WORKFLOWS])

@@ -1,0 +1,155 @@
+"""The fine-tuning workflow: normalizations and biases first, then everything, each kept only where it gains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from evaluators.compression_errors import CompressionError
+from evaluators.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
+from evaluators.fine_tuning.checkpoint import CheckpointFolder
+from evaluators.fine_tuning.setting import FineTuningSetting
+from evaluators.fine_tuning.trained_model import ModelError, Part, TrainedModel
+from evaluators.fine_tuning.training import Training, TrainingError
+from evaluators.fine_tuning.training_data import TrainingData
+from evaluators.fine_tuning.training_loss import TrainingLoss
+from evaluators.gain import Gain, paired
+from evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
+from evaluators.quality import Quality
+from evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from evaluators.workload import Split, Workload
+from space.configuration import Configuration
+
+__all__ = ["FineTuningEvaluator"]
+
+
+class FineTuningEvaluator(WorkflowEvaluator):
+    """Trains a configuration's weights in the form that its encodings ask for, all in one model at once.
+
+    Training data are the workload's, or its calibration data where it has no other. Held-out samples of them decide
+    what is kept; evaluation data are seen only when the result is measured.
+
+    Args:
+        setting: the workload, its compressed weights and the divergence taken; ``folder`` holds checkpoints.
+        tuning: steps, rates and the like.
+    """
+
+    name = "fine_tuning"
+    workflow = Workflow.FINE_TUNING
+    requirements = frozenset({Requirement.GRADIENTS})
+
+    def __init__(self, setting: WorkflowSetting, tuning: FineTuningSetting | None = None) -> None:
+        super().__init__(setting)
+        self.tuning = tuning or FineTuningSetting()
+        wanted = self.tuning.device
+        if wanted == "auto":
+            wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(wanted)
+        self._written: list[CheckpointFolder] = []
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The settings, the data that progress is judged by, and the device's kind."""
+        own = {"tuning": self.tuning.identity, "data": self._data.digest, "device": self.device.type}
+        return {**super().identity, **own}
+
+    @classmethod
+    def missing(cls, workload: Workload) -> str | None:
+        """What the workload lacks, in words; ``None`` where the workflow can run."""
+        if not any(workload.offers(split.value) for split in (Split.TRAINING, Split.CALIBRATION)):
+            return f"{workload.path}: the workflow {cls.name!r} needs training_data() or calibration_data(); define one"
+        return super().missing(workload)
+
+    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
+        """Train a configuration and measure it. ``start``: the state to go on from; the data-free one unless given."""
+        check_start(configuration, start)
+        started = time.perf_counter()
+        state = self._start(configuration, start)
+        if isinstance(state, Failure):
+            return state
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.setting.seed)
+            trained = self._train(state)
+        for checkpoints in self._written:
+            checkpoints.clear()
+        self._written.clear()
+        if isinstance(trained, Failure):
+            return trained
+        state, gains, notes = trained
+        seconds = {Stage.TRAIN.value: time.perf_counter() - started}
+        module = state.apply(self.setting.workload.model, metadata=False)
+        measured = self._quality.measure(module, configuration.hash, self.workflow, seconds=seconds)
+        if not isinstance(measured, Evaluation):
+            return measured if isinstance(measured, Failure) else Failure(Stage.FORWARD, str(measured))
+        return Outcome(measured, state, tuple(gains), (*self._data.notes, *notes))
+
+    def _start(self, configuration: Configuration, start: Outcome | None) -> ModelState | Failure:
+        if start is not None:
+            return start.state
+        if configuration.activations:
+            layer = next(iter(configuration.activations))
+            return Failure(Stage.CALIBRATE, "activations in 8 bits start from a calibrated outcome", layer)
+        try:
+            return ModelState.data_free(configuration, self.setting.weights, self._model)
+        except CompressionError as error:
+            return Failure(Stage.COMPRESS, str(error), error.layer)
+
+    def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
+        gains: list[Gain] = []
+        notes: list[str] = []
+        stages = ((Part.VECTORS, self.tuning.vector_steps), (Part.EVERYTHING, self.tuning.steps))
+        for part, steps in ((part, steps) for part, steps in stages if steps):
+            try:
+                found, gain, said = self._stage(state, part, steps)
+            except TrainingError as error:
+                return Failure(Stage.TRAIN, f"{part.value}: {error.reason}", error.layer)
+            except (CompressionError, ModelError, StateError) as error:
+                return Failure(Stage.TRAIN, f"{part.value}: {error}", getattr(error, "layer", None))
+            gains.append(gain)
+            notes += [f"{part.value}: {words}" for words in said]
+            state = found if gain.kept else state
+        return state, gains, notes
+
+    def _stage(self, state: ModelState, part: Part, steps: int) -> tuple[ModelState, Gain, list[str]]:
+        """Train one part from a state, and compare on the held-out samples."""
+        untouched = all(method == DATA_FREE for method in state.methods.values())
+        layers = self.setting.weights.layers
+        model = TrainedModel(
+            self.setting.workload.model, state, layers, part, self.tuning.gradual and untouched, self.device
+        )
+        before = TrainedModel(self.setting.workload.model, state, layers, Part.VECTORS, False, self.device)
+        values = before.by_sample(self._loss, self._data.held_out)
+        if not model.parameters():
+            return state, paired(part.value, [], []), ["the model has none"]
+        checkpoints = CheckpointFolder(self.setting.folder, self._identity(state, part))
+        training = Training(model, self._loss, self._data, self.tuning, steps, checkpoints)
+        training.run()
+        found = model.state()
+        gain = paired(part.value, values, model.by_sample(self._loss, self._data.held_out))
+        self._written.append(checkpoints)
+        return found, gain, training.notes
+
+    def _identity(self, state: ModelState, part: Part) -> str:
+        return evaluation_identity(**self.identity, start=state.digest, part=part.value, torch=torch.__version__)
+
+    @cached_property
+    def _data(self) -> TrainingData:
+        return TrainingData(self.setting.workload, self.tuning.held_out)
+
+    @cached_property
+    def _loss(self) -> TrainingLoss:
+        return TrainingLoss(
+            self.setting.workload, self.setting.kind, self._data.held_out, self.tuning.distillation, self.device
+        )
+
+    @cached_property
+    def _quality(self) -> Quality:
+        return Quality(self.setting.workload, self.setting.kind)
+
+    @cached_property
+    def _model(self) -> str:
+        return model_digest(self.setting.workload.model)

@@ -1,0 +1,82 @@
+"""The optimizer: Adam with a rate for each tensor, relative to its size, and a schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from evaluators.fine_tuning.setting import FineTuningSetting
+
+__all__ = ["Optimizer"]
+
+WARM_UP = 0.05
+_SMALLEST_SHARE = 0.1  # of the usual size of its kind: a bias of zeros must be able to leave zero
+
+
+class Optimizer:
+    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), warmed up, then lowered along a cosine.
+
+    Args:
+        parameters: by name, each with whether it belongs to a layer's weight.
+        setting: the rates.
+        steps: of the whole training.
+    """
+
+    def __init__(self, parameters: Mapping[str, tuple[Tensor, bool]], setting: FineTuningSetting, steps: int) -> None:
+        self.names = list(parameters)
+        self.steps = steps
+        sizes = {name: float(p.detach().float().square().mean().sqrt()) for name, (p, _) in parameters.items()}
+        usual = {kind: _median([sizes[n] for n, (_, of) in parameters.items() if of is kind]) for kind in (False, True)}
+        self.rates = [
+            (setting.rate if weight else setting.vector_rate) * max(sizes[name], _SMALLEST_SHARE * usual[weight])
+            for name, (_, weight) in parameters.items()
+        ]
+        groups = [{"params": [p], "lr": rate} for (p, _), rate in zip(parameters.values(), self.rates, strict=True)]
+        self._adam = torch.optim.Adam(groups, foreach=False)
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        self._adam.zero_grad(set_to_none=True)
+
+    def non_finite(self) -> str | None:
+        """The first parameter whose gradient is not finite."""
+        for name, group in zip(self.names, self._adam.param_groups, strict=True):
+            gradient = group["params"][0].grad
+            if gradient is not None and not bool(torch.isfinite(gradient).all()):
+                return name
+        return None
+
+    def step(self, step: int) -> None:
+        """One step, the ``step``-th of all, counted from 0."""
+        for rate, group in zip(self.rates, self._adam.param_groups, strict=True):
+            group["lr"] = rate * self._factor(step)
+        self._adam.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its state, by name."""
+        state = self._adam.state_dict()["state"]
+        return {f"{self.names[index]}:{key}": value for index, held in state.items() for key, value in held.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave."""
+        whole = self._adam.state_dict()
+        whole["state"] = {}
+        for name, value in tensors.items():
+            parameter, _, key = name.rpartition(":")
+            whole["state"].setdefault(self.names.index(parameter), {})[key] = value
+        self._adam.load_state_dict(whole)
+
+    def _factor(self, step: int) -> float:
+        warm = max(1, round(WARM_UP * self.steps))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+
+def _median(values: list[float]) -> float:
+    ordered = sorted(values)
+    middle = ordered[len(ordered) // 2] if ordered else 0.0
+    return middle or 1.0

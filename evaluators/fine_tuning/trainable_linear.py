@@ -1,0 +1,82 @@
+"""A trainable linear quantization: quantization-aware training with a learned scale.
+
+Integers are rounded straight through inside coremltools' own range; the scale is a parameter whose gradient follows
+from that (Esser et al. 2020, "Learned step size quantization", https://arxiv.org/abs/1902.08153). coremltools'
+LinearQuantizer (PyTorch's FX quantization) is not used: it needs a symbolic trace of the model, knows no blocks and
+takes its scales from running extremes, so that a calibrated start would be lost.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from device_bench.compressed_weight import CompressedWeight
+from evaluators.compression_carrier import spread
+from evaluators.fine_tuning.straight_through import half, rounded
+from evaluators.fine_tuning.trainable_weight import TrainableWeight
+from space.encoding import Encoding, Linear, Scheme
+from space.layer import Layer
+
+__all__ = ["LinearSteps", "TrainableLinear"]
+
+_SMALLEST_SCALE = 2.0**-24
+
+
+class LinearSteps(nn.Module):
+    """Scales and zero points of one weight, and the integers that follow from them."""
+
+    offset: Tensor
+
+    def __init__(self, linear: Linear, start: CompressedWeight) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(start.buffers["quantization_scale"].float().clone())
+        offset = start.buffers.get("zero_point")
+        self.register_buffer("offset", torch.zeros_like(self.scale.data) if offset is None else offset.float())
+        self._metadata = {key: value for key, value in start.buffers.items() if key != "quantization_scale"}
+        unused = int(linear.scheme is Scheme.SYMMETRIC)
+        self.low = unused - 2 ** (linear.bits - 1) if linear.signed else 0
+        self.high = (2 ** (linear.bits - 1) if linear.signed else 2**linear.bits - unused) - 1
+
+    def wide_scale(self, shape: torch.Size) -> Tensor:
+        """The scale of each weight, as fp16 holds it."""
+        return spread(half(self.scale.clamp(min=_SMALLEST_SCALE)), shape)
+
+    def wide_offset(self, shape: torch.Size) -> Tensor:
+        """The zero point of each weight."""
+        return spread(self.offset, shape)
+
+    def steps(self, latent: Tensor) -> Tensor:
+        """Integers minus zero point, straight through inside the range."""
+        offset = self.wide_offset(latent.shape)
+        return torch.clamp(rounded(latent / self.wide_scale(latent.shape)) + offset, self.low, self.high) - offset
+
+    def buffers_of(self) -> dict[str, Tensor]:
+        """coremltools' metadata."""
+        return {**self._metadata, "quantization_scale": half(self.scale.clamp(min=_SMALLEST_SCALE))}
+
+
+class TrainableLinear(TrainableWeight):
+    """A weight of integers times a scale.
+
+    Args:
+        start: the compressed weight to start from.
+        weight: the float weight. The latent weight starts from it wherever it rounds to the integer that ``start``
+            chose; elsewhere from that integer's value.
+    """
+
+    def __init__(self, layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor) -> None:
+        super().__init__(layer, encoding)
+        assert encoding.linear is not None
+        self.quantization = LinearSteps(encoding.linear, start)
+        self.latent = nn.Parameter(weight.clone())
+        with torch.no_grad():
+            self.latent.copy_(torch.where(self.decoded() == start.weight, weight, start.weight))
+
+    def decoded(self) -> Tensor:
+        """Integers times scales, rounded to fp16."""
+        return half(self.quantization.steps(self.latent) * self.quantization.wide_scale(self.latent.shape))
+
+    def buffers_of(self) -> dict[str, Tensor]:
+        """Scales as trained; zero points as they were."""
+        return self.quantization.buffers_of()

@@ -1,0 +1,164 @@
+"""The model in training: a copy with the state it starts from, its layers' trainable weights, and all else beside them.
+
+Normalizations stay in evaluation mode: their running statistics are the float model's, or those that calibration left
+(Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342, section 4.2), and only their weights and biases are trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from evaluators.fine_tuning.trainable_layers import trainable_weight
+from evaluators.fine_tuning.trainable_weight import TrainableWeight
+from evaluators.fine_tuning.training_loss import TrainingLoss, on
+from evaluators.model_state import ModelState
+from evaluators.outputs import first_non_finite_module
+from evaluators.workload import Batch
+from space.layer import Layer
+
+__all__ = ["ModelError", "Part", "TrainedModel"]
+
+METHOD = "fine_tuning"
+
+
+class ModelError(RuntimeError):
+    """The compressed model fails on training data."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"the compressed model fails on training data: {type(error).__name__}: {error}")
+
+
+class Part(StrEnum):
+    """What is trained."""
+
+    VECTORS = "norms_and_biases"
+    """Normalizations, biases and other vectors that are no layer's weight: no bytes, no indices, few numbers."""
+    EVERYTHING = "everything"
+
+
+class TrainedModel:
+    """A model whose weights are what a package would store at any step.
+
+    Args:
+        model: the float model; left as it is.
+        start: the state to start from.
+        layers: by name, those of the configuration.
+        part: what is trained.
+        gradual: let zeros come gradually.
+        device: where it is trained.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        start: ModelState,
+        layers: Mapping[str, Layer],
+        part: Part,
+        gradual: bool,
+        device: torch.device,
+    ) -> None:
+        self.start, self.part, self.device = start, part, device
+        self.module = start.apply(model, metadata=False).eval().to(device).requires_grad_(False)
+        self.weights: dict[str, TrainableWeight] = {}
+        if part is Part.EVERYTHING:
+            for name, encoding in start.configuration.encodings.items():
+                weight = model.get_submodule(name).get_parameter("weight").detach().float()
+                made = trainable_weight(layers[name], encoding, start.weights[name], weight, gradual)
+                self.weights[name] = made.to(device)
+        own = {id(self.module.get_submodule(name).get_parameter("weight")) for name in start.configuration.encodings}
+        self.others = {
+            name: parameter.requires_grad_(True)
+            for name, parameter in self.module.named_parameters()
+            if id(parameter) not in own
+            and parameter.is_floating_point()
+            and (part is Part.EVERYTHING or _is_vector(self.module, name, parameter))
+        }
+
+    @property
+    def settled(self) -> bool:
+        """Whether every weight has the form that its encoding asks for."""
+        return all(weight.settled for weight in self.weights.values())
+
+    def parameters(self) -> dict[str, tuple[Tensor, bool]]:
+        """What is trained, by name, each with whether it is of a layer's weight."""
+        found: dict[str, tuple[Tensor, bool]] = {name: (parameter, False) for name, parameter in self.others.items()}
+        for layer, weight in self.weights.items():
+            found |= {f"{layer}/{name}": (parameter, True) for name, parameter in weight.named_parameters()}
+        return found
+
+    def advance(self, progress: float) -> None:
+        """Follow the schedules of all weights."""
+        for weight in self.weights.values():
+            weight.advance(progress)
+
+    def __call__(self, inputs: tuple[Tensor, ...]) -> Any:
+        """The outputs, differentiable in the parameters."""
+        decoded = {f"{name}.weight": weight.decoded() for name, weight in self.weights.items()}
+        try:
+            return functional_call(self.module, decoded, on(inputs, self.device), tie_weights=True)
+        except Exception as error:
+            raise ModelError(error) from error
+
+    def by_sample(self, loss: TrainingLoss, batches: Iterable[Batch]) -> list[float]:
+        """The loss of each sample, without gradients."""
+        with torch.no_grad():
+            self._settle_weights()
+            return [value for batch in batches for value in loss.by_sample(self._outputs(batch), batch)]
+
+    def first_non_finite(self, batch: Batch) -> str | None:
+        """The first submodule whose output is not finite on a batch."""
+        self._settle_weights()
+        return first_non_finite_module(self.module, on(batch.inputs, self.device))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training changes, copied, by name."""
+        found = {name: parameter.detach().cpu().clone() for name, parameter in self.others.items()}
+        for layer, weight in self.weights.items():
+            found |= {f"{layer}/{name}": value.detach().cpu().clone() for name, value in weight.state_dict().items()}
+        return found
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave."""
+        with torch.no_grad():
+            for name, parameter in self.others.items():
+                parameter.copy_(tensors[name])
+        for layer, weight in self.weights.items():
+            prefix = f"{layer}/"
+            weight.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
+
+    def state(self) -> ModelState:
+        """The state of the model as it is now.
+
+        Raises:
+            CompressionError, StateError: a value is not finite; the layer or parameter is named.
+        """
+        weights, methods = dict(self.start.weights), dict(self.start.methods)
+        for name, weight in self.weights.items():
+            weights[name], methods[name] = weight.compressed(), METHOD
+        tensors = dict(self.start.tensors)
+        tensors |= {name: parameter.detach().cpu().float().clone() for name, parameter in self.others.items()}
+        return ModelState(
+            self.start.configuration, self.start.model, weights, methods, tensors, dict(self.start.activations)
+        )
+
+    def _outputs(self, batch: Batch) -> Any:
+        try:
+            return self.module(*on(batch.inputs, self.device))
+        except Exception as error:
+            raise ModelError(error) from error
+
+    def _settle_weights(self) -> None:
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                self.module.get_submodule(name).get_parameter("weight").copy_(weight.decoded())
+
+
+def _is_vector(module: nn.Module, name: str, parameter: Tensor) -> bool:
+    owner, _, leaf = name.rpartition(".")
+    return parameter.ndim <= 1 or leaf == "bias" or "norm" in type(module.get_submodule(owner)).__name__.lower()

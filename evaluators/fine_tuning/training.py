@@ -1,0 +1,194 @@
+"""One training: steps, validations, early end, checkpoints; the best settled state is left in the model."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFolder
+from evaluators.fine_tuning.optimizer import Optimizer
+from evaluators.fine_tuning.setting import FineTuningSetting
+from evaluators.fine_tuning.trained_model import TrainedModel
+from evaluators.fine_tuning.training_data import TrainingData
+from evaluators.fine_tuning.training_loss import TrainingLoss
+from evaluators.workload import Batch
+
+__all__ = ["Training", "TrainingError"]
+
+_DIVERGED = 4.0
+log = logging.getLogger(__name__)
+
+
+class TrainingError(RuntimeError):
+    """A training that gave nothing.
+
+    Attributes:
+        layer: where values are not finite first, if that can be told.
+        reason: what happened, at which step.
+    """
+
+    def __init__(self, reason: str, layer: str | None) -> None:
+        super().__init__(reason)
+        self.reason, self.layer = reason, layer
+
+
+@dataclass
+class _Standing:
+    step: int = 0
+    best: float = math.inf
+    first: float = math.inf
+    worse: int = 0
+    ended: bool = False
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Training:
+    """Trains a model for so many steps, or until held-out samples stop improving.
+
+    Args:
+        model: the model; holds the best state when ``run`` returns.
+        loss: what is lowered.
+        data: batches, and the held-out part.
+        setting: rates and the like.
+        steps: at most.
+        checkpoints: where a killed training goes on from.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        loss: TrainingLoss,
+        data: TrainingData,
+        setting: FineTuningSetting,
+        steps: int,
+        checkpoints: CheckpointFolder,
+    ) -> None:
+        self.model, self.loss, self.data, self.setting = model, loss, data, setting
+        self.steps = steps
+        self.checkpoints = checkpoints
+        self.notes: list[str] = []
+        self._optimizer = Optimizer(model.parameters(), setting, steps)
+        self._standing = _Standing()
+        self._best: Mapping[str, Tensor] = {}
+
+    def run(self) -> None:
+        """Train. Afterwards the model holds the best settled state; ``notes`` say why a training ended early.
+
+        Raises:
+            TrainingError: nothing was gained, for the loss is not finite at the first step.
+            WorkloadError: the workload's data or loss fails.
+        """
+        if not self._resume():
+            self.model.advance(0.0)
+            self._validate()
+            self._standing.first = self._standing.best
+        batches = self.data.stream(self._standing.step * self.setting.accumulation)
+        every = max(1, self.steps // self.setting.validations)
+        write = max(1, self.steps // self.setting.checkpoints)
+        while not self._standing.ended:
+            going_on = self._step(batches)
+            step = self._standing.step
+            if going_on and (step % every == 0 or step == self.steps):
+                going_on = self._validate()
+            self._standing.ended = not going_on or step == self.steps
+            if self._standing.ended or step % write == 0:
+                self.checkpoints.save(self._checkpoint())
+        if self._best:
+            self.model.restore(self._best)
+
+    def _step(self, batches: Iterator[Batch]) -> bool:
+        """One step of the optimizer; False where values stop being finite."""
+        step = self._standing.step
+        self.model.advance((step + 1) / self.steps)
+        self._optimizer.clear()
+        for _ in range(self.setting.accumulation):
+            batch = next(batches)
+            with torch.enable_grad(), self._precision():
+                value = self.loss.of_batch(self.model(batch.inputs), batch) / self.setting.accumulation
+            if not bool(torch.isfinite(value)):
+                return self._not_finite("the loss", self.model.first_non_finite(batch))
+            torch.autograd.backward(value)
+        wrong = self._optimizer.non_finite()
+        if wrong is not None:
+            return self._not_finite("a gradient", wrong.partition("/")[0])
+        self._optimizer.step(step)
+        self._standing.step += 1
+        return True
+
+    def _not_finite(self, what: str, layer: str | None) -> bool:
+        step = self._standing.step
+        where = f" (first in layer {layer!r})" if layer else ""
+        if step == 0:
+            raise TrainingError(f"{what} of training is not finite at step 0", layer)
+        self.notes.append(f"{what} of training is not finite at step {step}{where}; the best state before it is kept")
+        return False
+
+    def _validate(self) -> bool:
+        """Judge by the held-out samples; False where training should end."""
+        standing = self._standing
+        values = self.model.by_sample(self.loss, self.data.held_out)
+        mean = sum(values) / len(values)
+        standing.history.append((standing.step, mean))
+        log.debug("step %d of %d: %.5g on held-out samples", standing.step, self.steps, mean)
+        if not self.model.settled:
+            return True
+        if mean < standing.best:
+            standing.best, standing.worse = mean, 0
+            self._best = self.model.tensors()
+            return True
+        standing.worse += 1
+        if not mean <= _DIVERGED * abs(standing.first):
+            self.notes.append(f"training diverges at step {standing.step}: {mean:.3g}; the best state is kept")
+            return False
+        return standing.worse < self.setting.patience
+
+    def _precision(self) -> Any:
+        gpu = self.model.device.type == "cuda"
+        return torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=gpu)
+
+    def _checkpoint(self) -> Checkpoint:
+        standing = self._standing
+        values: dict[str, Any] = {
+            "step": standing.step,
+            "best": _plain(standing.best),
+            "first": _plain(standing.first),
+            "worse": standing.worse,
+            "ended": standing.ended,
+            "notes": self.notes,
+            "history": standing.history,
+        }
+        tensors = {f"model:{name}": value for name, value in self.model.tensors().items()}
+        tensors |= {f"best:{name}": value for name, value in self._best.items()}
+        tensors |= {f"adam:{name}": value for name, value in self._optimizer.tensors().items()}
+        return Checkpoint(values, tensors | {"random": torch.get_rng_state()})
+
+    def _resume(self) -> bool:
+        found = self.checkpoints.load()
+        if found is None:
+            return False
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
+        for name, value in found.tensors.items():
+            part, _, rest = name.partition(":")
+            if part in parts:
+                parts[part][rest] = value
+        self.model.restore(parts["model"])
+        self._best = parts["best"]
+        self._optimizer.restore(parts["adam"])
+        torch.set_rng_state(found.tensors["random"])
+        values = found.values
+        history = [(int(step), float(value)) for step, value in values["history"]]
+        best, first = (math.inf if values[key] is None else float(values[key]) for key in ("best", "first"))
+        self._standing = _Standing(int(values["step"]), best, first, int(values["worse"]), values["ended"], history)
+        self.notes = list(values["notes"])
+        log.info("training goes on from step %d of %d", self._standing.step, self.steps)
+        return True
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,130 @@
+"""Training data: an endless stream of batches beside a held-out part that is never trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from evaluators.workload import Batch, Split, Workload
+from space.errors import UserError
+
+__all__ = ["TrainingData", "TrainingDataError", "batch_digest", "batch_samples"]
+
+FEWEST = 8
+
+
+class TrainingDataError(UserError):
+    """Too little data to train on and to judge by."""
+
+
+class TrainingData:
+    """The workload's training data, or its calibration data where it has no other.
+
+    The first batches of a pass are held out; the rest is the stream, pass after pass, read afresh each time and never
+    kept. What the workload gives must be the same in every pass, or held-out samples may be trained on: ``notes`` says
+    so when it is seen.
+
+    Args:
+        workload: the user's model and data.
+        held_out: samples held out, at most a quarter of what there is.
+
+    Raises:
+        TrainingDataError: fewer than eight samples, or a single batch.
+        WorkloadError: the workload's function fails, or there is none.
+    """
+
+    def __init__(self, workload: Workload, held_out: int) -> None:
+        self.split = Split.TRAINING if workload.offers(Split.TRAINING.value) else Split.CALIBRATION
+        self.notes: list[str] = []
+        self._workload = workload
+        front, samples, batches = self._look(held_out)
+        if batches < 2 or samples < FEWEST:
+            raise TrainingDataError(
+                f"{workload.path}: {self.split.value}() gives {samples} samples in {batches} batches; fine-tuning "
+                f"needs {FEWEST} samples in 2 batches at least, some to train on and some to judge by"
+            )
+        self.held_out = tuple(_until(iter(front[: batches - 1]), min(held_out, samples // 4)))
+        self._digests = [batch_digest(batch) for batch in self.held_out]
+
+    @property
+    def digest(self) -> str:
+        """Content hash of the held-out batches."""
+        return hashlib.blake2b("".join(self._digests).encode(), digest_size=16).hexdigest()
+
+    def stream(self, skip: int = 0) -> Iterator[Batch]:
+        """Batches without end; the first ``skip`` are passed over."""
+        while True:
+            for index, batch in enumerate(self._workload.stream(self.split)):
+                if index < len(self._digests):
+                    self._compare(index, batch)
+                elif skip:
+                    skip -= 1
+                else:
+                    yield batch
+
+    def _look(self, held_out: int) -> tuple[list[Batch], int, int]:
+        """The first batches, and how many samples and batches there are; no further than the held-out part needs."""
+        seen = {digest for batch in self._workload.batches(Split.EVALUATION) for digest in _sample_digests(batch)}
+        front: list[Batch] = []
+        samples = batches = repeats = 0
+        for batch in _until(self._workload.stream(self.split), 4 * held_out):
+            if samples < held_out:
+                front.append(batch)
+            samples, batches = samples + batch_samples(batch), batches + 1
+            repeats += sum(digest in seen for digest in _sample_digests(batch))
+        if repeats:
+            self._note(
+                f"{self.split.value}() repeats {repeats} samples of evaluation_data() in its first {samples}: what is "
+                "measured there will look better than it is"
+            )
+        return front, samples, batches
+
+    def _compare(self, index: int, batch: Batch) -> None:
+        if self._digests[index] != batch_digest(batch):
+            self._note(
+                f"{self.split.value}() gives other batches in each pass: samples that progress is judged by may be "
+                "trained on"
+            )
+
+    def _note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
+
+
+def batch_samples(batch: Batch) -> int:
+    """Samples of a batch: the length of its first input's first axis."""
+    return int(batch.inputs[0].shape[0]) if batch.inputs[0].ndim else 1
+
+
+def batch_digest(batch: Batch) -> str:
+    """Content hash of a batch's inputs."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in batch.inputs:
+        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(_bytes(value))
+    return digest.hexdigest()
+
+
+def _sample_digests(batch: Batch) -> Iterator[str]:
+    for index in range(batch_samples(batch)):
+        digest = hashlib.blake2b(digest_size=16)
+        for value in batch.inputs:
+            digest.update(_bytes(value[index] if value.ndim else value))
+        yield digest.hexdigest()
+
+
+def _bytes(values: Tensor) -> memoryview:
+    return values.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _until(batches: Iterator[Batch], samples: int) -> Iterator[Batch]:
+    """Batches until there are so many samples, one at least."""
+    found = 0
+    for batch in batches:
+        yield batch
+        found += batch_samples(batch)
+        if found >= samples:
+            return

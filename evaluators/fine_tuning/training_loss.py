@@ -1,0 +1,109 @@
+"""The training loss: the distance to the float model, and the workload's own loss where it has one.
+
+Distillation is Hinton, Vinyals and Dean 2015 (https://arxiv.org/abs/1503.02531) at temperature 1, in the divergence
+that the search measures, so that what is trained is what is judged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from evaluators.divergence import Reference
+from evaluators.divergence_kind import DivergenceKind
+from evaluators.fine_tuning.training_data import batch_digest, batch_samples
+from evaluators.outputs import floating_outputs
+from evaluators.workload import Batch, Workload
+
+__all__ = ["TrainingLoss"]
+
+_MOST_REMEMBERED = 128 * 1024**2  # bytes of the float model's outputs
+
+
+class TrainingLoss:
+    """What training lowers, as a mean over a batch and by sample.
+
+    Args:
+        workload: gives the float model, and ``loss`` where it has one.
+        kind: the divergence taken.
+        scale: batches on which a squared error's scale is taken.
+        distillation: share of the divergence where there is a ``loss``.
+        device: where outputs are.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        kind: DivergenceKind,
+        scale: tuple[Batch, ...],
+        distillation: float,
+        device: torch.device,
+    ) -> None:
+        self.workload = workload
+        self.kind = kind
+        self.device = device
+        self.share = distillation if workload.offers("loss") else 1.0
+        self._teacher = workload.model if device.type == "cpu" else _moved(workload.model, device)
+        self._remembered: dict[str, tuple[Tensor, ...]] = {}
+        self._held = 0
+        self._energy: tuple[float, ...] = ()
+        with torch.inference_mode():
+            self._energy = Reference.of(kind, [self._teacher(*on(batch.inputs, device)) for batch in scale]).energy
+
+    def of_batch(self, outputs: Any, batch: Batch) -> Tensor:
+        """The mean over a batch, differentiable."""
+        value = torch.zeros((), dtype=torch.float64, device=self.device)
+        if self.share > 0:
+            value = value + self.share * self._divergence(outputs, batch).mean()
+        if self.share < 1:
+            value = value + (1 - self.share) * self.workload.loss(outputs, on(batch.targets, self.device))
+        return value
+
+    def by_sample(self, outputs: Any, batch: Batch) -> list[float]:
+        """The value of each sample; the workload's loss is asked one sample at a time."""
+        values = self._divergence(outputs, batch) * self.share
+        if self.share < 1:
+            values = values + (1 - self.share) * self._losses(outputs, batch).to(values.device)
+        return [float(value) for value in values]
+
+    def _divergence(self, outputs: Any, batch: Batch) -> Tensor:
+        reference = Reference(self.kind, (self._float_outputs(batch),), self._energy, 1.0)
+        return reference.by_sample(0, outputs)
+
+    def _float_outputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        key = batch_digest(batch)
+        if key not in self._remembered:
+            with torch.no_grad():
+                outputs = self._teacher(*on(batch.inputs, self.device))
+            found = tuple(value.detach().float() for _, value in floating_outputs(outputs))
+            self._held += sum(value.nbytes for value in found)
+            if self._held > _MOST_REMEMBERED:
+                return found
+            self._remembered[key] = found
+        return self._remembered[key]
+
+    def _losses(self, outputs: Any, batch: Batch) -> Tensor:
+        losses = []
+        for index in range(batch_samples(batch)):
+            one, target = (
+                pytree.tree_map(
+                    lambda value, at=index: value[at : at + 1] if isinstance(value, Tensor) else value, whole
+                )
+                for whole in (outputs, on(batch.targets, self.device))
+            )
+            losses.append(self.workload.loss(one, target).detach().double())
+        return torch.stack(losses)
+
+
+def on(values: Any, device: torch.device) -> Any:
+    """Tensors, however nested, on a device."""
+    return pytree.tree_map(lambda value: value.to(device) if isinstance(value, Tensor) else value, values)
+
+
+def _moved(model: nn.Module, device: torch.device) -> nn.Module:
+    import copy
+
+    return copy.deepcopy(model).to(device)

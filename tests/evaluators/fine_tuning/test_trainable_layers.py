@@ -1,0 +1,155 @@
+"""What training leaves of a weight is what its encoding can hold; real packages are the oracle."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from device_bench.package_encoding import differences
+from evaluators.compression import CompressionError, compress
+from evaluators.fine_tuning.trainable_layers import trainable_weight
+from evaluators.fine_tuning.trainable_weight import TrainableWeight
+from experiments.benchmarks.random_layers import layer_of, package, random_encoding, random_module
+from space.encoding import Encoding
+from space.footprint import layer_bytes
+from space.legality import refusal
+from space.target import DeploymentTarget
+
+SPELLINGS = (
+    *("fp16", "lut4", "lut2-g8", "lut3-g8in", "lut4-v2", "lut3-g8-v4", "lut2-scaled", "lut4-int8", "lut2-uint8"),
+    *("int8", "int4-asym", "uint8-asym-b8", "int4-b8", "int8-tensor", "uint4", "int4-b4x2"),
+    *("sparse50", "sparse75", "sparse2:4", "sparse50-b2", "sparse75+lut2", "sparse50+lut4-g8", "sparse50+lut4-scaled"),
+    *("sparse50+int8", "sparse75+uint8-asym", "sparse50+int4-b8"),
+)
+
+
+def trained(trainable: TrainableWeight, steps: int = 6, seed: int = 0) -> list[float]:
+    """Towards another weight, with steps large enough to move indices and integers."""
+    generator = torch.Generator().manual_seed(seed)
+    start = trainable.decoded().detach()
+    goal = 1.3 * start + 0.2 * start.std() * torch.randn(start.shape, generator=generator)
+    rates = [{"params": [p], "lr": 0.05 * float(p.detach().square().mean().sqrt())} for p in trainable.parameters()]
+    optimizer, losses = torch.optim.Adam(rates), []
+    for step in range(steps):
+        trainable.advance(step / steps)
+        optimizer.zero_grad()
+        loss = (trainable.decoded() - goal).square().sum()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    trainable.advance(1.0)
+    return losses
+
+
+def pair(module: nn.Module, spelling: str, gradual: bool = False) -> TrainableWeight:
+    layer, encoding = layer_of(module), Encoding.parse(spelling)
+    weight = module.weight.detach().clone()
+    return trainable_weight(layer, encoding, compress(module, layer, encoding), weight, gradual)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_before_the_first_step_it_is_what_it_started_from(spelling: str) -> None:
+    torch.manual_seed(0)
+    for module in (nn.Linear(32, 24), nn.Conv2d(16, 24, 3), nn.ConvTranspose2d(16, 8, 2)):
+        layer, encoding = layer_of(module), Encoding.parse(spelling)
+        start = compress(module, layer, encoding)
+        found = trainable_weight(layer, encoding, start, module.weight.detach().clone()).compressed()
+        assert torch.equal(found.weight, start.weight)
+        assert set(found.buffers) == set(start.buffers)
+        for key, value in start.buffers.items():
+            assert found.buffers[key].shape == value.shape
+            assert torch.equal(found.buffers[key].float(), value.float()), key
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_training_lowers_the_error_and_keeps_the_form(spelling: str) -> None:
+    torch.manual_seed(1)
+    trainable = pair(nn.Conv2d(16, 24, 3), spelling)
+    before = trainable.compressed()
+    losses = trained(trainable, steps=12)
+    assert min(losses) < losses[0]
+    after = trainable.compressed()
+    assert torch.equal(after.weight, trainable.decoded().detach())
+    assert not torch.equal(after.weight, before.weight)
+    table = trainable.encoding.table
+    if table is not None and not table.scaled and table.vector == 1:
+        held = after.buffers["lut"].flatten()
+        assert set(after.weight[after.weight != 0].tolist()) <= set(held.half().float().tolist())
+    if trainable.encoding.sparsity is not None:
+        assert torch.equal(after.weight != 0, before.weight != 0)
+
+
+def test_packages_hold_what_was_trained() -> None:
+    torch.manual_seed(2)
+    torch.set_num_threads(1)
+    modules = [nn.Linear(16, 24) for _ in SPELLINGS] + [nn.Conv2d(16, 8, 2) for _ in SPELLINGS]
+    trainables = [pair(module, spelling) for module, spelling in zip(modules, SPELLINGS * 2, strict=True)]
+    for trainable in trainables:
+        trained(trainable)
+    made = [trainable.compressed() for trainable in trainables]
+    found = package(modules, made, DeploymentTarget.IOS18)
+    for trainable, one, weight in zip(trainables, made, found.weights, strict=True):
+        spelling = str(trainable.encoding)
+        assert list(differences(weight, trainable.layer, trainable.encoding)) == [], spelling
+        np.testing.assert_allclose(weight.value, one.weight.numpy(), rtol=2**-10, atol=2**-24, err_msg=spelling)
+        kept = int(one.weight.count_nonzero())
+        offsets = one.buffers.get("zero_point")
+        if offsets is None or offsets.any():  # the converter leaves out zero points that are all zero
+            assert weight.bytes == layer_bytes(trainable.layer, trainable.encoding, DeploymentTarget.IOS18, kept)
+
+
+def test_random_layers_and_encodings_start_as_compressed_and_stay_storable() -> None:
+    rng, torch_threads = random.Random(5), torch.get_num_threads()
+    torch.set_num_threads(1)
+    modules, trainables = [], []
+    while len(trainables) < 25:
+        module, encoding = random_module(rng), random_encoding(rng)
+        layer = layer_of(module)
+        if layer.parameters > 5000 or refusal(layer, encoding, DeploymentTarget.IOS18):
+            continue
+        try:
+            start = compress(module, layer, encoding)
+        except CompressionError:
+            continue
+        trainable = trainable_weight(layer, encoding, start, module.weight.detach().clone())
+        assert torch.equal(trainable.compressed().weight, start.weight), encoding
+        trained(trainable, steps=3)
+        modules.append(module)
+        trainables.append(trainable)
+    made = [trainable.compressed() for trainable in trainables]
+    found = package(modules, made, DeploymentTarget.IOS18)
+    for trainable, one, weight in zip(trainables, made, found.weights, strict=True):
+        assert list(differences(weight, trainable.layer, trainable.encoding)) == [], str(trainable.encoding)
+        np.testing.assert_allclose(weight.value, one.weight.numpy(), rtol=2**-10, atol=2**-24)
+    torch.set_num_threads(torch_threads)
+
+
+@pytest.mark.parametrize("spelling", ["sparse80", "sparse75+lut2", "sparse50+int8", "sparse50-kernel"])
+def test_gradual_pruning_ends_at_the_sparsity_asked_for(spelling: str) -> None:
+    torch.manual_seed(3)
+    module = nn.Conv2d(16, 24, 3)
+    trainable, start = pair(module, spelling, gradual=True), pair(module, spelling)
+    assert not trainable.settled
+    assert trainable.decoded().count_nonzero() == module.weight.numel()
+    counts = []
+    for step in range(10):
+        trainable.advance(step / 10)
+        counts.append(int(trainable.decoded().count_nonzero()))
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) > 3
+    assert trainable.settled
+    assert torch.equal(trainable.compressed().weight, start.compressed().weight)
+    trained(trainable)
+    assert int(trainable.compressed().weight.count_nonzero()) == int(start.compressed().weight.count_nonzero())
+
+
+def test_a_value_that_is_not_finite_is_an_error_with_its_layer() -> None:
+    trainable = pair(nn.Linear(16, 16), "lut4")
+    with torch.no_grad():
+        next(trainable.tables.parameters()).fill_(float("nan"))
+    with pytest.raises(CompressionError, match="layer '0' as lut4: training failed"):
+        trainable.compressed()
