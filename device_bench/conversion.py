@@ -27,6 +27,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from device_bench.neutral_pipeline import neutral_pipeline
+from device_bench.package_module import PackageModule
+from device_bench.package_rewriting import rewrite
 from space.errors import UserError
 from space.target import DeploymentTarget
 
@@ -49,19 +51,24 @@ def convert(
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping, ``output`` for a
     single tensor, ``output_0``, ``output_1`` ... for a sequence. Outputs that are not tensors are dropped. The module
-    is not touched: it is converted in evaluation mode from a copy that shares its tensors.
+    is not touched: it is converted in evaluation mode from a copy that shares its tensors. A package is not converted
+    but written again with its layers' weights (``package_rewriting``): its names, shapes and precision stay.
 
     Args:
-        module: float32, on the CPU.
+        module: float32, on the CPU; or a ``PackageModule``.
         example_inputs: positional arguments of ``forward``; their shapes become the package's.
         target: decides the opset, hence which encodings the package can hold.
         metadata: written as user-defined metadata.
-        pipeline: graph passes; ``neutral_pipeline()`` unless given.
+        pipeline: graph passes; ``neutral_pipeline()`` unless given. A package keeps its graph, whatever they are.
 
     Raises:
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
+        RewritingError: a package that the deployment target cannot hold.
     """
     _check_tensors(module)
+    if isinstance(module, PackageModule):
+        with _quiet():
+            return _described(rewrite(module, target), metadata)
     flat = FlatOutputs(_spread_metadata(shared_copy(module))).eval()
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
@@ -75,12 +82,16 @@ def convert(
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
             continue
-        model.user_defined_metadata.update({str(key): str(value) for key, value in (metadata or {}).items()})
-        return model
+        return _described(model, metadata)
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
         "in one whose forward avoids it. " + "; ".join(failures)
     )
+
+
+def _described(model: ct.models.MLModel, metadata: Mapping[str, str] | None) -> ct.models.MLModel:
+    model.user_defined_metadata.update({str(key): str(value) for key, value in (metadata or {}).items()})
+    return model
 
 
 class FlatOutputs(nn.Module):

@@ -34,6 +34,9 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
     "matmul": ("x", "y"),
     "gather": ("x",),
     "gather_along_axis": ("x",),
+    "lstm": ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back"),
+    "gru": ("weight_ih", "weight_hh"),
+    "rnn": ("weight_ih", "weight_hh"),
 }
 
 _SET_APART = "palettune::set_weights_apart"

@@ -39,7 +39,7 @@ def differences(weight: PackageWeight, layer: Layer, encoding: Encoding) -> Iter
         yield f"{encoding} was asked for, it is stored as {stored_as(weight)}"
         return
     if encoding == Encoding():
-        yield from _plain(weight)
+        yield from _plain(weight, layer)
     if table is not None:
         yield from _table(weight, layer, table)
     if linear is not None:
@@ -55,7 +55,8 @@ def stored_as(weight: PackageWeight) -> str:
     words = [
         f"{operation.removeprefix('constexpr_')}({name}: {part.dtype}{list(part.shape)})"
         for operation, name, part in weight.parts()
-        if name in ("indices", "indices_nonzero_data", "lut", "quantized_data", "data", "nonzero_data", "scale")
+        if name
+        in ("source_val", "indices", "indices_nonzero_data", "lut", "quantized_data", "data", "nonzero_data", "scale")
     ]
     return ", ".join(words)
 
@@ -67,8 +68,13 @@ def roundings(encoding: Encoding) -> int:
     return 1 + scaled + (table is not None and scaled)
 
 
-def _plain(weight: PackageWeight) -> Iterator[str]:
-    part = weight.inputs["val"]
+def _plain(weight: PackageWeight, layer: Layer) -> Iterator[str]:
+    """Where the program computes in float32, fp16 is cast back."""
+    cast = weight.operation == "constexpr_cast"
+    if cast != (layer.float_bits == 32):
+        yield f"fp16 was asked for in a program of {layer.float_bits}-bit floats, it is stored as {stored_as(weight)}"
+        return
+    part = weight.inputs["source_val" if cast else "val"]
     if isinstance(part, Part) and part.dtype != "fp16":
         yield f"fp16 was asked for, it is stored as {part.dtype}"
 
@@ -97,8 +103,9 @@ def _table(weight: PackageWeight, layer: Layer, table: Table) -> Iterator[str]:
     if list(shape[:-2]) not in (asked, repeated):
         yield f"tables along the axes: {asked} were asked for, there are {list(shape[:-2])}"
     unsigned = dtype == "uint8" and _find(weight, ("constexpr_blockwise_shift_scale",), "offset") is None
-    if dtype != table.entries.value and not (unsigned and table.entries is Entries.INT8):  # where none is negative
-        yield f"table entries of {table.entries.value} were asked for, they are {dtype}"
+    entries = f"fp{layer.float_bits}" if table.entries is Entries.FP16 else table.entries.value
+    if dtype != entries and not (unsigned and table.entries is Entries.INT8):  # where none is negative
+        yield f"table entries of {entries} were asked for, they are {dtype}"
     yield from _vectors(weight, layer, table, shape[-1])
     if table.scaled:
         yield from _scale_counts(weight, scales)

@@ -72,7 +72,9 @@ def found_in(operand: object, by_size: Mapping[float, StandIn]) -> tuple[StandIn
         table = operand.part(operand.operation, "lut")
         found = _of_table(None if table is None else table.value, by_size)
         return None if found is None else (found, False)
-    if operand.operation != "const" or np.ndim(operand.value) < 2 or operand.value.dtype.kind != "f":
+    if operand.operation not in ("const", "constexpr_cast") or np.ndim(operand.value) < 2:
+        return None
+    if operand.value.dtype.kind != "f":
         return None
     found = by_size.get(float(-operand.value.flat[0]))
     if found is None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from device_bench.package_module import PackageModule
 from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs
 from space.errors import UserError, suggestion
 
@@ -70,14 +71,25 @@ class Workload:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The float model, in evaluation mode, gradients off."""
+        """The float model, in evaluation mode, gradients off; a package is run by the reference runtime."""
         model = self._call("model")
+        if isinstance(model, (str, Path)):
+            return self._package(model)
         if not isinstance(model, nn.Module):
-            raise self._error("model", f"returned a {type(model).__name__}; expected a torch.nn.Module")
+            raise self._error(
+                "model",
+                f"returned a {type(model).__name__}; expected a torch.nn.Module, or the path of an .mlpackage",
+            )
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         return model
+
+    def _package(self, path: str | Path) -> PackageModule:
+        try:
+            return PackageModule(self.path.parent / path)
+        except UserError as error:
+            raise self._error("model", f"returned a package that cannot be used: {error}") from error
 
     @cached_property
     def example_inputs(self) -> tuple[Tensor, ...]:

@@ -67,6 +67,7 @@ class StudyContext:
                     "shape": list(layer.shape),
                     "groups": layer.groups,
                     "tied": [[name, kind.value] for name, kind in layer.tied],
+                    "float_bits": layer.float_bits,
                 }
                 for layer in self.space.layers
             ],
@@ -84,6 +85,7 @@ class StudyContext:
                 tuple(item["shape"]),
                 item["groups"],
                 tuple((name, LayerKind(kind)) for name, kind in item["tied"]),
+                item.get("float_bits", 16),  # absent from studies before packages could be searched
             )
             for item in values["layers"]
         )

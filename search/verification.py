@@ -82,8 +82,7 @@ def _run(program: Program, batch: Batch, like: Any, package: Path) -> Any:
             f"{package}: takes {len(names)} inputs ({', '.join(names)}), the workload gives {len(batch.inputs)}; "
             "is it a package of this model?"
         )
-    values = program.run(dict(zip(names, batch.inputs, strict=False)))
-    found = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    found = list(program.run_tensors(dict(zip(names, batch.inputs, strict=False))).values())
     wanted = flatten(like)
     if len(found) != len(wanted):
         raise UserError(

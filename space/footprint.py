@@ -60,7 +60,7 @@ def blobs(layer: Layer, encoding: Encoding, target: DeploymentTarget, kept: int 
     if encoding.values is None:
         if encoding.sparsity is None:
             return (Blob(layer.parameters, 16),)
-        return (Blob(kept, 16), _packed(layer.parameters, 1, old))
+        return (Blob(kept, layer.float_bits), _packed(layer.parameters, 1, old))
     mask = () if encoding.sparsity is None else (Blob(layer.parameters, 1),)
     if isinstance(encoding.values, Linear):
         return (*mask, *_linear_blobs(layer, encoding.values, kept, old))
@@ -94,10 +94,10 @@ def _table_blobs(layer: Layer, table: Table, kept: int, old: bool) -> Iterator[B
     if table.scaled:
         tables *= layer.output_channels // (tables if table.axis is Axis.OUTPUT else 1)
     indices = _packed(kept // table.vector, table.bits, old)
-    entries = Blob(tables * 2**table.bits * table.vector, 16 if table.entries is Entries.FP16 else 8)
-    scales = [Blob(layer.output_channels, 16)] if table.scaled else []
+    entries = Blob(tables * 2**table.bits * table.vector, layer.float_bits if table.entries is Entries.FP16 else 8)
+    scales = [Blob(layer.output_channels, layer.float_bits)] if table.scaled else []
     if table.entries is not Entries.FP16:
-        scales.append(Blob(tables, 16))
+        scales.append(Blob(tables, layer.float_bits))
     if table.entries is Entries.UINT8:
         scales.append(Blob(tables, 8))
     yield from (entries, *scales, indices) if scales else (indices, entries)
@@ -106,9 +106,9 @@ def _table_blobs(layer: Layer, table: Table, kept: int, old: bool) -> Iterator[B
 def _sparse_table_blobs(layer: Layer, table: Table, kept: int, old: bool) -> Iterator[Blob]:
     """A scale of a sparse weight is applied to the weight, and its tables are not repeated."""
     yield _packed(kept, table.bits, old)
-    yield Blob(table_count(layer, table) * 2**table.bits, 16)
+    yield Blob(table_count(layer, table) * 2**table.bits, layer.float_bits)
     if table.scaled:
-        yield Blob(layer.output_channels, 16)
+        yield Blob(layer.output_channels, layer.float_bits)
 
 
 def _linear_blobs(layer: Layer, linear: Linear, kept: int, old: bool) -> Iterator[Blob]:
@@ -118,6 +118,6 @@ def _linear_blobs(layer: Layer, linear: Linear, kept: int, old: bool) -> Iterato
     yield Blob(kept, linear.bits)
     if old:
         yield Blob(scales, 8)
-    yield Blob(scales, 16)
+    yield Blob(scales, layer.float_bits)
     if free and not old:
         yield Blob(scales, linear.bits)

@@ -31,7 +31,7 @@ def shared_groups(
         example_inputs: positional arguments of ``forward``.
         layers: the layers to group.
     """
-    linear = [layer.name for layer in layers if layer.kind is LayerKind.LINEAR]
+    linear = [layer.name for layer in layers if layer.kind in (LayerKind.LINEAR, LayerKind.MATMUL)]
     with _recording(module, linear) as seen, torch.no_grad(), _evaluating(module):
         module(*example_inputs)
     groups: dict[tuple[_Key, ...], list[str]] = {}

@@ -20,11 +20,18 @@ class LayerKind(StrEnum):
     CONV_TRANSPOSE2D = "conv_transpose2d"
     CONV_TRANSPOSE3D = "conv_transpose3d"
     EMBEDDING = "embedding"
+    MATMUL = "matmul"
+    RECURRENT = "recurrent"
 
     @property
     def is_transposed(self) -> bool:
         """True where the weight is laid out (input, output per group, *kernel)."""
-        return self in (LayerKind.CONV_TRANSPOSE1D, LayerKind.CONV_TRANSPOSE2D, LayerKind.CONV_TRANSPOSE3D)
+        return self in (
+            LayerKind.CONV_TRANSPOSE1D,
+            LayerKind.CONV_TRANSPOSE2D,
+            LayerKind.CONV_TRANSPOSE3D,
+            LayerKind.MATMUL,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Layer:
         shape: shape of the weight as torch holds it.
         groups: groups of a convolution.
         tied: other modules that hold the very same weight, as (name, kind).
+        float_bits: of the floats that the program computes with, 16 or 32; tables and scales are stored in them.
     """
 
     name: str
@@ -44,6 +52,7 @@ class Layer:
     shape: tuple[int, ...]
     groups: int = 1
     tied: tuple[tuple[str, LayerKind], ...] = ()
+    float_bits: int = 16
 
     @property
     def output_axis(self) -> int:

@@ -21,7 +21,13 @@ _KINDS: tuple[tuple[type[nn.Module], LayerKind], ...] = (
 
 
 def kind_of(module: nn.Module) -> LayerKind | None:
-    """The kind of layer a module is, subclasses included; None where its weight cannot be compressed."""
+    """The kind of layer a module is, subclasses included; None where its weight cannot be compressed.
+
+    A module that stands for an op of a Core ML program says its kind itself, as ``layer_kind``.
+    """
+    said = getattr(module, "layer_kind", None)
+    if isinstance(said, LayerKind):
+        return said
     return next((kind for cls, kind in _KINDS if isinstance(module, cls)), None)
 
 
@@ -43,7 +49,8 @@ def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:
     name, kind, module = holders[0]
     groups = getattr(module, "groups", 1)
     tied = tuple((other, other_kind) for other, other_kind, _ in holders[1:])
-    return Layer(name, kind, tuple(_weight(module).shape), int(groups), tied)
+    float_bits = getattr(module, "float_bits", 16)
+    return Layer(name, kind, tuple(_weight(module).shape), int(groups), tied, int(float_bits))
 
 
 def _weight(module: nn.Module) -> Tensor:

@@ -134,7 +134,7 @@ class _Pair:
 
     def add(self, sample: Sample) -> float:
         """Run both on one sample (or batch); the worst ratio of this sample alone."""
-        values = self.program.run(self.inputs(sample))
+        values = self.program.run_tensors(self.inputs(sample))
         expected = self.expected(sample, values)
         worst = float("inf")
         for name, reference in expected.items():
@@ -149,18 +149,16 @@ class _Pair:
             worst = min(worst, ratio_db(*powers(value, reference)))
         return worst
 
-    def expected(self, sample: Sample, values: Mapping[str, Any]) -> dict[str, Tensor]:
+    def expected(self, sample: Sample, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The reference's outputs under the names of the program's."""
         if isinstance(self.reference, Program):
-            outputs = self.reference.run(self.inputs(sample))
-            return {name: value for name, value in outputs.items() if isinstance(value, Tensor)}
+            return self.reference.run_tensors(self.inputs(sample))
         leaves = [leaf for leaf in pytree.tree_leaves(self.reference(*sample)) if isinstance(leaf, Tensor)]
-        names = [name for name, value in values.items() if isinstance(value, Tensor)]
-        if len(leaves) != len(names):
+        if len(leaves) != len(values):
             raise ProgramError(
-                f"{self.program.path}: has {len(names)} outputs ({', '.join(names)}), the module returns {len(leaves)}"
+                f"{self.program.path}: has {len(values)} outputs ({', '.join(values)}), the module returns {len(leaves)}"
             )
-        return dict(zip(names, leaves, strict=True))
+        return dict(zip(values, leaves, strict=True))
 
     def departure(self, sample: Sample, threshold_db: float) -> Departure | None:
         """Compare the first row of a sample value by value."""

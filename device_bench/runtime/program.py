@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from device_bench.runtime.errors import ProgramError
 from device_bench.runtime.features import Feature, feature
 from device_bench.runtime.plan import Plan, prepare
 from device_bench.runtime.program_file import ProgramFile, read_program_file
-from device_bench.runtime.steps import Observer, Run, run_steps
+from device_bench.runtime.steps import Call, Observer, Run, run_steps
 from device_bench.runtime.values import Precision
 from device_bench.runtime.weights import Weight
 from space.errors import suggestion
@@ -91,6 +92,7 @@ class Program:
         inputs: Inputs,
         *,
         weights: Mapping[str, Tensor] | None = None,
+        calls: Mapping[str, Call] | None = None,
         state: dict[str, Tensor] | None = None,
         capture: Iterable[str] = (),
         observe: Observer | None = None,
@@ -102,6 +104,7 @@ class Program:
             inputs: values by name, see ``Feature.tensor``. A program that takes one sample runs on several when each
                 input has them along its first dimension: every sample is computed on its own.
             weights: tensors in the place of the program's weights, by name, for instance ones that need gradients.
+            calls: by the name of an op's first output, what is called in the place of the op's kernel.
             state: from ``new_state``; changed in place.
             capture: names of intermediate values to return beside the outputs.
             observe: called with the name and value of everything that is computed, in order; sample by sample.
@@ -120,23 +123,44 @@ class Program:
         names = self._captured(capture)
         count = batch_size(self.path, self.inputs, tensors)
         if count is None:
-            return self._execute(tensors, replaced, names, self._states(state), observe)
+            return self._execute(tensors, replaced, names, Run(self._states(state), observe, calls or {}))
         if self.states:
             raise ProgramError(f"{self.path}: a program with states takes one sample at a time")
 
         def sample(values: Mapping[str, Tensor]) -> Values:
-            return self._execute(values, replaced, names, {}, observe)
+            return self._execute(values, replaced, names, Run({}, observe, calls or {}))
 
         wanted = self.device.type != "cpu" if vectorize is None else vectorize
         return mapped(self.path, sample, tensors, count, wanted and observe is None)
+
+    def run_tensors(self, inputs: Inputs, *, calls: Mapping[str, Call] | None = None) -> dict[str, Tensor]:
+        """Run once, and give the outputs that are tensors, and for a classifier's table the probabilities behind it.
+
+        Arguments and errors as for ``run``. Labels, as all text, are left out.
+        """
+        tables = {name: self.sources[name] for name in self.outputs if self.op_types.get(name) == "classify"}
+        behind = {name: sources[0] for name, sources in tables.items() if sources}
+        values = self.run(inputs, calls=calls, capture=behind.values())
+        tensors: dict[str, Tensor] = {}
+        for name in self.outputs:
+            value = values[name]
+            first = value[0] if isinstance(value, list) and value else value
+            if isinstance(value, Tensor):
+                tensors[name] = value
+            elif isinstance(first, Mapping) and name in behind:
+                tensors[name] = values[behind[name]]
+        return tensors
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        """Itself: it is never changed."""
+        return self
 
     def _execute(
         self,
         tensors: Mapping[str, Tensor],
         weights: Mapping[int, Tensor],
         capture: set[str],
-        states: dict[str, Tensor],
-        observe: Observer | None,
+        run: Run,
     ) -> Values:
         frame = self._plan.frame.copy()
         for place, weight in weights.items():
@@ -148,13 +172,13 @@ class Program:
         def watch(name: str, value: Any) -> None:
             if name in capture:
                 captured[name] = value
-            if observe is not None:
-                observe(name, value)
+            if run.observe is not None:
+                run.observe(name, value)
 
         # Entering a device costs a little at each op; tensors are made on the CPU anyway.
         scope = contextlib.nullcontext() if self.device.type == "cpu" else self.device
         with scope:
-            run_steps(self._plan.steps, frame, Run(states, watch if capture or observe else None))
+            run_steps(self._plan.steps, frame, replace(run, observe=watch if capture or run.observe else None))
         return {name: frame[place] for name, place in self._plan.outputs.items()} | captured
 
     def _tensors(self, inputs: Inputs) -> dict[str, Tensor]:

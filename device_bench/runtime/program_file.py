@@ -40,6 +40,7 @@ class ProgramFile:
         inputs: the model description's inputs, protobuf messages.
         outputs: its outputs.
         states: its states.
+        functions: names of all functions of the package.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class ProgramFile:
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     states: tuple[Any, ...]
+    functions: tuple[str, ...]
 
 
 def read_program_file(path: str | Path, function: str | None = None) -> ProgramFile:
@@ -84,6 +86,7 @@ def read_program_file(path: str | Path, function: str | None = None) -> ProgramF
         tuple(description.input),
         tuple(description.output),
         tuple(description.state),
+        tuple(program.functions),
     )
 
 

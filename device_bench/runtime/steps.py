@@ -16,6 +16,7 @@ from device_bench.runtime.errors import ExecutionError
 from device_bench.runtime.values import round_to_half
 
 __all__ = [
+    "Call",
     "CondStep",
     "Frame",
     "KernelStep",
@@ -32,15 +33,18 @@ __all__ = [
 Frame = list[Any]
 #: Called with the name of each value and the value, in the order of execution.
 Observer = Callable[[str, Any], None]
+#: Called in the place of a kernel, with the kernel, its tensors and its attributes.
+Call = Callable[[Callable[..., Any], list[Any], Mapping[str, Any]], Any]
 Argument = int | list[int] | None
 
 
 @dataclass
 class Run:
-    """What one execution carries along: the states, and who watches."""
+    """What one execution carries along: the states, who watches, and who is called for an op, by its first output."""
 
     states: dict[str, Tensor] = field(default_factory=dict)
     observe: Observer | None = None
+    calls: Mapping[str, Call] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,14 @@ class KernelStep:
     def execute(self, frame: Frame, run: Run) -> None:
         """Call the kernel on the values of the frame."""
         arguments = [frame[place] if type(place) is int else _many(frame, place) for place in self.arguments]
+        attributes = self.attributes
         if self.dynamic:
-            read = {name: _python(frame, place) for name, place in self.dynamic.items()}
-            result = self.function(*arguments, **self.attributes, **read)
+            attributes = {**attributes, **{name: _python(frame, place) for name, place in self.dynamic.items()}}
+        call = run.calls.get(self.outputs[0].name)
+        if call is None:
+            result = self.function(*arguments, **attributes)
         else:
-            result = self.function(*arguments, **self.attributes)
+            result = call(self.function, arguments, attributes)
         if len(self.outputs) == 1:
             self.outputs[0].put(frame, result[0] if type(result) is tuple else result)
         else:

@@ -1,0 +1,172 @@
+"""The weights of a Core ML program that may be compressed, with the ops that use them; and why the others may not.
+
+A weight is a constant that ops take as their weight, in the sense of the MIL op set
+(https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html). Axes of output and input
+channels are those that ``coremltools.optimize.coreml`` takes (``optimize/_utils.py``,
+``select_input_output_channel_axis``). Where it would compress any large constant, such as one that is added, only
+weights are layers here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from coremltools.converters.mil.backend.mil.load import should_use_weight_file
+
+from space.layer import LayerKind
+
+__all__ = ["PackageWeightUse", "operations", "weight_uses", "why_kept"]
+
+_CONV = (LayerKind.CONV1D, LayerKind.CONV2D, LayerKind.CONV3D)
+_CONV_TRANSPOSE = (LayerKind.CONV_TRANSPOSE1D, LayerKind.CONV_TRANSPOSE2D, LayerKind.CONV_TRANSPOSE3D)
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class PackageWeightUse:
+    """One op that takes a constant as its weight.
+
+    Attributes:
+        constant: name of the constant in the program.
+        op: the op, coremltools' own.
+        operand: the parameter that takes the weight.
+        activation: the parameter that takes what the weight works on.
+        kind: what the op does with the weight.
+        float_bits: of the constant, 16 or 32.
+    """
+
+    constant: str
+    op: Any
+    operand: str
+    activation: str
+    kind: LayerKind
+    float_bits: int
+
+
+def operations(block: Any) -> Iterator[Any]:
+    """All ops of a MIL function or block, those of nested blocks before the op that holds them."""
+    for op in block.operations:
+        for inner in op.blocks:
+            yield from operations(inner)
+        yield op
+
+
+def weight_uses(function: Any) -> dict[str, tuple[PackageWeightUse, ...]]:
+    """The weights of a MIL function that may be compressed, by the constant's name, each with all of its uses."""
+    found = {}
+    for op in operations(function):
+        if op.op_type == "const" and _is_large_float(op.outputs[0].val) and _kept(op, function) is None:
+            found[op.outputs[0].name] = tuple(_uses(op))
+    return found
+
+
+def why_kept(function: Any) -> dict[str, str]:
+    """Why the other constants of a weight file stay as they are, by name; unused ones are left out."""
+    reasons: dict[str, str] = {}
+    for op in operations(function):
+        variable = op.outputs[0] if op.outputs else None
+        if variable is None or not variable.child_ops:
+            continue
+        if op.op_type.startswith("constexpr_"):
+            if not all(child.op_type.startswith("constexpr_") for child in variable.child_ops):
+                reasons[variable.name] = "it is compressed already"
+        elif op.op_type == "const" and not _feeds_constant(op) and _is_large_float(variable.val):
+            reason = _kept(op, function)
+            if reason is not None:
+                reasons[variable.name] = reason
+    return reasons
+
+
+def _is_large_float(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and bool(should_use_weight_file(value))
+
+
+def _feeds_constant(op: Any) -> bool:
+    return any(child.op_type.startswith("constexpr_") for child in op.outputs[0].child_ops)
+
+
+def _kept(op: Any, function: Any) -> str | None:
+    """Why a constant is no layer, in words that hold for all constants alike; None where it is one."""
+    variable = op.outputs[0]
+    if variable.rank < 2:
+        return "it is a vector, and coremltools compresses none"
+    if not variable.child_ops or variable in function.outputs or _feeds_constant(op):
+        return "it is no operand of an op"
+    taken = [(child, operand) for child in dict.fromkeys(variable.child_ops) for operand in _operands(child, variable)]
+    for child, operand in taken:
+        if _ROLES.get(child.op_type, {}).get(operand) is None:
+            return f"{child.op_type} takes it as {operand!r}, which is not a weight"
+        if _kind(child, operand, variable) is None:
+            return f"{child.op_type} takes a weight of rank {variable.rank}, whose channels are not told apart"
+        if child.inputs[_ROLES[child.op_type][operand]].val is not None:
+            return f"{child.op_type} works on a constant with it"
+    if not taken:
+        return "the blocks of another op give it on"
+    largest = float(np.abs(variable.val).max())
+    if not largest <= _LARGEST_HALF:
+        return f"its largest value is {largest:g}, beyond what fp16 holds"
+    return None
+
+
+def _uses(op: Any) -> Iterator[PackageWeightUse]:
+    variable = op.outputs[0]
+    bits = 8 * variable.val.dtype.itemsize
+    for child in dict.fromkeys(variable.child_ops):
+        for operand in _operands(child, variable):
+            kind = _kind(child, operand, variable)
+            assert kind is not None  # or else it is kept
+            yield PackageWeightUse(variable.name, child, operand, _ROLES[child.op_type][operand], kind, bits)
+
+
+def _operands(op: Any, variable: Any) -> list[str]:
+    """The parameters under which an op takes a variable."""
+    return [
+        name
+        for name, value in op.inputs.items()
+        if value is variable or (isinstance(value, (list, tuple)) and any(item is variable for item in value))
+    ]
+
+
+def _kind(op: Any, operand: str, variable: Any) -> LayerKind | None:
+    return _KINDS[op.op_type](op, operand, variable.rank)
+
+
+def _matmul(op: Any, operand: str, rank: int) -> LayerKind | None:
+    """Rows are output channels where the matrix comes from the left, or is turned over from the right."""
+    if rank != 2:
+        return None
+    transposed = bool((op.transpose_x if operand == "x" else op.transpose_y).val)
+    return LayerKind.LINEAR if (operand == "x") != transposed else LayerKind.MATMUL
+
+
+def _of_rank(kinds: tuple[LayerKind, ...], lowest: int) -> Callable[[Any, str, int], LayerKind | None]:
+    def kind(op: Any, operand: str, rank: int) -> LayerKind | None:
+        return kinds[rank - lowest] if lowest <= rank < lowest + len(kinds) else None
+
+    return kind
+
+
+_RECURRENT = ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back")
+
+#: By op, the operands that are weights, and for each the operand that it works on.
+_ROLES: dict[str, dict[str, str]] = {
+    "conv": {"weight": "x"},
+    "conv_transpose": {"weight": "x"},
+    "linear": {"weight": "x"},
+    "matmul": {"x": "y", "y": "x"},
+    "gather": {"x": "indices"},
+    "gather_along_axis": {"x": "indices"},
+    **{op: dict.fromkeys(_RECURRENT, "x") for op in ("gru", "lstm", "rnn")},
+}
+
+_KINDS: dict[str, Callable[[Any, str, int], LayerKind | None]] = {
+    "conv": _of_rank(_CONV, 3),
+    "conv_transpose": _of_rank(_CONV_TRANSPOSE, 3),
+    "linear": _of_rank((LayerKind.LINEAR,), 2),
+    "matmul": _matmul,
+    **dict.fromkeys(("gather", "gather_along_axis"), _of_rank((LayerKind.EMBEDDING,), 2)),
+    **dict.fromkeys(("gru", "lstm", "rnn"), _of_rank((LayerKind.RECURRENT,), 2)),
+}
