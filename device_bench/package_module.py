@@ -109,7 +109,7 @@ class PackageModule(nn.Module):
         file = read_program_file(self.path)
         if len(file.functions) > 1:
             raise ProgramError(
-                f"{self.path}: has the functions {', '.join(file.functions)}, and a model is one function; save the "
+                f"{self.path}: has the functions {', '.join(sorted(file.functions))}, and a model is one function; save the "
                 "one that you want alone (coremltools.utils.MultiFunctionDescriptor, save_multifunction)"
             )
         cpu = torch.device("cpu")
