@@ -16,7 +16,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import clear
-from device_bench.conversion import ConversionError, convert, shared_copy
+from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
 from device_bench.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from device_bench.package import weight_bytes
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
@@ -143,7 +143,7 @@ def _convert(
     tables: Mapping[float, StandIn],
 ) -> BaseProgram:
     """Convert a module full of stand-ins, some of them as tables, which is quicker, and read where they are."""
-    with tempfile.TemporaryDirectory() as folder, as_tables(tables):
+    with tempfile.TemporaryDirectory() as folder, as_tables(tables), unhindered():
         path = Path(folder) / "skeleton.mlpackage"
         convert(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES)).save(str(path))
         return _read(path, stand_ins)

@@ -104,15 +104,14 @@ def plainly(model, configuration: Configuration, evaluator: DataFreeEvaluator) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--pair", type=int, default=40, help="trials for the comparison of one worker and two")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--root", type=Path, help="a folder of runs whose weight bank and scores may be used")
     arguments = parser.parse_args()
     experiment = load_experiment(EXPERIMENT)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+        root = arguments.root or Path(folder)
         one = search(experiment, root, arguments.trials, 1)
-        first = search(experiment, root, arguments.pair, 1)
-        second = search(experiment, root, arguments.pair, 2)
+        two = search(experiment, root, arguments.trials, 2)
         side = assembly_and_plain(experiment, root / experiment.name / "weight_bank", arguments.repeats)
     trials = one["trials"]
     figures = {
@@ -125,8 +124,7 @@ def main() -> None:
         "of which metrics": one["metrics"] / trials,
         "assembly / forward pass": side["assemble"] / side["forward"],
         "plain coremltools trial / trial here": side["plain"] / side["here"],
-        "trials per minute, two workers / one": (first["whole"] / first["trials"])
-        / (second["whole"] / second["trials"]),
+        "trials per minute, two workers / one": (one["whole"] / one["trials"]) / (two["whole"] / two["trials"]),
         "forward pass per trial (s)": one["forward"] / trials,
     }
     table = Console()

@@ -1,0 +1,272 @@
+"""The landscape of a real network: every evaluation is recorded once and replayed afterwards.
+
+Two Ray workers hold the network and half of the samples each. A record is one line of a file; what it holds is never
+evaluated again, so that a stopped recording goes on, and a changed strategy pays only for what is new.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from emulation import Emulated, signal_to_noise
+from landscape import Landscape, Measured, Row
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from evaluators.assembly import Assembler, LayerWeights
+from evaluators.divergence import Reference
+from evaluators.outputs import floating_outputs
+from evaluators.sensitivity.fisher import single_samples
+from evaluators.weight_bank import WeightBank
+from evaluators.workload import Split, load_workload
+from search.allocation import allocation_problem
+from search.experiment import Experiment, load_experiment
+from search.groundwork import call, fill_bank, score_layers
+from search.objectives import objective_set
+from search.preparation import Preparation, prepare
+from search.progress import Display
+from search.resident import scoring_split
+from search.run_folder import RunFolder
+from search.solver import Problem
+from search.workers import WorkerPool, WorkerSettings, connect
+from space.configuration import Configuration
+from space.encoding import Encoding
+from space.modules import layers_of
+
+__all__ = ["Recorded", "Recording", "open_recording"]
+
+SAMPLES = 24
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Half:
+    """A worker with some of the samples, whole in one batch."""
+
+    def __init__(self, workload: Path, names: Sequence[str], bank: Path, seed: int, picked: Sequence[int]) -> None:
+        torch.set_num_threads(1)
+        self._workload = load_workload(workload)
+        model = self._workload.model
+        layers = tuple(layer for layer in layers_of(model) if layer.name in set(names))
+        self._assembler = Assembler(model, LayerWeights(model, layers, WeightBank(bank), seed))
+        samples = single_samples(self._workload.batches(Split.EVALUATION), 10**9)
+        self._inputs = tuple(torch.cat(values) for values in zip(*(samples[i] for i in picked), strict=True))
+
+    def outputs(self, configuration: str | None) -> tuple[list[Any], float]:
+        """Outputs of a configuration (JSON), or of the float model, and the seconds taken."""
+        started = time.perf_counter()
+        if configuration is None:
+            module = self._workload.model
+        else:
+            module = self._assembler.assemble(Configuration.from_json(configuration))
+        with torch.inference_mode():
+            found = [value.float().numpy() for _, value in floating_outputs(module(*self._inputs))]
+        return found, time.perf_counter() - started
+
+    def scoring_pass(self, count: int) -> float:
+        """Seconds of a forward pass over the scoring samples, one by one as scoring takes them."""
+        samples = single_samples(self._workload.batches(scoring_split(self._workload.offers)), count)
+        started = time.perf_counter()
+        with torch.inference_mode():
+            for sample in samples:
+                self._workload.model(*sample)
+        return time.perf_counter() - started
+
+
+class Recording:
+    """Evaluations by configuration, in a gzipped file of JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._kept: dict[str, tuple[float, float]] = {}
+        if path.exists():
+            for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+                item = json.loads(line)
+                self._kept[item["choices"]] = (item["divergence"], item["signal"])
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, row: Row) -> Measured | None:
+        """What is recorded of a configuration."""
+        kept = self._kept.get(_key(row))
+        return Measured(*kept) if kept else None
+
+    def items(self) -> list[tuple[Row, Measured]]:
+        """Everything recorded."""
+        return [(np.array([_DIGITS.index(c) for c in key]), Measured(*kept)) for key, kept in self._kept.items()]
+
+    def put(self, row: Row, measured: Measured) -> None:
+        """Record one evaluation; a gzip file may be a chain of members, so a line is appended."""
+        key = _key(row)
+        self._kept[key] = (measured.divergence, measured.signal)
+        line = json.dumps({"choices": key, "divergence": measured.divergence, "signal": measured.signal}) + "\n"
+        with self.path.open("ab") as file:
+            file.write(gzip.compress(line.encode(), mtime=0))
+
+    def pack(self) -> None:
+        """Write the file as one member, in order, which is a tenth of the size."""
+        lines = [
+            json.dumps({"choices": key, "divergence": kept[0], "signal": kept[1]})
+            for key, kept in sorted(self._kept.items())
+        ]
+        self.path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+
+
+def _key(row: Row) -> str:
+    return "".join(_DIGITS[int(i)] for i in row)
+
+
+class Recorded(Landscape):
+    """A real network on a few samples."""
+
+    def __init__(self, experiment: Experiment, root: Path, record: Path) -> None:
+        self.name = experiment.name
+        display = Display(Console(file=io.StringIO()))
+        preparation = prepare(experiment)
+        folder = RunFolder(root, experiment.name)
+        folder.create()
+        self.recording = Recording(record)
+        self._preparation, self._folder = preparation, folder
+        self._start(preparation, folder, display)
+        self._describe(preparation)
+
+    # -- set-up -------------------------------------------------------------------------------------------------
+
+    def _start(self, preparation: Preparation, folder: RunFolder, display: Display) -> None:
+        experiment = preparation.experiment
+        names = tuple(layer.name for layer in preparation.layers)
+        settings = WorkerSettings(
+            experiment.workload, names, preparation.kind, experiment.seed, folder.bank.resolve(), (), 1
+        )
+        connect(None)
+        pool = WorkerPool(settings, experiment.needs)
+        pool.start()
+        try:
+            fill_bank(preparation, folder, pool, display)
+            energy = call(pool, "describe")["energy"]
+            identity = preparation.identity()
+            self.fisher, _ = score_layers(preparation, identity, folder, pool, energy, display)
+        finally:
+            pool.stop()
+        count = sum(batch.inputs[0].shape[0] for batch in preparation.workload.batches(Split.EVALUATION))
+        picked = [count * i // SAMPLES for i in range(SAMPLES)]
+        worker = ray.remote(num_cpus=1)(Half)
+        self._halves = [
+            worker.remote(experiment.workload, names, folder.bank.resolve(), experiment.seed, picked[part::2])
+            for part in range(2)
+        ]
+        started = time.perf_counter()
+        self._float = self._outputs(None)[0]
+        self.starting_seconds = time.perf_counter() - started
+        self.reference = Reference.of(preparation.kind, [self._float]).with_energy(
+            energy if preparation.kind.value != "kl" else ()
+        )
+
+    def _describe(self, preparation: Preparation) -> None:
+        space, experiment = preparation.space, preparation.experiment
+        self.groups = space.groups
+        self.encodings = [space.menus[group[0]].encodings for group in space.groups]
+        self.menus = tuple(tuple(str(e) for e in menu) for menu in self.encodings)
+        self.elements = tuple(sum(space.menus[name].layer.parameters for name in group) for group in space.groups)
+        self._space = space
+        problem = allocation_problem(space, experiment.deployment_target, preparation.rest, self.fisher)
+        self.costs = Problem(tuple(np.zeros(len(menu)) for menu in self.menus), problem.costs, problem.constants)
+        parsed = experiment.space.parsed
+        float_costs = preparation.costs(space.uniform(parsed[0]))
+        self.objectives = objective_set(experiment, self.reference.chance, {}, float_costs)
+        self.uniform = {str(e): self.row(space.uniform(e)) for e in parsed}
+        self.scores = {"fisher": problem.losses}
+        timed = [self._outputs(self.configuration(row).to_json())[1] for row in list(self.uniform.values())[:5]]
+        self.seconds = float(np.median(timed))
+        self.scoring = {"fisher": self.fisher.seconds / self.seconds / 2}
+
+    def row(self, configuration: Configuration) -> Row:
+        """Choices of a configuration."""
+        return np.array(
+            [
+                menu.index(configuration.encodings[group[0]])
+                for group, menu in zip(self.groups, self.encodings, strict=True)
+            ]
+        )
+
+    def configuration(self, row: Row) -> Configuration:
+        """The inverse of ``row``."""
+        chosen: dict[str, Encoding] = {}
+        for group, menu, index in zip(self.groups, self.encodings, row, strict=True):
+            chosen.update(dict.fromkeys(group, menu[index]))
+        return Configuration(chosen)
+
+    # -- measuring ----------------------------------------------------------------------------------------------
+
+    def measure(self, row: Row) -> Measured:
+        """From the record, or on the workers."""
+        known = self.recording.get(row)
+        if known is not None:
+            return known
+        outputs, _ = self._outputs(self.configuration(row).to_json())
+        divergence = float(self.reference.by_sample(0, outputs).mean())
+        measured = Measured(max(divergence, 0.0), signal_to_noise(self.reference.batches[0], outputs))
+        self.recording.put(row, measured)
+        return measured
+
+    def _outputs(self, configuration: str | None) -> tuple[tuple[Tensor, ...], float]:
+        answers = ray.get([half.outputs.remote(configuration) for half in self._halves])
+        parts = [outputs for outputs, _ in answers]
+        joined = tuple(torch.from_numpy(np.concatenate(values)) for values in zip(*parts, strict=True))
+        return joined, max(seconds for _, seconds in answers)
+
+    def emulated(self) -> Emulated:
+        """The additive emulator of this network; every (group, choice) is applied alone, once, and kept."""
+        path = self._folder.path / "changes.safetensors"
+        kept = load_file(path) if path.exists() else {}
+        changes: list[list[list[Tensor]]] = []
+        for group, menu in enumerate(self.menus):
+            changes.append([])
+            for choice in range(len(menu)):
+                names = [f"{group}.{choice}.{i}" for i in range(len(self._float))]
+                if names[0] not in kept:
+                    row = self.alone(group, choice)
+                    outputs, _ = self._outputs(self.configuration(row).to_json())
+                    kept.update({name: (o - f) for name, o, f in zip(names, outputs, self._float, strict=True)})
+                changes[-1].append([kept[name] for name in names])
+            if group % 10 == 9 or group + 1 == len(self.menus):
+                save_file(kept, path)
+        self._isolate(changes)
+        return Emulated(self, self.reference, changes)
+
+    def _isolate(self, changes: list[list[list[Tensor]]]) -> None:
+        """Isolated scores, and records, from the same single changes."""
+        losses = []
+        for group, menu in enumerate(self.menus):
+            values = []
+            for choice in range(len(menu)):
+                outputs = tuple(f + c for f, c in zip(self._float, changes[group][choice], strict=True))
+                divergence = max(float(self.reference.by_sample(0, outputs).mean()), 0.0)
+                values.append(divergence)
+                if self.recording.get(self.alone(group, choice)) is None:
+                    signal = signal_to_noise(self.reference.batches[0], outputs)
+                    self.recording.put(self.alone(group, choice), Measured(divergence, signal))
+            losses.append(np.array(values))
+        self.scores = {**self.scores, "isolated": tuple(losses)}
+        self.scoring = {**self.scoring, "isolated": float(sum(len(menu) - 1 for menu in self.menus))}
+
+    def scoring_equivalents(self) -> float:
+        """What Fisher scoring costs, in forward passes over the scoring samples; the weight bank is not counted."""
+        count = len(self.fisher.by_sample)
+        forward = ray.get(self._halves[0].scoring_pass.remote(count))
+        return self.fisher.seconds / float(forward)
+
+
+def open_recording(experiment: Path, root: Path, record: Path) -> Recorded:
+    """The landscape of an experiment file."""
+    return Recorded(load_experiment(experiment), root, record)
