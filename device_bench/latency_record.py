@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from device_bench.cost.latency_model import LatencyEstimate, LatencyModel
 from device_bench.measurement import Measurement
 
-__all__ = ["MEASURED", "PREDICTED", "LatencyRecord", "measured_record", "predicted_record"]
+__all__ = ["MEASURED", "PREDICTED", "LatencyRecord", "measured_record", "predicted_record", "predicted_tags"]
 
 PREDICTED = "latency_ms"
 MEASURED = "measured_latency_ms"
@@ -34,16 +34,20 @@ def predicted_record(model: LatencyModel, estimate: LatencyEstimate) -> LatencyR
         f"{PREDICTED}.high": estimate.high,
         f"{PREDICTED}.measurements": float(model.measured),
     }
-    tags = {
+    return LatencyRecord(metrics, predicted_tags(model))
+
+
+def predicted_tags(model: LatencyModel) -> dict[str, str]:
+    """What a prediction is for."""
+    return {
         f"{PREDICTED}.device": model.device.name,
         f"{PREDICTED}.chip": model.device.chip.name,
         f"{PREDICTED}.compute_unit": model.setting.value,
     }
-    return LatencyRecord(metrics, tags)
 
 
-def measured_record(measurement: Measurement) -> LatencyRecord:
-    """A measurement: median, spread, load time, runs, drift and residency, with device and system."""
+def measured_record(measurement: Measurement, chip: str) -> LatencyRecord:
+    """A measurement: median, spread, load time, runs, drift and residency, with device, chip and system."""
     metrics = {
         MEASURED: measurement.median_ms,
         f"{MEASURED}.spread": measurement.spread_ms,
@@ -56,8 +60,13 @@ def measured_record(measurement: Measurement) -> LatencyRecord:
         metrics[f"{MEASURED}.residency.{processor}"] = share
     tags = {
         f"{MEASURED}.device": measurement.device,
+        f"{MEASURED}.chip": chip,
         f"{MEASURED}.os": measurement.os,
         f"{MEASURED}.compute_unit": measurement.compute_unit.value,
         f"{MEASURED}.drifted": str(measurement.drifted).lower(),
+        f"{MEASURED}.runs": str(measurement.runs),
     }
+    if measurement.residency:
+        shares = sorted(measurement.residency.items(), key=lambda item: (-item[1], item[0]))
+        tags[f"{MEASURED}.residency"] = ", ".join(f"{share:.0%} {processor}" for processor, share in shares)
     return LatencyRecord(metrics, tags)

@@ -11,7 +11,7 @@ import asyncio
 import json
 import platform
 import statistics
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -20,7 +20,7 @@ from device_bench.cost.placement import ComputeUnit
 from device_bench.package import load_spec
 from space.errors import UserError, suggestion
 
-__all__ = ["Backend", "CoreMLBackend", "Measurement", "MeasurementError", "attached_devices", "measure"]
+__all__ = ["Backend", "CoreMLBackend", "Measurement", "MeasurementError", "Runtime", "attached_devices", "measure"]
 
 Result = TypeVar("Result")
 DRIFT = 1.15
@@ -66,6 +66,12 @@ class Measurement:
         """As JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    @classmethod
+    def from_json(cls, text: str) -> Measurement:
+        """The inverse of ``to_json``."""
+        values = json.loads(text)
+        return cls(**values | {"compute_unit": ComputeUnit(values["compute_unit"])})
+
 
 @dataclass(frozen=True, slots=True)
 class OpPlace:
@@ -93,6 +99,10 @@ class Backend(Protocol):
     def plan(self) -> Sequence[OpPlace] | None:
         """Where each op runs, or None where the system does not tell."""
         ...
+
+
+Runtime = Callable[[str | None], Backend]
+"""Makes a backend from the name of an attached device, or from None for this Mac: ``CoreMLBackend``, or a stand-in."""
 
 
 def measure(

@@ -20,6 +20,7 @@ def artifacts(
     experiment: Experiment, study: SearchStudy, records: Sequence[Record], front: Front, scores: Scores
 ) -> dict[str, str | bytes]:
     """Every artifact by file name."""
+    latency = study.context.latency(experiment) if "latency_ms" in experiment.objectives.cost else None
     layers, target = study.context.space.layers, experiment.deployment_target
     confirmations = study.confirmations()
     return {
@@ -29,5 +30,5 @@ def artifacts(
         "layer_map.png": layer_map_png(experiment.name, layers, front, target),
         "front.txt": front_table_text(front, confirmations),
         "front.json": json.dumps(to_json(front, confirmations), indent=2),
-        "explanation.txt": explanation_text(explain_front(front, study.context.space, target, scores)),
+        "explanation.txt": explanation_text(explain_front(front, study.context.space, target, scores, latency)),
     }

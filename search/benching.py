@@ -11,6 +11,7 @@ from rich.table import Table
 from device_bench.cost.latency_model import prepare
 from device_bench.cost.placement import ComputeUnit, ComputeUnitError
 from device_bench.cost.program_ops import ops_of_package
+from device_bench.device import find_device
 from device_bench.measurement import measure
 from space.configuration import Configuration
 from space.errors import UserError
@@ -18,25 +19,33 @@ from space.errors import UserError
 __all__ = ["measured", "predicted", "predicted_table"]
 
 
-def predicted(package: Path, device: str, shapes: list[str]) -> list[dict[str, Any]]:
-    """Predicted latency by compute unit, each with its 80 % interval; units that the device lacks are left out.
+def predicted(package: Path, device: str, shapes: list[str], unit: str | None = None) -> list[dict[str, Any]]:
+    """Predicted latency by compute unit, each with its 80 % interval.
 
     Args:
         shapes: ``NAME=1x3x224x224`` for inputs of flexible shape.
+        unit: the one compute unit asked for; all that the device has, without it.
+
+    Raises:
+        UserError: an unknown device, a compute unit that it lacks, no ML program, or a shape that is not stated.
     """
+    find_device(device)
+    asked = None if unit is None else ComputeUnit.parse(unit)
     ops = ops_of_package(package, shapes=dict(_shape(text) for text in shapes) or None)
     rows = []
-    for unit in ComputeUnit:
+    for setting in ComputeUnit if asked is None else (asked,):
         try:
-            model = prepare(ops.ops, device=device, unit=unit, weights=ops.weights)
+            model = prepare(ops.ops, device=device, unit=setting, weights=ops.weights)
         except ComputeUnitError:
+            if asked is not None:
+                raise
             continue
         estimate = model.predict(Configuration({}))
         rows.append(
             {
                 "device": model.device.name,
                 "chip": model.device.chip.name,
-                "compute_unit": unit.value,
+                "compute_unit": setting.value,
                 "predicted_latency_ms": estimate.ms,
                 "low": estimate.low,
                 "high": estimate.high,
@@ -57,9 +66,9 @@ def predicted_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def measured(package: Path, device: str | None, unit: str) -> dict[str, Any]:
-    """Measured latency on this Mac, or on an attached device."""
-    values = asdict(measure(package, ComputeUnit.parse(unit), device=device))
+def measured(package: Path, device: str | None, unit: str | None) -> dict[str, Any]:
+    """Measured latency on this Mac, or on an attached device, with ``ALL`` unless told otherwise."""
+    values = asdict(measure(package, ComputeUnit.parse(unit or "ALL"), device=device))
     return {key: str(value) if isinstance(value, ComputeUnit) else value for key, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``palettune inspect | search | front | export | solve | verify | bench | ui``."""
+"""The command line: ``palettune inspect | search | front | export | solve | verify | bench | bench-worker | ui``."""
 
 from __future__ import annotations
 
@@ -103,18 +103,19 @@ def front(
     """Print the front of a search."""
     from evaluators.sensitivity.scores import Scores
     from search.explanation import explain_front, explanation_table
-    from search.front import front_of, to_json
+    from search.front import to_json
     from search.tables import front_table
 
     loaded, study, folder = _open(experiment, root, storage)
-    members = front_of(study.records(), study.context.objectives(loaded))
+    members = _front(loaded, study)
     if as_json:
         print(json.dumps(to_json(members, study.confirmations()), indent=2))
         return
     console = _wide()
     if explain:
         scores = Scores.load(_scores_file(folder, study, experiment))
-        for explanation in explain_front(members, study.context.space, loaded.deployment_target, scores):
+        latency = study.context.latency(loaded) if "latency_ms" in loaded.objectives.cost else None
+        for explanation in explain_front(members, study.context.space, loaded.deployment_target, scores, latency):
             console.print(explanation_table(explanation))
     console.print(front_table(members, f"front of {loaded.name}", study.confirmations()))
 
@@ -128,7 +129,7 @@ def export(
     ] = None,
     max_size_mb: Annotated[float | None, typer.Option(help="Only members of at most this size.")] = None,
     max_latency_ms: Annotated[
-        float | None, typer.Option(help="Only members of at most this predicted latency.")
+        float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")
     ] = None,
     max_divergence: Annotated[float | None, typer.Option(help="Only members of at most this divergence.")] = None,
     root: Root = RUNS,
@@ -138,13 +139,13 @@ def export(
     """Export members of the front as proven packages."""
     from search.export import export as export_packages
     from search.export import write_manifest
-    from search.front import Limits, front_of
+    from search.front import Limits
     from search.preparation import prepare
     from search.progress import Display
     from search.tracking import Tracker
 
     loaded, study, folder = _open(experiment, root, storage)
-    members = front_of(study.records(), study.context.objectives(loaded))
+    members = _front(loaded, study)
     limits = Limits(max_size_mb, max_latency_ms, max_divergence)
     wanted = [word for words in pick or ["knee"] for word in words.replace(",", " ").split()]
     picked = members.pick(wanted, limits)
@@ -165,25 +166,39 @@ def export(
 @app.command()
 def solve(
     experiment: ExperimentFile,
-    max_size_mb: Annotated[float, typer.Option(help="Budget of the weight file, in 10^6 bytes.")],
+    max_size_mb: Annotated[float | None, typer.Option(help="Budget of the weight file, in 10^6 bytes.")] = None,
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Budget of the predicted latency on the experiment's device.")
+    ] = None,
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the best configuration for a budget from saved scores; evaluate nothing."""
+    """Predict the best configuration for budgets from saved scores; evaluate nothing."""
     from evaluators.sensitivity.scores import Scores
     from search.solution import solution
     from search.tables import digits, encoding_summary
 
     loaded, study, folder = _open(experiment, root, storage)
     scores = Scores.load(_scores_file(folder, study, experiment))
-    found = solution(loaded, study.context, scores, study.records(), max_size_mb)
+    given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
+    budgets = {name: bound for name, bound in given.items() if bound is not None}
+    latency = _known(loaded, study).model or study.context.latency(loaded)
+    found = solution(loaded, study.context, scores, study.records(), budgets, latency)
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
         return
     console = Console()
     for name, encoding in found.configuration.encodings.items():
         console.print(f"  {name}: {encoding}", highlight=False)
+    if found.latency is not None:
+        console.print(
+            f"predicted latency {found.latency.ms:.3f} ms (80 % interval {found.latency.low:.3f} to "
+            f"{found.latency.high:.3f}) on {latency.device.name}, {latency.setting}, taught by "
+            f"{found.latency_measured_on} measurements",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(
         f"{found.costs['size_mb']:.3f} MB; predicted divergence {digits(found.divergence)} "
         f"(80 % interval {digits(found.low)} to {digits(found.high)}, from {found.measured_on} measured neighbours); "
@@ -224,7 +239,9 @@ def bench(
     package: Annotated[Path, typer.Argument(metavar="MODEL.mlpackage", help="The package.")],
     device: Annotated[str | None, typer.Option(help="The device, as people call it: 'iPhone 15 Pro'.")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Measure on this Mac, or on an attached device.")] = False,
-    unit: Annotated[str, typer.Option(help="Compute unit to measure on.")] = "ALL",
+    unit: Annotated[
+        str | None, typer.Option(help="ALL, CPU_AND_NE, CPU_AND_GPU or CPU_ONLY; a prediction shows all without it.")
+    ] = None,
     shape: Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -238,11 +255,26 @@ def bench(
         return
     if device is None:
         raise UserError("--device: say for which device, e.g. --device 'iPhone 15 Pro'")
-    rows = predicted(package, device, shape or [])
+    rows = predicted(package, device, shape or [], unit)
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
         Console().print(predicted_table(rows))
+
+
+@app.command("bench-worker")
+def bench_worker(
+    ray_address: Annotated[str, typer.Option("--ray-address", help="HOST:PORT of the cluster's head.")],
+    device: Annotated[
+        str | None, typer.Option(help="Own name of an attached iPhone or iPad; this Mac without it.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="What it is ('iPhone 15 Pro'), where Xcode does not tell.")] = None,
+) -> None:
+    """Join this Mac to a Ray cluster, to measure what searches there send it."""
+    from search.bench_worker import join
+
+    console = Console()
+    join(ray_address, device, model, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
 @app.command()
@@ -287,6 +319,21 @@ def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
     if study is None:
         raise UserError(f"{folder.path}: the search has no trials yet; run `palettune search {path}` first")
     return loaded, study, folder
+
+
+def _front(loaded: Any, study: Any) -> Any:
+    """The front, ranked by measured latencies where there are some."""
+    from search.front import front_of
+
+    return front_of(study.records(), study.context.objectives(loaded), _known(loaded, study))
+
+
+def _known(loaded: Any, study: Any) -> Any:
+    from search.known_latency import known_latency
+
+    measurements = study.measurements()
+    model = study.context.latency(loaded) if measurements else None
+    return known_latency(model, study.records(), measurements)
 
 
 def _scores_file(folder: Any, study: Any, experiment: Path) -> Path:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from device_bench.cost.latency_model import LatencyModel, prepare
+from device_bench.cost.op import OpList
 from evaluators.divergence_kind import DivergenceKind
 from search.experiment import Experiment
 from search.objectives import ObjectiveSet, objective_set
@@ -30,6 +32,7 @@ class StudyContext:
         float_costs: costs of the fp16 model.
         rest_bytes: bytes in the weight file of everything that is not a layer's weight.
         scores_file: name of the scores' file in the run folder.
+        ops: what the program computes, for latencies; ``None`` where no device was named.
     """
 
     search_id: str
@@ -40,6 +43,7 @@ class StudyContext:
     rest_bytes: int
     scores_file: str
     space: SearchSpace
+    ops: OpList | None = None
 
     @staticmethod
     def new_id() -> str:
@@ -49,6 +53,13 @@ class StudyContext:
     def objectives(self, experiment: Experiment) -> ObjectiveSet:
         """The experiment's objectives on this model's scale."""
         return objective_set(experiment, self.chance, self.float_metrics, self.float_costs)
+
+    def latency(self, experiment: Experiment) -> LatencyModel | None:
+        """Predicts latency on the experiment's device, without the user's model; ``None`` where no device was named."""
+        if experiment.device is None or self.ops is None:
+            return None
+        device, unit = experiment.device.name, experiment.device.compute_unit
+        return prepare(self.ops, device=device, unit=unit, target=experiment.deployment_target)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -73,6 +84,7 @@ class StudyContext:
             ],
             "menus": {name: [str(e) for e in menu.encodings] for name, menu in self.space.menus.items()},
             "groups": [list(group) for group in self.space.groups],
+            "ops": None if self.ops is None else self.ops.to_rows(),
         }
 
     @classmethod
@@ -103,4 +115,5 @@ class StudyContext:
             values["rest_bytes"],
             values["scores_file"],
             space,
+            OpList.from_rows(values["ops"]) if values.get("ops") is not None else None,
         )

@@ -15,7 +15,15 @@ from space.encoding import Encoding
 from space.errors import UserError, suggestion
 from space.target import DeploymentTarget
 
-__all__ = ["Constraints", "Experiment", "ExperimentError", "MetricObjective", "Objectives", "load_experiment"]
+__all__ = [
+    "Constraints",
+    "Experiment",
+    "ExperimentError",
+    "Measure",
+    "MetricObjective",
+    "Objectives",
+    "load_experiment",
+]
 
 DEFAULT_ENCODINGS = (
     "fp16 lut8 lut6 lut4 lut3 lut2 lut4-g16 int8 int4-b32 sparse50 sparse75".split()  # noqa: SIM905 (read as one line)
@@ -136,6 +144,14 @@ class Needs(_Section):
     memory_gb: float | None = Field(default=None, gt=0)
 
 
+class Measure(_Section):
+    """How a bench worker measures what this search finds, once one has joined the cluster."""
+
+    members: int = Field(default=8, ge=0)
+    runs: int = Field(default=100, ge=8)
+    timeout_s: float = Field(default=300, gt=0)
+
+
 class Experiment(_Section):
     """One experiment. ``workload`` is resolved against the file's folder."""
 
@@ -150,6 +166,7 @@ class Experiment(_Section):
     search: Search = Search()
     budget: Budget = Budget()
     ladder: Ladder = Ladder()
+    measure: Measure = Measure()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
 
     @field_validator("deployment_target", mode="before")
@@ -172,8 +189,8 @@ class Experiment(_Section):
         return self.resources.get(Workflow.DATA_FREE, Needs())
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides what a search finds: all keys but budgets and resources."""
-        return self.model_dump(mode="json", exclude={"budget", "resources", "workload", "ladder"})
+        """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
+        return self.model_dump(mode="json", exclude={"budget", "resources", "workload", "ladder", "measure"})
 
 
 def load_experiment(path: Path) -> Experiment:

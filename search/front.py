@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from evaluators.evaluation import Evaluation
 from search.intervals import interval
+from search.known_latency import KnownLatency
 from search.objectives import ObjectiveSet, hypervolume, non_dominated
 from search.study import Record
 from space.errors import UserError
@@ -30,12 +31,12 @@ class Limits:
     max_latency_ms: float | None = None
     max_divergence: float | None = None
 
-    def meets(self, record: Record) -> bool:
-        """Whether one record is within all bounds."""
+    def meets(self, record: Record, known: KnownLatency) -> bool:
+        """Whether one record is within all bounds; latency counts as it is known best."""
         assert record.evaluation is not None
         pairs = (
             (self.max_size_mb, record.costs.get("size_mb")),
-            (self.max_latency_ms, record.costs.get("latency_ms")),
+            (self.max_latency_ms, known.ms(record)),
             (self.max_divergence, record.evaluation.divergence),
         )
         return all(bound is None or (value is not None and value <= bound) for bound, value in pairs)
@@ -43,14 +44,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Front:
-    """Members by first cost, smallest first, with the objectives that order them."""
+    """Members by first cost, smallest first, with the objectives that order them.
+
+    Attributes:
+        known: latencies as they are known best; they rank members, and stand beside the predicted ones.
+    """
 
     members: tuple[Record, ...]
     objectives: ObjectiveSet
+    known: KnownLatency = field(default_factory=KnownLatency)
 
     def losses(self) -> np.ndarray:
         """Members' losses, (members, objectives), 0 ideal and 1 the reference."""
-        rows = [self.objectives.losses(record.values or ()) for record in self.members]
+        rows = [self.objectives.losses(_values(r, self.objectives, self.known)) for r in self.members]
         return np.array(rows).reshape(len(rows), len(self.objectives.objectives))
 
     def knee(self) -> Record:
@@ -80,18 +86,22 @@ class Front:
         """
         if not self.members:
             raise PickError("the front is empty: no trial met the constraints; run `palettune search` for longer")
-        within = Front(tuple(r for r in self.members if limits.meets(r)), self.objectives)
+        within = replace(self, members=tuple(r for r in self.members if limits.meets(r, self.known)))
         if not within.members:
-            smallest = self.members[0].costs["size_mb"]
-            best = min(r.evaluation.divergence for r in self.members if r.evaluation)
-            raise PickError(
-                f"no member of the front is within the bounds given; the front reaches down to {smallest:.3f} MB "
-                f"and to a divergence of {best:.3g}"
-            )
+            raise PickError(f"no member of the front is within the bounds given; {self._bounds()}")
         picked: dict[int, Record] = {}
         for word in wanted:
             picked |= {record.trial: record for record in within._named(word)}
         return tuple(picked.values())
+
+    def _bounds(self) -> str:
+        smallest = min(record.costs["size_mb"] for record in self.members)
+        best = min(r.evaluation.divergence for r in self.members if r.evaluation)
+        latencies = [ms for record in self.members if (ms := self.known.ms(record)) is not None]
+        fastest = f", to {min(latencies):.3f} ms" if latencies else ""
+        return (
+            f"the front reaches down to {smallest:.3f} MB{fastest} and to a divergence of {best:.3g}, not all at once"
+        )
 
     def _named(self, word: str) -> Sequence[Record]:
         if word == "all":
@@ -112,15 +122,35 @@ class Front:
         raise PickError(f"--pick {word}: expected `knee`, `all`, `spread:N` or a trial number")
 
 
-def front_of(records: Sequence[Record], objectives: ObjectiveSet) -> Front:
-    """The non-dominated, feasible evaluations, each configuration once, smallest first."""
-    candidates = [r for r in records if r.values is not None and r.feasible and r.answered_from is None]
+def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLatency | None = None) -> Front:
+    """The non-dominated, feasible evaluations, each configuration once, smallest first.
+
+    Args:
+        known: measured latencies, and the model that they taught; trials are ranked by the better of what is known.
+    """
+    known = known or KnownLatency()
+    candidates = [
+        r for r in records if r.values is not None and r.answered_from is None and _feasible(r, objectives, known)
+    ]
     if not candidates:
-        return Front((), objectives)
-    losses = np.array([_signed(r.values or (), objectives) for r in candidates])
+        return Front((), objectives, known)
+    values = {r.trial: _values(r, objectives, known) for r in candidates}
+    losses = np.array([_signed(values[r.trial], objectives) for r in candidates])
     members = [r for r, keep in zip(candidates, non_dominated(losses), strict=True) if keep]
-    cost = len(objectives.objectives) - 1
-    return Front(tuple(sorted(members, key=lambda r: ((r.values or ())[-cost], r.trial))), objectives)
+    return Front(tuple(sorted(members, key=lambda r: (values[r.trial][1], r.trial))), objectives, known)
+
+
+def _values(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> Sequence[float]:
+    """A record's objective values, with the latency that is known best."""
+    if not known.measurements or record.evaluation is None:
+        return record.values or ()
+    return objectives.values(record.evaluation, known.costs(record))
+
+
+def _feasible(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> bool:
+    if not known.measurements or record.evaluation is None:
+        return record.feasible
+    return all(value <= 0 for value in objectives.violations(record.evaluation, known.costs(record)))
 
 
 def _signed(values: Sequence[float], objectives: ObjectiveSet) -> list[float]:
@@ -137,18 +167,27 @@ def hypervolume_of(records: Sequence[Record], objectives: ObjectiveSet) -> float
 
 
 def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None) -> list[dict[str, Any]]:
-    """The front as plain values: one object per member, smallest first."""
-    return [_member_json(record, (confirmations or {}).get(record.configuration.hash)) for record in front.members]
+    """The front as plain values: one object per member, smallest first.
+
+    ``latency_ms`` is predicted, ``calibrated_latency_ms`` predicted by the model that measurements taught, and
+    ``measured_latency_ms`` measured, with ``measurement`` for how; each ``None`` where it is not known.
+    """
+    confirmed = confirmations or {}
+    return [_member_json(r, confirmed.get(r.configuration.hash), front.known) for r in front.members]
 
 
-def _member_json(record: Record, confirmed: Evaluation | None) -> dict[str, Any]:
+def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
     evaluation = record.evaluation
     assert evaluation is not None
+    measured = known.measured(record)
     return {
         "trial": record.trial,
         "workflow": record.workflow.value,
         "size_mb": record.costs.get("size_mb"),
         "latency_ms": record.costs.get("latency_ms"),
+        "calibrated_latency_ms": known.calibrated(record),
+        "measured_latency_ms": measured and measured.median_ms,
+        "measurement": measured and json.loads(measured.to_json()),
         "divergence": evaluation.divergence,
         "divergence_interval_95": interval(evaluation),
         "metrics": dict(evaluation.metrics),

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from evaluators.evaluation import Evaluation
 from search.front import Front
+from search.known_latency import KnownLatency
+from search.solid_pictures import solid_page, solid_png
 from search.study import Record
 from space.encoding import Encoding
 from space.footprint import layer_bytes
@@ -52,9 +54,12 @@ def _confirmed(front: Front, confirmations: Mapping[str, Evaluation] | None) -> 
     return found
 
 
-def _hover(record: Record) -> str:
+def _hover(record: Record, known: KnownLatency) -> str:
     lines = [f"<b>trial {record.trial}</b> ({record.origin}, {record.workflow.value})"]
-    lines += [f"{name}: {value:.4g}" for name, value in record.costs.items()]
+    lines += [f"{_LABELS.get(name, name)}: {value:.4g}" for name, value in record.costs.items()]
+    measured = known.measured(record)
+    if measured is not None:
+        lines.append(f"measured latency (ms): {measured.median_ms:.4g} on {measured.device}")
     if record.evaluation is not None:
         lines.append(f"divergence: {record.evaluation.divergence:.4g}")
         lines += [f"{name}: {value:.4g}" for name, value in record.evaluation.metrics.items()]
@@ -66,7 +71,7 @@ def front_page(
 ) -> str:
     """An interactive page: every trial, and the front; turned by hand where there are three axes."""
     if len(front.objectives.objectives) == 3:
-        return _solid(name, records, front)
+        return solid_page(name, _series(records), front, lambda record: _hover(record, front.known))
     x, y, logarithmic = _axes(front)
     figure = go.Figure()
     for kind, (colour, members) in _series(records).items():
@@ -76,7 +81,7 @@ def front_page(
             mode="markers",
             name=kind,
             marker={"color": colour, "size": 8, "symbol": "diamond" if kind == "uniform" else "circle"},
-            text=[_hover(r) for r in members],
+            text=[_hover(r, front.known) for r in members],
             hoverinfo="text",
         )
     figure.add_scatter(
@@ -86,7 +91,7 @@ def front_page(
         name="front",
         line={"color": _FRONT, "width": 2, "shape": "hv"},
         marker={"size": 9, "color": _FRONT, "line": {"color": "white", "width": 1}},
-        text=[_hover(r) for r in front.members],
+        text=[_hover(r, front.known) for r in front.members],
         hoverinfo="text",
     )
     seen = _confirmed(front, confirmations)
@@ -106,37 +111,12 @@ def front_page(
     return str(figure.to_html(include_plotlyjs=True, full_html=True))
 
 
-def _solid(name: str, records: Sequence[Record], front: Front) -> str:
-    quality, first, second = front.objectives.objectives
-    figure = go.Figure()
-    series = {**_series(records), "front": (_FRONT, list(front.members))}
-    for kind, (colour, members) in series.items():
-        figure.add_scatter3d(
-            x=[r.costs[first.name] for r in members],
-            y=[r.costs[second.name] for r in members],
-            z=[(r.values or ())[0] for r in members],
-            mode="markers",
-            name=kind,
-            marker={"color": colour, "size": 5 if kind == "front" else 3},
-            text=[_hover(r) for r in members],
-            hoverinfo="text",
-        )
-    figure.update_layout(
-        title=f"{name}: {len(front.members)} configurations on the front",
-        template="plotly_white",
-        scene={
-            "xaxis_title": _LABELS[first.name],
-            "yaxis_title": _LABELS[second.name],
-            "zaxis": {"title": quality.name, "type": "log" if quality.logarithmic else "linear"},
-        },
-    )
-    return str(figure.to_html(include_plotlyjs=True, full_html=True))
-
-
 def front_png(
     name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
 ) -> bytes:
     """The same picture as PNG."""
+    if len(front.objectives.objectives) == 3:
+        return _png(solid_png(name, _series(records), front))
     x, y, logarithmic = _axes(front)
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()

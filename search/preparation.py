@@ -13,6 +13,7 @@ from torch import nn
 from device_bench.base_program import BaseProgram, base_program
 from device_bench.cost.latency_model import LatencyModel
 from device_bench.cost.latency_model import prepare as prepare_latency
+from device_bench.cost.latency_reach import check_latency, latency_reach
 from device_bench.cost.program_ops import ops_of_base_program
 from evaluators.divergence import detect_kind
 from evaluators.divergence_kind import DivergenceKind
@@ -194,10 +195,13 @@ def _check_metrics(experiment: Experiment, workload: Workload, outputs: Any) -> 
 
 
 def _check_reachable(preparation: Preparation) -> None:
-    bound = preparation.experiment.constraints.max_size_mb
-    if bound is None:
-        return
+    bounds, model = preparation.experiment.constraints, preparation.latency
+    key = "max_size_mb"
     try:
-        check_budget(preparation.reach, bound * MEGABYTE)
+        if bounds.max_size_mb is not None:
+            check_budget(preparation.reach, bounds.max_size_mb * MEGABYTE)
+        key = "max_latency_ms"
+        if bounds.max_latency_ms is not None and model is not None:
+            check_latency(latency_reach(preparation.space, model), model, bounds.max_latency_ms)
     except BudgetError as error:
-        raise ExperimentError(f"constraints.max_size_mb: {error}") from error
+        raise ExperimentError(f"constraints.{key}: {error}") from error

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -93,7 +94,8 @@ class Display:
             return f"[dim]{head} {record.costs['size_mb']:.3f} MB  {record.screened}[/dim]"
         evaluation = record.evaluation
         assert evaluation is not None
-        costs = "  ".join(f"{value:.3f} {name.split('_')[1].upper()}" for name, value in record.costs.items())
+        units = {"size_mb": "MB", "latency_ms": "ms predicted"}
+        costs = "  ".join(f"{value:.3f} {units[name]}" for name, value in record.costs.items())
         metrics = "".join(f"  {name} {digits(value)}" for name, value in evaluation.metrics.items())
         marks = ""
         if record.answered_from is not None:
@@ -126,9 +128,13 @@ class Display:
             self._progress.stop()
             self._progress = None
 
+    def say(self, message: str) -> None:
+        """Something the user would like to know."""
+        self.console.print(message, highlight=False, soft_wrap=True, markup=False)
+
     def warn(self, message: str) -> None:
         """Something the user should know, that does not stop the work."""
-        self.console.print(f"[yellow]note: {message}[/yellow]", highlight=False, soft_wrap=True)
+        self.console.print(f"[yellow]note: {escape(message)}[/yellow]", highlight=False, soft_wrap=True)
 
     def _columns(self) -> Progress:
         return Progress(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from evaluators.assembly import LayerWeights
+from device_bench.conversion import convert
+from device_bench.package_archive import pack
+from evaluators.assembly import Assembler, LayerWeights
 from evaluators.data_free import DataFreeEvaluator
 from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
 from evaluators.sensitivity.base import Part, ScoringSetting, registry
@@ -17,6 +21,7 @@ from evaluators.workload import Split, load_workload
 from space.configuration import Configuration
 from space.encoding import Encoding
 from space.modules import layers_of
+from space.target import DeploymentTarget
 
 if TYPE_CHECKING:
     from search.workers import WorkerSettings
@@ -83,6 +88,20 @@ class Resident:
     def confirm(self, configuration: str) -> Evaluation | Screened | Failure:
         """One configuration on data that the search never sees."""
         return self.confirmer.measure(Configuration.from_json(configuration))
+
+    @cached_property
+    def assembler(self) -> Assembler:
+        """Assembles modules for conversion."""
+        return Assembler(self.workload.model, self.weights)
+
+    def package(self, configuration: str, target: str) -> bytes:
+        """One configuration, given as JSON, as a package in bytes, to be measured elsewhere."""
+        module = self.assembler.with_metadata(Configuration.from_json(configuration))
+        model = convert(module, self.workload.example_inputs, DeploymentTarget(target))
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "package.mlpackage"
+            model.save(str(path))
+            return pack(path)
 
 
 def scoring_split(offers: Any) -> Split:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.sensitivity.scores import Scores
-from search.allocation import LATENCY, SIZE, allocation_problem, configuration_of
+from search.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
 from search.guided_sampler import GuidedSampler
 from search.objectives import ObjectiveSet
 from search.preparation import Preparation
 from search.solver import Allocation, Problem, sweep
 from search.study import Seed
-from space.encoding import Encoding
 
 __all__ = ["guided_sampler", "problem_of", "seeds"]
 
@@ -25,11 +24,7 @@ __all__ = ["guided_sampler", "problem_of", "seeds"]
 def problem_of(preparation: Preparation, scores: Scores) -> Problem:
     """The allocation problem of a prepared experiment."""
     target = preparation.experiment.deployment_target
-    linear = None
-    if preparation.latency is not None:
-        # the tangent is exact in the middle of the range, and near enough at its ends
-        linear = preparation.latency.linearized(preparation.space.uniform(Encoding.parse("lut4")))
-    return allocation_problem(preparation.space, target, preparation.rest, scores, linear)
+    return allocation_problem(preparation.space, target, preparation.rest, scores, preparation.latency)
 
 
 def guided_sampler(preparation: Preparation, scores: Scores, objectives: ObjectiveSet, seed: int) -> GuidedSampler:
@@ -57,7 +52,8 @@ def seeds(preparation: Preparation, scores: Scores | None) -> list[Seed]:
 
 def _spread(preparation: Preparation, scores: Scores, cost: str) -> Sequence[Allocation]:
     """Members of the solved front, evenly spread over the logarithm of one cost within the constraints."""
-    members = sweep(problem_of(preparation, scores), cost)
+    problem = problem_of(preparation, scores)
+    members = sweep(problem, cost)
     limits = preparation.experiment.constraints
     bounds = {SIZE: limits.max_size_mb, LATENCY: limits.max_latency_ms}
     allowed = [
@@ -68,4 +64,4 @@ def _spread(preparation: Preparation, scores: Scores, cost: str) -> Sequence[All
     values = np.log([member.costs[cost] for member in allowed])
     wanted = np.linspace(values[-1], values[0], preparation.experiment.search.solved_seeds)
     picked = dict.fromkeys(int(np.abs(values - value).argmin()) for value in wanted)
-    return [allowed[index] for index in picked]
+    return [refined(problem, cost, allowed[index]) for index in picked]

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from device_bench.latency_record import predicted_tags
+from device_bench.measurement import CoreMLBackend, Runtime
 from evaluators.evaluation import Evaluation
 from evaluators.sensitivity.scores import Scores
 from evaluators.workload import Split, Workload
@@ -16,8 +18,9 @@ from search.artifacts import artifacts
 from search.confirmation import confirm_members
 from search.context import StudyContext
 from search.experiment import Experiment
-from search.front import Front, front_of
+from search.front import Front
 from search.groundwork import call, fill_bank, prune, score_layers
+from search.live_front import LiveFront
 from search.loop import Ending, Loop
 from search.preparation import Preparation, prepare
 from search.progress import Display
@@ -73,8 +76,18 @@ class StopFlag:
         self.raised = True
 
 
-def run_search(experiment: Experiment, places: Places, display: Display, *, fresh: bool = False) -> Outcome:
+def run_search(
+    experiment: Experiment,
+    places: Places,
+    display: Display,
+    *,
+    fresh: bool = False,
+    runtime: Runtime = CoreMLBackend,
+) -> Outcome:
     """Run a search, or go on with it; what is already known is never computed again.
+
+    Args:
+        runtime: what talks to Core ML on a bench worker, should one join the cluster.
 
     Raises:
         UserError: for anything the user can mend.
@@ -102,7 +115,7 @@ def run_search(experiment: Experiment, places: Places, display: Display, *, fres
             else:
                 study = _create(preparation, identity, folder, places, pool, display)
                 preparation = replace(preparation, space=study.context.space)
-            return _loop(preparation, study, folder, places, pool, display, lambda: flag.raised)
+            return _loop(preparation, study, folder, places, pool, display, lambda: flag.raised, runtime)
         finally:
             pool.stop()
 
@@ -151,6 +164,7 @@ def _create(
         rest_bytes=preparation.rest,
         scores_file=file,
         space=space,
+        ops=preparation.latency.ops if preparation.latency is not None else None,
     )
     study = SearchStudy.create(open_storage(folder, places.storage), experiment, identity, context)
     study.enqueue(seeds(preparation, scores))
@@ -165,26 +179,34 @@ def _loop(
     pool: WorkerPool,
     display: Display,
     stop: Callable[[], bool],
+    runtime: Runtime,
 ) -> Outcome:
     experiment = preparation.experiment
     objectives = study.context.objectives(experiment)
+    latency = preparation.latency
     with display.stage("opening MLflow"):
-        tracker = Tracker(folder, places.tracking_uri, study.context.search_id)
+        tags = predicted_tags(latency) if latency is not None else None
+        tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags)
     scores = Scores.load(folder.scores / study.context.scores_file)
     records = study.records()
     standing = Standing(objectives, scores)
     tracker.rebuild([(record, standing.add(record)) for record in records])
     if experiment.search.sampler == "guided":
         study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
+    live = LiveFront(preparation, study, objectives, records, pool.settings, display, tracker, runtime)
     display.search(experiment, objectives, records)
 
     def told(record: Record) -> None:
         records.append(record)
         tracker.log(record, standing.add(record))
-        display.trial(record, standing.hypervolume, front_of(records, objectives))
+        display.trial(record, standing.hypervolume, live.front())
         stagnation = standing.stagnation()
         if stagnation:
             display.warn(stagnation)
+
+    def stopped() -> bool:  # asked between waits, however long an evaluation takes
+        live.poll()
+        return stop()
 
     loop = Loop(
         study,
@@ -194,7 +216,7 @@ def _loop(
         experiment.budget,
         experiment.search.in_flight,
         told,
-        stop,
+        stopped,
         _screen(experiment, preparation.workload),
     )
     status, reason = "FAILED", "the driver failed"
@@ -202,7 +224,8 @@ def _loop(
         ending = loop.run()
         if ending is not Ending.STOPPED:
             display.end()
-            picked = front_of(records, objectives).spread(experiment.search.confirm)
+            live.finish(stop)
+            picked = live.front().spread(experiment.search.confirm)
             confirm_members(study, pool, picked, preparation.workload, display, stop)
         status, reason = ("KILLED" if ending is Ending.STOPPED else "FINISHED"), ending.value
     except KeyboardInterrupt:
@@ -210,7 +233,8 @@ def _loop(
         raise
     finally:
         display.end()
-        front = front_of(records, objectives)
+        live.close()
+        front = live.front()
         tracker.flush()
         if front.members:
             write_texts(tracker, artifacts(experiment, study, records, front, scores))

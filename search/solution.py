@@ -1,27 +1,30 @@
-"""The best configuration for a budget, predicted from saved scores: no model is loaded and nothing is evaluated."""
+"""The best configuration for budgets, predicted from saved scores: no model is loaded and nothing is evaluated."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from device_bench.cost.latency_model import LatencyEstimate, LatencyModel
+from device_bench.cost.latency_reach import LatencyReach, check_latency, latency_reach
 from evaluators.sensitivity.scores import Scores
-from search.allocation import SIZE, allocation_problem, configuration_of
+from search.allocation import LATENCY, SIZE, LatencyProblem, allocation_problem, configuration_of, solve_within
 from search.context import StudyContext
 from search.experiment import Experiment
-from search.solver import solve
+from search.solver import Allocation, Infeasible, Problem
 from search.study import Record
 from space.configuration import Configuration
 from space.errors import UserError
-from space.reach import check_budget, reach
+from space.reach import BudgetError, Reach, check_budget, reach
 
 __all__ = ["Solution", "solution"]
 
 _EIGHTY = 1.2816
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Solution:
         divergence: predicted; low and high are the ends of its 80 % interval.
         measured_on: how many measured evaluations corrected the level and gave the interval its width.
         seconds: what the solver took.
+        latency: predicted on the experiment's device; ``None`` without one.
+        latency_measured_on: how many measured latencies taught that prediction.
     """
 
     configuration: Configuration
@@ -42,6 +47,8 @@ class Solution:
     high: float
     measured_on: int
     seconds: float
+    latency: LatencyEstimate | None = None
+    latency_measured_on: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; says that it is a prediction."""
@@ -53,24 +60,43 @@ class Solution:
             "solver_seconds": self.seconds,
             "configuration_hash": self.configuration.hash,
             **self.costs,
+            **self._latency_json(),
             "configuration": {name: str(encoding) for name, encoding in self.configuration.encodings.items()},
+        }
+
+    def _latency_json(self) -> dict[str, Any]:
+        if self.latency is None:
+            return {}
+        ends = [self.latency.low, self.latency.high]
+        return {
+            "latency_ms": self.latency.ms,
+            "latency_ms_interval_80": ends,
+            "latency_measured_on": self.latency_measured_on,
         }
 
 
 def solution(
-    experiment: Experiment, context: StudyContext, scores: Scores, records: Sequence[Record], max_size_mb: float
+    experiment: Experiment,
+    context: StudyContext,
+    scores: Scores,
+    records: Sequence[Record],
+    budgets: Mapping[str, float],
+    latency: LatencyModel | None = None,
 ) -> Solution:
-    """Solve for a size budget.
+    """Solve for budgets of size, latency or both.
+
+    Args:
+        budgets: upper bounds by cost name, ``size_mb`` and ``latency_ms``.
+        latency: predicts latency; needed where it is bounded.
 
     Raises:
-        UserError: if the budget cannot be met: the closest that can, and the layers that block.
+        UserError: if the budgets cannot be met: the closest that can, and the layers that block.
     """
-    if max_size_mb <= 0:
-        raise UserError(f"--max-size-mb {max_size_mb:g}: expected a positive size")
-    check_budget(reach(context.space, experiment.deployment_target, context.rest_bytes), max_size_mb * 1e6)
+    _check(experiment, budgets, latency)
+    reachable = reach(context.space, experiment.deployment_target, context.rest_bytes)
     started = time.perf_counter()
-    problem = allocation_problem(context.space, experiment.deployment_target, context.rest_bytes, scores)
-    allocation = solve(problem, {SIZE: max_size_mb}, relative_gap=1e-4)
+    problem = allocation_problem(context.space, experiment.deployment_target, context.rest_bytes, scores, latency)
+    allocation = _solve(problem, budgets, reachable, latency)
     seconds = time.perf_counter() - started
     configuration = configuration_of(context.space, allocation)
     ratios = _ratios(scores, records, allocation.loss)
@@ -80,7 +106,63 @@ def solution(
     width = _EIGHTY * float(np.hypot(spread, sampling))
     predicted = allocation.loss * float(np.exp(centre))
     low, high = predicted * float(np.exp(-width)), predicted * float(np.exp(width))
-    return Solution(configuration, allocation.costs, predicted, low, high, len(ratios), seconds)
+    estimate = latency.predict(configuration) if latency is not None else None
+    learnt = latency.measured if latency is not None else 0
+    return Solution(configuration, allocation.costs, predicted, low, high, len(ratios), seconds, estimate, learnt)
+
+
+def _check(experiment: Experiment, budgets: Mapping[str, float], latency: LatencyModel | None) -> None:
+    if not budgets:
+        raise UserError("say for which budget: --max-size-mb, --max-latency-ms or both")
+    for cost, budget in budgets.items():
+        if not budget > 0:
+            raise UserError(f"--max-{cost.replace('_', '-')} {budget:g}: expected a positive number")
+    if LATENCY in budgets and latency is None:
+        raise UserError(
+            f"--max-latency-ms: the search of {experiment.name!r} is for no device; name one under [device], and "
+            "search again with --fresh (weights and scores are kept)"
+        )
+
+
+def _solve(
+    problem: Problem, budgets: Mapping[str, float], reachable: Reach, latency: LatencyModel | None
+) -> Allocation:
+    if SIZE in budgets:
+        check_budget(reachable, budgets[SIZE] * 1e6)
+    if latency is None or LATENCY not in budgets:
+        return solve_within(problem, budgets)
+    assert isinstance(problem, LatencyProblem)
+    found = latency_reach(problem.space, latency)
+    check_latency(found, latency, budgets[LATENCY])
+    try:
+        return solve_within(problem, budgets)
+    except Infeasible as error:
+        raise BudgetError(_too_tight(problem, budgets, found)) from error
+
+
+def _too_tight(problem: LatencyProblem, budgets: Mapping[str, float], found: LatencyReach) -> str:
+    """Two budgets that can be met alone: how near one comes while the other is kept, and the layers where they part."""
+    fastest = _indices(problem, found.fastest)
+    small = solve_within(replace(problem, losses=problem.costs[SIZE]), {LATENCY: budgets[LATENCY]})
+    tangent = problem.at(fastest)
+    quick = solve_within(replace(tangent, losses=tangent.costs[LATENCY]), {SIZE: budgets[SIZE]})
+    spent = [problem.costs[SIZE][g][choice] for g, choice in enumerate(small.choices)]
+    order = sorted(range(len(spent)), key=lambda g: -spent[g])[:_SHOWN]
+    listed = ", ".join(
+        f"{problem.space.groups[g][0]} ({spent[g]:.3f} MB as "
+        f"{problem.space.menus[problem.space.groups[g][0]].encodings[small.choices[g]]})"
+        for g in order
+    )
+    return (
+        f"{budgets[SIZE]:g} MB and {budgets[LATENCY]:g} ms cannot be reached together: within {budgets[LATENCY]:g} ms "
+        f"the smallest is {small.costs[SIZE]:.3f} MB, most of it in {listed}; within {budgets[SIZE]:g} MB about the "
+        f"fastest is {quick.costs[LATENCY]:.3f} ms. Allow more of one of them"
+    )
+
+
+def _indices(problem: LatencyProblem, configuration: Configuration) -> tuple[int, ...]:
+    space = problem.space
+    return tuple(space.menus[g[0]].encodings.index(configuration.encodings[g[0]]) for g in space.groups)
 
 
 def _ratios(scores: Scores, records: Sequence[Record], loss: float) -> list[float]:

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from device_bench.measurement import Measurement
 from evaluators.evaluation import Evaluation, Failure, Screened, Stage, Workflow
 from search.context import StudyContext
 from search.experiment import Experiment
@@ -30,6 +31,7 @@ Result = Evaluation | Screened | Failure
 
 FORMAT = 1
 _CONFIRMATION = "confirmation:"
+_MEASUREMENT = "measurement:"
 _IDENTITY = "palettune_identity"
 _FORMAT = "palettune_format"
 _CONTEXT = "palettune_context"
@@ -278,6 +280,18 @@ class SearchStudy:
             key.removeprefix(_CONFIRMATION): Evaluation.from_json(value)
             for key, value in self._study.user_attrs.items()
             if key.startswith(_CONFIRMATION)
+        }
+
+    def keep_measurement(self, configuration_hash: str, measurement: Measurement) -> None:
+        """Keep the latency of a configuration, as measured on the experiment's device and compute unit."""
+        self._study.set_user_attr(_MEASUREMENT + configuration_hash, measurement.to_json())
+
+    def measurements(self) -> dict[str, Measurement]:
+        """Measured latencies, by configuration hash."""
+        return {
+            key.removeprefix(_MEASUREMENT): Measurement.from_json(value)
+            for key, value in self._study.user_attrs.items()
+            if key.startswith(_MEASUREMENT)
         }
 
     @property

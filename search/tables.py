@@ -12,6 +12,7 @@ from rich.table import Table
 from evaluators.evaluation import Evaluation
 from search.front import Front
 from search.intervals import interval
+from search.known_latency import KnownLatency
 from search.study import Record
 from space.configuration import Configuration
 
@@ -41,6 +42,9 @@ def front_table(front: Front, title: str | None = None, confirmations: Mapping[s
     costs = [objective.name for objective in front.objectives.objectives[1:]]
     for cost in costs:
         table.add_column({"size_mb": "size MB", "latency_ms": "predicted ms"}[cost], justify="right")
+    if front.known.measurements:
+        table.add_column("calibrated ms", justify="right")
+        table.add_column("measured ms", justify="right")
     table.add_column("divergence", justify="right")
     table.add_column("95 % interval", justify="right")
     if confirmations:
@@ -52,21 +56,35 @@ def front_table(front: Front, title: str | None = None, confirmations: Mapping[s
     table.add_column("layers by encoding")
     knee = front.knee().trial if front.members else None
     for record in front.members:
-        cells = _row(record, costs, metrics, confirmations)
+        cells = _row(record, front.known, costs, metrics, confirmations)
         table.add_row(*cells, style="bold green" if record.trial == knee else None)
     if front.members:
-        table.caption = f"trial {knee} (bold) is the knee"
+        table.caption = f"trial {knee} (bold) is the knee{_ranked(front)}"
     return table
 
 
+def _ranked(front: Front) -> str:
+    """How latencies rank the members, where some were measured."""
+    measured = sum(front.known.measured(record) is not None for record in front.members)
+    if not front.known.measurements:
+        return ""
+    return f"; {measured} of {len(front.members)} members rank by measured latency, the others by calibrated"
+
+
 def _row(
-    record: Record, costs: list[str], metrics: list[str], confirmations: Mapping[str, Evaluation] | None
+    record: Record,
+    known: KnownLatency,
+    costs: list[str],
+    metrics: list[str],
+    confirmations: Mapping[str, Evaluation] | None,
 ) -> list[str]:
-    evaluation = record.evaluation
+    evaluation, measured = record.evaluation, known.measured(record)
+    latencies = [digits(known.calibrated(record)), digits(measured.median_ms if measured else None)]
     return [
         str(record.trial),
         record.workflow.value,
         *(f"{record.costs[cost]:.3f}" for cost in costs),
+        *(latencies if known.measurements else []),
         digits(evaluation.divergence if evaluation else None),
         _interval(evaluation),
         *([_confirmed(confirmations.get(record.configuration.hash))] if confirmations else []),

@@ -10,7 +10,8 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import; a search reports to nobody
@@ -19,6 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
+from device_bench.latency_record import MEASURED, LatencyRecord
 from search.run_folder import RunFolder
 from search.study import Record
 from space.errors import UserError
@@ -39,9 +41,13 @@ class Tracker:
     Args:
         uri: MLflow's tracking URI; ``None`` for the database of the run folder.
         search_id: identifies the search, so that a resumed one finds its parent run again.
+        tags: of every child run besides its own.
     """
 
-    def __init__(self, folder: RunFolder, uri: str | None, search_id: str) -> None:
+    def __init__(
+        self, folder: RunFolder, uri: str | None, search_id: str, tags: Mapping[str, str] | None = None
+    ) -> None:
+        self._common = dict(tags or {})
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         self._client = MlflowClient(tracking_uri=uri or folder.tracking_uri)
@@ -54,7 +60,7 @@ class Tracker:
                 self._end_others()
         except MlflowException as error:
             raise TrackingError(f"the tracking store {uri or folder.tracking_uri} cannot be used: {error}") from error
-        self._queue: queue.Queue[tuple[Record, Mapping[str, float]] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[int, Callable[[], None]] | None] = queue.Queue()
         self._problems: list[str] = []
         self._thread = threading.Thread(target=self._write_all, name="mlflow", daemon=True)
         self._thread.start()
@@ -82,7 +88,11 @@ class Tracker:
         Args:
             standing: how the whole search stands after it, for the parent run.
         """
-        self._queue.put((record, standing))
+        self._queue.put((record.trial, lambda: self._write(record, standing)))
+
+    def log_latency(self, trial: int, latency: LatencyRecord) -> None:
+        """Queue a measured latency for the run of a trial; written once, however often it is asked for."""
+        self._queue.put((trial, lambda: self._write_latency(trial, latency)))
 
     def artifact(self, source: Path | str, name: str | None = None, folder: str | None = None) -> None:
         """Log a file or a folder to the parent run, or a text under a name."""
@@ -129,9 +139,9 @@ class Tracker:
             try:
                 if item is None:
                     return
-                self._write(*item)
+                item[1]()
             except Exception as error:  # the record is a view: it must not end the search
-                self._problems.append(f"trial {item[0].trial if item else '?'}: {type(error).__name__}: {error}")
+                self._problems.append(f"trial {item[0] if item else '?'}: {type(error).__name__}: {error}")
             finally:
                 self._queue.task_done()
 
@@ -153,6 +163,17 @@ class Tracker:
         self._client.log_text(run_id, record.configuration.to_json(), "configuration.json")
         self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", ended)
 
+    def _write_latency(self, trial: int, latency: LatencyRecord) -> None:
+        run = self._runs.get(trial)
+        if run is None:
+            return  # answered from another trial, whose run has it
+        run_id = run.info.run_id
+        if MEASURED in self._client.get_run(run_id).data.metrics:
+            return
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, trial) for name, value in latency.metrics.items()]
+        self._client.log_batch(run_id, metrics, [], [RunTag(key, value) for key, value in latency.tags.items()])
+
     def _tags(self, record: Record) -> dict[str, str]:
         tags = {
             PARENT: self.parent,
@@ -160,6 +181,7 @@ class Tracker:
             "workflow": record.workflow.value,
             "configuration_hash": record.configuration.hash,
             "origin": record.origin,
+            **self._common,
         }
         if record.failure is not None:
             tags["status_reason"] = str(record.failure)

@@ -11,6 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from device_bench.cost.chip_specification import ChipSpecification
 from device_bench.cost.fit import PROGRAM
 from device_bench.cost.fitted import Spread, fitted_model, parameters
@@ -110,6 +113,20 @@ class LatencyModel:
         """Milliseconds that a layer keeps the processor busy, and that its weight takes to fetch."""
         busy, stream = self._prices.of(layer, encoding, precision is Precision.INT8)
         return self.scale * busy, self.scale * stream
+
+    @property
+    def rest_times(self) -> tuple[float, float]:
+        """``layer_times`` of everything that is no layer, together."""
+        busy, stream = self._prices.rest
+        return self.scale * busy, self.scale * stream
+
+    def milliseconds(self, busy: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Latencies of many configurations at once, exactly as ``predict`` gives them.
+
+        Args:
+            busy, stream: for each, the sums of ``layer_times`` over all layers and of ``rest_times``.
+        """
+        return np.asarray(self.scale * self._prices.totals(busy / self.scale, stream / self.scale))
 
     def linearized(self, at: Configuration) -> LinearLatency:
         """The additive costs that touch the prediction at a configuration."""
@@ -236,6 +253,19 @@ class _Prices:
     def total(self, busy: float, stream: float) -> float:
         """Milliseconds of a program from its two sums."""
         return self.slopes(busy, stream)[0]
+
+    @property
+    def rest(self) -> tuple[float, float]:
+        """Busy and stream milliseconds of what is no layer."""
+        return self._rest
+
+    def totals(self, busy: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``total`` of many programs."""
+        p = self._program
+        resident = p["resident_gb"] / p["stream_gbps"] * 1e3
+        slowed = stream + np.maximum(stream - resident, 0.0) * (p["excess_cost"] - 1)
+        joined = combined(np.maximum(busy, 0.0), np.maximum(slowed, 0.0), p["overlap"])
+        return np.asarray(p["floor_ms"] + self._detours + joined)
 
     def slopes(self, busy: float, stream: float) -> tuple[float, float, float]:
         """Milliseconds of a program, and how fast they grow with each sum."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 from enum import StrEnum
+from typing import Any
 
 __all__ = ["CostOp", "OpKind", "OpList"]
 
@@ -102,3 +103,12 @@ class OpList(tuple[CostOp, ...]):
     def layers(self) -> tuple[str, ...]:
         """Names of the layers whose encodings change the cost, in program order, without repetition."""
         return tuple(dict.fromkeys(op.layer for op in self if op.layer is not None))
+
+    def to_rows(self) -> list[list[Any]]:
+        """As plain values, one list for each op, in the order of ``CostOp``'s attributes."""
+        return [[list(v) if isinstance(v, tuple) else v for v in astuple(op)] for op in self]
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[Any]]) -> OpList:
+        """The inverse of ``to_rows``."""
+        return cls(CostOp(name, OpKind(kind), macs, tuple(shape), *rest) for name, kind, macs, shape, *rest in rows)

@@ -15,7 +15,8 @@ def test_predicted_and_measured_share_no_name_and_say_where_they_come_from():
         Measurement(
             "Ann's iPhone", "iPhone 18.1", ComputeUnit.CPU_AND_NE, None, 1.5, 0.1, 1.4, 50, 1.02, False,
             {"neural_engine": 0.9, "cpu": 0.1},
-        )
+        ),
+        "A17 Pro",
     )  # fmt: skip
     assert not set(predicted.metrics) & set(measured.metrics)
     assert not set(predicted.tags) & set(measured.tags)
@@ -25,3 +26,6 @@ def test_predicted_and_measured_share_no_name_and_say_where_they_come_from():
     assert measured.metrics["measured_latency_ms.runs"] == 50
     assert "measured_latency_ms.load" not in measured.metrics
     assert measured.tags["measured_latency_ms.os"] == "iPhone 18.1"
+    assert measured.tags["measured_latency_ms.chip"] == predicted.tags["latency_ms.chip"]
+    assert measured.tags["measured_latency_ms.runs"] == "50"
+    assert measured.tags["measured_latency_ms.residency"] == "90% neural_engine, 10% cpu"

@@ -57,6 +57,7 @@ def test_a_steady_device_gives_median_spread_and_no_drift(package):
     assert (found.load_ms, found.runs, found.drifted) == (31.0, 40, False)
     assert (found.device, found.os, found.residency) == ("Pretend Mac", "macOS 15.0", None)
     assert '"CPU_AND_NE"' in found.to_json()
+    assert type(found).from_json(found.to_json()) == found
 
 
 def test_a_device_that_warms_up_is_noticed(package):

@@ -29,6 +29,11 @@ EXPERIMENTS = {
     "kept layer unknown": (EXPERIMENT.replace("[search]", 'keep = ["haed*"]\n[search]'), ["space.keep", "'haed*'", "stem"]),
     "group of unknown layers": (EXPERIMENT.replace("[search]", 'groups = [["stem", "haed"]]\n[search]'), ["'haed'", "head"]),
     "too many workers": (EXPERIMENT.replace("workers = 1", "workers = 999"), ["999 worker(s)", "resources.data_free"]),
+    "unknown device": (EXPERIMENT + '[device]\nname = "iPhone 15 Por"\n', ["device: ", "did you mean 'iPhone 15 Pro'"]),
+    "unknown compute unit": (EXPERIMENT + '[device]\nname = "M2"\ncompute_unit = "NPU"\n', ["device.compute_unit", "CPU_AND_NE"]),
+    "latency for no device": (EXPERIMENT + "[constraints]\nmax_latency_ms = 1\n", ["latency_ms", "[device]"]),
+    "impossible latency": (EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[constraints]\nmax_latency_ms = 0.001\n', ["constraints.max_latency_ms", "iPhone 15 Pro", "head"]),
+    "too few runs": (EXPERIMENT + "[measure]\nruns = 2\n", ["measure.runs", "8"]),
     "no toml": ("= 3", ["not valid TOML"]),
 }  # fmt: skip
 
