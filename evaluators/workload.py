@@ -103,7 +103,9 @@ class Workload:
     def batches(self, split: Split) -> tuple[Batch, ...]:
         """All batches of one split, read once and kept in memory."""
         if split not in self._batches:
-            self._batches[split] = tuple(self._read(split))
+            # whoever asks first may be in inference mode, whose tensors no training can use
+            with torch.inference_mode(False):
+                self._batches[split] = tuple(self._read(split))
         return self._batches[split]
 
     def stream(self, split: Split) -> Iterator[Batch]:

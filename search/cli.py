@@ -325,7 +325,7 @@ def _front(loaded: Any, study: Any) -> Any:
     """The front, ranked by measured latencies where there are some."""
     from search.front import front_of
 
-    return front_of(study.records(), study.context.objectives(loaded), _known(loaded, study))
+    return front_of(study.evaluations(), study.context.objectives(loaded), _known(loaded, study))
 
 
 def _known(loaded: Any, study: Any) -> Any:

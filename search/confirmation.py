@@ -25,12 +25,15 @@ def confirm_members(
     if not workload.offers(Split.CONFIRMATION.value):
         return
     known = study.confirmations()
-    missing = [record.configuration for record in members if record.configuration.hash not in known]
+    missing = [record for record in members if record.key not in known]
     if not missing:
         return
     with display.bar("confirming the front on unseen data", len(missing)) as advance:
-        for configuration in missing:
-            pool.submit(configuration.hash, "confirm", configuration.to_json())
+        for record in missing:
+            if record.state is None:
+                pool.submit(record.key, "confirm", record.configuration.to_json())
+            else:
+                pool.submit(record.key, "confirm_state", record.state, record.workflow.value)
         left = len(missing)
         while left and not stop():
             for answer in pool.wait(timeout=0.2):

@@ -129,10 +129,14 @@ class Budget(_Section):
 
 
 class Ladder(_Section):
-    """How many configurations climb to each further workflow."""
+    """How many configurations climb to each further workflow, and how far they are trained."""
 
     calibration: int = Field(default=0, ge=0)
     fine_tuning: int = Field(default=0, ge=0)
+    in_flight: int = Field(default=2, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    vector_steps: int = Field(default=100, ge=0)
+    steps: int = Field(default=300, ge=0)
 
 
 class Needs(_Section):
@@ -179,8 +183,6 @@ class Experiment(_Section):
         wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
         if wants and self.device is None:
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
-        if self.ladder.calibration or self.ladder.fine_tuning:
-            raise ValueError("ladder: only the data_free workflow can be run yet; leave the section out")
         return self
 
     @property

@@ -173,7 +173,7 @@ def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None)
     ``measured_latency_ms`` measured, with ``measurement`` for how; each ``None`` where it is not known.
     """
     confirmed = confirmations or {}
-    return [_member_json(r, confirmed.get(r.configuration.hash), front.known) for r in front.members]
+    return [_member_json(r, confirmed.get(r.key), front.known) for r in front.members]
 
 
 def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
@@ -183,6 +183,7 @@ def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLaten
     return {
         "trial": record.trial,
         "workflow": record.workflow.value,
+        "escalated_from": record.escalated_from,
         "size_mb": record.costs.get("size_mb"),
         "latency_ms": record.costs.get("latency_ms"),
         "calibrated_latency_ms": known.calibrated(record),

@@ -74,11 +74,8 @@ class ObjectiveSet:
 
     def violations(self, evaluation: Evaluation, costs: Costs) -> list[float]:
         """By how much each constraint is broken, relative to its bound; at most 0 where it is met."""
-        bounds: list[tuple[float, float, float]] = []  # value, bound, sign
         c = self.constraints
-        for name, bound in (("size_mb", c.max_size_mb), ("latency_ms", c.max_latency_ms)):
-            if bound is not None:
-                bounds.append((costs[name], bound, 1.0))
+        bounds = self._budgets(costs)  # value, bound, sign
         if c.max_divergence is not None:
             bounds.append((evaluation.divergence, c.max_divergence, 1.0))
         for name, limits in c.metrics.items():
@@ -87,6 +84,15 @@ class ObjectiveSet:
             if limits.min is not None:
                 bounds.append((evaluation.metrics[name], limits.min, -1.0))
         return [sign * (value - bound) / max(abs(bound), 1e-12) for value, bound, sign in bounds]
+
+    def affordable(self, costs: Costs) -> bool:
+        """Whether costs are within their bounds, whatever the quality."""
+        return all(value <= bound for value, bound, _ in self._budgets(costs))
+
+    def _budgets(self, costs: Costs) -> list[tuple[float, float, float]]:
+        c = self.constraints
+        limits = (("size_mb", c.max_size_mb), ("latency_ms", c.max_latency_ms))
+        return [(costs[name], bound, 1.0) for name, bound in limits if bound is not None]
 
 
 def objective_set(

@@ -48,7 +48,7 @@ def _confirmed(front: Front, confirmations: Mapping[str, Evaluation] | None) -> 
     quality = front.objectives.objectives[0].name
     found = []
     for record in front.members:
-        evaluation = (confirmations or {}).get(record.configuration.hash)
+        evaluation = (confirmations or {}).get(record.key)
         if evaluation is not None:
             found.append((record, evaluation.divergence if quality == "divergence" else evaluation.metrics[quality]))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,13 +12,19 @@ from device_bench.conversion import convert
 from device_bench.package_archive import pack
 from evaluators.assembly import Assembler, LayerWeights
 from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
-from evaluators.sensitivity.base import Part, ScoringSetting, registry
+from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
+from evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from evaluators.fine_tuning.setting import FineTuningSetting
+from evaluators.model_state import ModelState
+from evaluators.sensitivity.base import Part, ScoringSetting
+from evaluators.sensitivity.base import registry as scorers
 from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
+from evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
+from evaluators.workflow import registry as workflows
 from evaluators.workload import Split, load_workload
+from search.climb import Climbed
 from space.configuration import Configuration
 from space.encoding import Encoding
 from space.modules import layers_of
@@ -40,6 +47,7 @@ class Resident:
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
         self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
+        self._workflows: dict[str, WorkflowEvaluator] = {}
 
     @cached_property
     def evaluator(self) -> DataFreeEvaluator:
@@ -55,6 +63,42 @@ class Resident:
         """What is known of the float model on the evaluation data."""
         reference = self.evaluator.reference
         return {"chance": reference.chance, "float_metrics": self.evaluator.float_metrics, "energy": reference.energy}
+
+    def climb(self, workflow: str, configuration: str, start: tuple[dict[str, Any], str] | None) -> Climbed | Failure:
+        """One configuration under a dearer workflow.
+
+        Args:
+            start: the evaluation (JSON) and the state's file that the climb begins from; the data-free state without.
+        """
+        begun = None
+        if start is not None:
+            begun = Outcome(Evaluation.from_json(start[0]), ModelState.load(self._states / start[1]))
+        outcome = self._workflow(workflow).evaluate(Configuration.from_json(configuration), begun)
+        if isinstance(outcome, Failure):
+            return outcome
+        return Climbed(outcome.evaluation, outcome.state.save(self._states).name, outcome.gains, outcome.notes)
+
+    def confirm_state(self, state: str, workflow: str) -> Evaluation | Screened | Failure:
+        """A model that climbed, on data that the search never sees."""
+        found = ModelState.load(self._states / state)
+        module = found.apply(self.workload.model, metadata=False)
+        return self.confirmer.quality.measure(module, found.configuration.hash, Workflow(workflow))
+
+    @property
+    def _states(self) -> Path:
+        assert self.settings.states is not None
+        return self.settings.states
+
+    def _workflow(self, name: str) -> WorkflowEvaluator:
+        if name not in self._workflows:
+            ladder = self.settings.ladder
+            setting = replace(self.setting, folder=self.settings.checkpoints)
+            if name == Workflow.FINE_TUNING:
+                tuning = FineTuningSetting(vector_steps=ladder.vector_steps, steps=ladder.steps)
+                self._workflows[name] = FineTuningEvaluator(setting, tuning)
+            else:
+                self._workflows[name] = workflows()[name](setting)
+        return self._workflows[name]
 
     def compress(self, layer: str, encodings: tuple[str, ...]) -> list[Failure]:
         """Compress one layer in several encodings into the bank; what coremltools would not do comes back."""
@@ -76,7 +120,7 @@ class Resident:
         chosen = [
             (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]
         ]
-        scorer = registry()[method](setting)
+        scorer = scorers()[method](setting)
         return scorer.score(chosen, samples[part.samples.start :], part.samples.start)
 
     def evaluate(

@@ -51,6 +51,16 @@ class RunFolder:
         return tuple(sorted(path for path in self.root.glob("*/weight_bank") if path != self.bank))
 
     @property
+    def states(self) -> Path:
+        """States of models that climbed, by content."""
+        return self.path / "states"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a killed fine-tuning goes on from."""
+        return self.path / "checkpoints"
+
+    @property
     def scores(self) -> Path:
         """Sensitivity scores, by identity."""
         return self.path / "scores"

@@ -11,19 +11,21 @@ from typing import Any
 
 from device_bench.latency_record import predicted_tags
 from device_bench.measurement import CoreMLBackend, Runtime
-from evaluators.evaluation import Evaluation
+from evaluators.evaluation import Evaluation, Workflow
 from evaluators.sensitivity.scores import Scores
 from evaluators.workload import Split, Workload
 from search.artifacts import artifacts
 from search.confirmation import confirm_members
 from search.context import StudyContext
-from search.experiment import Experiment
+from search.experiment import Experiment, Needs
 from search.front import Front
 from search.groundwork import call, fill_bank, prune, score_layers
+from search.ladder import Ladder, check_ladder
 from search.live_front import LiveFront
 from search.loop import Ending, Loop
 from search.preparation import Preparation, prepare
 from search.progress import Display
+from search.promotion import verdicts
 from search.run_folder import RunFolder
 from search.seeds import guided_sampler, seeds
 from search.standing import Standing
@@ -46,7 +48,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a session ended, the front by then, and what of it was confirmed (by configuration hash)."""
+    """How a session ended, the front by then, and what of it was confirmed (by the record's key)."""
 
     ending: Ending
     front: Front
@@ -106,8 +108,10 @@ def run_search(
             SearchStudy.forget(storage, experiment.name)
         study = SearchStudy.load(storage, experiment, identity)
     display.describe(preparation)
+    check_ladder(preparation)
     with StopFlag() as flag:
-        pool = _start_pool(preparation, folder, places, display)
+        pools = _start_pools(preparation, folder, places, display)
+        pool = pools[Workflow.DATA_FREE]
         try:
             if study is not None:
                 preparation = replace(preparation, space=study.context.space)
@@ -115,15 +119,37 @@ def run_search(
             else:
                 study = _create(preparation, identity, folder, places, pool, display)
                 preparation = replace(preparation, space=study.context.space)
-            return _loop(preparation, study, folder, places, pool, display, lambda: flag.raised, runtime)
+            return _loop(preparation, study, folder, places, pools, display, lambda: flag.raised, runtime)
         finally:
-            pool.stop()
+            for some in {id(some): some for some in pools.values()}.values():
+                some.stop()
 
 
-def _start_pool(preparation: Preparation, folder: RunFolder, places: Places, display: Display) -> WorkerPool:
+def _start_pools(
+    preparation: Preparation, folder: RunFolder, places: Places, display: Display
+) -> dict[Workflow, WorkerPool]:
+    """The workers of each workflow: those of the data-free one unless the experiment gives a workflow its own."""
     experiment = preparation.experiment
-    needs = experiment.needs
-    settings = WorkerSettings(
+    own = {w: n for w, n in experiment.resources.items() if w is not Workflow.DATA_FREE and _climbs(experiment, w)}
+    wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
+    pools: dict[Workflow, WorkerPool] = {}
+    with display.stage("starting Ray"):
+        connect(places.ray_address)
+        for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:
+            reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w is not workflow)
+            pool = WorkerPool(_settings(preparation, folder, needs), needs, workflow.value, on_lost=display.warn)
+            pool.start(reserved)
+            pools[workflow] = pool
+    return {workflow: pools.get(workflow, pools[Workflow.DATA_FREE]) for workflow in Workflow}
+
+
+def _climbs(experiment: Experiment, workflow: Workflow) -> int:
+    return experiment.ladder.calibration if workflow is Workflow.CALIBRATION else experiment.ladder.fine_tuning
+
+
+def _settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
+    experiment = preparation.experiment
+    return WorkerSettings(
         workload=experiment.workload,
         layers=tuple(layer.name for layer in preparation.layers),
         kind=preparation.kind,
@@ -131,12 +157,10 @@ def _start_pool(preparation: Preparation, folder: RunFolder, places: Places, dis
         bank=folder.bank.resolve(),
         other_banks=tuple(path.resolve() for path in folder.other_banks),
         threads=max(1, int(needs.cpus)),
+        states=folder.states.resolve(),
+        checkpoints=folder.checkpoints.resolve(),
+        ladder=experiment.ladder,
     )
-    with display.stage("starting Ray"):
-        connect(places.ray_address)
-        pool = WorkerPool(settings, needs, on_lost=display.warn)
-        pool.start()
-    return pool
 
 
 def _create(
@@ -176,12 +200,13 @@ def _loop(
     study: SearchStudy,
     folder: RunFolder,
     places: Places,
-    pool: WorkerPool,
+    pools: Mapping[Workflow, WorkerPool],
     display: Display,
     stop: Callable[[], bool],
     runtime: Runtime,
 ) -> Outcome:
     experiment = preparation.experiment
+    pool = pools[Workflow.DATA_FREE]
     objectives = study.context.objectives(experiment)
     latency = preparation.latency
     with display.stage("opening MLflow"):
@@ -189,23 +214,31 @@ def _loop(
         tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags)
     scores = Scores.load(folder.scores / study.context.scores_file)
     records = study.records()
+    everything = study.evaluations()
     standing = Standing(objectives, scores)
-    tracker.rebuild([(record, standing.add(record)) for record in records])
+    tracker.rebuild([(record, standing.add(record)) for record in everything])
     if experiment.search.sampler == "guided":
         study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
-    live = LiveFront(preparation, study, objectives, records, pool.settings, display, tracker, runtime)
+    live = LiveFront(preparation, study, objectives, everything, pool.settings, display, tracker, runtime)
     display.search(experiment, objectives, records)
+
+    def seen(record: Record) -> None:
+        everything.append(record)
+        tracker.log(record, standing.add(record))
+        display.trial(record, standing.hypervolume, live.front())
 
     def told(record: Record) -> None:
         records.append(record)
-        tracker.log(record, standing.add(record))
-        display.trial(record, standing.hypervolume, live.front())
+        seen(record)
         stagnation = standing.stagnation()
         if stagnation:
             display.warn(stagnation)
 
+    ladder = Ladder(preparation, study, objectives, records, pools, seen, display.warn)
+
     def stopped() -> bool:  # asked between waits, however long an evaluation takes
         live.poll()
+        ladder.poll()
         return stop()
 
     loop = Loop(
@@ -224,7 +257,9 @@ def _loop(
         ending = loop.run()
         if ending is not Ending.STOPPED:
             display.end()
+            _finish(ladder, display, stop)
             live.finish(stop)
+            ending = Ending.STOPPED if stop() else ending
             picked = live.front().spread(experiment.search.confirm)
             confirm_members(study, pool, picked, preparation.workload, display, stop)
         status, reason = ("KILLED" if ending is Ending.STOPPED else "FINISHED"), ending.value
@@ -237,11 +272,28 @@ def _loop(
         front = live.front()
         tracker.flush()
         if front.members:
-            write_texts(tracker, artifacts(experiment, study, records, front, scores))
+            write_texts(tracker, artifacts(experiment, study, everything, front, scores))
+        tracker.ladder(verdicts(records, ladder.climbed, objectives))
         tracker.finish(status, reason)
         for problem in tracker.problems:
             display.warn(f"MLflow: {problem}")
     return Outcome(ending, front, folder, study.confirmations())
+
+
+def _finish(ladder: Ladder, display: Display, stop: Callable[[], bool]) -> None:
+    """Wait for the climbs that are left."""
+    if not ladder.left:
+        return
+    with display.bar("climbing", ladder.left) as advance:
+        done = len(ladder.climbed)
+
+        def stopped() -> bool:
+            nonlocal done
+            advance(len(ladder.climbed) - done)
+            done = len(ladder.climbed)
+            return stop()
+
+        ladder.finish(stopped)
 
 
 def _screen(experiment: Experiment, workload: Workload) -> int:

@@ -41,7 +41,7 @@ class Standing:
             self._losses.append(self._objectives.losses(record.values))
         rows = np.array(self._losses).reshape(len(self._losses), len(self._objectives.objectives))
         self._volumes.append(hypervolume(rows))
-        if record.evaluation is not None and record.answered_from is None:
+        if record.evaluation is not None and record.answered_from is None and record.escalated_from is None:
             self._pairs.append((self._scores.predict(record.configuration), record.evaluation.divergence))
         found = {"hypervolume": self.hypervolume}
         if len(self._pairs) >= 5:

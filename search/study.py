@@ -16,6 +16,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from device_bench.measurement import Measurement
 from evaluators.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from evaluators.gain import Gain
+from search.climb import Climb, Climbed
 from search.context import StudyContext
 from search.experiment import Experiment
 from search.objectives import ObjectiveSet
@@ -32,6 +34,7 @@ Result = Evaluation | Screened | Failure
 FORMAT = 1
 _CONFIRMATION = "confirmation:"
 _MEASUREMENT = "measurement:"
+_CLIMB = "climb:"
 _IDENTITY = "palettune_identity"
 _FORMAT = "palettune_format"
 _CONTEXT = "palettune_context"
@@ -63,6 +66,9 @@ class Record:
         failure: why it gave no result, if it did not.
         screened: why it was ended early, if it was.
         span: when it began and ended, seconds since the epoch.
+        escalated_from: the trial or climb that it climbed from; ``None`` for what a sampler proposed.
+        state: file of the model's state, for a climb.
+        gains: what each method of a climb brought.
     """
 
     trial: int
@@ -77,6 +83,14 @@ class Record:
     failure: Failure | None
     span: tuple[float, float]
     screened: Screened | None = None
+    escalated_from: int | None = None
+    state: str | None = None
+    gains: tuple[Gain, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names the evaluation: its configuration, and the climb where it is one."""
+        return self.configuration.hash + (f":{self.trial}" if self.escalated_from is not None else "")
 
     @property
     def result(self) -> Result | None:
@@ -270,12 +284,12 @@ class SearchStudy:
             records[record.trial] = record
         return list(records.values())
 
-    def confirm(self, configuration_hash: str, evaluation: Evaluation) -> None:
-        """Keep the evaluation of a configuration on the confirmation data."""
-        self._study.set_user_attr(_CONFIRMATION + configuration_hash, evaluation.to_json())
+    def confirm(self, key: str, evaluation: Evaluation) -> None:
+        """Keep what a record's configuration, or climb, gave on the confirmation data."""
+        self._study.set_user_attr(_CONFIRMATION + key, evaluation.to_json())
 
     def confirmations(self) -> dict[str, Evaluation]:
-        """Evaluations on the confirmation data, by configuration hash."""
+        """Evaluations on the confirmation data, by the record's key."""
         return {
             key.removeprefix(_CONFIRMATION): Evaluation.from_json(value)
             for key, value in self._study.user_attrs.items()
@@ -294,10 +308,50 @@ class SearchStudy:
             if key.startswith(_MEASUREMENT)
         }
 
-    @property
-    def waiting(self) -> int:
-        """How many enqueued trials have not begun."""
-        return len(self._trials(deepcopy=False, states=(TrialState.WAITING,)))
+    def keep_climb(self, climb: Climb) -> None:
+        """Write a climb down, when it is decided and again when it is finished."""
+        self._study.set_user_attr(f"{_CLIMB}{climb.number}", climb.to_json())
+
+    def climbs(self) -> list[Climb]:
+        """Every climb decided so far, in order."""
+        found = [
+            Climb.from_json(int(key.removeprefix(_CLIMB)), value)
+            for key, value in self._study.user_attrs.items()
+            if key.startswith(_CLIMB)
+        ]
+        return sorted(found, key=lambda climb: climb.number)
+
+    def climb_record(self, climb: Climb, source: Record) -> Record:
+        """A finished climb as a record beside those of trials."""
+        objectives = self.context.objectives(self._experiment)
+        climbed = climb.result if isinstance(climb.result, Climbed) else None
+        evaluation = climbed.evaluation if climbed else None
+        return Record(
+            trial=climb.trial,
+            origin=f"climbed from {source.trial}",
+            configuration=source.configuration,
+            workflow=climb.workflow,
+            values=tuple(objectives.values(evaluation, source.costs)) if evaluation else None,
+            costs=source.costs,
+            evaluation=evaluation,
+            feasible=evaluation is not None and all(v <= 0 for v in objectives.violations(evaluation, source.costs)),
+            answered_from=None,
+            failure=climb.result if isinstance(climb.result, Failure) else None,
+            span=climb.span,
+            escalated_from=source.trial,
+            state=climbed.state if climbed else None,
+            gains=climbed.gains if climbed else (),
+        )
+
+    def evaluations(self) -> list[Record]:
+        """Every finished trial, then every finished climb."""
+        records = self.records()
+        by_trial = {record.trial: record for record in records}
+        for climb in self.climbs():
+            if climb.result is not None and climb.source in by_trial:
+                by_trial[climb.trial] = self.climb_record(climb, by_trial[climb.source])
+                records.append(by_trial[climb.trial])
+        return records
 
     def _trials(self, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
         found: list[FrozenTrial] = self._study.get_trials(deepcopy=deepcopy, states=states)

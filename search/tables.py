@@ -87,7 +87,7 @@ def _row(
         *(latencies if known.measurements else []),
         digits(evaluation.divergence if evaluation else None),
         _interval(evaluation),
-        *([_confirmed(confirmations.get(record.configuration.hash))] if confirmations else []),
+        *([_confirmed(confirmations.get(record.key))] if confirmations else []),
         *(digits(evaluation.metrics.get(name) if evaluation else None) for name in metrics),
         record.origin,
         encoding_summary(record.configuration),

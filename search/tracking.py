@@ -6,6 +6,7 @@ Every write is idempotent: a trial's run is looked up by its tags before it is c
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import tempfile
@@ -60,6 +61,7 @@ class Tracker:
                 self._end_others()
         except MlflowException as error:
             raise TrackingError(f"the tracking store {uri or folder.tracking_uri} cannot be used: {error}") from error
+        self._step = 0
         self._queue: queue.Queue[tuple[int, Callable[[], None]] | None] = queue.Queue()
         self._problems: list[str] = []
         self._thread = threading.Thread(target=self._write_all, name="mlflow", daemon=True)
@@ -93,6 +95,15 @@ class Tracker:
     def log_latency(self, trial: int, latency: LatencyRecord) -> None:
         """Queue a measured latency for the run of a trial; written once, however often it is asked for."""
         self._queue.put((trial, lambda: self._write_latency(trial, latency)))
+
+    def ladder(self, facts: Mapping[str, Mapping[str, float]]) -> None:
+        """Log what each rung brought to the parent run."""
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(f"ladder.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
+        ]
+        if metrics:
+            self._client.log_batch(self.parent, metrics)
 
     def artifact(self, source: Path | str, name: str | None = None, folder: str | None = None) -> None:
         """Log a file or a folder to the parent run, or a text under a name."""
@@ -147,7 +158,9 @@ class Tracker:
 
     def _write(self, record: Record, standing: Mapping[str, float]) -> None:
         began, ended = (int(moment * 1000) for moment in record.span)
-        steps = [Metric(name, value, ended, record.trial) for name, value in standing.items()]
+        # climbs are numbered apart: on the parent they come after whatever is there
+        self._step = record.trial if record.escalated_from is None else self._step + 1
+        steps = [Metric(name, value, ended, self._step) for name, value in standing.items()]
         self._client.log_batch(self.parent, steps)
         if record.answered_from is not None:
             return
@@ -183,6 +196,8 @@ class Tracker:
             "origin": record.origin,
             **self._common,
         }
+        if record.escalated_from is not None:
+            tags["escalated_from"] = str(record.escalated_from)
         if record.failure is not None:
             tags["status_reason"] = str(record.failure)
         elif record.screened is not None:
@@ -236,6 +251,9 @@ def _metrics(record: Record) -> Mapping[str, float]:
     if record.evaluation is not None:
         values |= {"divergence": record.evaluation.divergence, **record.evaluation.metrics}
         values |= {f"seconds.{stage}": seconds for stage, seconds in record.evaluation.seconds.items()}
+    for gain in record.gains:
+        if gain.layer is None and math.isfinite(gain.before - gain.after):
+            values[f"gain.{gain.method}"] = gain.before - gain.after
     return values
 
 

@@ -18,8 +18,8 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Failure, Stage
-from search.experiment import Needs
+from evaluators.evaluation import Failure, Stage, Workflow
+from search.experiment import Ladder, Needs
 from space.errors import UserError
 
 __all__ = ["Finished", "WorkerError", "WorkerPool", "WorkerSettings", "connect"]
@@ -41,6 +41,8 @@ class WorkerSettings:
         layers: the names of the layers that may be compressed.
         bank: folder of the weight bank, and those of other runs.
         threads: torch threads of one worker.
+        states, checkpoints: folders of the states of models that climbed, and of trainings under way.
+        ladder: how far climbs go.
     """
 
     workload: Path
@@ -50,6 +52,9 @@ class WorkerSettings:
     bank: Path
     other_banks: tuple[Path, ...]
     threads: int
+    states: Path | None = None
+    checkpoints: Path | None = None
+    ladder: Ladder = field(default_factory=Ladder)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Call:
     method: str
     arguments: tuple[Any, ...]
     attempts: int = 0
+    deliver: Callable[[Finished], None] | None = None
 
 
 class _Resident:
@@ -114,15 +120,18 @@ class WorkerPool:
     """A queue of calls over a fixed number of workers.
 
     A worker that dies is replaced and its call tried again, at most three times in all; a call that raises is not
-    tried again, since it would raise again.
+    tried again, since it would raise again. Where memory ran out, there is one worker fewer from then on.
     """
 
     settings: WorkerSettings
     needs: Needs
+    name: str = Workflow.DATA_FREE.value
     on_lost: Callable[[str], None] = lambda reason: None
     _idle: deque[Any] = field(default_factory=deque)
     _busy: dict[Any, tuple[Any, _Call]] = field(default_factory=dict)
     _waiting: deque[_Call] = field(default_factory=deque)
+    _aside: deque[_Call] = field(default_factory=deque)
+    _answers: list[Finished] = field(default_factory=list)
     _all: list[Any] = field(default_factory=list)
 
     @property
@@ -130,35 +139,62 @@ class WorkerPool:
         """How many workers there are."""
         return len(self._all)
 
-    def start(self) -> None:
-        """Start the workers; they become resident in the background."""
+    def start(self, reserved: float = 0.0) -> None:
+        """Start the workers; they become resident in the background.
+
+        Args:
+            reserved: CPUs of the cluster that are left to other pools.
+        """
         available = ray.cluster_resources()
-        fit = int(available.get("CPU", 1) // self.needs.cpus)
+        fit = int((available.get("CPU", 1) - reserved) // self.needs.cpus)
         if self.needs.gpus:
             fit = min(fit, int(available.get("GPU", 0) // self.needs.gpus))
         wanted = self.needs.workers or fit
         if fit < 1 or wanted > fit:
             raise WorkerError(
                 f"resources: {wanted} worker(s) of {self.needs.cpus:g} CPU(s) and {self.needs.gpus:g} GPU(s) were asked "
-                f"for, and the cluster has room for {fit}; lower `workers`, `cpus` or `gpus` under [resources.data_free]"
+                f"for, and the cluster has room for {fit}; lower `workers`, `cpus` or `gpus` under [resources.{self.name}]"
             )
         for _ in range(wanted):
             self._idle.append(self._spawn())
 
-    def submit(self, key: Any, method: str, *arguments: Any) -> None:
-        """Queue one call."""
-        self._waiting.append(_Call(key, method, arguments))
+    def submit(self, key: Any, method: str, *arguments: Any, deliver: Callable[[Finished], None] | None = None) -> None:
+        """Queue one call.
+
+        Args:
+            deliver: takes the answer, which ``wait`` then does not give. Such calls are long: where there are several
+                workers, one is always left to the others.
+        """
+        queue = self._waiting if deliver is None else self._aside
+        queue.append(_Call(key, method, arguments, deliver=deliver))
         self._dispatch()
 
     def wait(self, timeout: float | None = None) -> list[Finished]:
         """Calls answered since the last time; blocks until there is one, at most ``timeout`` seconds."""
+        if not self._answers:
+            self._gather(timeout)
+        answers, self._answers = self._answers, []
+        return answers
+
+    def poll(self) -> None:
+        """Take in what has been answered, without waiting; what is to be delivered is delivered."""
+        self._gather(0)
+
+    def _gather(self, timeout: float | None) -> None:
         self._dispatch()
         if not self._busy:
-            return []
+            return
         ready, _ = ray.wait(list(self._busy), num_returns=1, timeout=timeout)
-        finished = [answer for reference in ready if (answer := self._collect(reference)) is not None]
+        for reference in ready:
+            call = self._busy[reference][1]
+            answer = self._collect(reference)
+            if answer is None:
+                continue
+            if call.deliver is None:
+                self._answers.append(answer)
+            else:
+                call.deliver(answer)
         self._dispatch()
-        return finished
 
     def map(self, method: str, items: Iterable[tuple[Any, tuple[Any, ...]]]) -> Iterator[Finished]:
         """Answers to many calls, as they come."""
@@ -167,13 +203,15 @@ class WorkerPool:
             self.submit(key, method, *arguments)
             expected += 1
         while expected:
-            for answer in self.wait():
+            for answer in self.wait(timeout=1.0):
                 expected -= 1
                 yield answer
 
     def stop(self) -> None:
         """End all workers at once; calls in flight are dropped."""
         self._waiting.clear()
+        self._aside.clear()
+        self._answers.clear()
         self._busy.clear()
         for actor in self._all:
             ray.kill(actor, no_restart=True)
@@ -189,10 +227,16 @@ class WorkerPool:
         return actor
 
     def _dispatch(self) -> None:
-        while self._idle and self._waiting:
-            actor, call = self._idle.popleft(), self._waiting.popleft()
+        while self._idle and (call := self._next()) is not None:
+            actor = self._idle.popleft()
             call.attempts += 1
             self._busy[actor.call.remote(call.method, call.arguments)] = (actor, call)
+
+    def _next(self) -> _Call | None:
+        long = sum(call.deliver is not None for _, call in self._busy.values())
+        if self._aside and (not self._waiting or long < max(1, self.size - 1)):
+            return self._aside.popleft()
+        return self._waiting.popleft() if self._waiting else None
 
     def _collect(self, reference: Any) -> Finished | None:
         actor, call = self._busy.pop(reference)
@@ -212,11 +256,14 @@ class WorkerPool:
 
     def _lost(self, actor: Any, call: _Call, error: Exception) -> Finished | None:
         self._all.remove(actor)
-        self._idle.append(self._spawn())
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, OutOfMemoryError) and self._all:
+            self.on_lost(f"memory ran out during {call.method} ({first_line}); going on with {self.size} worker(s)")
+        else:
+            self._idle.append(self._spawn())
         if call.attempts < _ATTEMPTS:
             self.on_lost(f"a worker was lost during {call.method} ({first_line}); trying again")
-            self._waiting.appendleft(call)
+            (self._waiting if call.deliver is None else self._aside).appendleft(call)
             return None
         now = time.time()
         reason = f"the worker was lost {call.attempts} times; last: {first_line}"

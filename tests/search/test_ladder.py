@@ -1,0 +1,110 @@
+"""The ladder on real Ray, Optuna's journal and MLflow: climbs beside trials, killed and gone on with."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from search.climb import FIRST_NUMBER
+from search.experiment import load_experiment
+from search.run_folder import RunFolder
+from search.study import SearchStudy, open_storage
+from tests.search.conftest import EXPERIMENT
+
+LADDER = (
+    EXPERIMENT
+    + """
+[ladder]
+fine_tuning = 3
+vector_steps = 6
+steps = 6
+"""
+)
+
+
+def climbs_of(project):
+    experiment = load_experiment(project.experiment)
+    folder = RunFolder(project.root, experiment.name)
+    study = SearchStudy.load(open_storage(folder, None), experiment)
+    return study, [record for record in study.evaluations() if record.escalated_from is not None]
+
+
+def facts(records):
+    return [(r.trial, r.escalated_from, r.configuration.hash, r.evaluation.by_sample, r.state) for r in records]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    from tests.search.conftest import Project
+
+    project = Project(tmp_path_factory.mktemp("ladder"))
+    project.write(LADDER)
+    ended = project.run("search")
+    assert ended.returncode == 0, ended.stderr
+    return project, ended
+
+
+def test_climbs_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
+    project, ended = finished
+    study, climbs = climbs_of(project)
+    assert [record.trial for record in climbs] == [FIRST_NUMBER, FIRST_NUMBER + 1, FIRST_NUMBER + 2]
+    assert "climbed from" in ended.stdout
+    assert len({record.configuration.hash for record in climbs}) == 3
+    trials = {record.trial: record for record in study.records()}
+    folder = project.root / "tiny"
+    for record in climbs:
+        assert record.configuration == trials[record.escalated_from].configuration
+        assert record.costs == trials[record.escalated_from].costs
+        assert (folder / "states" / record.state).exists()
+        assert record.gains
+    front = json.loads(project.run("front", "--json").stdout)
+    members = [member for member in front if member["workflow"] == "fine_tuning"]
+    assert all(member["escalated_from"] in trials for member in members)
+
+
+def test_mlflow_says_what_each_climb_came_from_and_what_the_rung_brought(finished):
+    project, _ = finished
+    client = MlflowClient(f"sqlite:///{project.root / 'tiny' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], "tags.workflow = 'fine_tuning'")
+    assert len(runs) == 3
+    assert all(run.info.status == "FINISHED" for run in runs)
+    assert all(int(run.data.tags["escalated_from"]) < 100 for run in runs)
+    assert all("seconds.train" in run.data.metrics for run in runs)
+    parent = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")[0]
+    assert parent.data.metrics["ladder.fine_tuning.climbs"] == 3
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_search_killed_in_a_climb_goes_on_to_the_same_climbs(finished, kill, tmp_path):
+    from tests.search.conftest import Project
+
+    _, expected = climbs_of(finished[0])
+    project = Project(tmp_path)
+    project.write(LADDER)
+    command = project.command("search", str(project.experiment), "--root", str(project.root))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        journal = project.root / "tiny" / "journal.log"
+        deadline = time.monotonic() + 120
+        while not (journal.exists() and '"climb:0"' in journal.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(kill)
+        process.communicate(timeout=60)
+    again = project.run("search")
+    assert again.returncode == 0, again.stderr
+    assert facts(climbs_of(project)[1]) == facts(expected)
+
+
+def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project):
+    lacking = project.folder / "workload.py"
+    project.write(LADDER)
+    lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
+    ended = project.run("search")
+    assert ended.returncode == 2
+    assert "ladder.fine_tuning = 3" in ended.stderr + ended.stdout
+    assert not (project.root / "tiny" / "journal.log").exists()
