@@ -23,6 +23,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import CompressedWeight, clear, install
+from device_bench.low_rank import LowRank, add_low_rank
 from device_bench.quantized_activation import ActivationQuantization, quantize_activations
 from evaluators.assembly import LayerWeights
 from evaluators.weight_bank import weight_digest
@@ -51,6 +52,7 @@ class ModelState:
         methods: for each layer, which method gave that weight (``data_free``, ``gptq`` ...).
         tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``.
         activations: for each layer whose activations are in 8 bits, how its input is rounded.
+        branches: low-rank branches beside layers, stored as weights of their own.
 
     Raises:
         StateError: where a layer lacks a part, or a value is not finite.
@@ -62,13 +64,16 @@ class ModelState:
     methods: Mapping[str, str]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     activations: Mapping[str, ActivationQuantization] = field(default_factory=dict)
+    branches: Mapping[str, LowRank] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for what, found in (("weight", self.weights), ("method", self.methods)):
             _same(what, set(found), set(self.configuration.encodings))
         asked = {name for name, p in self.configuration.activations.items() if p is Precision.INT8}
         _same("activation quantization", set(self.activations), asked)
-        for name, values in ({n: w.weight for n, w in self.weights.items()} | dict(self.tensors)).items():
+        held = {n: w.weight for n, w in self.weights.items()} | dict(self.tensors)
+        held |= {f"{n} ({part})": getattr(b, part) for n, b in self.branches.items() for part in ("down", "up")}
+        for name, values in held.items():
             if not bool(torch.isfinite(values).all()):
                 raise StateError(f"{name!r} holds values that are not finite (NaN or infinite)")
 
@@ -87,7 +92,12 @@ class ModelState:
     @property
     def keeps_the_rest(self) -> bool:
         """Whether all but the layers' weights is the float model's, so that its base program is this one's too."""
-        return not self.tensors and not self.activations
+        return not self.tensors and not self.activations and not self.branches
+
+    @property
+    def branch_bytes(self) -> int:
+        """Bytes in the package's weight file beyond those of the configuration: the branches' weights."""
+        return sum(branch.bytes for branch in self.branches.values())
 
     def apply(self, model: nn.Module, *, metadata: bool = True) -> nn.Module:
         """A copy of the float model with this state in it, ready to run or to convert.
@@ -118,6 +128,8 @@ class ModelState:
             install(module, name, compressed if metadata else CompressedWeight(compressed.weight))
         for name, quantization in self.activations.items():
             quantize_activations(module, name, quantization)
+        for name, branch in self.branches.items():
+            add_low_rank(module, name, branch)
         return module
 
     @cached_property
@@ -210,6 +222,10 @@ def _pack(state: ModelState) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "layers": layers,
         "tensors": {name: put(value) for name, value in sorted(state.tensors.items())},
         "activations": {name: asdict(quantization) for name, quantization in sorted(state.activations.items())},
+        "branches": {
+            name: {"down": put(branch.down, half=True), "up": put(branch.up, half=True)}
+            for name, branch in sorted(state.branches.items())
+        },
     }
     return header, tensors
 
@@ -228,4 +244,8 @@ def _unpack(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelSt
         {name: layer["method"] for name, layer in layers.items()},
         {name: tensors[at] for name, at in header["tensors"].items()},
         {name: ActivationQuantization(**values) for name, values in header["activations"].items()},
+        {
+            name: LowRank(tensors[at["down"]].float(), tensors[at["up"]].float())
+            for name, at in header.get("branches", {}).items()
+        },
     )

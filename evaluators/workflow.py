@@ -134,10 +134,11 @@ class WorkflowEvaluator(ABC):
 
 def registry() -> dict[str, type[WorkflowEvaluator]]:
     """Every workflow by name, cheapest first."""
+    from evaluators.adapters.evaluator import AdapterEvaluator
     from evaluators.data_free import DataFreeEvaluator
     from evaluators.fine_tuning.evaluator import FineTuningEvaluator
 
-    return {workflow.name: workflow for workflow in (DataFreeEvaluator, FineTuningEvaluator)}
+    return {workflow.name: workflow for workflow in (DataFreeEvaluator, AdapterEvaluator, FineTuningEvaluator)}
 
 
 def allowed(workload: Workload) -> tuple[type[WorkflowEvaluator], ...]:

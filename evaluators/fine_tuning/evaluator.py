@@ -13,7 +13,8 @@ from evaluators.compression_errors import CompressionError
 from evaluators.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
 from evaluators.fine_tuning.checkpoint import CheckpointFolder
 from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.fine_tuning.trained_model import ModelError, Part, TrainedModel
+from evaluators.fine_tuning.trained_model import Part, TrainedModel
+from evaluators.fine_tuning.trainee import ModelError
 from evaluators.fine_tuning.training import Training, TrainingError
 from evaluators.fine_tuning.training_data import TrainingData
 from evaluators.fine_tuning.training_loss import TrainingLoss

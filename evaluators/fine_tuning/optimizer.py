@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from evaluators.fine_tuning.setting import FineTuningSetting
+from evaluators.fine_tuning.trainee import Role
 
 __all__ = ["Optimizer"]
 
@@ -20,19 +21,19 @@ class Optimizer:
     """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), warmed up, then lowered along a cosine.
 
     Args:
-        parameters: by name, each with whether it belongs to a layer's weight.
+        parameters: by name, each with its role.
         setting: the rates.
         steps: of the whole training.
     """
 
-    def __init__(self, parameters: Mapping[str, tuple[Tensor, bool]], setting: FineTuningSetting, steps: int) -> None:
+    def __init__(self, parameters: Mapping[str, tuple[Tensor, Role]], setting: FineTuningSetting, steps: int) -> None:
         self.names = list(parameters)
         self.steps = steps
+        rates = {Role.VECTOR: setting.vector_rate, Role.TABLE: setting.table_rate, Role.WEIGHT: setting.rate}
         sizes = {name: float(p.detach().float().square().mean().sqrt()) for name, (p, _) in parameters.items()}
-        usual = {kind: _median([sizes[n] for n, (_, of) in parameters.items() if of is kind]) for kind in (False, True)}
+        usual = {role: _median([sizes[n] for n, (_, of) in parameters.items() if of is role]) for role in Role}
         self.rates = [
-            (setting.rate if weight else setting.vector_rate) * max(sizes[name], _SMALLEST_SHARE * usual[weight])
-            for name, (_, weight) in parameters.items()
+            rates[role] * max(sizes[name], _SMALLEST_SHARE * usual[role]) for name, (_, role) in parameters.items()
         ]
         groups = [{"params": [p], "lr": rate} for (p, _), rate in zip(parameters.values(), self.rates, strict=True)]
         self._adam = torch.optim.Adam(groups, foreach=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from device_bench.compressed_weight import CompressedWeight
@@ -12,7 +13,7 @@ from evaluators.fine_tuning.trainable_weight import TrainableHalf, TrainableWeig
 from space.encoding import Encoding
 from space.layer import Layer
 
-__all__ = ["trainable_weight"]
+__all__ = ["reencoded", "trainable_weight"]
 
 
 def trainable_weight(
@@ -34,3 +35,11 @@ def trainable_weight(
     if encoding.linear is not None:
         return TrainableLinear(layer, encoding, start, weight)
     return TrainableHalf(layer, encoding, start)
+
+
+def reencoded(layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor) -> CompressedWeight:
+    """Another weight in the tables, scales and zeros of a compressed one: each value to the nearest that they hold."""
+    trainable = trainable_weight(layer, encoding, start, weight)
+    with torch.no_grad():
+        trainable.put(weight)
+    return trainable.compressed()

@@ -73,6 +73,10 @@ class TrainableLinear(TrainableWeight):
         with torch.no_grad():
             self.latent.copy_(torch.where(self.decoded() == start.weight, weight, start.weight))
 
+    def put(self, weight: Tensor) -> None:
+        """Take another weight."""
+        self.latent.data.copy_(weight)
+
     def decoded(self) -> Tensor:
         """Integers times scales, rounded to fp16."""
         return half(self.quantization.steps(self.latent) * self.quantization.wide_scale(self.latent.shape))

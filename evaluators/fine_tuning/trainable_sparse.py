@@ -59,6 +59,10 @@ class TrainableSparse(TrainableWeight):
             with torch.no_grad():
                 self.latent.copy_(torch.where(self.decoded() == start.weight, weight, start.weight))
 
+    def put(self, weight: Tensor) -> None:
+        """Take another weight."""
+        self.latent.data.copy_(weight)
+
     @property
     def settled(self) -> bool:
         """Whether the last zero has come."""

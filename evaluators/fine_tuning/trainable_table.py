@@ -89,6 +89,10 @@ class TrainableTable(TrainableWeight):
                 torch.where(self.layout.unfold(agreed.all(-1, keepdim=True).expand_as(folded)), wanted, self.latent)
             )
 
+    def put(self, weight: Tensor) -> None:
+        """Take another weight."""
+        self.latent.data.copy_(weight if self.scale is None else weight / self._scale())
+
     def decoded(self) -> Tensor:
         """The nearest entry of each latent value, times its channel's scale."""
         values, entries = self.layout.fold(self.latent), self.tables.stored()

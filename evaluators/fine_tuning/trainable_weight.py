@@ -36,6 +36,10 @@ class TrainableWeight(nn.Module, ABC):
     def buffers_of(self) -> dict[str, Tensor]:
         """coremltools' metadata that goes with the decoded weight."""
 
+    @abstractmethod
+    def put(self, weight: Tensor) -> None:
+        """Take another weight, in the tables, scales and zeros that there are."""
+
     def advance(self, progress: float) -> None:
         """Follow a schedule; ``progress`` goes from 0 to 1 over the steps of a training."""
 
@@ -65,6 +69,10 @@ class TrainableHalf(TrainableWeight):
     def __init__(self, layer: Layer, encoding: Encoding, start: CompressedWeight) -> None:
         super().__init__(layer, encoding)
         self.latent = nn.Parameter(start.weight.clone())
+
+    def put(self, weight: Tensor) -> None:
+        """Take another weight."""
+        self.latent.data.copy_(weight)
 
     def decoded(self) -> Tensor:
         """The latent weight, rounded to fp16."""

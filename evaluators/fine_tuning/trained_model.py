@@ -6,7 +6,7 @@ Normalizations stay in evaluation mode: their running statistics are the float m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -16,22 +16,13 @@ from torch.func import functional_call
 
 from evaluators.fine_tuning.trainable_layers import trainable_weight
 from evaluators.fine_tuning.trainable_weight import TrainableWeight
-from evaluators.fine_tuning.training_loss import TrainingLoss, on
+from evaluators.fine_tuning.trainee import Role, Trainee
 from evaluators.model_state import ModelState
-from evaluators.outputs import first_non_finite_module
-from evaluators.workload import Batch
 from space.layer import Layer
 
-__all__ = ["ModelError", "Part", "TrainedModel"]
+__all__ = ["METHOD", "Part", "TrainedModel"]
 
 METHOD = "fine_tuning"
-
-
-class ModelError(RuntimeError):
-    """The compressed model fails on training data."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(f"the compressed model fails on training data: {type(error).__name__}: {error}")
 
 
 class Part(StrEnum):
@@ -42,7 +33,7 @@ class Part(StrEnum):
     EVERYTHING = "everything"
 
 
-class TrainedModel:
+class TrainedModel(Trainee):
     """A model whose weights are what a package would store at any step.
 
     Args:
@@ -85,11 +76,12 @@ class TrainedModel:
         """Whether every weight has the form that its encoding asks for."""
         return all(weight.settled for weight in self.weights.values())
 
-    def parameters(self) -> dict[str, tuple[Tensor, bool]]:
-        """What is trained, by name, each with whether it is of a layer's weight."""
-        found: dict[str, tuple[Tensor, bool]] = {name: (parameter, False) for name, parameter in self.others.items()}
+    def parameters(self) -> dict[str, tuple[Tensor, Role]]:
+        """What is trained, by name, each with its role."""
+        found: dict[str, tuple[Tensor, Role]] = {name: (p, Role.VECTOR) for name, p in self.others.items()}
         for layer, weight in self.weights.items():
-            found |= {f"{layer}/{name}": (parameter, True) for name, parameter in weight.named_parameters()}
+            for name, parameter in weight.named_parameters():
+                found[f"{layer}/{name}"] = parameter, Role.WEIGHT if name == "latent" else Role.TABLE
         return found
 
     def advance(self, progress: float) -> None:
@@ -97,24 +89,15 @@ class TrainedModel:
         for weight in self.weights.values():
             weight.advance(progress)
 
-    def __call__(self, inputs: tuple[Tensor, ...]) -> Any:
+    def outputs(self, inputs: tuple[Tensor, ...]) -> Any:
         """The outputs, differentiable in the parameters."""
         decoded = {f"{name}.weight": weight.decoded() for name, weight in self.weights.items()}
-        try:
-            return functional_call(self.module, decoded, on(inputs, self.device), tie_weights=True)
-        except Exception as error:
-            raise ModelError(error) from error
+        return functional_call(self.module, decoded, inputs, tie_weights=True)
 
-    def by_sample(self, loss: TrainingLoss, batches: Iterable[Batch]) -> list[float]:
-        """The loss of each sample, without gradients."""
-        with torch.no_grad():
-            self._settle_weights()
-            return [value for batch in batches for value in loss.by_sample(self._outputs(batch), batch)]
-
-    def first_non_finite(self, batch: Batch) -> str | None:
-        """The first submodule whose output is not finite on a batch."""
-        self._settle_weights()
-        return first_non_finite_module(self.module, on(batch.inputs, self.device))
+    def settle(self) -> None:
+        """Put the present weights into ``module``."""
+        for name, weight in self.weights.items():
+            self.module.get_submodule(name).get_parameter("weight").copy_(weight.decoded())
 
     def tensors(self) -> dict[str, Tensor]:
         """All that training changes, copied, by name."""
@@ -146,17 +129,6 @@ class TrainedModel:
         return ModelState(
             self.start.configuration, self.start.model, weights, methods, tensors, dict(self.start.activations)
         )
-
-    def _outputs(self, batch: Batch) -> Any:
-        try:
-            return self.module(*on(batch.inputs, self.device))
-        except Exception as error:
-            raise ModelError(error) from error
-
-    def _settle_weights(self) -> None:
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                self.module.get_submodule(name).get_parameter("weight").copy_(weight.decoded())
 
 
 def _is_vector(module: nn.Module, name: str, parameter: Tensor) -> bool:

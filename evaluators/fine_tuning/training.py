@@ -14,7 +14,7 @@ from torch import Tensor
 from evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFolder
 from evaluators.fine_tuning.optimizer import Optimizer
 from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.fine_tuning.trained_model import TrainedModel
+from evaluators.fine_tuning.trainee import Trainee
 from evaluators.fine_tuning.training_data import TrainingData
 from evaluators.fine_tuning.training_loss import TrainingLoss
 from evaluators.workload import Batch
@@ -62,7 +62,7 @@ class Training:
 
     def __init__(
         self,
-        model: TrainedModel,
+        model: Trainee,
         loss: TrainingLoss,
         data: TrainingData,
         setting: FineTuningSetting,
@@ -142,7 +142,7 @@ class Training:
             standing.best, standing.worse = mean, 0
             self._best = self.model.tensors()
             return True
-        standing.worse += 1
+        standing.worse += 2 * standing.step > self.steps
         if not mean <= _DIVERGED * abs(standing.first):
             self.notes.append(f"training diverges at step {standing.step}: {mean:.3g}; the best state is kept")
             return False

@@ -12,7 +12,7 @@ import torch
 from fashion_network import FashionNetwork, save
 from torch import nn
 
-EPOCHS, BATCH, SEED = 10, 128, 20
+EPOCHS, BATCH, SEED = 12, 128, 20
 PEAK_RATE, WEIGHT_DECAY, SMOOTHING = 4e-3, 0.02, 0.05
 
 log = logging.getLogger("train")

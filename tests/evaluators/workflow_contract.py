@@ -10,6 +10,7 @@ import torch
 from device_bench.conversion import convert
 from device_bench.proof import prove
 from device_bench.runtime import as_stored, compare
+from evaluators.adapters.setting import AdapterSetting
 from evaluators.evaluation import Evaluation, Failure
 from evaluators.fine_tuning.setting import FineTuningSetting
 from evaluators.model_state import ModelState, StateError, model_digest
@@ -20,7 +21,14 @@ from space.encoding import Encoding
 from space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import NETWORKS, configuration_of, setting_of
 
-OPTIONS: dict[str, dict] = {"fine_tuning": {"tuning": FineTuningSetting(vector_steps=4, steps=6)}}
+OPTIONS: dict[str, dict] = {
+    "fine_tuning": {"tuning": FineTuningSetting(vector_steps=4, steps=6)},
+    "adapters": {
+        "adapters": AdapterSetting(
+            rank=1, tuning=FineTuningSetting(vector_steps=0, steps=6, rate=0.01, table_rate=0.03)
+        )
+    },
+}
 
 WORKFLOWS = list(registry().values())
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=[w.name for w in WORKFLOWS])

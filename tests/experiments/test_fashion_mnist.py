@@ -112,4 +112,4 @@ def test_it_converts_with_every_layer(workload: ModuleType) -> None:
     program = torch.export.export(network, workload.example_inputs()).run_decompositions({})
     package = ct.convert(program, minimum_deployment_target=ct.target.iOS18, skip_model_load=True)
     operations = package._mil_program.functions["main"].operations
-    assert sum(op.op_type in {"conv", "linear"} for op in operations) == len(layers) == 21
+    assert sum(op.op_type in {"conv", "linear"} for op in operations) == len(layers) == 10

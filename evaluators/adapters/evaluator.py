@@ -1,0 +1,100 @@
+"""The adapter workflow: low-rank branches trained beside a compressed model that stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluators.adapters.adapted_model import AdaptedModel, adaptable
+from evaluators.adapters.setting import AdapterSetting, Placement
+from evaluators.compression_errors import CompressionError
+from evaluators.evaluation import Failure, Stage, Workflow, evaluation_identity
+from evaluators.fine_tuning.checkpoint import CheckpointFolder
+from evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from evaluators.fine_tuning.trainable_layers import reencoded
+from evaluators.fine_tuning.trained_model import Part, TrainedModel
+from evaluators.fine_tuning.trainee import ModelError
+from evaluators.fine_tuning.training import Training, TrainingError
+from evaluators.gain import Gain, paired
+from evaluators.model_state import ModelState, StateError
+from evaluators.workflow import WorkflowSetting
+
+__all__ = ["AdapterEvaluator"]
+
+METHOD = "adapters"
+
+
+class AdapterEvaluator(FineTuningEvaluator):
+    """Trains adapters from a state's weights, and keeps them where held-out samples show a gain.
+
+    For models whose fine-tuning as a whole is too dear: only the branches have gradients and moments.
+
+    Args:
+        setting: the workload, its compressed weights and the divergence taken; ``folder`` holds checkpoints.
+        adapters: rank, placement and training.
+    """
+
+    name = "adapters"
+    workflow = Workflow.FINE_TUNING
+
+    def __init__(self, setting: WorkflowSetting, adapters: AdapterSetting | None = None) -> None:
+        self.adapters = adapters or AdapterSetting()
+        super().__init__(setting, self.adapters.tuning)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The settings and the data that progress is judged by."""
+        return {**super().identity, "adapters": self.adapters.identity}
+
+    @cached_property
+    def adapted(self) -> tuple[str, ...]:
+        """The layers that get a branch."""
+        return adaptable(self.setting.weights.layers, self.adapters.rank, self.adapters.layers)
+
+    def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
+        if not self.adapted:
+            gain = replace(paired(METHOD, [], []), reason="no layer is large enough for a branch of this rank")
+            return state, [gain], []
+        try:
+            return self._adapt(state)
+        except TrainingError as error:
+            return Failure(Stage.TRAIN, f"{METHOD}: {error.reason}", error.layer)
+        except (CompressionError, ModelError, StateError) as error:
+            return Failure(Stage.TRAIN, f"{METHOD}: {error}", getattr(error, "layer", None))
+
+    def _adapt(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]]:
+        float_model = self.setting.workload.model
+        model = AdaptedModel(float_model, state, self.adapted, self.adapters.rank, self.device)
+        checkpoints = CheckpointFolder(self.setting.folder, self._identity_of(state))
+        training = Training(model, self._loss, self._data, self.tuning, self.tuning.steps, checkpoints)
+        training.run()
+        self._written.append(checkpoints)
+        if self.adapters.placement is Placement.SEPARATE:
+            found = replace(state, branches={**state.branches, **model.branches()})
+        else:
+            found = self._merged(state, model.merged())
+        gain = paired(METHOD, self._values(state), self._values(found))
+        return found if gain.kept else state, [gain], [f"{METHOD}: {words}" for words in training.notes]
+
+    def _merged(self, state: ModelState, added: Mapping[str, Tensor]) -> ModelState:
+        weights, methods = dict(state.weights), dict(state.methods)
+        for name, more in added.items():
+            layer, encoding = self.setting.weights.layers[name], state.configuration.encodings[name]
+            weights[name] = reencoded(layer, encoding, weights[name], weights[name].weight + more)
+            methods[name] = METHOD
+        return replace(state, weights=weights, methods=methods)
+
+    def _values(self, state: ModelState) -> list[float]:
+        """By held-out sample, of the state as it is exported."""
+        frozen = TrainedModel(
+            self.setting.workload.model, state, self.setting.weights.layers, Part.VECTORS, False, self.device
+        )
+        return frozen.by_sample(self._loss, self._data.held_out)
+
+    def _identity_of(self, state: ModelState) -> str:
+        return evaluation_identity(**self.identity, start=state.digest, part=METHOD, torch=torch.__version__)
