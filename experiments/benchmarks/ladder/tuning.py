@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from experiments.benchmarks.ladder.solved import solved
 
 from evaluators.evaluation import Evaluation, Failure
 from evaluators.fine_tuning.evaluator import FineTuningEvaluator
@@ -21,7 +22,6 @@ from evaluators.fine_tuning.setting import FineTuningSetting
 from evaluators.quality import Quality
 from evaluators.workflow import Outcome, registry
 from evaluators.workload import Split
-from experiments.benchmarks.ladder.solved import solved
 
 log = logging.getLogger("ladder")
 
