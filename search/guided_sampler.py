@@ -75,12 +75,16 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """One proposal."""
         states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
-        trials = [t for t in study.get_trials(deepcopy=False, states=states) if t.number != trial.number]
-        done = [t for t in trials if t.state == TrialState.COMPLETE and self._readable(t)]
+        read = [
+            (t, row)
+            for t in study.get_trials(deepcopy=False, states=states)
+            if t.number != trial.number and (row := self._read(t.params)) is not None
+        ]
+        done = [(t, row) for t, row in read if t.state == TrialState.COMPLETE]
         if not done:
             return {}
-        running = [t for t in trials if t.state == TrialState.RUNNING and self._readable(t)]
-        known = {tuple(self._read(t.params)) for t in trials if self._readable(t)}
+        running = [row for t, row in read if t.state == TrialState.RUNNING]
+        known = {tuple(row) for _, row in read}
         proposal = self._propose(done, running, known)
         return {
             name: self._choices[group][proposal[group]] for group, name in enumerate(self._names) if name is not None
@@ -100,12 +104,12 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
     # -- proposing ----------------------------------------------------------------------------------------------
 
     def _propose(
-        self, done: Sequence[FrozenTrial], running: Sequence[FrozenTrial], known: set[tuple[int, ...]]
+        self, done: Sequence[tuple[FrozenTrial, list[int]]], running: Sequence[list[int]], known: set[tuple[int, ...]]
     ) -> Choices:
-        seen = np.array([self._read(t.params) for t in done])
-        values = np.array([t.values for t in done])
+        seen = np.array([row for _, row in done])
+        values = np.array([t.values for t, _ in done])
         losses = np.array([self._objectives.losses(row) for row in values])
-        feasible = np.array([all(v <= 0 for v in t.user_attrs.get("constraints", [])) for t in done])
+        feasible = np.array([all(v <= 0 for v in t.user_attrs.get("constraints", [])) for t, _ in done])
         usable = losses[feasible] if feasible.any() else losses
         parents = seen[feasible] if feasible.any() else seen
         member = non_dominated(usable)
@@ -114,7 +118,7 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
         surrogate.fit(seen, values[:, 0], losses[:, 0], _behind(losses, front))
         candidates = self._candidates(members, surrogate, known)
         if running:
-            pending = np.array([self._read(t.params) for t in running])
+            pending = np.array(running)
             front = np.concatenate([front, np.column_stack([surrogate.predict(pending)[0], self._costs(pending)])])
         costs = self._costs(candidates)
         mean, deviation = surrogate.predict(candidates)
@@ -167,13 +171,15 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
                 ok &= self._problem.totals(name, choices) <= bound
         return ok
 
-    def _readable(self, trial: FrozenTrial) -> bool:
-        return all(name is None or name in trial.params for name in self._names)
-
-    def _read(self, parameters: Mapping[str, Any]) -> Choices:
-        return np.array(
-            [0 if name is None else self._position[g][parameters[name]] for g, name in enumerate(self._names)]
-        )
+    def _read(self, parameters: Mapping[str, Any]) -> list[int] | None:
+        """The choices of one trial; ``None`` where its parameters are not all drawn."""
+        try:
+            return [
+                0 if name is None else position[parameters[name]]
+                for name, position in zip(self._names, self._position, strict=True)
+            ]
+        except KeyError:
+            return None
 
 
 def _behind(losses: NDArray[np.float64], front: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from interactions import interactions
 from landscape import Landscape, Run
 from pictures import draw_fronts, draw_progress
 from recording import Recorded, open_recording
@@ -149,6 +150,7 @@ def network(name: str, root: Path, results: dict[str, Any], arguments: argparse.
     )
     facts["network"]["evaluations on record"] = len(real.recording)
     show(real, facts["network"])
+    facts["interactions between layers"] = interactions(real)
     facts["emulator: spearman with the network"], facts["emulator: median ratio"] = _fidelity(real, emulated)
     copies = runs_of(emulated, budgets(arguments.stock, arguments.slow, 200), arguments.seeds, os.cpu_count() or 1)
     facts["emulator"] = summary(emulated, copies, best_of(copies))
