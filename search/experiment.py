@@ -112,7 +112,7 @@ class Space(_Section):
 class Search(_Section):
     """How the space is searched."""
 
-    sampler: SamplerName = "tpe"
+    sampler: SamplerName = "guided"
     confirm: int = Field(default=24, ge=0)
     screen: bool = False
     in_flight: int = Field(default=4, ge=1)

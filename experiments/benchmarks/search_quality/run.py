@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from interactions import interactions
+from joblib import Parallel, delayed
 from landscape import Landscape, Run
 from pictures import draw_fronts, draw_progress
 from recording import Recorded, open_recording
