@@ -72,7 +72,7 @@ def why_kept(function: Any) -> dict[str, str]:
             continue
         if op.op_type.startswith("constexpr_"):
             if not all(child.op_type.startswith("constexpr_") for child in variable.child_ops):
-                reasons[variable.name] = "it is compressed already"
+                reasons[variable.name] = "compressed already"
         elif op.op_type == "const" and not _feeds_constant(op) and _is_large_float(variable.val):
             reason = _kept(op, function)
             if reason is not None:
@@ -92,22 +92,22 @@ def _kept(op: Any, function: Any) -> str | None:
     """Why a constant is no layer, in words that hold for all constants alike; None where it is one."""
     variable = op.outputs[0]
     if variable.rank < 2:
-        return "it is a vector, and coremltools compresses none"
+        return "coremltools compresses no vector"
     if not variable.child_ops or variable in function.outputs or _feeds_constant(op):
-        return "it is no operand of an op"
+        return "no operand of an op"
     taken = [(child, operand) for child in dict.fromkeys(variable.child_ops) for operand in _operands(child, variable)]
     for child, operand in taken:
         if _ROLES.get(child.op_type, {}).get(operand) is None:
-            return f"{child.op_type} takes it as {operand!r}, which is not a weight"
+            return f"operand {operand!r} of {child.op_type}, which is no weight"
         if _kind(child, operand, variable) is None:
-            return f"{child.op_type} takes a weight of rank {variable.rank}, whose channels are not told apart"
+            return f"a weight of rank {variable.rank} of {child.op_type}, whose channels are not told apart"
         if child.inputs[_ROLES[child.op_type][operand]].val is not None:
             return f"{child.op_type} works on a constant with it"
     if not taken:
         return "the blocks of another op give it on"
     largest = float(np.abs(variable.val).max())
     if not largest <= _LARGEST_HALF:
-        return f"its largest value is {largest:g}, beyond what fp16 holds"
+        return f"largest value {largest:g}, beyond what fp16 holds"
     return None
 
 

@@ -39,6 +39,7 @@ class PackageLayer(nn.Module):
         layer_kind: what the op does with the weight.
         groups: of a convolution.
         float_bits: of the floats that the program computes with.
+        activation_name: the op's parameter that takes what the weight works on.
     """
 
     weight: nn.Parameter
@@ -49,7 +50,7 @@ class PackageLayer(nn.Module):
         self.constant, self.layer_kind, self.float_bits = use.constant, use.kind, use.float_bits
         groups = use.op.inputs.get("groups")
         self.groups = 1 if groups is None else int(groups.val)
-        self.operand, self.activation = operand, activation
+        self.operand, self.activation, self.activation_name = operand, activation, use.activation
 
     def forward(self, x: Tensor, *, kernel: Kernel, tensors: list[Any], attributes: Mapping[str, Any]) -> Any:
         """The op's outputs for the tensor that its weight works on; its other operands come by keyword."""

@@ -2,7 +2,7 @@
 
 The program is read by coremltools' own loader, each layer's constant gives way to the ops that coremltools' torch front
 end makes of the same weight and metadata, and the program is written by coremltools' own backend with the package's own
-description. No pass touches the graph, but the one that moves scales into tables, as in a conversion.
+description. Of its passes only those of the backend run, and the one that moves scales into tables, as in a conversion.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from device_bench.package import load_spec
 from device_bench.package_layers import operations
-from device_bench.package_module import PackageModule
+from device_bench.package_module import PackageLayer, PackageModule
+from device_bench.quantized_activation import ActivationQuantization, activation_quantizations
 from space.errors import UserError
 from space.target import DeploymentTarget
 
@@ -45,7 +46,7 @@ def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLMode
         target: the deployment target; the program is brought to its opset.
 
     Raises:
-        RewritingError: the package needs a newer system than the target.
+        RewritingError: the package, or what is to be in it, needs a newer system than the target.
         PackageError: the package cannot be read any more.
     """
     spec = load_spec(module.path)
@@ -58,6 +59,7 @@ def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLMode
         )
     program = _read(module, spec, version, target)
     (function,) = program.functions.values()
+    _quantize_activations(function, module, target)
     _replace_weights(function, module)
     pipeline = ct.PassPipeline()
     pipeline.passes = list(_PASSES)
@@ -79,7 +81,7 @@ def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarg
     The ops that hold compressed weights have another form from iOS18 on, into which coremltools does not bring them.
     """
     old = spec.specificationVersion < ct.target.iOS18.value <= version
-    if old and any("compressed" in reason for reason in module.kept.values()):
+    if old and "compressed already" in module.kept.values():
         raise RewritingError(
             f"{module.path}: holds weights that are compressed in the form of iOS16, which {target} does not have; set "
             'deployment_target = "iOS17", or give the package that has not been compressed yet'
@@ -106,6 +108,30 @@ def _replace_weights(function: Any, module: PackageModule) -> None:
         with block:
             block.replace_uses_of_var_after_op(anchor_op=old, old_var=old.outputs[0], new_var=new, force_replace=True)
             block.remove_ops([old])
+
+
+def _quantize_activations(function: Any, module: PackageModule, target: DeploymentTarget) -> None:
+    """Round what enters an op where the module rounds it (``quantize_activations``)."""
+    roundings = activation_quantizations(module)
+    if roundings and target.generation < 17:
+        raise RewritingError(f"{module.path}: activations of 8 bits need iOS17 or macOS14, and the target is {target}")
+    outputs = {name: output for output, name in module.calls.items()}
+    made = {op.outputs[0].name: op for op in operations(function) if op.outputs}
+    for name, rounding in roundings.items():
+        layer = module.get_submodule(name)
+        if name not in outputs or not isinstance(layer, PackageLayer):
+            raise RewritingError(f"layer {name!r}: what enters a recurrent op cannot be rounded; leave it in floats")
+        _round_input(made[outputs[name]], layer.activation_name, rounding)
+
+
+def _round_input(op: Any, operand: str, rounding: ActivationQuantization) -> None:
+    value, block = op.inputs[operand], op.enclosing_block
+    integer, word = (np.int8, "int8") if rounding.signed else (np.uint8, "uint8")
+    scale = types.nptype_from_builtin(value.dtype)(rounding.scale)
+    terms = {"scale": scale, "zero_point": integer(rounding.zero_point), "before_op": op}
+    with block:
+        rounded = mb.dequantize(input=mb.quantize(input=value, output_dtype=word, **terms), **terms)
+        block.replace_uses_of_var_after_op(anchor_op=rounded.op, old_var=value, new_var=rounded, end_op=op)
 
 
 class _Encoder:

@@ -85,6 +85,11 @@ class Workload:
             parameter.requires_grad_(False)
         return model
 
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """Why constants of a package are no layers, by their names; nothing for a torch model."""
+        return self.model.kept if isinstance(self.model, PackageModule) else {}
+
     def _package(self, path: str | Path) -> PackageModule:
         try:
             return PackageModule(self.path.parent / path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "rest_bytes": preparation.rest,
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
+        "kept": dict(preparation.workload.kept),
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
@@ -49,6 +51,8 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
     console.print(_layers(facts))
     for name, reason in preparation.base.refusals.items():
         console.print(f"kept as it is: {name}: {reason}")
+    for line in _kept(facts["kept"]):
+        console.print(line, highlight=False, markup=False)
     refused = Counter((name, reason) for layer in facts["layers"] for name, reason in layer["refused"].items())
     if refused:
         table = Table(title="refused encodings", header_style="bold")
@@ -77,6 +81,18 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
     by_size = sorted(facts["layers"], key=lambda layer: -layer["menu"][layer["smallest"]])[:5]
     listed = ", ".join(f"{l['name']} {l['menu'][l['smallest']] / MEGABYTE:.3f} MB ({l['smallest']})" for l in by_size)  # noqa: E741
     console.print(f"the smallest size is set by: {listed}")
+
+
+def _kept(reasons: Mapping[str, str]) -> list[str]:
+    """The constants of a package that are no layers, a line for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return [
+        f"kept as {'it is' if len(found) == 1 else 'they are'}: {', '.join(found[:3])}"
+        f"{f' and {len(found) - 3} more' if len(found) > 3 else ''}: {reason}"
+        for reason, found in names.items()
+    ]
 
 
 def _advice(preparation: Preparation) -> list[dict[str, Any]]:

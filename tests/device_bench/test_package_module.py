@@ -36,7 +36,7 @@ def test_layers_are_the_weights_with_the_right_axes(module):
 
 
 def test_why_the_others_are_kept(module):
-    assert module.kept["packed_already"] == "it is compressed already"
+    assert module.kept["packed_already"] == "compressed already"
     assert "rank 3" in module.kept["stack"]
     assert "add" in module.kept["shift"]
     assert "vector" in module.kept["memory_bias_0"]

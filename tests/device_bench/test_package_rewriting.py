@@ -14,6 +14,7 @@ from device_bench.package import weight_bytes
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import RewritingError
 from device_bench.proof import prove
+from device_bench.quantized_activation import ActivationQuantization, quantize_activations
 from device_bench.runtime import as_stored, compare, load
 from evaluators.compression import compress
 from space.configuration import Configuration
@@ -171,3 +172,26 @@ def test_weights_in_the_blocks_of_a_loop_are_replaced(tmp_path):
         proof = prove(tmp_path / "out.mlpackage", made, (x,), configuration, layers, target)
         assert proof.passed, proof.failures
         assert compare(tmp_path / "out.mlpackage", as_stored(made), [(x,)]).snr_db > 100
+
+
+@pytest.mark.parametrize("dtype", [HALF, SINGLE])
+def test_activations_are_rounded_where_the_module_rounds_them(dtype, tmp_path):
+    x, target, out = torch.randn(1, 16, 32), DeploymentTarget.IOS17, tmp_path / "out.mlpackage"
+    module = PackageModule(everything(tmp_path / "odd.mlpackage", dtype))
+    layers = layers_of(module)
+    configuration = Configuration({layer.name: Encoding.parse("int8") for layer in layers})
+    made, _ = assembled(module, configuration, layers)
+    unrounded = {name: value.clone() for name, value in made(x).items()}
+    quantize_activations(made, "dense_weight", ActivationQuantization(0.03125, 0, signed=True))
+    quantize_activations(made, "left", ActivationQuantization(0.125, 130))
+    convert(made, (x,), target).save(str(out))
+    proof = prove(out, made, (x,), configuration, layers, target)
+    assert proof.passed, proof.failures
+    kinds = list(load(out).op_types.values())
+    assert (kinds.count("quantize"), kinds.count("dequantize")) == (2, 2)
+    assert compare(out, as_stored(made), [(x,)]).snr_db > 40
+    assert not torch.allclose(made(x)["stacked"], unrounded["stacked"])
+    old = PackageModule(everything(tmp_path / "old.mlpackage", SINGLE, ct.target.iOS16))
+    quantize_activations(old, "left", ActivationQuantization(0.125, 0, signed=True))
+    with pytest.raises(RewritingError, match="need iOS17"):
+        convert(old, (x,), DeploymentTarget.IOS16)
