@@ -94,7 +94,11 @@ class Workload:
         try:
             return PackageModule(self.path.parent / path)
         except UserError as error:
-            raise self._error("model", f"returned a package that cannot be used: {error}") from error
+            raise self._error(
+                "model",
+                "returned a path; expected a torch.nn.Module, or the path of an .mlpackage with one ML Program that can "
+                f"be read: {error}",
+            ) from error
 
     @cached_property
     def example_inputs(self) -> tuple[Tensor, ...]:

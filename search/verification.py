@@ -82,8 +82,10 @@ def _run(program: Program, batch: Batch, like: Any, package: Path) -> Any:
             f"{package}: takes {len(names)} inputs ({', '.join(names)}), the workload gives {len(batch.inputs)}; "
             "is it a package of this model?"
         )
-    found = list(program.run_tensors(dict(zip(names, batch.inputs, strict=False))).values())
-    wanted = flatten(like)
+    values = program.run_tensors(dict(zip(names, batch.inputs, strict=False)))
+    if isinstance(like, Mapping) and set(like) == set(values):
+        values = {name: values[name] for name in like}
+    found, wanted = list(values.values()), flatten(like)
     if len(found) != len(wanted):
         raise UserError(
             f"{package}: gives {len(found)} outputs, the workload's model {len(wanted)}; is it a package of it?"

@@ -96,14 +96,24 @@ def _spec(path: Path) -> Any:
     try:
         spec = ct.utils.load_spec(str(path))
     except Exception as error:
-        raise ProgramError(f"{path}: not a readable Core ML package ({error})") from error
+        hint = "it is compiled; give the .mlpackage that it was compiled from" if path.suffix == ".mlmodelc" else error
+        raise ProgramError(f"{path}: not a readable Core ML package ({hint})") from error
     kind = spec.WhichOneof("Type")
     if kind != "mlProgram":
-        raise ProgramError(
-            f"{path}: holds a {kind}, an older format; the runtime runs ML Programs. Convert the source model again "
-            'with coremltools.convert(..., convert_to="mlprogram"), minimum_deployment_target iOS15 or later'
-        )
+        raise ProgramError(f"{path}: holds a {kind}, {_instead(kind)}")
     return spec
+
+
+def _instead(kind: str) -> str:
+    """What to do with a model that is no ML Program."""
+    if kind.startswith("neuralNetwork"):
+        return (
+            "an older format; the runtime runs ML Programs. Convert the source model again with "
+            'coremltools.convert(..., convert_to="mlprogram"), minimum_deployment_target iOS15 or later'
+        )
+    if kind.startswith("pipeline"):
+        return "several models in a row; the runtime runs ML Programs: give each ML Program that is in it by itself"
+    return "which is no ML Program; the runtime runs nothing else"
 
 
 def _function_name(path: Path, spec: Any, wanted: str | None) -> str:

@@ -12,7 +12,7 @@ SPACE = 'encodings = ["fp16", "lut8", "lut4", "lut2", "int8"]'
 WORKLOADS = {
     "missing function": (WORKLOAD.replace("def evaluation_data", "def evaluation_dataa"), ["evaluation_data() is missing", "did you mean 'evaluation_dataa'"]),
     "failing function": (WORKLOAD.replace("torch.manual_seed(0)", "raise RuntimeError('no weights here')"), ["model() failed", "no weights here"]),
-    "wrong return type": (WORKLOAD.replace("return network\n\ndef _images", "return 'network'\n\ndef _images"), ["model() returned a str", "torch.nn.Module"]),
+    "wrong return type": (WORKLOAD.replace("return network\n\ndef _images", "return 'network'\n\ndef _images"), ["model() returned a path", "torch.nn.Module", "network: no such package"]),
     "outputs are nan": (WORKLOAD.replace("network.norm.running_mean.normal_()", "network.norm.running_mean.fill_(float('nan'))"), ["not finite", "'norm'"]),
     "no evaluation data": (WORKLOAD.replace("for seed in (1, 2):", "for seed in ():"), ["evaluation_data() gave no data"]),
     "no layer": (WORKLOAD.replace("return network\n\ndef _images", "return nn.ReLU()\n\ndef _images"), ["no layer"]),
