@@ -19,6 +19,7 @@ from experiments.benchmarks.ladder.solved import solved
 from evaluators.evaluation import Evaluation, Failure
 from evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from evaluators.fine_tuning.setting import FineTuningSetting
+from evaluators.model_state import ModelState
 from evaluators.quality import Quality
 from evaluators.workflow import Outcome, registry
 from evaluators.workload import Split
@@ -47,10 +48,15 @@ def main() -> None:
     _report(asked, 0.0, "float", {"confirmation": confirmation.float_metrics})
     for size, configuration in found.configurations.items():
         outcome = registry()["data_free"](found.setting).evaluate(configuration)
+        if asked.start is not None:
+            state = ModelState.load(asked.start)
+            outcome = Outcome(outcome.evaluation, state) if isinstance(outcome, Outcome) else outcome
         for stage, tuning in ((None, None), *stages.items()):
             started = time.perf_counter()
-            if tuning is not None:
+            if tuning is not None and tuning.steps + tuning.vector_steps:
                 outcome = FineTuningEvaluator(found.setting, tuning).evaluate(configuration, outcome)
+            elif tuning is not None:
+                continue
             if isinstance(outcome, Failure):
                 raise SystemExit(f"{size} MB, {stage}: {outcome}")
             seconds = time.perf_counter() - started
@@ -85,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="keeps the bank, the scores, the states and the results")
     parser.add_argument("--sizes", type=float, nargs="+", required=True, help="MB")
     parser.add_argument("--banks", type=Path, nargs="*", default=[], help="banks of earlier runs")
+    parser.add_argument("--start", type=Path, help="a saved state to go on from, instead of the data-free one")
     parser.add_argument("--vector-steps", type=int, default=100)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--vector-rate", type=float, default=FineTuningSetting.vector_rate)
