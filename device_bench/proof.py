@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from device_bench.activation_proof import activation_failures
 from device_bench.base_program import BaseProgram, NodeRecord, Place, base_program, record
 from device_bench.package import PackageWeight, weight_bytes
 from device_bench.package_encoding import differences, roundings, stored_as
 from device_bench.program_graph import ProgramNode, program_nodes
-from space.configuration import Configuration
+from space.configuration import Configuration, Precision
 from space.encoding import FP16, Encoding
 from space.errors import UserError
 from space.layer import Layer
@@ -131,10 +132,7 @@ def prove(
     nodes = program_nodes(package)
     records = [record(node, index, base.layer_at) for index, node in enumerate(nodes)]
     matching = _matching(records, base.records)
-    proofs = tuple(
-        _prove_layer(layer, module, configuration.encodings.get(layer.name, FP16), base, nodes[:matching])
-        for layer in found
-    )
+    proofs = tuple(_prove_layer(layer, module, configuration, base, nodes[:matching]) for layer in found)
     constants = sum(1 for item in base.records for _ in _constants(item))
     return Proof(
         proofs,
@@ -174,13 +172,14 @@ def _constants(item: NodeRecord) -> Iterator[str]:
 
 
 def _prove_layer(
-    layer: Layer, module: nn.Module, encoding: Encoding, base: BaseProgram, nodes: tuple[ProgramNode, ...]
+    layer: Layer, module: nn.Module, configuration: Configuration, base: BaseProgram, nodes: tuple[ProgramNode, ...]
 ) -> LayerProof:
     places = base.places.get(layer.name, ())
+    encoding = configuration.encodings.get(layer.name, FP16)
     if encoding != FP16 and layer.name in base.refusals:
         return LayerProof(layer.name, str(encoding), "", 0, None, (base.refusals[layer.name],))
     expected = module.get_submodule(layer.name).get_parameter("weight").detach().numpy()
-    failures: list[str] = []
+    failures = activation_failures(places, configuration.activations.get(layer.name, Precision.FP16), nodes)
     errors: list[float] = []
     seen: dict[str, PackageWeight] = {}
     for place in places:

@@ -45,6 +45,10 @@ class Carrier:
         single.register_parameter("weight", nn.Parameter(carried.contiguous().clone()))
         return nn.Sequential(single)
 
+    def weight_of(self, values: Tensor) -> Tensor:
+        """Values in the layer's layout as those of the carried weight."""
+        return self.module(values).get_submodule("0").get_parameter("weight").detach()
+
     def weight(self, module: nn.Module) -> Tensor:
         """The carried weight, in the layer's own layout."""
         carried = module.get_submodule("0").get_parameter("weight").detach().float()

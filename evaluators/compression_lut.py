@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
 from coremltools.optimize.torch.palettization import (
     ModulePostTrainingPalettizerConfig,
     PostTrainingPalettizer,
@@ -22,9 +23,13 @@ _STAGE = "palettization"
 _SMALLEST_SCALE = 2.0**-24
 
 
-def palettize(carrier: Carrier, weight: Tensor, table: Table) -> CompressedWeight:
-    """Cluster a weight into tables. Entries and scales are rounded to fp16, as the package stores them."""
-    module = cluster(carrier, weight, table)
+def palettize(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor | None = None) -> CompressedWeight:
+    """Cluster a weight into tables. Entries and scales are rounded to fp16, as the package stores them.
+
+    Args:
+        importance: of each element, positive, in the weight's shape; all count alike unless given.
+    """
+    module = cluster(carrier, weight, table) if importance is None else _weighted(carrier, weight, table, importance)
     lut = carrier.per_axis(_buffer(carrier, module, "lut"), tail=2)
     decoded = carrier.weight(module)
     if table.entries is not Entries.FP16:
@@ -58,6 +63,26 @@ def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
             raise carrier.failure(_STAGE, f"coremltools failed: {error}") from error
     if carrier.buffer(module, "lut") is None:
         raise carrier.failure(_STAGE, f"coremltools skipped the layer: {'; '.join(heard) or 'it gave no reason'}")
+    return module
+
+
+def _weighted(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor) -> nn.Sequential:
+    """The same by the clustering of coremltools' SKMPalettizer, which counts each element by its importance."""
+    module = carrier.module(weight)
+    config = KMeansConfig(
+        n_bits=table.bits,
+        axis=0 if table.axis is Axis.OUTPUT else 1,
+        lut_dtype=None if table.entries is Entries.FP16 else getattr(torch, table.entries.value),
+        block_size=table.group,
+        cluster_dim=table.vector if table.vector > 1 else None,
+        enable_per_channel_scale=table.scaled,
+        importance=carrier.weight_of(importance),
+    )
+    with quiet():
+        try:
+            SequentialKMeans.cluster_weights(module, {"0": {"weight": config}})
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise carrier.failure(_STAGE, f"coremltools failed: {error}") from error
     return module
 
 

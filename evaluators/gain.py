@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Gain", "paired"]
+__all__ = ["Gain", "failed", "paired"]
 
 FEWEST = 4
 
@@ -62,3 +62,8 @@ def paired(
     difference = old - new
     error = float(difference.std(ddof=1) / np.sqrt(old.size))
     return Gain(method, layer, *means, error, old.size, bool(difference.mean() > certainty * error))
+
+
+def failed(method: str, reason: str, layer: str | None = None) -> Gain:
+    """A method that gave no result: nothing was compared, nothing is kept."""
+    return Gain(method, layer, math.nan, math.nan, math.nan, 0, False, reason)

@@ -135,10 +135,12 @@ class WorkflowEvaluator(ABC):
 def registry() -> dict[str, type[WorkflowEvaluator]]:
     """Every workflow by name, cheapest first."""
     from evaluators.adapters.evaluator import AdapterEvaluator
+    from evaluators.calibration.evaluator import CalibrationEvaluator
     from evaluators.data_free import DataFreeEvaluator
     from evaluators.fine_tuning.evaluator import FineTuningEvaluator
 
-    return {workflow.name: workflow for workflow in (DataFreeEvaluator, AdapterEvaluator, FineTuningEvaluator)}
+    workflows = (DataFreeEvaluator, CalibrationEvaluator, AdapterEvaluator, FineTuningEvaluator)
+    return {workflow.name: workflow for workflow in workflows}
 
 
 def allowed(workload: Workload) -> tuple[type[WorkflowEvaluator], ...]:

@@ -6,20 +6,22 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from device_bench.base_program import base_program
 from device_bench.conversion import convert
 from device_bench.package import package_bytes, weight_bytes
 from device_bench.proof import Proof, prove
 from device_bench.runtime import Comparison, as_stored, compare
-from evaluators.assembly import Assembler
+from evaluators.model_state import ModelState, model_digest
 from evaluators.sensitivity.fisher import single_samples
 from evaluators.workload import Split
 from search.groundwork import layer_weights
+from search.member_state import member_state
 from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
@@ -41,6 +43,7 @@ class Exported:
         predicted_weight_bytes: from the footprint, before conversion.
         weight_bytes: of the real weight file.
         execution: the package run on samples beside the compressed torch model.
+        methods: by layer, which method found its weight.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class Exported:
     package_bytes: int
     proof: Proof
     execution: Comparison
+    methods: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proven(self) -> bool:
@@ -70,6 +74,7 @@ class Exported:
             "workflow": self.record.workflow.value,
             "configuration_hash": self.record.configuration.hash,
             "configuration": json.loads(self.record.configuration.to_json()),
+            "methods": dict(self.methods),
             "predicted_weight_bytes": self.predicted_weight_bytes,
             "weight_bytes": self.weight_bytes,
             "package_bytes": self.package_bytes,
@@ -88,19 +93,26 @@ def export(
         out: folder of the packages; packages of the same name are replaced.
     """
     out.mkdir(parents=True, exist_ok=True)
-    assembler = Assembler(preparation.workload.model, layer_weights(preparation, folder))
+    weights = layer_weights(preparation, folder)
+    model = model_digest(preparation.workload.model)
     exported = []
     with display.bar("exporting packages", len(picked)) as advance:
         for record in picked:
-            exported.append(_export_one(preparation, assembler, record, out))
+            state = member_state(record, folder, weights, model)
+            exported.append(_export_one(preparation, state, record, out))
             display.exported(exported[-1])
             advance(1)
     return exported
 
 
-def _export_one(preparation: Preparation, assembler: Assembler, record: Record, out: Path) -> Exported:
+def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path) -> Exported:
     experiment = preparation.experiment
-    module = assembler.with_metadata(record.configuration)
+    module = state.apply(preparation.workload.model)
+    base = preparation.base
+    if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
+        names = [layer.name for layer in preparation.layers]
+        inputs = preparation.workload.example_inputs
+        base = base_program(module, inputs, experiment.deployment_target, names)
     package = convert(
         module,
         preparation.workload.example_inputs,
@@ -119,12 +131,12 @@ def _export_one(preparation: Preparation, assembler: Assembler, record: Record, 
         record.configuration,
         preparation.layers,
         experiment.deployment_target,
-        base=preparation.base,
+        base=base,
     )
     kept = {
         name: _nonzero(module, name) for name, e in record.configuration.encodings.items() if e.sparsity is not None
     }
-    predicted = preparation.rest + configuration_bytes(
+    predicted = base.rest_bytes + configuration_bytes(
         preparation.layers, record.configuration, experiment.deployment_target, kept
     )
     execution = compare(path, as_stored(module), _samples(preparation))
@@ -138,6 +150,7 @@ def _export_one(preparation: Preparation, assembler: Assembler, record: Record, 
         package_bytes(path),
         proof,
         execution,
+        state.methods,
     )
 
 

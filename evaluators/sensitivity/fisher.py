@@ -26,7 +26,7 @@ from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, 
 from evaluators.sensitivity.scores import Column, Scores
 from evaluators.workload import Batch
 
-__all__ = ["FisherScore", "single_samples"]
+__all__ = ["FisherScore", "drawn_loss", "single_samples"]
 
 
 def single_samples(batches: Sequence[Batch], count: int) -> list[tuple[Tensor, ...]]:
@@ -135,19 +135,28 @@ class FisherScore(SensitivityScore):
         return parameter, parameter.register_post_accumulate_grad_hook(project)  # type: ignore[no-untyped-call]
 
     def _loss(self, outputs: Any, number: int) -> tuple[Tensor, float]:
-        generator = torch.Generator().manual_seed(self.setting.seed * 1_000_003 + number)
-        values = [value for _, value in floating_outputs(outputs)]
-        if self.setting.kind is DivergenceKind.KL:
-            total = torch.zeros(())
-            positions = 0
-            for value in values:
-                logits = value.reshape(-1, value.shape[-1])
-                labels = torch.multinomial(logits.detach().float().softmax(-1), 1, generator=generator).squeeze(1)
-                total = total + nn.functional.cross_entropy(logits, labels, reduction="sum")
-                positions += logits.shape[0]
-            return total, 0.5 / positions
-        total = torch.zeros(())
-        for value, energy in zip(values, self.setting.energy, strict=True):
-            noise = torch.randn(value.shape, generator=generator)
-            total = total + (value * noise).sum() / float(np.sqrt(energy * len(values)))
-        return total, 1.0 / (values[0].shape[0] if values[0].ndim else 1)
+        seed = self.setting.seed * 1_000_003 + number
+        return drawn_loss(outputs, self.setting.kind, self.setting.energy, seed)
+
+
+def drawn_loss(outputs: Any, kind: DivergenceKind, energy: Sequence[float], seed: int) -> tuple[Tensor, float]:
+    """A random scalar of the outputs whose squared gradient, times the factor, has the divergence's curvature as mean.
+
+    Args:
+        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    values = [value for _, value in floating_outputs(outputs)]
+    total = torch.zeros(())
+    if kind is DivergenceKind.KL:
+        positions = 0
+        for value in values:
+            logits = value.reshape(-1, value.shape[-1])
+            labels = torch.multinomial(logits.detach().float().softmax(-1), 1, generator=generator).squeeze(1)
+            total = total + nn.functional.cross_entropy(logits, labels, reduction="sum")
+            positions += logits.shape[0]
+        return total, 0.5 / positions
+    for value, scale in zip(values, energy, strict=True):
+        noise = torch.randn(value.shape, generator=generator)
+        total = total + (value * noise).sum() / float(np.sqrt(scale * len(values)))
+    return total, 1.0 / (values[0].shape[0] if values[0].ndim else 1)

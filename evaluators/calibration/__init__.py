@@ -1,0 +1,1 @@
+"""Calibration: weights, biases, normalizations and activation ranges found on unlabelled data, without training."""

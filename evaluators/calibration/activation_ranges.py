@@ -1,0 +1,77 @@
+"""Activation ranges: the scale and zero point of each layer input that is kept in 8 bits, from calibration data.
+
+The range is PyTorch's histogram observer's: of all clippings of the observed values, that of the least squared error
+(``torch.ao.quantization.observer.HistogramObserver``). coremltools' own quantizer attaches observers to a whole
+traced model; here each layer has its own, so that any part of a model may keep its activations in fp16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.ao.quantization.observer import HistogramObserver
+
+from device_bench.quantized_activation import ActivationQuantization
+from evaluators.calibration.samples import Inputs
+
+__all__ = ["ActivationRangeError", "activation_ranges"]
+
+_SMALLEST = 2.0**-14
+
+
+class ActivationRangeError(ValueError):
+    """A layer whose input cannot be rounded.
+
+    Attributes:
+        layer: its name.
+    """
+
+    def __init__(self, layer: str, reason: str) -> None:
+        super().__init__(f"activations of layer {layer!r}: {reason}")
+        self.layer = layer
+
+
+def activation_ranges(
+    module: nn.Module, layers: Iterable[str], batches: Sequence[Inputs]
+) -> dict[str, ActivationQuantization]:
+    """How to round the inputs of some layers of a module, as it runs on these batches.
+
+    Raises:
+        ActivationRangeError: a layer takes no floating-point input, is never called as a module, or sees values
+            that are not finite.
+    """
+    observers = {name: HistogramObserver(dtype=torch.quint8, qscheme=torch.per_tensor_affine) for name in layers}
+    handles = [module.get_submodule(name).register_forward_pre_hook(_watch(name, o)) for name, o in observers.items()]
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                module(*batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: _quantization(name, observer) for name, observer in observers.items()}
+
+
+def _watch(name: str, observer: Any) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def observe(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        values = inputs[0] if inputs else None
+        if not isinstance(values, Tensor) or not values.is_floating_point():
+            raise ActivationRangeError(name, "its input is no floating-point tensor; keep it in fp16")
+        if not bool(torch.isfinite(values).all()):
+            raise ActivationRangeError(name, "its input is not finite (NaN or infinite)")
+        observer(values.float())
+
+    return observe
+
+
+def _quantization(name: str, observer: Any) -> ActivationQuantization:
+    if observer.min_val.numel() == 0 or not bool(torch.isfinite(observer.min_val)):
+        raise ActivationRangeError(
+            name, "it is never called as a module, so there is nowhere to round; keep it in fp16"
+        )
+    scale, zero_point = observer.calculate_qparams()
+    half = scale.reshape(()).float().clamp_min(_SMALLEST).half()
+    return ActivationQuantization(float(half), int(zero_point.reshape(())))

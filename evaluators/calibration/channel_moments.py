@@ -1,0 +1,115 @@
+"""Channel moments: mean and variance of each channel of a module's output, sample by sample."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.calibration.samples import Inputs
+
+__all__ = ["ChannelMoments", "channel_axis", "channel_moments", "observed", "record_moments"]
+
+_CHANNEL_FIRST = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.GroupNorm,
+    nn.modules.conv._ConvNd,
+)
+_CHANNEL_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
+
+
+@dataclass(frozen=True)
+class ChannelMoments:
+    """Moments of one module's output.
+
+    Attributes:
+        means: (N, C), over all positions of a sample.
+        variances: (N, C), likewise, about the sample's own mean.
+    """
+
+    means: Tensor
+    variances: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """(C,), over all samples."""
+        return self.means.mean(0)
+
+    @property
+    def squares(self) -> Tensor:
+        """(N, C): each sample's mean square distance from the mean of all samples."""
+        return self.variances + (self.means - self.mean).square()
+
+    @property
+    def deviation(self) -> Tensor:
+        """(C,): standard deviation over all positions of all samples."""
+        return self.squares.mean(0).sqrt()
+
+
+def channel_axis(module: nn.Module) -> int | None:
+    """The axis of a module's output that its per-channel parameters run along; ``None`` where it has no such ones."""
+    if isinstance(module, _CHANNEL_FIRST):
+        return 1
+    if isinstance(module, _CHANNEL_LAST):
+        shape = getattr(module, "normalized_shape", (1,))
+        return -1 if len(shape) == 1 else None
+    return None
+
+
+def channel_moments(output: Tensor, axis: int, samples: int) -> ChannelMoments:
+    """Moments of an output of ``samples`` samples, whose first axis holds them one after another.
+
+    Raises:
+        ValueError: the first axis is no multiple of the samples.
+    """
+    if output.shape[0] % samples:
+        raise ValueError(
+            f"an output of shape {tuple(output.shape)} does not hold {samples} samples along its first axis"
+        )
+    values = output.float().movedim(axis, 1)
+    values = values.reshape(values.shape[0], values.shape[1], -1)
+    if values.shape[0] != samples:
+        values = values.reshape(samples, -1, *values.shape[1:]).transpose(1, 2).flatten(2)
+    variances, means = torch.var_mean(values, dim=2, correction=0)
+    return ChannelMoments(means.double(), variances.double())
+
+
+@contextlib.contextmanager
+def observed(
+    modules: Mapping[str, nn.Module], see: Callable[[str, nn.Module, Tensor], Tensor | None]
+) -> Iterator[None]:
+    """While it lasts, every output of these modules is shown to ``see``, which may put another in its place."""
+
+    def hook(name: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def shown(module: nn.Module, _inputs: Any, output: Any) -> Any:
+            return see(name, module, output) if isinstance(output, Tensor) else None
+
+        return shown
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in modules.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def record_moments(model: nn.Module, modules: Mapping[str, nn.Module], inputs: Inputs, samples: int) -> dict[str, Any]:
+    """Moments by module name, of modules called once whose output can be read so; in the order of the calls."""
+    found: dict[str, ChannelMoments] = {}
+    often: set[str] = set()
+
+    def see(name: str, module: nn.Module, output: Tensor) -> None:
+        axis = channel_axis(module)
+        if name in found or axis is None or output.shape[0] % samples or output.ndim < 2:
+            often.add(name)
+            return
+        found[name] = channel_moments(output, axis, samples)
+
+    with torch.inference_mode(), observed(modules, see):
+        model(*inputs)
+    return {name: moments for name, moments in found.items() if name not in often}

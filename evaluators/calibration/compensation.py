@@ -1,0 +1,47 @@
+"""Compensation: weights rounded column by column, each column's error made up for by those not yet rounded.
+
+The procedure of GPTQ (Frantar et al., "GPTQ: accurate post-training quantization for generative pre-trained
+transformers", 2023), for any rounding and for several groups of columns at once. coremltools' own GPTQ rounds to
+integers only; tables go through this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["compensated", "damped"]
+
+_DAMPING = 0.01
+_BLOCK = 128
+
+
+def damped(gram: Tensor, damping: float = _DAMPING) -> Tensor:
+    """A Gram matrix (G, K, K) with a share of its mean diagonal added, so that it has an inverse."""
+    mean = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-20)
+    return gram + damping * mean[:, None, None] * torch.eye(gram.shape[-1])
+
+
+def compensated(weights: Tensor, gram: Tensor, rounded: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """Round weights so that their product with the inputs changes little.
+
+    Args:
+        weights: (G, R, K).
+        gram: (G, K, K) of the inputs; damped here.
+        rounded: column number and values (G, R) to the values they are rounded to.
+    """
+    inverse = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(damped(gram))), upper=True)
+    left, result = weights.clone(), torch.empty_like(weights)
+    columns = weights.shape[-1]
+    for start in range(0, columns, _BLOCK):
+        end = min(start + _BLOCK, columns)
+        block, errors = left[:, :, start:end].clone(), torch.empty_like(left[:, :, start:end])
+        for i in range(end - start):
+            row = inverse[:, start + i, start:end]
+            result[:, :, start + i] = rounded(start + i, block[:, :, i])
+            errors[:, :, i] = (block[:, :, i] - result[:, :, start + i]) / row[:, i, None]
+            block[:, :, i:] -= errors[:, :, i, None] * row[:, None, i:]
+        left[:, :, end:] -= errors @ inverse[:, start:end, end:]
+    return result

@@ -1,0 +1,115 @@
+"""GPTQ for linear quantization: coremltools' own algorithm, with the scales that the package will store.
+
+coremltools 9.0 (``optimize/torch/layerwise_compression/algorithms.py``) knows no grouped convolution and keeps its
+scales in float32. Here each group of a convolution goes through it as a linear layer of its own, with the Gram matrix
+and the fp16 scales set beforehand. Frantar et al., "GPTQ", 2023.
+"""
+
+from __future__ import annotations
+
+import torch
+from coremltools.optimize.torch.layerwise_compression.algorithms import GPTQ, ModuleGPTQConfig
+from torch import Tensor, nn
+
+from device_bench.compressed_weight import CompressedWeight
+from evaluators.calibration.compensation import damped
+from evaluators.calibration.layer_method import LayerMethod, LayerTask
+from evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
+from evaluators.compression_carrier import Carrier, quiet, spread
+from evaluators.compression_linear import Quantization
+from space.encoding import Encoding, Linear
+from space.layer import Layer
+
+__all__ = ["GPTQMethod", "Grid"]
+
+_MOST_GROUPS = 64
+_SLIGHT = 1e-6  # no column is dead: what calibration data never reach, other data may
+
+
+class Grid:
+    """Stands for coremltools' quantizer: the scales and zero points are given, block of columns after block.
+
+    Args:
+        scales: (R, B), one for each output channel and block.
+        zeros: (R, B), counted from the lowest integer.
+        bits: of an integer.
+    """
+
+    def __init__(self, scales: Tensor, zeros: Tensor, bits: int) -> None:
+        self._scales, self._zeros, self._block = scales, zeros, -1
+        self.max_q = torch.tensor(2**bits - 1)
+        self.scale, self.zero_point = scales[:, :1], zeros[:, :1]
+
+    def ready(self) -> bool:
+        """Nothing is left to find."""
+        return True
+
+    def find_params(self, _weight: Tensor, weight: bool = True) -> None:
+        """Go on to the next block."""
+        self._block += 1
+        self.scale, self.zero_point = (v[:, self._block : self._block + 1] for v in (self._scales, self._zeros))
+
+
+class GPTQMethod(LayerMethod):
+    """coremltools' GPTQ."""
+
+    name = "gptq"
+
+    @classmethod
+    def applies(cls, layer: Layer, encoding: Encoding) -> bool:
+        """Linear quantization without sparsity; not of depthwise convolutions, which have a matrix for each channel."""
+        return (
+            encoding.linear is not None
+            and encoding.sparsity is None
+            and observable(layer)
+            and layer.groups <= _MOST_GROUPS
+        )
+
+    @classmethod
+    def find(cls, task: LayerTask) -> CompressedWeight:
+        """Integers that make up for each other's errors, on the scales of the data-free weight."""
+        linear = task.encoding.linear
+        assert linear is not None
+        carrier = Carrier(task.layer, task.encoding)
+        quantization = Quantization(carrier, task.weight, linear)
+        scales, zeros = (as_matrices(v, task.layer) for v in _per_element(quantization, task.weight))
+        width = _block_columns(task.layer, linear)
+        found = [
+            _gptq(weight, gram, scale[:, ::width], zero[:, ::width], linear.bits, width)
+            for weight, gram, scale, zero in zip(
+                as_matrices(task.weight, task.layer), damped(task.statistics.gram, _SLIGHT), scales, zeros, strict=True
+            )
+        ]
+        steps = quantization.steps(from_matrices(torch.stack(found), task.layer))
+        return CompressedWeight(quantization.decode(steps), quantization.buffers)
+
+
+def _per_element(quantization: Quantization, weight: Tensor) -> tuple[Tensor, Tensor]:
+    lowest = -(2 ** (quantization.linear.bits - 1)) if quantization.linear.signed else 0
+    zero = spread(quantization.zero, weight.shape) - lowest
+    return quantization.wide_scale.expand(weight.shape), zero.expand(weight.shape)
+
+
+def _block_columns(layer: Layer, linear: Linear) -> int:
+    """Columns of the weight matrix that share a scale."""
+    kernel = layer.parameters // (layer.output_channels * layer.input_channels)
+    return (linear.block or layer.input_channels) * kernel
+
+
+def _gptq(weight: Tensor, gram: Tensor, scales: Tensor, zeros: Tensor, bits: int, width: int) -> Tensor:
+    """One matrix (R, K) through coremltools' algorithm; columns of one block are ``width`` neighbours."""
+    module = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    module.weight = nn.Parameter(weight.contiguous().clone(), requires_grad=False)
+    blocks = scales.shape[1] > 1
+    config = ModuleGPTQConfig(
+        weight_dtype=f"uint{bits}",
+        granularity="per_block" if blocks else "per_channel",
+        block_size=width if blocks else None,
+    )
+    algorithm = GPTQ(module, config)
+    algorithm._hessian = 2 * gram
+    algorithm._quantizer = Grid(scales, zeros, bits)
+    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
+    with quiet(), torch.no_grad():
+        algorithm._compress_impl()
+    return module.weight.detach()

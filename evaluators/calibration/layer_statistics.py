@@ -1,0 +1,166 @@
+"""Layer statistics: what a layer's inputs look like, which decides what an error in its weight costs.
+
+A layer that multiplies each column ``x`` of its (unfolded) input by its weight errs by ``dW x``; its squared error
+is ``dW G dW^T`` with the Gram matrix ``G``, the mean of ``x x^T``: the Hessian of GPTQ and SparseGPT up to a factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evaluators.calibration.samples import CalibrationSamples, Inputs, joined
+from space.layer import Layer, LayerKind
+
+__all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]
+
+_MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d)
+_KINDS = (LayerKind.LINEAR, LayerKind.CONV1D, LayerKind.CONV2D)
+_POSITIONS = 64
+_BATCH = 4
+_MEMORY = 2 * 1024**3
+
+
+@dataclass
+class LayerStatistics:
+    """Inputs of one layer, seen as columns of its weight matrices: one matrix (R, K) for each of its G groups.
+
+    Attributes:
+        gram: (G, K, K) float32, mean over samples and positions of the samples to fit on.
+        columns: for each held-out sample, (G, K, P) columns at some positions.
+    """
+
+    gram: Tensor
+    columns: list[Tensor] = field(default_factory=list)
+    seen: int = 0
+
+    def errors(self, difference: Tensor, layer: Layer) -> tuple[float, ...]:
+        """Mean squared output error on each held-out sample of a weight that is off by ``difference``."""
+        matrices = as_matrices(difference, layer)
+        return tuple(float((matrices @ x).square().sum() / x.shape[-1]) for x in self.columns)
+
+
+class StatisticsCache:
+    """Statistics of a model's layers, collected for as many at a time as fit into memory.
+
+    Args:
+        memory_bytes: for the Gram matrices of one collection.
+    """
+
+    def __init__(
+        self, model: nn.Module, layers: Iterable[Layer], samples: CalibrationSamples, memory_bytes: int = _MEMORY
+    ) -> None:
+        self._model, self._samples, self._memory = model, samples, memory_bytes
+        self._layers = {layer.name: layer for layer in sorted(layers, key=lambda x: x.name) if observable(layer)}
+        self._layers = {n: x for n, x in self._layers.items() if isinstance(model.get_submodule(n), _MODULES)}
+        self._looked: dict[str, LayerStatistics | None] = {}
+
+    def get(self, name: str) -> LayerStatistics | None:
+        """Statistics of one layer; ``None`` where no input reaches it, or what it does to its input is not known."""
+        if name not in self._layers:
+            return None
+        if name not in self._looked:
+            chosen = self._together(name)
+            found = layer_statistics(self._model, chosen, self._samples.fit, self._samples.held_out)
+            self._looked = {layer.name: found.get(layer.name) for layer in chosen}
+        return self._looked[name]
+
+    def _together(self, first: str) -> list[Layer]:
+        names = list(self._layers)
+        at = names.index(first)
+        chosen: list[Layer] = []
+        held = 0
+        for name in names[at:] + names[:at]:
+            layer = self._layers[name]
+            held += 4 * layer.groups * (layer.parameters // layer.output_channels) ** 2
+            if chosen and held > self._memory:
+                break
+            chosen.append(layer)
+        return chosen
+
+
+def observable(layer: Layer) -> bool:
+    """Whether a layer multiplies columns of its input: linear layers and convolutions of one or two dimensions."""
+    return layer.kind in _KINDS
+
+
+def as_matrices(weight: Tensor, layer: Layer) -> Tensor:
+    """A weight as (G, R, K): groups, output channels of a group, inputs times kernel."""
+    return weight.reshape(layer.groups, layer.shape[0] // layer.groups, -1)
+
+
+def from_matrices(matrices: Tensor, layer: Layer) -> Tensor:
+    """The inverse of ``as_matrices``."""
+    return matrices.reshape(layer.shape)
+
+
+def layer_statistics(
+    model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs], held_out: Sequence[Inputs]
+) -> dict[str, LayerStatistics]:
+    """Run the float model over both parts and collect the statistics of some layers; unreached ones are left out."""
+    found: dict[str, LayerStatistics] = {}
+    chosen = [layer for layer in layers if observable(layer)]
+    handles = [model.get_submodule(x.name).register_forward_pre_hook(_watch(x, found, fitting=True)) for x in chosen]
+    _run(model, joined(fit, _BATCH), handles)
+    handles = [model.get_submodule(x.name).register_forward_pre_hook(_watch(x, found, fitting=False)) for x in chosen]
+    _run(model, held_out, handles)
+    return {name: statistics for name, statistics in found.items() if statistics.columns}
+
+
+def _run(model: nn.Module, batches: Iterable[Inputs], handles: Sequence[Any]) -> None:
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                model(*batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _watch(
+    layer: Layer, found: dict[str, LayerStatistics], *, fitting: bool
+) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        columns = _columns(module, layer, inputs[0].float())
+        if not fitting:
+            if layer.name in found:
+                found[layer.name].columns.append(columns.clone())
+            return
+        statistics = found.setdefault(layer.name, LayerStatistics(torch.zeros(())))
+        total = statistics.seen + columns.shape[-1]
+        share = columns.shape[-1] / total
+        mean = columns @ columns.transpose(1, 2) / columns.shape[-1]
+        statistics.gram = (1 - share) * statistics.gram + share * mean
+        statistics.seen = total
+
+    return watch
+
+
+def _columns(module: nn.Module, layer: Layer, values: Tensor) -> Tensor:
+    """(G, K, P): the input as columns, at some evenly spread positions of each sample."""
+    if layer.kind is LayerKind.LINEAR:
+        rows = values.reshape(values.shape[0], -1, values.shape[-1]) if values.ndim > 1 else values[None, None]
+        return rows[:, _spread(rows.shape[1])].flatten(0, 1).t()[None]
+    assert isinstance(module, (nn.Conv1d, nn.Conv2d))
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    values = functional.pad(values, module._reversed_padding_repeated_twice, mode=mode)
+    kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
+    if layer.kind is LayerKind.CONV1D:
+        values = values.unsqueeze(-2)
+        kernel, stride, dilation = (1, *kernel), (1, *stride), (1, *dilation)
+    unfolded = functional.unfold(values, kernel, dilation, 0, stride)
+    picked = unfolded[:, :, _spread(unfolded.shape[-1])]
+    grouped = picked.reshape(picked.shape[0], layer.groups, -1, picked.shape[-1])
+    return grouped.permute(1, 2, 0, 3).flatten(2)
+
+
+def _spread(count: int) -> Tensor:
+    """At most 64 positions, evenly spread but not aligned with the rows of a picture."""
+    if count <= _POSITIONS:
+        return torch.arange(count)
+    return (torch.arange(_POSITIONS, dtype=torch.float64) * 0.6180339887498949 % 1 * count).long()

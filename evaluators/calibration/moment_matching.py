@@ -1,0 +1,139 @@
+"""Moment matching: each channel's mean and deviation brought back to the float model's, by parameters that are there.
+
+Compression shifts and scales what a layer gives out. After each normalization its weight and bias, and elsewhere the
+layer's own bias, take the shift back: no byte and no operation is added. The mean alone is bias correction (Nagel et
+al., "Data-free quantization through weight equalization and bias correction", 2019); mean and deviation together are
+known from batch normalization tuning (Sun et al., "Hybrid 8-bit floating point training", 2019). Modules are taken
+front to back in one pass over all samples together, so each sees what the corrected ones before it give out. Estimates
+from few samples are shrunk by their errors (``shrinkage``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.calibration.channel_moments import (
+    ChannelMoments,
+    channel_axis,
+    channel_moments,
+    observed,
+    record_moments,
+)
+from evaluators.calibration.samples import Inputs, joined
+from evaluators.calibration.shrinkage import shrunk
+
+__all__ = ["Correction", "MomentMatching", "correction"]
+
+_LARGEST_SCALING = 4.0
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is done to each channel: ``scale * value + shift``, both (C,)."""
+
+    scale: Tensor
+    shift: Tensor
+
+
+def correction(wanted: ChannelMoments, found: ChannelMoments, *, scaling: bool, strength: float = 1.0) -> Correction:
+    """The correction of one module, shrunk by its estimation error.
+
+    Means are compared sample by sample, which takes out what differs between samples. So are mean squares, whose
+    logarithms' difference is twice that of the deviations; a channel that is constant in either model is not scaled.
+
+    Args:
+        scaling: whether the module can scale; where not, only the mean is matched.
+        strength: share of the correction that is made.
+    """
+    unit = wanted.deviation.clamp_min(1e-12)
+    samples = len(wanted.means)
+    scale = torch.ones_like(unit)
+    if scaling:
+        ratio = torch.log(wanted.deviation / found.deviation)
+        parts = 0.5 * (wanted.squares / wanted.deviation.square() - found.squares / found.deviation.square())
+        error = parts.std(0) / samples**0.5
+        log_scale = strength * shrunk(ratio, torch.where(torch.isfinite(ratio), error, torch.inf))
+        scale = log_scale.exp().clamp(1 / _LARGEST_SCALING, _LARGEST_SCALING)
+    difference = (wanted.means - found.means) / unit
+    error = difference.std(0) / samples**0.5
+    mean_shift = strength * unit * shrunk(difference.mean(0), error)
+    return Correction(scale, found.mean * (1 - scale) + mean_shift)
+
+
+class MomentMatching:
+    """Corrects compressed copies of one float model on the same samples.
+
+    Args:
+        model: the float model.
+        samples: inputs of one sample each, of equal shapes.
+        most: samples used at most, as memory allows: all of them go through the model at once.
+        memory_bytes: bound on the largest single output of a module.
+    """
+
+    name = "moment_matching"
+
+    def __init__(
+        self, model: nn.Module, samples: tuple[Inputs, ...], most: int = 64, memory_bytes: int = 512 * 1024**2
+    ) -> None:
+        modules = {name: module for name, module in model.named_modules() if correctable(module)}
+        largest = _largest_output(model, samples[0])
+        self.count = max(2, min(most, len(samples), memory_bytes // max(largest, 1)))
+        self._inputs = joined(samples[: self.count], self.count)[0]
+        self.wanted: Mapping[str, ChannelMoments] = record_moments(model, modules, self._inputs, self.count)
+
+    def apply(self, module: nn.Module, strength: float = 1.0) -> dict[str, Tensor]:
+        """Correct a compressed copy in place; give the changed tensors by their names in ``state_dict``."""
+        changed: dict[str, Tensor] = {}
+
+        def see(name: str, part: nn.Module, output: Tensor) -> Tensor:
+            axis = channel_axis(part)
+            assert axis is not None
+            found = channel_moments(output, axis, self.count)
+            made = correction(self.wanted[name], found, scaling=scales(part), strength=strength)
+            scale, shift = made.scale.float(), made.shift.float()
+            for key, parameter in _corrected(part, scale, shift).items():
+                part.get_parameter(key).data.copy_(parameter)
+                changed[f"{name}.{key}"] = parameter
+            shape = [1] * output.ndim
+            shape[axis] = -1
+            return output * scale.reshape(shape) + shift.reshape(shape)
+
+        with torch.inference_mode(), observed({name: module.get_submodule(name) for name in self.wanted}, see):
+            module(*self._inputs)
+        return changed
+
+
+def correctable(module: nn.Module) -> bool:
+    """Whether a module has a bias along its output's channels."""
+    return channel_axis(module) is not None and isinstance(getattr(module, "bias", None), Tensor)
+
+
+def scales(module: nn.Module) -> bool:
+    """Whether a module also has a weight of one number a channel: normalizations do, layers do not."""
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    return isinstance(weight, Tensor) and isinstance(bias, Tensor) and weight.shape == bias.shape
+
+
+def _corrected(module: nn.Module, scale: Tensor, shift: Tensor) -> dict[str, Tensor]:
+    """The module's parameters after ``scale * output + shift``."""
+    bias = module.get_parameter("bias").detach()
+    if not scales(module):
+        return {"bias": bias + shift}
+    return {"weight": module.get_parameter("weight").detach() * scale, "bias": bias * scale + shift}
+
+
+def _largest_output(model: nn.Module, inputs: Inputs) -> int:
+    """Bytes of the largest output of any module for one sample."""
+    largest = 0
+
+    def see(_name: str, _module: nn.Module, output: Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, output.nbytes)
+
+    with torch.inference_mode(), observed(dict(model.named_modules()), see):
+        model(*inputs)
+    return largest

@@ -1,0 +1,55 @@
+"""Sensitive k-means: tables whose entries lie where the output depends on the weights, by coremltools' own clustering.
+
+Each element counts by the mean square of its gradient (Kim et al., "SqueezeLLM: dense-and-sparse quantization", 2023;
+``coremltools.optimize.torch.palettization.SKMPalettizer``, whose clustering is used here on one layer).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from device_bench.compressed_weight import CompressedWeight
+from evaluators.calibration.layer_method import LayerMethod, LayerTask
+from evaluators.compression_carrier import Carrier
+from evaluators.compression_lut import palettize
+from space.encoding import Encoding
+from space.layer import Layer, LayerKind
+
+__all__ = ["SensitiveTables", "clipped"]
+
+_SMALLEST = 1e-2
+_MOST_BITS = 6
+
+
+class SensitiveTables(LayerMethod):
+    """coremltools' weighted k-means."""
+
+    name = "sensitive_k_means"
+
+    @classmethod
+    def applies(cls, layer: Layer, encoding: Encoding) -> bool:
+        """Tables of at most 6 bits without sparsity; not of embeddings, whose unseen rows would count for nothing."""
+        table = encoding.table
+        return (
+            table is not None
+            and encoding.sparsity is None
+            and table.bits <= _MOST_BITS
+            and layer.kind is not LayerKind.EMBEDDING
+        )
+
+    @classmethod
+    def find(cls, task: LayerTask) -> CompressedWeight:
+        """Weighted clusters."""
+        table = task.encoding.table
+        assert table is not None
+        importance = task.importance(task.layer.name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(task.seed)
+            return palettize(Carrier(task.layer, task.encoding), task.weight, table, clipped(importance))
+
+
+def clipped(importance: Tensor) -> Tensor:
+    """Importance between 0.01 and 1, as coremltools clips it: k-means does not converge where most count for nothing."""
+    largest = importance.max()
+    return (importance / largest).clamp_min(_SMALLEST) if bool(largest > 0) else torch.ones_like(importance)

@@ -1,0 +1,130 @@
+"""What calibration gains, method by method, on solved configurations of an experiment; figures on confirmation data.
+
+    python -m experiments.benchmarks.ladder.calibration experiments/efficientnet_lite0/experiment.toml --sizes 1.5 2.0 2.4
+
+The rows: data-free; moment matching alone; weights found layer by layer alone; both, as the workflow keeps them; and all
+layers in int8 with weights alone and with activations in 8 bits too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from evaluators.calibration.evaluator import CalibrationEvaluator
+from evaluators.data_free import DataFreeEvaluator
+from evaluators.evaluation import Evaluation
+from evaluators.model_state import ModelState
+from evaluators.quality import Quality
+from evaluators.workflow import Outcome, WorkflowEvaluator
+from evaluators.workload import Split
+from experiments.benchmarks.ladder.solved import solved
+from space.configuration import Configuration, Precision
+from space.encoding import Encoding
+
+Row = dict[str, object]
+
+
+class Ladder:
+    """Evaluates configurations under each method and measures every state on confirmation data."""
+
+    def __init__(self, setting) -> None:
+        self.model = setting.workload.model
+        self.quality = Quality(setting.workload, setting.kind, Split.CONFIRMATION)
+        self.data_free = DataFreeEvaluator(setting)
+        self.moments = CalibrationEvaluator(setting, layer_methods=False)
+        self.whole = CalibrationEvaluator(setting)
+
+    def rows(self, name: str, configuration: Configuration) -> list[Row]:
+        """One configuration under every method."""
+        free = self._row(name, "data-free", self.data_free, configuration)
+        moments = self._row(name, "moment matching", self.moments, configuration)
+        whole = self._row(name, "calibration", self.whole, configuration)
+        outcome = whole.pop("outcome")
+        weights = {
+            "configuration": name,
+            "method": "layer weights alone",
+            "confirmation": self._confirmed(replace(outcome.state, tensors={})),
+        }
+        for row in (free, moments):
+            row.pop("outcome")
+        whole["weights by"] = dict(Counter(outcome.state.methods.values()))
+        whole["gains"] = [gain.to_json() for gain in outcome.gains]
+        return [free, moments, weights, whole]
+
+    def activations(self) -> list[Row]:
+        """All layers in int8, with and without activations in 8 bits."""
+        layers = self.data_free.setting.weights.layers
+        encodings = dict.fromkeys(layers, Encoding.parse("int8"))
+        rows = [self._row("int8", "data-free", self.data_free, Configuration(encodings))]
+        asked = Configuration(encodings, dict.fromkeys(layers, Precision.INT8))
+        rows.append(self._row("int8, activations in 8 bits", "calibration", self.moments, asked))
+        rows[-1]["gains"] = [gain.to_json() for gain in rows[-1]["outcome"].gains]
+        for row in rows:
+            row.pop("outcome")
+        return rows
+
+    def _row(self, name: str, method: str, evaluator: WorkflowEvaluator, configuration: Configuration) -> Row:
+        started = time.perf_counter()
+        outcome = evaluator.evaluate(configuration)
+        seconds = time.perf_counter() - started
+        assert isinstance(outcome, Outcome), outcome
+        return {
+            "configuration": name,
+            "method": method,
+            "evaluation": outcome.evaluation.divergence,
+            "confirmation": self._confirmed(outcome.state),
+            "seconds": seconds,
+            "outcome": outcome,
+        }
+
+    def _confirmed(self, state: ModelState) -> float:
+        measured = self.quality.measure(
+            state.apply(self.model, metadata=False), state.configuration.hash, CalibrationEvaluator.workflow
+        )
+        assert isinstance(measured, Evaluation), measured
+        return measured.divergence
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1.5, 2.0, 2.4])
+    parser.add_argument("--folder", type=Path, default=Path("runs/ladder"), help="keeps bank and scores between runs")
+    parser.add_argument("--banks", type=Path, nargs="*", default=[], help="weight banks of earlier searches")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found = solved(arguments.experiment, arguments.folder, arguments.sizes, arguments.banks)
+    ladder = Ladder(found.setting)
+    rows: list[Row] = []
+    for size, configuration in found.configurations.items():
+        rows += ladder.rows(f"{size:g} MB", configuration)
+        write(rows, arguments.folder / "calibration.json")
+    rows += ladder.activations()
+    write(rows, arguments.folder / "calibration.json")
+    show(rows)
+
+
+def write(rows: list[Row], path: Path) -> None:
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def show(rows: list[Row]) -> None:
+    table = Table("configuration", "method", "evaluation", "confirmation", "seconds", "weights by")
+    for row in rows:
+        figures = [f"{row[key]:.4g}" if key in row else "" for key in ("evaluation", "confirmation", "seconds")]
+        table.add_row(str(row["configuration"]), str(row["method"]), *figures, str(row.get("weights by", "")))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

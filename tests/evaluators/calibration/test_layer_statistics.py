@@ -1,0 +1,104 @@
+"""Layer statistics against the layers themselves."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from evaluators.calibration.layer_statistics import (
+    StatisticsCache,
+    as_matrices,
+    from_matrices,
+    layer_statistics,
+    observable,
+)
+from evaluators.calibration.samples import CalibrationSamples
+from space.modules import layers_of
+
+
+def convolution(kind, groups, stride, dilation, padding, mode):
+    cls = nn.Conv1d if kind == "1d" else nn.Conv2d
+    return cls(4, 6, 3, stride=stride, dilation=dilation, padding=padding, groups=groups, padding_mode=mode)
+
+
+CONVOLUTIONS = st.builds(
+    convolution,
+    st.sampled_from(["1d", "2d"]),
+    st.sampled_from([1, 2]),
+    st.just(1),
+    st.integers(1, 2),
+    st.sampled_from([0, 1, 2, "same", "valid"]),
+    st.sampled_from(["zeros", "reflect", "circular"]),
+) | st.builds(
+    convolution,
+    st.sampled_from(["1d", "2d"]),
+    st.sampled_from([1, 2]),
+    st.just(2),
+    st.just(1),
+    st.sampled_from([0, 1]),
+    st.just("zeros"),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(CONVOLUTIONS)
+def test_the_error_of_a_convolution_is_that_of_its_output(module):
+    shape = (1, 4, 12) if isinstance(module, nn.Conv1d) else (1, 4, 5, 6)
+    check(module, [torch.randn(shape) for _ in range(3)])
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1, 3, 5), (1, 2, 4, 5)])
+def test_the_error_of_a_linear_layer_is_that_of_its_output(shape):
+    check(nn.Linear(5, 7), [torch.randn(shape) for _ in range(3)])
+
+
+def check(module, inputs):
+    model = nn.Sequential(module).eval()
+    (layer,) = layers_of(model)
+    samples = [(value,) for value in inputs]
+    statistics = layer_statistics(model, [layer], samples, samples)["0"]
+    difference = torch.randn(layer.shape)
+    changed = copy.deepcopy(model)
+    changed[0].weight.data += difference
+    with torch.no_grad():
+        errors = [(changed(x) - model(x)).square() for x in inputs]
+    positions = [e.sum() / layer.output_channels / (e.numel() / layer.output_channels) for e in errors]
+    expected = [float(p) * layer.output_channels for p in positions]
+    assert torch.allclose(torch.tensor(statistics.errors(difference, layer)), torch.tensor(expected), rtol=1e-3)
+    matrices = as_matrices(difference, layer)
+    assert torch.equal(from_matrices(matrices, layer), difference)
+    # the Gram matrix gives the mean error over all columns
+    by_gram = torch.einsum("grk,gkl,grl->", matrices, statistics.gram, matrices)
+    assert torch.allclose(by_gram, torch.tensor(expected).mean(), rtol=1e-3)
+
+
+def test_statistics_come_in_parts_where_memory_is_small_and_are_the_same():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3)).eval()
+    model.add_module("spare", nn.Identity())
+    layers = layers_of(model)
+    samples = CalibrationSamples(*([tuple((torch.randn(1, 6),) for _ in range(4))] * 2), "digest")
+    whole, parts = StatisticsCache(model, layers, samples), StatisticsCache(model, layers, samples, memory_bytes=1)
+    for name in ("3", "0", "2"):
+        assert torch.allclose(whole.get(name).gram, parts.get(name).gram)
+        assert len(parts._looked) == 1
+
+
+def test_layers_that_no_input_reaches_or_of_other_kinds_have_none():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.ConvTranspose1d(2, 2, 2)
+
+        def forward(self, x):
+            return self.a(x)
+
+    model = Network().eval()
+    samples = CalibrationSamples(*([tuple((torch.randn(1, 4),) for _ in range(4))] * 2), "digest")
+    cache = StatisticsCache(model, layers_of(model), samples)
+    assert cache.get("a") is not None
+    assert cache.get("b") is None
+    assert not observable(layers_of(model)[2])
