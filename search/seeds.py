@@ -1,7 +1,6 @@
 """Seeds: the first trials, so that every sampler starts from something usable.
 
-Uniform configurations show what is done by hand; solved ones are the best predicted for budgets spread over the
-reachable range.
+Uniform configurations show what is done by hand; solved ones are those that together promise the best front.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ import numpy as np
 from evaluators.sensitivity.scores import Scores
 from search.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
 from search.guided_sampler import GuidedSampler
-from search.objectives import ObjectiveSet
+from search.improvement import expected_gain
+from search.objectives import Objective, ObjectiveSet
 from search.preparation import Preparation
 from search.solver import Allocation, Problem, sweep
 from search.study import Seed
 
-__all__ = ["guided_sampler", "problem_of", "seeds"]
+__all__ = ["guided_sampler", "problem_of", "promising", "seeds"]
 
 
 def problem_of(preparation: Preparation, scores: Scores) -> Problem:
@@ -35,24 +35,25 @@ def guided_sampler(preparation: Preparation, scores: Scores, objectives: Objecti
     return GuidedSampler(problem_of(preparation, scores), names, menus, objectives, seed)
 
 
-def seeds(preparation: Preparation, scores: Scores | None) -> list[Seed]:
-    """The uniform configurations, then solved ones from the largest budget to the smallest, none twice."""
+def seeds(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[Seed]:
+    """The uniform configurations, then solved ones, those first that promise most, none twice."""
     found: dict[str, Seed] = {}
     for encoding in preparation.experiment.space.parsed:
         configuration = preparation.space.uniform(encoding)
         found.setdefault(configuration.hash, Seed(f"uniform {encoding}", configuration))
     if scores is not None and preparation.experiment.search.solved_seeds:
+        problem = problem_of(preparation, scores)
         for cost in preparation.experiment.objectives.cost:
-            for allocation in _spread(preparation, scores, cost):
+            for member in _picked(preparation, problem, cost, objectives):
+                allocation = refined(problem, cost, member)
                 configuration = configuration_of(preparation.space, allocation)
                 origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
                 found.setdefault(configuration.hash, Seed(origin, configuration))
     return list(found.values())
 
 
-def _spread(preparation: Preparation, scores: Scores, cost: str) -> Sequence[Allocation]:
-    """Members of the solved front, evenly spread over the logarithm of one cost within the constraints."""
-    problem = problem_of(preparation, scores)
+def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: ObjectiveSet) -> Sequence[Allocation]:
+    """The members of the solved front within the constraints that promise most together."""
     members = sweep(problem, cost)
     limits = preparation.experiment.constraints
     bounds = {SIZE: limits.max_size_mb, LATENCY: limits.max_latency_ms}
@@ -61,7 +62,31 @@ def _spread(preparation: Preparation, scores: Scores, cost: str) -> Sequence[All
         for member in members
         if all(bound is None or member.costs.get(name, 0.0) <= bound for name, bound in bounds.items())
     ] or members[:1]
-    values = np.log([member.costs[cost] for member in allowed])
-    wanted = np.linspace(values[-1], values[0], preparation.experiment.search.solved_seeds)
-    picked = dict.fromkeys(int(np.abs(values - value).argmin()) for value in wanted)
-    return [refined(problem, cost, allowed[index]) for index in picked]
+    return promising(allowed, cost, objectives, preparation.experiment.search.solved_seeds)
+
+
+def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:
+    """Some members of a solved front: each adds most to the hypervolume that those before it are predicted to have.
+
+    Greedy subset selection is within 1 - 1/e of the best subset, since hypervolume is submodular (Guerreiro, Fonseca
+    and Paquete 2016). Where the quality is a metric, predicted divergences stand for it.
+    """
+    quality = objectives.objectives[0]
+    if quality.name != "divergence":
+        quality = Objective("divergence", "minimize", max(member.loss for member in members) or 1.0, logarithmic=True)
+    reference = next(objective.reference for objective in objectives.objectives if objective.name == cost)
+    mean = np.array([quality.loss(member.loss) for member in members])
+    costs = np.array([[member.costs[cost] / reference] for member in members])
+    left, picked = np.ones(len(members), dtype=bool), list[int]()
+    while len(picked) < min(count, len(members)):
+        front = np.column_stack([mean[picked], costs[picked]])
+        gains = expected_gain(front, costs, mean, np.full(len(members), 1e-9))
+        if not (gains[left] > 1e-12).any():  # what is left promises nothing: take the rest spread over the cost
+            rest = np.flatnonzero(left)
+            wanted = np.linspace(0, len(rest) - 1, min(count, len(members)) - len(picked)).round().astype(int)
+            picked += [int(rest[i]) for i in dict.fromkeys(wanted.tolist())]
+            break
+        best = int(np.where(left, gains, -1.0).argmax())
+        picked.append(best)
+        left[best] = False
+    return [members[index] for index in picked]

@@ -191,7 +191,7 @@ def _create(
         ops=preparation.latency.ops if preparation.latency is not None else None,
     )
     study = SearchStudy.create(open_storage(folder, places.storage), experiment, identity, context)
-    study.enqueue(seeds(preparation, scores))
+    study.enqueue(seeds(preparation, scores, context.objectives(experiment)))
     return study
 
 

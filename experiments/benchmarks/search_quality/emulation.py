@@ -1,7 +1,7 @@
 """The emulator: a network whose layers' output changes add up.
 
 Every (group, choice) is applied alone to the real network and the change of its outputs recorded. The emulated
-outputs of a configuration are the float outputs plus the sum of its changes; the divergence is then the real one, of
+outputs of a configuration are those of the fp16 network plus the sum of its changes; the divergence is then the real one, of
 these outputs. Interactions and saturation in the output are kept, those inside the network are lost. It costs a
 millisecond, so that every baseline can be run for a thousand evaluations on five seeds.
 """
@@ -42,14 +42,18 @@ class Emulated(Landscape):
         for attribute in ("menus", "elements", "costs", "objectives", "uniform", "scores", "scoring", "seconds"):
             setattr(self, attribute, getattr(real, attribute))
         self._reference = reference
-        self._changes = changes
+        # a group's first choice is fp16, alone or not the same network: it counts once, not once for every group
+        self._base = tuple(f + c for f, c in zip(reference.batches[0], changes[0][0], strict=True))
+        self._changes = [
+            [[value - first for value, first in zip(change, group[0], strict=True)] for change in group]
+            for group in changes
+        ]
 
     def measure(self, row: Row) -> Measured:
         """Sum the recorded changes and take the divergence of the result."""
         picked = [self._changes[group][choice] for group, choice in enumerate(row)]
         outputs = tuple(
-            base + torch.stack([change[i] for change in picked]).sum(0)
-            for i, base in enumerate(self._reference.batches[0])
+            base + torch.stack([change[i] for change in picked]).sum(0) for i, base in enumerate(self._base)
         )
         divergence = float(self._reference.by_sample(0, outputs).mean())
         return Measured(max(divergence, 0.0), signal_to_noise(self._reference.batches[0], outputs))

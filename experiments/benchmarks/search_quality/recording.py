@@ -25,8 +25,11 @@ from torch import Tensor
 
 from evaluators.assembly import Assembler, LayerWeights
 from evaluators.divergence import Reference
+from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
-from evaluators.sensitivity.fisher import single_samples
+from evaluators.sensitivity.base import ScoringSetting
+from evaluators.sensitivity.fisher import FisherScore, single_samples
+from evaluators.sensitivity.scores import Column
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import Split, load_workload
 from search.allocation import allocation_problem
@@ -72,14 +75,17 @@ class Half:
             found = [value.float().numpy() for _, value in floating_outputs(module(*self._inputs))]
         return found, time.perf_counter() - started
 
-    def scoring_pass(self, count: int) -> float:
-        """Seconds of a forward pass over the scoring samples, one by one as scoring takes them."""
+    def scoring(self, columns: Sequence[Column], kind: DivergenceKind, energy: Sequence[float], count: int) -> float:
+        """What Fisher scoring takes, in forward passes over the same samples, one by one, side by side."""
         samples = single_samples(self._workload.batches(scoring_split(self._workload.offers)), count)
+        scorer = FisherScore(ScoringSetting(self._workload.model, self._assembler.weights, kind, energy))
         started = time.perf_counter()
         with torch.inference_mode():
             for sample in samples:
                 self._workload.model(*sample)
-        return time.perf_counter() - started
+        passed = time.perf_counter()
+        scorer.score(columns, samples)
+        return (time.perf_counter() - passed) / (passed - started)
 
 
 class Recording:
@@ -188,7 +194,17 @@ class Recorded(Landscape):
         self.scores = {"fisher": problem.losses}
         timed = [self._outputs(self.configuration(row).to_json())[1] for row in list(self.uniform.values())[:5]]
         self.seconds = float(np.median(timed))
-        self.scoring = {"fisher": self.fisher.seconds / self.seconds / 2}
+        self.scoring_passes = self._scoring_passes()
+        self.scoring = {"fisher": self.scoring_passes * len(self.fisher.by_sample) / SAMPLES}
+
+    def _scoring_passes(self) -> float:
+        """Fisher scoring in forward passes of the scoring data, the weight bank not counted; measured once and kept."""
+        path = self._folder.path / "scoring.json"
+        if not path.exists():
+            count, kind = len(self.fisher.by_sample), self._preparation.kind
+            asked = self._halves[0].scoring.remote(self.fisher.columns, kind, self.reference.energy, count)
+            path.write_text(json.dumps(float(ray.get(asked))))
+        return float(json.loads(path.read_text()))
 
     def row(self, configuration: Configuration) -> Row:
         """Choices of a configuration."""
@@ -259,12 +275,6 @@ class Recorded(Landscape):
             losses.append(np.array(values))
         self.scores = {**self.scores, "isolated": tuple(losses)}
         self.scoring = {**self.scoring, "isolated": float(sum(len(menu) - 1 for menu in self.menus))}
-
-    def scoring_equivalents(self) -> float:
-        """What Fisher scoring costs, in forward passes over the scoring samples; the weight bank is not counted."""
-        count = len(self.fisher.by_sample)
-        forward = ray.get(self._halves[0].scoring_pass.remote(count))
-        return self.fisher.seconds / float(forward)
 
 
 def open_recording(experiment: Path, root: Path, record: Path) -> Recorded:

@@ -26,7 +26,7 @@ from recording import Recorded, open_recording
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
-from strategies import SEEDS, STRATEGIES, finish
+from strategies import STRATEGIES, finish
 from synthetic import Additive, Interacting, KnownFront
 
 from search.objectives import hypervolume
@@ -39,7 +39,7 @@ ONE_SEED = {
     "mixed-bit recipe (PSNR)",
     "uniform",
 }
-AT = (SEEDS, 200, 500, 1000)
+AT = (32, 200, 500, 1000)
 CONSOLE = Console()
 
 
@@ -142,7 +142,7 @@ def network(name: str, root: Path, results: dict[str, Any], arguments: argparse.
     emulated = real.emulated()
     facts: dict[str, Any] = {"seconds of one evaluation": real.seconds}
     facts["spearman, Fisher with isolated"] = _rank(real)
-    facts["Fisher scoring, forward passes of the scoring data"] = real.scoring_equivalents()
+    facts["Fisher scoring, forward passes of the scoring data"] = real.scoring_passes
     live = budgets(arguments.live_stock, arguments.live_slow, 200)
     runs = runs_of(real, {k: v for k, v in live.items() if "seeded" not in k}, 1)
     facts["network"] = summary(

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler
 
 from search.guided_sampler import GuidedSampler
 from search.samplers import make_sampler
+from search.seeds import promising
 from search.solver import Allocation, sweep
 
 __all__ = ["SEEDS", "STRATEGIES", "Strategy", "finish", "known_to_sampler", "spread"]
@@ -20,19 +21,19 @@ __all__ = ["SEEDS", "STRATEGIES", "Strategy", "finish", "known_to_sampler", "spr
 Strategy = Callable[[Run, int], None]
 """Evaluates on a run, from a random seed, until the budget is used up or nothing is left to do."""
 
-SEEDS = 32
+SEEDS = 24
 """Solved configurations that our search starts from."""
 
 
 def ours(run: Run, seed: int) -> None:
-    """Fisher scores, 32 solved configurations, then the guided sampler."""
+    """Fisher scores, some solved configurations, then the guided sampler."""
     landscape = run.landscape
     run.pay(landscape.scoring["fisher"])
     problem = landscape.problem("fisher")
     names = [str(g) if len(menu) > 1 else None for g, menu in enumerate(landscape.menus)]
     sampler = GuidedSampler(problem, names, landscape.menus, landscape.objectives, seed)
     with run.thinking():
-        solved = spread(sweep(problem, "size_mb"), SEEDS)
+        solved = promising(sweep(problem, "size_mb"), "size_mb", landscape.objectives, SEEDS)
     asked(run, sampler, [np.array(a.choices) for a in solved])
 
 
