@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiments.benchmarks.ladder.solved import solved
 
 from evaluators.evaluation import Evaluation, Failure
 from evaluators.fine_tuning.evaluator import FineTuningEvaluator
@@ -23,6 +22,7 @@ from evaluators.model_state import ModelState
 from evaluators.quality import Quality
 from evaluators.workflow import Outcome, registry
 from evaluators.workload import Split
+from experiments.benchmarks.ladder.solved import solved
 
 log = logging.getLogger("ladder")
 
