@@ -18,7 +18,8 @@ LADDER = (
     EXPERIMENT
     + """
 [ladder]
-fine_tuning = 3
+calibration = 2
+fine_tuning = 2
 vector_steps = 6
 steps = 6
 """
@@ -50,10 +51,10 @@ def finished(tmp_path_factory):
 def test_climbs_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
     project, ended = finished
     study, climbs = climbs_of(project)
-    assert [record.trial for record in climbs] == [FIRST_NUMBER, FIRST_NUMBER + 1, FIRST_NUMBER + 2]
+    assert [record.trial for record in climbs] == [FIRST_NUMBER + number for number in range(4)]
     assert "climbed from" in ended.stdout
-    assert len({record.configuration.hash for record in climbs}) == 3
-    trials = {record.trial: record for record in study.records()}
+    assert [record.workflow.value for record in climbs].count("calibration") == 2
+    trials = {record.trial: record for record in study.evaluations()}
     folder = project.root / "tiny"
     for record in climbs:
         assert record.configuration == trials[record.escalated_from].configuration
@@ -61,7 +62,7 @@ def test_climbs_stand_on_one_front_with_trials_each_with_its_state_and_its_sourc
         assert (folder / "states" / record.state).exists()
         assert record.gains
     front = json.loads(project.run("front", "--json").stdout)
-    members = [member for member in front if member["workflow"] == "fine_tuning"]
+    members = [member for member in front if member["workflow"] != "data_free"]
     assert all(member["escalated_from"] in trials for member in members)
 
 
@@ -70,12 +71,30 @@ def test_mlflow_says_what_each_climb_came_from_and_what_the_rung_brought(finishe
     client = MlflowClient(f"sqlite:///{project.root / 'tiny' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id], "tags.workflow = 'fine_tuning'")
-    assert len(runs) == 3
+    assert len(runs) == 2
     assert all(run.info.status == "FINISHED" for run in runs)
-    assert all(int(run.data.tags["escalated_from"]) < 100 for run in runs)
+    known = {
+        run.data.tags["trial"] for run in client.search_runs([experiment.experiment_id]) if "trial" in run.data.tags
+    }
+    assert {run.data.tags["escalated_from"] for run in runs} <= known
     assert all("seconds.train" in run.data.metrics for run in runs)
     parent = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")[0]
-    assert parent.data.metrics["ladder.fine_tuning.climbs"] == 3
+    assert parent.data.metrics["ladder.fine_tuning.climbs"] == 2
+    assert parent.data.metrics["ladder.calibration.climbs"] == 2
+
+
+def test_climbs_are_exported_proven_from_their_states(finished, tmp_path):
+    project, _ = finished
+    climbed = [m for m in json.loads(project.run("front", "--json").stdout) if m["workflow"] != "data_free"]
+    assert climbed, "nothing that climbed is on the front: the test shows nothing"
+    picks = [word for member in climbed for word in ("--pick", str(member["trial"]))]
+    ended = project.run("export", "--out", str(tmp_path), *picks)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [entry["trial"] for entry in manifest] == [member["trial"] for member in climbed]
+    assert all(
+        entry["proof"]["passed"] and entry["predicted_weight_bytes"] == entry["weight_bytes"] for entry in manifest
+    )
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
@@ -106,5 +125,5 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
     ended = project.run("search")
     assert ended.returncode == 2
-    assert "ladder.fine_tuning = 3" in ended.stderr + ended.stdout
+    assert "ladder.calibration = 2" in ended.stderr + ended.stdout
     assert not (project.root / "tiny" / "journal.log").exists()
