@@ -1,0 +1,106 @@
+"""Export from states: what a calibrated member's package holds, and what is said when its state is gone."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from device_bench.package import weight_bytes
+from device_bench.program_graph import program_nodes
+from evaluators.calibration.evaluator import CalibrationEvaluator
+from evaluators.data_free import DataFreeEvaluator
+from evaluators.evaluation import Workflow
+from evaluators.model_state import StateError
+from evaluators.workflow import WorkflowSetting
+from search.experiment import load_experiment
+from search.export import export, write_manifest
+from search.groundwork import layer_weights
+from search.preparation import prepare
+from search.progress import Display
+from search.run_folder import RunFolder
+from search.study import Record
+from space.configuration import Configuration, Precision
+from space.encoding import Encoding
+from space.errors import UserError
+from tests.search.conftest import EXPERIMENT, WORKLOAD
+
+
+class Case:
+    """A prepared experiment, and records of outcomes as a search would keep them."""
+
+    def __init__(self, folder: Path):
+        (folder / "workload.py").write_text(WORKLOAD)
+        (folder / "experiment.toml").write_text(EXPERIMENT)
+        self.preparation = prepare(load_experiment(folder / "experiment.toml"))
+        self.folder = RunFolder(folder / "runs", "tiny")
+        weights = layer_weights(self.preparation, self.folder)
+        self.setting = WorkflowSetting(self.preparation.workload, weights, self.preparation.kind)
+        self.names = tuple(weights.layers)
+
+    def record(self, evaluator, configuration, trial=0) -> Record:
+        outcome = evaluator(self.setting).evaluate(configuration)
+        climbed = evaluator.workflow is not Workflow.DATA_FREE
+        return Record(
+            trial=trial,
+            origin="test",
+            configuration=configuration,
+            workflow=evaluator.workflow,
+            values=(outcome.evaluation.divergence,),
+            costs=self.preparation.costs(Configuration(configuration.encodings)),
+            evaluation=outcome.evaluation,
+            feasible=True,
+            answered_from=None,
+            failure=None,
+            span=(0.0, 1.0),
+            escalated_from=0 if climbed else None,
+            state=outcome.state.save(self.folder.states).name if climbed else None,
+        )
+
+    def export(self, record, out):
+        (exported,) = export(self.preparation, self.folder, [record], out, Display(Console(quiet=True)))
+        return exported
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return Case(tmp_path_factory.mktemp("export"))
+
+
+def configuration_of(case, activations=()):
+    encodings = dict.fromkeys(case.names, Encoding.parse("lut4")) | {"head": Encoding.parse("int8")}
+    return Configuration(encodings, dict.fromkeys(activations, Precision.INT8))
+
+
+def test_a_calibrated_member_is_proven_with_its_biases_and_its_rounded_activations(case, tmp_path):
+    record = case.record(CalibrationEvaluator, configuration_of(case, ("mix", "head")), trial=7)
+    exported = case.export(record, tmp_path)
+    assert exported.proven, exported.failures
+    assert exported.predicted_weight_bytes == weight_bytes(exported.path)
+    assert [node.kind for node in program_nodes(exported.path)].count("quantize") == 2
+    (entry,) = json.loads(write_manifest([exported], tmp_path).read_text())
+    assert entry["workflow"] == "calibration"
+    assert entry["configuration"]["activations"] == {"head": "int8", "mix": "int8"}
+    assert set(entry["methods"]) == set(case.names)
+
+
+def test_another_members_state_fails_the_proof_of_this_one(case, tmp_path):
+    calibrated = case.record(CalibrationEvaluator, configuration_of(case))
+    other = replace(calibrated, configuration=configuration_of(case, ("mix",)))
+    exported = case.export(other, tmp_path)
+    assert not exported.proven
+    assert exported.path.name.endswith(".unproven.mlpackage")
+    assert any("'mix'" in words and "8 bits" in words for words in exported.failures)
+
+
+def test_a_data_free_member_needs_no_state_and_others_say_when_theirs_is_gone(case, tmp_path):
+    exported = case.export(case.record(DataFreeEvaluator, configuration_of(case)), tmp_path)
+    assert exported.proven
+    assert set(exported.methods.values()) == {"data_free"}
+    calibrated = case.record(CalibrationEvaluator, configuration_of(case), trial=4)
+    (case.folder.states / calibrated.state).unlink()
+    with pytest.raises(StateError, match="no model state can be read"):
+        case.export(calibrated, tmp_path)
+    with pytest.raises(UserError, match=r"trial 4.*names no state"):
+        case.export(replace(calibrated, state=None), tmp_path)
