@@ -104,11 +104,10 @@ def show(landscape: Landscape, facts: Mapping[str, Any]) -> None:
     CONSOLE.print(table)
 
 
-def budgets(stock: int, slow: int, ours: int) -> dict[str, int]:
-    """Evaluations by strategy; Gaussian processes take longer for a proposal than the network for an answer."""
-    return {
-        name: ours if name == "ours" else slow if name.startswith("gp") else stock for name in STRATEGIES
-    } | dict.fromkeys(ONE_SEED, 100000)
+def budgets(stock: int, tpe: int, gp: int, ours: int) -> dict[str, int]:
+    """Evaluations by strategy; TPE and Gaussian processes think longer with every trial, so they may get fewer."""
+    limits = {"ours": ours, "tpe": tpe, "gp": gp}
+    return {name: limits.get(name.split(",")[0], stock) for name in STRATEGIES} | dict.fromkeys(ONE_SEED, 100_000)
 
 
 def best_of(*groups: Mapping[str, list[Run]]) -> float:
@@ -126,7 +125,8 @@ def known_fronts(results: dict[str, Any], seeds: int) -> None:
         Interacting("interacting, 6 layers", 6, 3, 0.3),
     ]
     for landscape in landscapes:
-        wanted = dict.fromkeys(("ours", "score and solve", "tpe", "nsga2", "random"), 200)
+        stock = ("tpe", "nsga2", "random") if len(landscape.menus) < 100 else ("nsga2", "random")
+        wanted = dict.fromkeys(("ours", "score and solve", *stock), 200)
         runs = runs_of(landscape, wanted, seeds, os.cpu_count() or 1)
         results[landscape.name] = summary(landscape, runs, landscape.best_volume())
         show(landscape, results[landscape.name])
@@ -143,7 +143,7 @@ def network(name: str, root: Path, results: dict[str, Any], arguments: argparse.
     facts: dict[str, Any] = {"seconds of one evaluation": real.seconds}
     facts["spearman, Fisher with isolated"] = _rank(real)
     facts["Fisher scoring, forward passes of the scoring data"] = real.scoring_passes
-    live = budgets(arguments.live_stock, arguments.live_slow, 200)
+    live = budgets(arguments.live_stock, arguments.live_stock, arguments.live_gp, 200)
     runs = runs_of(real, {k: v for k, v in live.items() if "seeded" not in k}, 1)
     facts["network"] = summary(
         real, runs, hypervolume(np.array([real.losses(r, m.divergence) for r, m in real.recording.items()]))
@@ -152,7 +152,9 @@ def network(name: str, root: Path, results: dict[str, Any], arguments: argparse.
     show(real, facts["network"])
     facts["interactions between layers"] = interactions(real)
     facts["emulator: spearman with the network"], facts["emulator: median ratio"] = _fidelity(real, emulated)
-    copies = runs_of(emulated, budgets(arguments.stock, arguments.slow, 200), arguments.seeds, os.cpu_count() or 1)
+    copies = runs_of(
+        emulated, budgets(arguments.stock, arguments.tpe, arguments.gp, 200), arguments.seeds, os.cpu_count() or 1
+    )
     facts["emulator"] = summary(emulated, copies, best_of(copies))
     show(emulated, facts["emulator"])
     draw_progress(copies, HERE / f"{name}_emulated.png", f"{name}: hypervolume, {arguments.seeds} seeds (emulated)")
@@ -221,9 +223,10 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("runs"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--stock", type=int, default=1000, help="evaluations of a stock sampler on the emulator")
-    parser.add_argument("--slow", type=int, default=200, help="the same for Gaussian processes")
+    parser.add_argument("--tpe", type=int, default=1000, help="the same for TPE")
+    parser.add_argument("--gp", type=int, default=200, help="the same for Gaussian processes")
     parser.add_argument("--live-stock", type=int, default=500, help="evaluations of a stock sampler on the network")
-    parser.add_argument("--live-slow", type=int, default=100, help="the same for Gaussian processes")
+    parser.add_argument("--live-gp", type=int, default=100, help="the same for Gaussian processes")
     arguments = parser.parse_args()
     path = HERE / "results.json"
     results = json.loads(path.read_text()) if path.exists() else {}
