@@ -4,9 +4,10 @@ Entries get the sum of the gradients of the weights that hold them (Han, Mao and
 https://arxiv.org/abs/1510.00149, section 3); indices follow a latent weight that takes the same gradients straight
 through and is given its nearest entry at each step (Cardinaux et al. 2018, "Iteratively training look-up tables for
 network quantization", https://arxiv.org/abs/1811.05355). coremltools' DKMPalettizer (Cho et al. 2022,
-https://arxiv.org/abs/2108.12659) learns both through a softmax over all entries instead. It is not used here: it knows
-neither scales of channels, nor zeros that are kept beside a table, nor transposed convolutions, it starts from its own
-k-means and so forgets a calibrated table, and the softmax costs weights x entries x iterations of memory in each step.
+https://arxiv.org/abs/2108.12659) learns both through a softmax over all entries instead. It is not used here: it starts
+from its own k-means, so that a calibrated table would be forgotten, knows no transposed convolutions, spends an entry on
+zeros that are kept beside a table, and its softmax costs weights x entries x iterations in each step: for a layer of
+331,776 weights with 16 entries 427 ms on one core, against 16 ms for what follows (272 and 11 ms with 4 entries).
 """
 
 from __future__ import annotations
