@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
 from evaluators.compression_errors import CompressionError
 from evaluators.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
 from evaluators.fine_tuning.checkpoint import CheckpointFolder
@@ -26,6 +29,8 @@ from evaluators.workload import Split, Workload
 from space.configuration import Configuration
 
 __all__ = ["FineTuningEvaluator"]
+
+_RANGE_BATCHES = 8
 
 
 class FineTuningEvaluator(WorkflowEvaluator):
@@ -89,15 +94,21 @@ class FineTuningEvaluator(WorkflowEvaluator):
         return Outcome(measured, state, tuple(gains), (*self._data.notes, *notes))
 
     def _start(self, configuration: Configuration, start: Outcome | None) -> ModelState | Failure:
-        if start is not None:
-            return start.state
-        if configuration.activations:
-            layer = next(iter(configuration.activations))
-            return Failure(Stage.CALIBRATE, "activations in 8 bits start from a calibrated outcome", layer)
+        """The state to train from, with activation ranges where the configuration asks for 8 bits."""
+        weights_only = Configuration(configuration.encodings)
         try:
-            return ModelState.data_free(configuration, self.setting.weights, self._model)
+            state = start.state if start else ModelState.data_free(weights_only, self.setting.weights, self._model)
+            if state.configuration.activations == configuration.activations:
+                return state
+            state = replace(state, configuration=weights_only, activations={})
+            module = state.apply(self.setting.workload.model, metadata=False)
+            batches = [batch.inputs for batch in itertools.islice(self._data.stream(), _RANGE_BATCHES)]
+            ranges = activation_ranges(module, configuration.activations, batches)
+            return replace(state, configuration=configuration, activations=ranges)
         except CompressionError as error:
-            return Failure(Stage.COMPRESS, str(error), error.layer)
+            return Failure(Stage.COMPRESS, error.reason, error.layer)
+        except ActivationRangeError as error:
+            return Failure(Stage.CALIBRATE, str(error), error.layer)
 
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         gains: list[Gain] = []

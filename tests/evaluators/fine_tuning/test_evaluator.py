@@ -16,6 +16,7 @@ from evaluators.fine_tuning.training_data import TrainingDataError
 from evaluators.model_state import DATA_FREE
 from evaluators.workflow import Outcome, registry
 from evaluators.workload import WorkloadError
+from space.configuration import Configuration, Precision
 from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of
 
 MIXED = {
@@ -43,6 +44,23 @@ def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str
     assert any(gain.kept for gain in found.gains)
     for name, weight in found.state.weights.items():
         assert set(weight.buffers) == set(start.state.weights[name].buffers)
+
+
+def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
+    setting = setting_of(tmp_path, "transformer", without=["loss"])
+    plain = configuration_of(setting, "int4")
+    asked = Configuration(plain.encodings, dict.fromkeys(("query", "up", "down"), Precision.INT8))
+    rounded = FineTuningEvaluator(setting, replace(SHORT, vector_steps=0, steps=0)).evaluate(asked)
+    found = FineTuningEvaluator(setting, SHORT).evaluate(asked)
+    assert set(found.state.activations) == {"query", "up", "down"}
+    assert found.state.configuration == asked
+    assert found.evaluation.divergence < 0.9 * rounded.evaluation.divergence
+    again = FineTuningEvaluator(setting, replace(SHORT, steps=0)).evaluate(asked, found)
+    assert again.state.activations == found.state.activations
+    embedded = Configuration(plain.encodings, {"tokens": Precision.INT8})
+    failed = FineTuningEvaluator(setting, SHORT).evaluate(embedded)
+    assert isinstance(failed, Failure)
+    assert (failed.stage, failed.layer) == (Stage.CALIBRATE, "tokens")
 
 
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
