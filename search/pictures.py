@@ -36,10 +36,10 @@ def _axes(front: Front) -> tuple[str, str, bool]:
 def _series(records: Sequence[Record]) -> dict[str, tuple[str, list[Record]]]:
     """Records by what proposed them, with a colour for each kind."""
     usable = [r for r in records if r.values is not None and r.answered_from is None]
-    kinds = {"uniform": _UNIFORM, "solved": _SOLVED}
+    kinds = {"uniform": _UNIFORM, "solved": _SOLVED, "calibration": "#6a4c93", "fine_tuning": "#1b4332"}
     found: dict[str, tuple[str, list[Record]]] = {}
     for record in usable:
-        kind = record.origin.split()[0]
+        kind = record.workflow.value if record.escalated_from is not None else record.origin.split()[0]
         found.setdefault(kind, (kinds.get(kind, _OTHER), []))[1].append(record)
     return found
 
@@ -52,6 +52,16 @@ def _confirmed(front: Front, confirmations: Mapping[str, Evaluation] | None) -> 
         if evaluation is not None:
             found.append((record, evaluation.divergence if quality == "divergence" else evaluation.metrics[quality]))
     return found
+
+
+def _ascents(records: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Each climb after the evaluation that it began from."""
+    by_trial = {record.trial: record for record in records if record.values is not None}
+    return [
+        (by_trial[record.escalated_from], record)
+        for record in by_trial.values()
+        if record.escalated_from is not None and record.escalated_from in by_trial
+    ]
 
 
 def _hover(record: Record, known: KnownLatency) -> str:
@@ -83,6 +93,15 @@ def front_page(
             marker={"color": colour, "size": 8, "symbol": "diamond" if kind == "uniform" else "circle"},
             text=[_hover(r, front.known) for r in members],
             hoverinfo="text",
+        )
+    for below, above in _ascents(records):
+        figure.add_scatter(
+            x=[below.costs[x], above.costs[x]],
+            y=[(below.values or ())[0], (above.values or ())[0]],
+            mode="lines",
+            line={"color": _series([above])[above.workflow.value][0], "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
         )
     figure.add_scatter(
         x=[r.costs[x] for r in front.members],
@@ -128,6 +147,13 @@ def front_png(
             for record, px, py in zip(members, xs, ys, strict=True):
                 label = record.origin.removeprefix("uniform ")
                 axes.annotate(label, (px, py), fontsize=8, xytext=(5, 4), textcoords="offset points", color=colour)
+    for below, above in _ascents(records):
+        ends = [(below.values or ())[0], (above.values or ())[0]]
+        colour = _series([above])[above.workflow.value][0]
+        axes.plot([below.costs[x], above.costs[x]], ends, color=colour, linewidth=1, linestyle=":", zorder=2)
+        axes.scatter(
+            [above.costs[x]], ends[1:], color=colour, marker="v", s=40, edgecolor="white", linewidth=0.5, zorder=5
+        )
     fx, fy = [r.costs[x] for r in front.members], [(r.values or ())[0] for r in front.members]
     axes.step(fx, fy, where="post", color=_FRONT, linewidth=1.8, zorder=3)
     axes.scatter(fx, fy, color=_FRONT, s=22, label="front", edgecolor="white", linewidth=0.5, zorder=4)
