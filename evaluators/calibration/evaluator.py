@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
 from evaluators.calibration.judge import Judge, NonFiniteError
-from evaluators.calibration.layer_methods import LayerChoices
+from evaluators.calibration.layer_choices import LayerChoices
 from evaluators.calibration.moment_matching import MomentMatching
 from evaluators.calibration.samples import calibration_samples, joined
 from evaluators.compression_errors import CompressionError

@@ -1,0 +1,34 @@
+"""Layers with correlated inputs, for tests of layer methods."""
+
+import torch
+from torch import nn
+
+from evaluators.calibration.layer_method import LayerTask
+from evaluators.calibration.layer_statistics import LayerStatistics, as_matrices
+from evaluators.compression import compress
+from space.modules import layers_of
+
+LAYERS = {
+    "linear": lambda: nn.Linear(32, 24),
+    "pointwise": lambda: nn.Conv2d(32, 24, 1),
+    "convolution": lambda: nn.Conv2d(8, 16, 3),
+    "grouped": lambda: nn.Conv1d(16, 16, 3, groups=2),
+    "depthwise": lambda: nn.Conv2d(16, 16, 3, groups=16),
+}
+
+
+def task_of(module, encoding, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    (layer,) = layers_of(nn.Sequential(module))
+    layer = type(layer)("0", layer.kind, layer.shape, layer.groups)
+    columns = layer.parameters // layer.output_channels
+    mixing = torch.randn(layer.groups, columns, columns, generator=generator)
+    inputs = (
+        mixing @ torch.randn(layer.groups, columns, 400, generator=generator) * torch.logspace(0, -2, columns)[:, None]
+    )
+    gram = inputs @ inputs.transpose(1, 2) / 400
+    weight = module.weight.detach()
+    statistics = LayerStatistics(gram, [inputs])
+    importance = gram.diagonal(dim1=1, dim2=2)[:, None].expand_as(as_matrices(weight, layer)).reshape(weight.shape)
+    start = compress(module, layer, encoding)
+    return LayerTask(layer, encoding, weight, start, statistics, lambda _name: importance)
