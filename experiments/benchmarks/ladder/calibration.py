@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections import Counter
 from dataclasses import replace
@@ -19,6 +20,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from device_bench.conversion import convert
+from device_bench.program_graph import program_nodes
+from device_bench.proof import prove
+from device_bench.runtime import as_stored, compare
 from evaluators.calibration.evaluator import CalibrationEvaluator
 from evaluators.data_free import DataFreeEvaluator
 from evaluators.evaluation import Evaluation
@@ -26,7 +31,7 @@ from evaluators.model_state import ModelState
 from evaluators.quality import Quality
 from evaluators.workflow import Outcome, WorkflowEvaluator
 from evaluators.workload import Split
-from experiments.benchmarks.ladder.solved import solved
+from experiments.benchmarks.ladder.solved import Solved, solved
 from space.configuration import Configuration, Precision
 from space.encoding import Encoding
 
@@ -36,7 +41,9 @@ Row = dict[str, object]
 class Ladder:
     """Evaluates configurations under each method and measures every state on confirmation data."""
 
-    def __init__(self, setting) -> None:
+    def __init__(self, found: Solved, prove: bool) -> None:
+        setting = found.setting
+        self.preparation, self.prove = found.preparation, prove
         self.model = setting.workload.model
         self.quality = Quality(setting.workload, setting.kind, Split.CONFIRMATION)
         self.data_free = DataFreeEvaluator(setting)
@@ -57,6 +64,7 @@ class Ladder:
         for row in (free, moments):
             row.pop("outcome")
         whole["weights by"] = dict(Counter(outcome.state.methods.values()))
+        whole["package"] = self._package(outcome.state)
         whole["gains"] = [gain.to_json() for gain in outcome.gains]
         return [free, moments, weights, whole]
 
@@ -68,6 +76,7 @@ class Ladder:
         asked = Configuration(encodings, dict.fromkeys(layers, Precision.INT8))
         rows.append(self._row("int8, activations in 8 bits", "calibration", self.moments, asked))
         rows[-1]["gains"] = [gain.to_json() for gain in rows[-1]["outcome"].gains]
+        rows[-1]["package"] = self._package(rows[-1]["outcome"].state)
         for row in rows:
             row.pop("outcome")
         return rows
@@ -86,6 +95,21 @@ class Ladder:
             "outcome": outcome,
         }
 
+    def _package(self, state: ModelState) -> str:
+        """Whether a package of the state is proven, how near it runs to the module, and how often it quantizes."""
+        if not self.prove:
+            return ""
+        module, target = state.apply(self.model), self.preparation.experiment.deployment_target
+        inputs = self.preparation.workload.example_inputs
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.mlpackage"
+            convert(module, inputs, target).save(str(path))
+            proof = prove(path, module, inputs, state.configuration, self.preparation.layers, target)
+            execution = compare(path, as_stored(module), [inputs])
+            quantized = [node.kind for node in program_nodes(path)].count("quantize")
+        words = "proven" if proof.passed and execution.passed else "; ".join((*proof.failures, str(execution)))
+        return f"{words}, {execution.snr_db:.0f} dB, {quantized} quantize"
+
     def _confirmed(self, state: ModelState) -> float:
         measured = self.quality.measure(
             state.apply(self.model, metadata=False), state.configuration.hash, CalibrationEvaluator.workflow
@@ -101,10 +125,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/ladder"), help="keeps bank and scores between runs")
     parser.add_argument("--banks", type=Path, nargs="*", default=[], help="weight banks of earlier searches")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--prove", action="store_true", help="convert, prove and run a package of each calibrated state"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     found = solved(arguments.experiment, arguments.folder, arguments.sizes, arguments.banks)
-    ladder = Ladder(found.setting)
+    ladder = Ladder(found, arguments.prove)
     rows: list[Row] = []
     for size, configuration in found.configurations.items():
         rows += ladder.rows(f"{size:g} MB", configuration)
@@ -119,10 +146,11 @@ def write(rows: list[Row], path: Path) -> None:
 
 
 def show(rows: list[Row]) -> None:
-    table = Table("configuration", "method", "evaluation", "confirmation", "seconds", "weights by")
+    table = Table("configuration", "method", "evaluation", "confirmation", "seconds", "weights by", "package")
     for row in rows:
         figures = [f"{row[key]:.4g}" if key in row else "" for key in ("evaluation", "confirmation", "seconds")]
-        table.add_row(str(row["configuration"]), str(row["method"]), *figures, str(row.get("weights by", "")))
+        methods = ", ".join(f"{count} {method}" for method, count in dict(row.get("weights by", {})).items())
+        table.add_row(str(row["configuration"]), str(row["method"]), *figures, methods, str(row.get("package", "")))
     Console().print(table)
 
 
