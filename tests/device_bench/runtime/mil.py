@@ -45,7 +45,7 @@ def outputs_of(op_type, attributes, opset="iOS18", **tensors):
 
 def run_function(function, feed, precision=Precision.FP32):
     """Outputs of a MIL function, in order, as arrays."""
-    plan = prepare(ProgramFile(Path("memory"), "main", function, (), (), ()), precision, torch.device("cpu"))
+    plan = prepare(ProgramFile(Path("memory"), "main", function, (), (), (), ("main",)), precision, torch.device("cpu"))
     frame = plan.frame.copy()
     for entry in plan.inputs:
         entry.put(frame, torch.as_tensor(feed[entry.name]))
