@@ -78,7 +78,7 @@ class LiveFront:
         self._display.say(
             f"trial {record.trial} measured on {measurement.device}: {measurement.median_ms:.3f} ms, spread "
             f"{measurement.spread_ms:.3f}, {measurement.runs} runs{drifted}; predicted {predicted or 0.0:.3f} ms; "
-            f"the model of {model.device.chip.name} now takes {model.scale:.2f} times what it did"
+            f"the model of {model.device.chip.name} is now slower {model.scale:.2f} times, and its weights {model.stream:.2f}"
         )
         self._log(record, measurement)
 

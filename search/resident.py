@@ -23,7 +23,7 @@ from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
 from evaluators.workflow import registry as workflows
-from evaluators.workload import Split, load_workload
+from evaluators.workload import Split, WorkloadError, load_workload
 from search.climb import Climbed
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -140,7 +140,10 @@ class Resident:
 
     def package(self, configuration: str, target: str) -> bytes:
         """One configuration, given as JSON, as a package in bytes, to be measured elsewhere."""
-        module = self.assembler.with_metadata(Configuration.from_json(configuration))
+        asked = Configuration.from_json(configuration)
+        if asked.activations:
+            raise WorkloadError("packages with activations in 8 bits are not built for measurement yet")
+        module = self.assembler.with_metadata(asked)
         model = convert(module, self.workload.example_inputs, DeploymentTarget(target))
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"

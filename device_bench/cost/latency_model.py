@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from device_bench.cost.calibration import calibration
 from device_bench.cost.chip_specification import ChipSpecification
 from device_bench.cost.fit import PROGRAM
 from device_bench.cost.fitted import Spread, fitted_model, parameters
@@ -83,6 +84,7 @@ class LatencyModel:
         layers: names of the layers that a configuration can change, in program order.
         spread: half widths of intervals.
         scale: factor that measurements have taught; 1 without any.
+        stream: factor of the weights' time that they have taught, likewise.
         measured: how many measurements taught it.
     """
 
@@ -92,6 +94,7 @@ class LatencyModel:
     ops: OpList
     spread: Spread
     scale: float = 1.0
+    stream: float = 1.0
     measured: int = 0
     _prices: _Prices = field(repr=False, default=None)  # type: ignore[assignment]
 
@@ -107,18 +110,18 @@ class LatencyModel:
             LatencyModelError: it names a layer that the program does not have.
         """
         busy, stream = self._prices.sums(configuration)
-        return self._estimate(self.scale * self._prices.total(busy, stream))
+        return self._estimate(self.scale * self._prices.total(busy, self.stream * stream))
 
     def layer_times(self, layer: str, encoding: Encoding, precision: Precision = Precision.FP16) -> tuple[float, float]:
         """Milliseconds that a layer keeps the processor busy, and that its weight takes to fetch."""
         busy, stream = self._prices.of(layer, encoding, precision is Precision.INT8)
-        return self.scale * busy, self.scale * stream
+        return self.scale * busy, self.scale * self.stream * stream
 
     @property
     def rest_times(self) -> tuple[float, float]:
         """``layer_times`` of everything that is no layer, together."""
         busy, stream = self._prices.rest
-        return self.scale * busy, self.scale * stream
+        return self.scale * busy, self.scale * self.stream * stream
 
     def milliseconds(self, busy: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
         """Latencies of many configurations at once, exactly as ``predict`` gives them.
@@ -131,9 +134,9 @@ class LatencyModel:
     def linearized(self, at: Configuration) -> LinearLatency:
         """The additive costs that touch the prediction at a configuration."""
         busy, stream = self._prices.sums(at)
-        total, by_busy, by_stream = self._prices.slopes(busy, stream)
+        total, by_busy, by_stream = self._prices.slopes(busy, self.stream * stream)
         rest = sum(
-            by_busy * b + by_stream * s
+            by_busy * b + by_stream * self.stream * s
             for b, s in (
                 self._prices.of(name, at.encodings.get(name, FP16), at.activations.get(name) is Precision.INT8)
                 for name in self.layers
@@ -144,24 +147,29 @@ class LatencyModel:
     def calibrated(self, measurements: Sequence[tuple[Configuration, float]]) -> LatencyModel:
         """This model taught by latencies measured on the device itself.
 
-        The program's own error is one factor, shared by all of its configurations; its posterior mean becomes the
-        scale and what uncertainty remains, the interval (a conjugate normal update of the logarithm).
+        A factor of the whole latency, shared by all of its configurations, and one of its weights' time are learnt; what
+        uncertainty remains becomes the interval.
 
         Args:
             measurements: configurations with their measured milliseconds.
         """
         if not measurements:
             return self
-        noise, prior = (self.spread.ratio / Z80) ** 2, max((self.spread.level / Z80) ** 2, 1e-12)
-        errors = [math.log(ms / self.predict(configuration).ms) for configuration, ms in measurements]
-        posterior = 1 / (1 / prior + len(errors) / noise)
-        mean = posterior * sum(errors) / noise
-        level = Z80 * math.sqrt(posterior + noise)
+        sums = np.array([self._prices.sums(configuration) for configuration, _ in measurements])
+        measured = np.array([ms for _, ms in measurements])
+        noise = self.spread.ratio / Z80
+
+        def milliseconds(factor: float) -> NDArray[np.float64]:
+            return np.asarray(self.scale * self._prices.totals(sums[:, 0], self.stream * factor * sums[:, 1]))
+
+        learnt = calibration(milliseconds, measured, self.spread.level / Z80, noise)
+        level = min(Z80 * math.hypot(learnt.deviation, noise), self.spread.level)
         return replace(
             self,
-            scale=self.scale * math.exp(mean),
+            scale=self.scale * learnt.scale,
+            stream=self.stream * learnt.stream,
             spread=Spread(level, self.spread.ratio),
-            measured=self.measured + len(errors),
+            measured=self.measured + len(measurements),
         )
 
     def _estimate(self, ms: float) -> LatencyEstimate:

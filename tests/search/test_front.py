@@ -7,16 +7,19 @@ from hypothesis import strategies as st
 
 from evaluators.evaluation import Evaluation, Workflow
 from evaluators.sensitivity.scores import Scores
+from search.allocation import allocation_problem
 from search.experiment import Constraints
-from search.explanation import explain_front, explanation_text
+from search.explanation import _rates, explain_front, explanation_text
 from search.front import Front, Limits, PickError, front_of, hypervolume_of
 from search.objectives import Objective, ObjectiveSet
+from search.solver import sweep
 from search.study import Record
 from space.configuration import Configuration
 from space.encoding import Encoding
 from space.layer import Layer, LayerKind
 from space.search_space import SearchSpace
 from space.target import DeploymentTarget
+from tests.search import latency_space
 
 OBJECTIVES = ObjectiveSet(
     (Objective("divergence", "minimize", 5.0, logarithmic=True), Objective("size_mb", "minimize", 10.0)), Constraints()
@@ -104,3 +107,22 @@ def test_explanations_say_what_is_saved_and_what_comes_next():
     assert reasons["l0"].neighbour is None
     assert all(r.neighbour is None for r in second.layers)
     assert "lut8" in explanation_text([first, second])
+
+
+def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved_front():
+    latency, chosen, made = latency_space.model(), latency_space.space(), latency_space.scores(3)
+    problem = allocation_problem(chosen, latency_space.TARGET, 0, made, latency)
+    by_size, by_time = sweep(problem, "size_mb"), sweep(problem, "latency_ms")
+    for allocation in (by_size[len(by_size) // 2], by_time[len(by_time) // 2]):
+        rows = [
+            np.column_stack([loss, size, time])
+            for loss, size, time in zip(
+                problem.losses, problem.costs["size_mb"], problem.tangent(allocation.choices)[0], strict=True
+            )
+        ]
+        prices = np.array([1.0, *_rates(rows, allocation.choices)])
+        assert (prices >= 0).all()
+        totals = [group @ prices for group in rows]
+        regret = sum(t[c] - t.min() for t, c in zip(totals, allocation.choices, strict=True))
+        plain = sum(loss[c] - loss.min() for loss, c in zip(problem.losses, allocation.choices, strict=True))
+        assert regret <= 0.05 * plain + 1e-12

@@ -14,14 +14,18 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 from rich.console import Console
 
+from device_bench.cost.latency_reach import latency_reach
+from evaluators.sensitivity.scores import Scores
 from search.experiment import load_experiment
 from search.front import front_of
 from search.loop import Ending
 from search.progress import Display
 from search.run_folder import RunFolder
 from search.session import Places, run_search
-from search.study import StudyError, open_storage
+from search.solution import solution
+from search.study import SearchStudy, StudyError, open_storage
 from search.verification import verify
+from space.encoding import FP16
 from space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
@@ -238,9 +242,43 @@ def test_predicted_latency_is_a_second_cost(project):
     assert all(run.data.metrics["latency_ms"] > 0 for run in children)
     page = client.download_artifacts(parent.info.run_id, "front.html")
     assert "scatter3d" in open(page).read()  # noqa: SIM115
+    explanation = open(client.download_artifacts(parent.info.run_id, "explanation.txt")).read()  # noqa: SIM115
+    assert "us saved" in explanation
+    assert "one microsecond" in explanation
+    assert_budgets_are_met_from_what_is_saved(project, outcome)
     project.write(EXPERIMENT.replace("[space]", '[objectives]\ncost = ["latency_ms"]\n\n[space]'))
     with pytest.raises(UserError, match=r"latency_ms: needs to know for what: add \[device\]"):
         search(project)
+
+
+def assert_budgets_are_met_from_what_is_saved(project, outcome):
+    """Without the user's model: sizes, latencies, both, and budgets that cannot be met."""
+    experiment = load_experiment(project.experiment)
+    folder = RunFolder(project.root, "tiny")
+    context = SearchStudy.load(open_storage(folder, None), experiment).context
+    scores, latency = Scores.load(folder.scores / context.scores_file), context.latency(experiment)
+    for record in outcome.front.members:
+        assert latency.predict(record.configuration).ms == pytest.approx(record.costs["latency_ms"], rel=1e-9)
+    fast, small = latency_reach(context.space, latency), min(r.costs["size_mb"] for r in outcome.front.members)
+    slow = latency.predict(context.space.uniform(FP16)).ms
+    middle = (fast.fastest_ms + slow) / 2
+    found = solution(experiment, context, scores, [], {"latency_ms": middle, "size_mb": 3 * small}, latency)
+    assert latency.predict(found.configuration).ms <= middle
+    assert found.to_json()["latency_ms"] == pytest.approx(latency.predict(found.configuration).ms)
+    assert found.costs["size_mb"] <= 3 * small
+    for budgets, said in (
+        (
+            {"latency_ms": fast.fastest_ms / 2},
+            rf"cannot be reached on iPhone 15 Pro.*{fast.fastest_ms:.3f} ms.*{fast.blocking[0][0]}",
+        ),
+        ({"size_mb": small / 10}, "smallest is"),
+        ({}, "--max-size-mb, --max-latency-ms or both"),
+        ({"latency_ms": -1.0}, "--max-latency-ms -1: expected a positive number"),
+    ):
+        with pytest.raises(UserError, match=said):
+            solution(experiment, context, scores, [], budgets, latency)
+    with pytest.raises(UserError, match=r"is for no device; name one under \[device\]"):
+        solution(experiment, context, scores, [], {"latency_ms": middle}, None)
 
 
 def test_dominated_encodings_are_dropped_on_request_and_counted(project):
