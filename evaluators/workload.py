@@ -143,7 +143,7 @@ class Workload:
         for batch in self.batches(split):
             for value in batch.inputs:
                 digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-                digest.update(value.detach().contiguous().view(torch.uint8).numpy().data)
+                digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def metrics(

@@ -57,6 +57,20 @@ def test_a_sibling_file_can_be_imported(tmp_path):
     assert isinstance(load_workload(write(tmp_path, text)).model, torch.nn.Linear)
 
 
+def test_data_of_any_layout_has_a_digest(tmp_path):
+    from torch import Tensor
+
+    def digest(values: Tensor) -> str:
+        torch.save(values, tmp_path / "values.pt")
+        text = GOOD.replace("torch.randn(5, 4, generator=generator)", f"torch.load({str(tmp_path / 'values.pt')!r})")
+        return load_workload(write(tmp_path, text)).digest(Split.EVALUATION)
+
+    values = torch.arange(20.0).reshape(5, 4)
+    assert digest(values) == digest(values.t().contiguous().t())
+    digest(torch.tensor(1.0))
+    digest(torch.from_numpy(values.numpy()[..., None]).as_strided((5, 4, 1), (4, 1, 0)))  # as NumPy may leave it
+
+
 def test_the_data_digest_follows_the_data(tmp_path):
     first = load_workload(write(tmp_path, GOOD)).digest(Split.EVALUATION)
     assert first == load_workload(write(tmp_path, GOOD)).digest(Split.EVALUATION)

@@ -98,7 +98,7 @@ def test_every_command_works_on_a_package(monkeypatch, capsys, package_project):
         assert entry["proof"]["passed"] is True
         assert len(entry["proof"]["layers"]) == len(facts["layers"])
         assert entry["predicted_weight_bytes"] == entry["weight_bytes"]
-        assert entry["proof"]["execution"]["snr_db"] > 50
+        assert (entry["proof"]["execution"]["snr_db"] or 100) > 50  # none where nothing differs
         verified = verify(out / entry["path"], load_experiment(toml))
         assert verified.divergence == pytest.approx(entry["divergence"], rel=0.05, abs=1e-7)
     itself = json.loads(
