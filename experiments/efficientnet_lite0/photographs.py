@@ -68,10 +68,15 @@ def crops(split: str, per_photograph: int) -> torch.Tensor:
     return scaled(np.stack([crop for turn in zip(*cuts, strict=True) for crop in turn]))
 
 
-def random_crops(split: str, per_photograph: int, batch: int, seed: int) -> Iterator[torch.Tensor]:
-    """Batches (batch, 3, 224, 224) of crops of random place and size, half of them mirrored, in random order."""
+def random_crops(
+    split: str, per_photograph: int, batch: int, seed: int, which: slice = slice(None)
+) -> Iterator[torch.Tensor]:
+    """Batches (batch, 3, 224, 224) of crops of random place and size, half of them mirrored, in random order.
+
+    `which` photographs of the split; all unless given.
+    """
     chance = np.random.default_rng(seed)
-    pictures = [photograph.open() for photograph in photographs(split)]
+    pictures = [photograph.open() for photograph in photographs(split)[which]]
     order = chance.permutation(np.repeat(np.arange(len(pictures)), per_photograph))
     for start in range(0, len(order), batch):
         cut = [_random_square(pictures[which], chance) for which in order[start : start + batch]]

@@ -5,6 +5,7 @@ Batches are of `BATCH` crops only to bound memory: every function that reads the
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 
 import torch
 from efficientnet_lite0 import EfficientNetLite0, pretrained
@@ -13,6 +14,7 @@ from photographs import crops, random_crops
 BATCH = 24
 CROPS_PER_PHOTOGRAPH = {"evaluation": 1, "calibration": 2, "confirmation": 2}
 TRAINING_BATCH, TRAINING_CROPS, TRAINING_SEED = 16, 40, 20
+JUDGES, JUDGES_CROPS = 16, 8  # photographs that training is judged by, and crops of each
 
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor | None]
 
@@ -43,9 +45,23 @@ def confirmation_data() -> Iterator[Batch]:
 
 
 def training_data() -> Iterator[Batch]:
-    """One epoch of random crops of the calibration photographs, without targets; the same every time."""
-    batches = random_crops("calibration", TRAINING_CROPS, TRAINING_BATCH, TRAINING_SEED)
-    return (((images,), None) for images in batches)
+    """One epoch of random crops of the calibration photographs, without targets; the same every time.
+
+    Fine-tuning holds out what comes first, so that is 128 crops of 16 photographs of which no more come later. The
+    others are mixed in pairs, for few photographs are soon known by heart (Zhang et al. 2018,
+    https://arxiv.org/abs/1710.09412; for distillation, Beyer et al. 2022, https://arxiv.org/abs/2106.05237).
+    """
+    judges = random_crops("calibration", JUDGES_CROPS, TRAINING_BATCH, TRAINING_SEED, slice(JUDGES))
+    others = random_crops("calibration", TRAINING_CROPS, TRAINING_BATCH, TRAINING_SEED, slice(JUDGES, None))
+    return (((images,), None) for images in chain(judges, _mixed(others)))
+
+
+def _mixed(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Each crop with a share of its neighbour in the batch, less than half."""
+    chance = torch.Generator().manual_seed(TRAINING_SEED)
+    for images in batches:
+        share = torch.rand(len(images), 1, 1, 1, generator=chance) / 2
+        yield (1 - share) * images + share * images.roll(1, dims=0)
 
 
 def metrics(outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
