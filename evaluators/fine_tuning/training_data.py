@@ -25,8 +25,8 @@ class TrainingData:
 
     The first batches of a pass are held out; the rest is the stream, pass after pass, read afresh each time and never
     kept. Where samples come from fewer sources (crops of a photograph, sentences of a book), let the first 128 be of
-    sources of their own, or gains are overrated. What the workload gives must be the same in every pass, or held-out samples may be trained on: ``notes`` says
-    so when it is seen.
+    sources of their own, or gains are overrated. What the workload gives must be the same in every pass, or held-out
+    samples may be trained on: ``notes`` says so when it is seen.
 
     Args:
         workload: the user's model and data.
