@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -37,6 +37,7 @@ def state_of(model, **changes):
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(NUMBERS, min_size=4, max_size=4), weight=st.lists(NUMBERS, min_size=8, max_size=8), name=st.text()
 )
