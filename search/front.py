@@ -135,7 +135,7 @@ def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLa
     if not candidates:
         return Front((), objectives, known)
     values = {r.trial: _values(r, objectives, known) for r in candidates}
-    losses = np.array([_signed(values[r.trial], objectives) for r in candidates])
+    losses = np.array([_levels(values[r.trial], objectives) for r in candidates])
     members = [r for r, keep in zip(candidates, non_dominated(losses), strict=True) if keep]
     return Front(tuple(sorted(members, key=lambda r: (values[r.trial][1], r.trial))), objectives, known)
 
@@ -153,11 +153,8 @@ def _feasible(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> 
     return all(value <= 0 for value in objectives.violations(record.evaluation, known.costs(record)))
 
 
-def _signed(values: Sequence[float], objectives: ObjectiveSet) -> list[float]:
-    return [
-        value if objective.direction == "minimize" else -value
-        for value, objective in zip(values, objectives.objectives, strict=True)
-    ]
+def _levels(values: Sequence[float], objectives: ObjectiveSet) -> list[float]:
+    return [objective.level(value) for value, objective in zip(values, objectives.objectives, strict=True)]
 
 
 def hypervolume_of(records: Sequence[Record], objectives: ObjectiveSet) -> float:

@@ -20,6 +20,11 @@ Costs = Mapping[str, float]
 """What a configuration costs by cost name: ``size_mb`` (10^6 bytes in the weight file), ``latency_ms``."""
 
 _DECADES = 4.0
+NOTICEABLE = 0.10
+"""Latencies nearer than that are one: compressed over fp16, two editions of the vendor's own table differ by that much in
+one model of ten (``docs/latency.md``), and predictions by more."""
+SLOWEST = (1 + NOTICEABLE) ** 4
+"""A configuration no faster than the fp16 model may still be smaller: up to this many times as slow it counts."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,11 @@ class Objective:
     Attributes:
         name: ``divergence``, a metric's name, or a cost's name.
         direction: Optuna's word.
-        reference: the worst value that counts: a constant output's divergence, the float model's cost,
-            or for a metric the float value to lose (or add) whole.
+        reference: the worst value that counts: a constant output's divergence, the float model's cost (for a latency,
+            ``SLOWEST`` times that), or for a metric the float value to lose (or add) whole.
         origin: the value at which a metric loses nothing (the float model's own); unused elsewhere.
         logarithmic: measured in decades (four of them below ``reference``) rather than linearly.
+        resolution: relative difference below which two values are not told apart by the front; 0 for none.
     """
 
     name: str
@@ -40,6 +46,16 @@ class Objective:
     reference: float
     origin: float = 0.0
     logarithmic: bool = False
+    resolution: float = 0.0
+
+    def level(self, value: float) -> float:
+        """The value, or where it has a resolution the number of its step: what the front compares, lower is better.
+
+        Steps are even in the logarithm and centred on ``reference`` (the boxes of Laumanns et al. 2002).
+        """
+        if not self.resolution:
+            return value if self.direction == "minimize" else -value
+        return float(round(math.log(max(value, 1e-30) / self.reference) / math.log1p(self.resolution)))
 
     def loss(self, value: float) -> float:
         """The value on a scale where 0 is ideal and 1 is the reference; lower is better."""
@@ -111,8 +127,14 @@ def objective_set(
     else:
         value = float_metrics[quality.metric]
         first = Objective(quality.metric, quality.direction, max(abs(value), 1e-12), origin=value)
-    costs = tuple(Objective(name, "minimize", float_costs[name]) for name in experiment.objectives.cost)
+    costs = tuple(_cost(name, float_costs[name]) for name in experiment.objectives.cost)
     return ObjectiveSet((first, *costs), experiment.constraints)
+
+
+def _cost(name: str, of_float: float) -> Objective:
+    if name != "latency_ms":
+        return Objective(name, "minimize", of_float)
+    return Objective(name, "minimize", SLOWEST * of_float, resolution=NOTICEABLE)
 
 
 def non_dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:

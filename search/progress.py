@@ -19,12 +19,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from device_bench.cost.latency_model import LatencyModel
+from device_bench.cost.latency_reach import latency_reach
 from search.experiment import Experiment
 from search.front import Front
-from search.objectives import ObjectiveSet
+from search.objectives import NOTICEABLE, ObjectiveSet
 from search.preparation import Preparation
 from search.study import Record
 from search.tables import digits
+from space.encoding import FP16
 
 if TYPE_CHECKING:
     from search.export import Exported
@@ -68,6 +71,19 @@ class Display:
             f"to make, divergence: {preparation.kind.value}; reachable sizes {floor:.2f} to {top:.2f} MB",
             soft_wrap=True,
         )
+        if preparation.latency is not None:
+            self._describe_latency(preparation, preparation.latency)
+
+    def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:
+        fast = latency_reach(preparation.space, model).fastest_ms
+        plain = model.predict(preparation.space.uniform(FP16)).ms
+        where = f"{model.device.name}, {model.setting}"
+        self.say(f"predicted latency on {where}: {plain:.3f} ms in fp16, {fast:.3f} ms at the least")
+        if fast * (1 + NOTICEABLE) > plain:
+            self.warn(
+                "no encoding makes this model noticeably faster there: arithmetic, not weights, takes its time; "
+                "what latency still tells is which encodings to avoid"
+            )
 
     def search(self, experiment: Experiment, objectives: ObjectiveSet, records: Sequence[Record]) -> None:
         """Begin the lines of trials."""

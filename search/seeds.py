@@ -62,7 +62,9 @@ def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: O
         for member in members
         if all(bound is None or member.costs.get(name, 0.0) <= bound for name, bound in bounds.items())
     ] or members[:1]
-    return promising(allowed, cost, objectives, preparation.experiment.search.solved_seeds)
+    objective = next(objective for objective in objectives.objectives if objective.name == cost)
+    by_level = {objective.level(m.costs[cost]): m for m in sorted(allowed, key=lambda m: -m.loss)}  # the best of each
+    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_seeds)
 
 
 def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:

@@ -62,22 +62,24 @@ def solid_page(name: str, series: Series, front: Front, hover: Callable[[Record]
 def solid_png(name: str, series: Series, front: Front) -> Figure:
     """The front in three axes, and seen along each cost with the other one as colour."""
     quality, first, second = front.objectives.objectives
-    figure = Figure(figsize=(15, 5), dpi=110, layout="constrained")
-    solid = figure.add_subplot(1, 3, 1, projection="3d")
+    figure = Figure(figsize=(17, 5.2), dpi=110)
+    solid = figure.add_axes((0.0, 0.05, 0.32, 0.85), projection="3d")
+    solid.set_box_aspect(None, zoom=0.82)
     for kind, (colour, members) in {**series, "front": (_FRONT, front.members)}.items():
         values = np.array([[r.costs[first.name], r.costs[second.name], (r.values or ())[0]] for r in members])
         if len(values):
             heights = np.log10(np.maximum(values[:, 2], 1e-12)) if quality.logarithmic else values[:, 2]
             size = 22 if kind == "front" else 8
-            solid.scatter(values[:, 0], values[:, 1], heights, color=colour, s=size, label=kind, depthshade=False)
+            order = 3 if kind == "front" else 2
+            solid.scatter(*values[:, :2].T, heights, color=colour, s=size, label=kind, depthshade=False, zorder=order)
     solid.set_xlabel(_LABELS[first.name], fontsize=8)
     solid.set_ylabel(_LABELS[second.name], fontsize=8)
     solid.set_zlabel(f"log10 {quality.name}" if quality.logarithmic else quality.name, fontsize=8)
     solid.tick_params(labelsize=7)
     solid.legend(frameon=False, fontsize=7, loc="upper left")
     solid.set_title(f"{name}: {len(front.members)} on the front")
-    _along(figure.add_subplot(1, 3, 2), series, front, first.name, second.name)
-    _along(figure.add_subplot(1, 3, 3), series, front, second.name, first.name)
+    _along(figure.add_axes((0.4, 0.13, 0.26, 0.76)), series, front, first.name, second.name)
+    _along(figure.add_axes((0.73, 0.13, 0.26, 0.76)), series, front, second.name, first.name)
     return figure
 
 
@@ -104,6 +106,10 @@ def _along(axes: Axes, series: Series, front: Front, cost: str, other: str) -> N
         ys = [(r.values or ())[0] for r in measured]
         axes.scatter(xs, ys, color=_MEASURED, marker="x", s=26, linewidth=1.2, zorder=4, label="measured latency")
         axes.legend(frameon=False, fontsize=8)
+    reach = [r.costs[cost] for r in front.members] + [_coordinate(front, r, cost) for r in measured]
+    if reach:  # trials far off the front would press it into a line
+        margin = 0.08 * (max(reach) - min(reach)) + 0.02 * max(reach)
+        axes.set_xlim(min(reach) - margin, max(reach) + margin)
     if quality.logarithmic:
         axes.set_yscale("log")
     axes.set_xlabel(_LABELS[cost])

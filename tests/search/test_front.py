@@ -1,17 +1,22 @@
 """Fronts, picks and explanations on made-up evaluations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_bench.cost.placement import ComputeUnit
+from device_bench.measurement import Measurement
 from evaluators.evaluation import Evaluation, Workflow
 from evaluators.sensitivity.scores import Scores
 from search.allocation import allocation_problem
-from search.experiment import Constraints
+from search.experiment import Constraints, Experiment
 from search.explanation import _rates, explain_front, explanation_text
-from search.front import Front, Limits, PickError, front_of, hypervolume_of
-from search.objectives import Objective, ObjectiveSet
+from search.front import Front, Limits, PickError, front_of, hypervolume_of, to_json
+from search.known_latency import known_latency
+from search.objectives import Objective, ObjectiveSet, objective_set
 from search.solver import sweep
 from search.study import Record
 from space.configuration import Configuration
@@ -126,3 +131,57 @@ def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved
         regret = sum(t[c] - t.min() for t, c in zip(totals, allocation.choices, strict=True))
         plain = sum(loss[c] - loss.min() for loss, c in zip(problem.losses, allocation.choices, strict=True))
         assert regret <= 0.05 * plain + 1e-12
+
+
+def timed(trial, divergence, size, latency):
+    base = record(trial, divergence, size, encodings=("lut8", ["fp16", "lut8", "lut6", "lut4", "lut2"][trial]))
+    return replace(base, values=(divergence, size, latency), costs={"size_mb": size, "latency_ms": latency})
+
+
+def two_costs():
+    experiment = Experiment.model_validate(
+        {"name": "x", "workload": "w.py", "device": {"name": "M2"}, "objectives": {"cost": ["size_mb", "latency_ms"]}}
+    )
+    return objective_set(experiment, 5.0, {}, {"size_mb": 10.0, "latency_ms": 1.0})
+
+
+def test_latencies_that_nobody_could_tell_apart_make_no_front():
+    objectives = two_costs()
+    front = front_of([timed(0, 0.1, 5.0, 0.99), timed(1, 0.2, 6.0, 0.97), timed(2, 0.2, 6.0, 0.80)], objectives)
+    assert [r.trial for r in front.members] == [0, 2]
+    levels = [objectives.objectives[2].level(ms) for ms in (1.0, 0.97, 1.04, 0.94, 1.06)]
+    assert levels[0] == levels[1] == levels[2]
+    assert levels[3] < levels[0] < levels[4]
+    assert objectives.losses([5e-4, 0.0, 1.0])[2] < 0.75  # as fast as fp16, and smaller: of use
+
+
+def test_measured_latencies_rank_and_the_rest_follows_the_model_that_they_taught():
+    objectives, latency = two_costs(), latency_space.model("CPU_AND_NE")
+    configurations = [latency_space.space().uniform(e) for e in latency_space.MENU[:3]]
+    records = []
+    for i, configuration in enumerate(configurations):
+        ms = latency.predict(configuration).ms
+        made = timed(i, 0.1 * 10**-i, 5.0, ms)
+        records.append(
+            replace(
+                made,
+                configuration=configuration,
+                evaluation=replace(made.evaluation, configuration_hash=configuration.hash),
+            )
+        )
+    said = [r.costs["latency_ms"] for r in records]
+    assert said[0] >= said[1] >= said[2]
+    measured = Measurement("M2", "macOS", ComputeUnit.ALL, None, 9.0, 0.1, 8.9, 50, 1.0, False, None)
+    known = known_latency(latency, records, {records[2].configuration.hash: measured})
+    front = front_of(records, objectives, known)
+    assert known.ms(records[2]) == 9.0  # slow after all
+    assert known.calibrated(records[0]) == known.ms(records[0]) > said[0]
+    shown = to_json(front)
+    by_trial = {entry["trial"]: entry for entry in shown}
+    assert by_trial[2]["latency_ms"] == said[2]
+    assert by_trial[2]["measured_latency_ms"] == 9.0
+    assert by_trial[2]["measurement"]["runs"] == 50
+    assert all(entry["measured_latency_ms"] is None for trial, entry in by_trial.items() if trial != 2)
+    with pytest.raises(PickError, match="ms"):
+        front.pick(["all"], Limits(max_latency_ms=1e-3))
+    assert 2 not in {r.trial for r in front.pick(["all"], Limits(max_latency_ms=8.0))}
