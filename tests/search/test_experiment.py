@@ -17,7 +17,7 @@ def test_defaults_are_sensible_and_the_workload_is_beside_the_file(tmp_path):
     experiment = load(tmp_path, GOOD)
     assert experiment.workload == (tmp_path / "w.py").resolve()
     assert experiment.objectives.cost == ("size_mb",)
-    assert experiment.search.sampler == "tpe"
+    assert experiment.search.sampler == "guided"
     assert str(experiment.space.parsed[0]) == "fp16"
 
 
