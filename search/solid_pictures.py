@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -63,7 +64,7 @@ def solid_png(name: str, series: Series, front: Front) -> Figure:
     """The front in three axes, and seen along each cost with the other one as colour."""
     quality, first, second = front.objectives.objectives
     figure = Figure(figsize=(17, 5.2), dpi=110)
-    solid = figure.add_axes((0.0, 0.05, 0.32, 0.85), projection="3d")
+    solid: Any = figure.add_axes((0.0, 0.05, 0.32, 0.85), projection="3d")
     solid.set_box_aspect(None, zoom=0.82)
     for kind, (colour, members) in {**series, "front": (_FRONT, front.members)}.items():
         values = np.array([[r.costs[first.name], r.costs[second.name], (r.values or ())[0]] for r in members])
