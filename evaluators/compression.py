@@ -31,7 +31,8 @@ def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0)
         seed: seeds the clustering of vectors, the only step that draws random numbers.
 
     Returns:
-        The decoded weight, float32 and representable in fp16, and the metadata coremltools' converter reads.
+        The decoded weight, float32 and representable in fp16 where the program computes in it, and the metadata that
+        coremltools' converter reads.
 
     Raises:
         CompressionError: where coremltools skipped the layer, or anything is not finite.

@@ -76,6 +76,10 @@ class Carrier:
         """A carrier of single values, as one output channel of a Linear; errors still name this layer."""
         return Carrier(replace(self.layer, kind=LayerKind.LINEAR, shape=(1, values.numel())), self.encoding)
 
+    def product(self, values: Tensor) -> Tensor:
+        """What a program makes of stored numbers that it multiplies: rounded where it computes in fp16."""
+        return to_half(values) if self.layer.float_bits == 16 else values
+
     def failure(self, stage: str, reason: str) -> CompressionError:
         """An error that names the layer, the encoding and the stage."""
         return CompressionError(self.layer, self.encoding, stage, reason)

@@ -12,7 +12,7 @@ from coremltools.optimize.torch.quantization import (
 from torch import Tensor
 
 from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import Carrier, quiet, spread, to_half
+from evaluators.compression_carrier import Carrier, quiet, spread
 from space.encoding import Linear, Scheme
 
 __all__ = ["Quantization", "quantize"]
@@ -28,7 +28,7 @@ class Quantization:
     """
 
     def __init__(self, carrier: Carrier, weight: Tensor, linear: Linear) -> None:
-        self.linear = linear
+        self.carrier, self.linear = carrier, linear
         self.scale, self.zero = _parameters(carrier, weight, linear)
         self.wide_scale, self.wide_zero = spread(self.scale, weight.shape), spread(self.zero, weight.shape)
         unused = int(linear.scheme is Scheme.SYMMETRIC)
@@ -41,7 +41,7 @@ class Quantization:
 
     def decode(self, steps: Tensor) -> Tensor:
         """The values of integers minus zero point."""
-        return to_half(steps * self.wide_scale)
+        return self.carrier.product(steps * self.wide_scale)
 
     @property
     def buffers(self) -> dict[str, Tensor]:

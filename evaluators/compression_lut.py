@@ -39,7 +39,7 @@ def palettize(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor
     scale = carrier.per_axis(_buffer(carrier, module, "palettization_scale"))
     stored = to_half(scale).clamp(min=_SMALLEST_SCALE)
     buffers = {**table_buffers(carrier, table, to_half(lut)), "palettization_scale": stored}
-    return CompressedWeight(to_half(to_half(decoded / scale) * stored), buffers)
+    return CompressedWeight(carrier.product(to_half(decoded / scale) * stored), buffers)
 
 
 def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
@@ -111,7 +111,7 @@ def _integer_entries(
         zero = carrier.per_axis(_buffer(carrier, module, "zero_point"), tail=2)
         buffers["zero_point"] = zero.to(torch.uint8)
     flat, flat_stored = spread(scale[..., 0, 0], decoded.shape), spread(stored[..., 0, 0], decoded.shape)
-    return CompressedWeight(to_half(torch.round(decoded / flat) * flat_stored), buffers)
+    return CompressedWeight(carrier.product(torch.round(decoded / flat) * flat_stored), buffers)
 
 
 def _decimals(weight: Tensor) -> int:

@@ -85,7 +85,7 @@ def _quantized(carrier: Carrier, weight: Tensor, kept: Tensor, linear: Linear) -
     quantization = Quantization(carrier, weight, linear)
     steps = quantization.steps(weight)
     fewest = torch.floor(TAKEN_FOR_ZERO / quantization.wide_scale) + 1
-    fewest = fewest + (to_half(fewest * quantization.wide_scale) <= TAKEN_FOR_ZERO)
+    fewest = fewest + (quantization.decode(fewest) <= TAKEN_FOR_ZERO)
     steps = torch.where(steps.abs() < fewest, torch.sign(weight) * fewest, steps)
     stored = steps + quantization.wide_zero
     outside = (stored > quantization.high) | (stored < quantization.low)
@@ -109,7 +109,7 @@ def _palettized(carrier: Carrier, weight: Tensor, kept: Tensor, table: Table) ->
     buffers = {**table_buffers(carrier, table, lut), "compression_type": torch.tensor([1, 2])}
     if table.scaled:
         buffers["palettization_scale"] = scale
-    return CompressedWeight(_nearest(weight, kept, lut, scale), buffers)
+    return CompressedWeight(_nearest(carrier, weight, kept, lut, scale), buffers)
 
 
 def _channel_scale(carrier: Carrier, weight: Tensor) -> Tensor:
@@ -130,11 +130,11 @@ def _entries(carrier: Carrier, values: Tensor, table: Table) -> Tensor:
     return entries if table.scaled else to_half(_lifted(entries))
 
 
-def _nearest(weight: Tensor, kept: Tensor, lut: Tensor, scale: Tensor) -> Tensor:
+def _nearest(carrier: Carrier, weight: Tensor, kept: Tensor, lut: Tensor, scale: Tensor) -> Tensor:
     """Each kept weight as the nearest table entry that the converter does not take for a zero."""
     decoded, distance = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
     for entry in lut[..., 0].unbind(-1):
-        value = to_half(spread(entry, weight.shape) * scale).expand_as(weight)
+        value = carrier.product(spread(entry, weight.shape) * scale).expand_as(weight)
         nearer = kept & (value.abs() > TAKEN_FOR_ZERO) & ((value - weight).abs() < distance)
         decoded = torch.where(nearer, value, decoded)
         distance = torch.where(nearer, (value - weight).abs(), distance)

@@ -73,6 +73,7 @@ class WeightBank:
             sorted((settings or {}).items()),
             coremltools.__version__,
             torch.__version__,
+            *((layer.float_bits,) if layer.float_bits != 16 else ()),  # banks from before it are still good
         )
         return hashlib.blake2b(repr(parts).encode(), digest_size=20).hexdigest()
 

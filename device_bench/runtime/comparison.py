@@ -172,12 +172,16 @@ class _Pair:
 
 
 def as_stored(module: nn.Module) -> nn.Module:
-    """A copy of a module whose floats are rounded to fp16, as a package stores them, and computed with in float32."""
+    """A copy of a module whose floats are rounded to fp16, as a package stores them, and computed with in float32.
+
+    What belongs to a float32 program (``float_bits`` of its module) stays as it is.
+    """
     rounded = copy.deepcopy(module)
     with torch.no_grad():
-        for tensor in [*rounded.parameters(), *rounded.buffers()]:
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half())
+        for part in rounded.modules():
+            for tensor in [*part.parameters(recurse=False), *part.buffers(recurse=False)]:
+                if tensor.is_floating_point() and getattr(part, "float_bits", 16) == 16:
+                    tensor.copy_(tensor.half())
     return rounded
 
 
