@@ -24,7 +24,7 @@ from evaluators.divergence_kind import DivergenceKind
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import load_workload
 from search import loop as loop_module
-from search.experiment import Budget, Experiment, Needs, load_experiment
+from search.experiment import Budget, Experiment, Ladder, Needs, load_experiment
 from search.progress import Display
 from search.session import Places, run_search
 from space.configuration import Configuration
@@ -48,7 +48,10 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
             return ending
 
     needs = {"data_free": Needs(workers=workers)}
-    changed = experiment.model_copy(update={"budget": Budget(trials=trials), "resources": needs})
+    trials_alone = experiment.search.model_copy(update={"confirm": 0})
+    changed = experiment.model_copy(
+        update={"budget": Budget(trials=trials), "resources": needs, "ladder": Ladder(), "search": trials_alone}
+    )
     from search import session
 
     session.Loop = Watched
