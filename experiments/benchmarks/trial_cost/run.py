@@ -22,6 +22,7 @@ from evaluators.assembly import LayerWeights
 from evaluators.data_free import DataFreeEvaluator
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.weight_bank import WeightBank
+from evaluators.workflow import WorkflowSetting
 from evaluators.workload import load_workload
 from search import loop as loop_module
 from search.experiment import Budget, Experiment, Ladder, Needs, load_experiment
@@ -74,14 +75,14 @@ def assembly_and_plain(experiment: Experiment, bank: Path, repeats: int) -> dict
     workload = load_workload(experiment.workload)
     layers = layers_of(workload.model)
     weights = LayerWeights(workload.model, layers, WeightBank(bank), experiment.seed)
-    evaluator = DataFreeEvaluator(workload, weights, DivergenceKind.KL)
+    evaluator = DataFreeEvaluator(WorkflowSetting(workload, weights, DivergenceKind.KL))
     names = [Encoding.parse(name) for name in ("lut4", "lut6")]
     results = {"assemble": [], "forward": [], "here": [], "plain": []}
     for repeat in range(repeats):
         # every layer changes at every repeat, as in the worst of trials
         configuration = Configuration({layer.name: names[(i + repeat) % 2] for i, layer in enumerate(layers)})
         started = time.perf_counter()
-        ours = evaluator.evaluate(configuration)
+        ours = evaluator.measure(configuration)
         results["here"].append(time.perf_counter() - started)
         results["assemble"].append(ours.seconds["assemble"])
         results["forward"].append(ours.seconds["forward"])
@@ -100,7 +101,8 @@ def plainly(model, configuration: Configuration, evaluator: DataFreeEvaluator) -
             model, PostTrainingPalettizerConfig.from_dict({"module_name_configs": config})
         )
         compressed = palettizer.compress(num_kmeans_workers=1)
-    outputs = evaluator._run(compressed)
+    with torch.inference_mode():
+        outputs = [compressed(*batch.inputs) for batch in evaluator.workload.batches(evaluator.split)]
     return float(torch.cat([evaluator.reference.by_sample(i, output) for i, output in enumerate(outputs)]).mean())
 
 
