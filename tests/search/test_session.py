@@ -327,6 +327,7 @@ def test_the_command_line_shows_exports_and_proves(project):
         "calibrated_latency_ms",
         "measured_latency_ms",
         "measurement",
+        "escalated_from",
         "divergence",
         "divergence_interval_95",
         "metrics",
