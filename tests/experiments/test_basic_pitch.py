@@ -8,8 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from device_bench.runtime import Precision, load
+from device_bench.base_program import base_program
+from device_bench.compressed_weight import install
+from device_bench.conversion import convert
+from device_bench.package import weight_bytes
+from device_bench.package_module import PackageModule
+from device_bench.proof import prove
+from device_bench.runtime import Precision, as_stored, compare, load
 from device_bench.runtime.signal import signal_to_noise
+from evaluators.compression import compress
+from search.experiment import load_experiment
+from space.configuration import Configuration
+from space.encoding import Encoding
+from space.footprint import configuration_bytes
+from space.legality import refusal
+from space.modules import layers_of
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "basic_pitch"
 # Outputs of one network: the package's name and the ONNX file's.
@@ -70,3 +83,27 @@ def test_splits_are_disjoint_and_the_same_every_time(workload):
     np.testing.assert_array_equal(parts["evaluation"], notes.windows("evaluation")[0])
     assert workload.example_inputs()[0].shape == (1, 43844, 1)
     assert next(iter(workload.calibration_data()))[1] is None
+
+
+def test_the_package_is_the_model_of_the_experiment(workload, evaluated, tmp_path):
+    sound, _, outputs = evaluated
+    experiment = load_experiment(FOLDER / "experiment.toml")
+    module, target = PackageModule(workload.model()), experiment.deployment_target
+    layers = layers_of(module)
+    assert len(layers) == 9
+    assert max(len(layer.tied) for layer in layers) == 8  # one kernel for each of nine octaves
+    for encoding in map(Encoding.parse, experiment.space.encodings):
+        assert any(refusal(layer, encoding, target) is None for layer in layers), encoding
+    configuration = Configuration({layer.name: Encoding.parse("uint8-asym") for layer in layers})
+    base = base_program(module, (sound[:1],), target, [layer.name for layer in layers])
+    for layer in layers:
+        install(module, layer.name, compress(module.get_submodule(layer.name), layer, Encoding.parse("uint8-asym")))
+    out = tmp_path / "out.mlpackage"
+    convert(module, (sound[:1],), target).save(str(out))
+    proof = prove(out, module, (sound[:1],), configuration, layers, target, base=base)
+    assert proof.passed, proof.failures
+    assert weight_bytes(out) == base.rest_bytes + configuration_bytes(layers, configuration, target)
+    assert weight_bytes(workload.model()) > 3.5 * weight_bytes(out)
+    assert compare(out, as_stored(module), [(sound[:1],)]).snr_db > 80
+    compressed = load(out).run({"input_2": sound[:2]})
+    assert all(signal_to_noise(compressed[name], outputs[name][:2]) > 18 for name in TWINS)
