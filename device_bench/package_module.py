@@ -8,15 +8,17 @@ and what it makes, and whatever they put in its place goes on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from device_bench.package_layers import PackageWeightUse, weight_uses, why_kept
 from device_bench.runtime.errors import ProgramError
+from device_bench.runtime.ops.padding import spatial_padding, torch_padding
 from device_bench.runtime.plan import prepare
 from device_bench.runtime.program import Program
 from device_bench.runtime.program_file import ProgramFile, read_program_file
@@ -45,7 +47,7 @@ class PackageLayer(nn.Module):
     weight: nn.Parameter
 
     def __init__(self, weight: nn.Parameter, use: PackageWeightUse, operand: int, activation: int) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # subclasses are torch's layers too, whose own would make another weight
         self.weight = weight
         self.constant, self.layer_kind, self.float_bits = use.constant, use.kind, use.float_bits
         groups = use.op.inputs.get("groups")
@@ -64,6 +66,61 @@ class PackageLayer(nn.Module):
     def extra_repr(self) -> str:
         """Kind and shape."""
         return f"{self.layer_kind}, {tuple(self.weight.shape)}"
+
+
+class PackageLinear(PackageLayer, nn.Linear):  # type: ignore[misc]  # it is called with the op's operands
+    """An op that does what torch's layer does, so that whatever looks for that finds it; its bias is the op's own."""
+
+    def __init__(self, weight: nn.Parameter, use: PackageWeightUse, operand: int, activation: int) -> None:
+        super().__init__(weight, use, operand, activation)
+        self.out_features, self.in_features = weight.shape
+        self.register_parameter("bias", None)
+
+
+class _PackageConv(PackageLayer):
+    """A convolution whose padding is known; see ``PackageLinear``."""
+
+    def __init__(self, weight: nn.Parameter, use: PackageWeightUse, operand: int, activation: int) -> None:
+        super().__init__(weight, use, operand, activation)
+        self.out_channels, self.in_channels = weight.shape[0], weight.shape[1] * self.groups
+        self.kernel_size = tuple(weight.shape[2:])
+        self.stride, self.dilation = (tuple(map(int, use.op.inputs[name].val)) for name in ("strides", "dilations"))
+        amounts = _padding(use.op, self.kernel_size)
+        assert amounts is not None
+        self.padding, self.padding_mode, self.transposed = tuple(first for first, _ in amounts), "zeros", False
+        self._reversed_padding_repeated_twice = torch_padding(amounts)
+        self.output_padding = (0,) * len(self.kernel_size)
+        self.register_parameter("bias", None)
+
+
+class PackageConv1d(_PackageConv, nn.Conv1d):  # type: ignore[misc]  # it is called with the op's operands
+    """See ``PackageLinear``."""
+
+
+class PackageConv2d(_PackageConv, nn.Conv2d):  # type: ignore[misc]  # it is called with the op's operands
+    """See ``PackageLinear``."""
+
+
+def _layer_class(use: PackageWeightUse) -> type[PackageLayer]:
+    """Torch's layer where the op does just what that does with its first input."""
+    if use.kind is LayerKind.LINEAR and use.activation == "x":
+        return PackageLinear
+    found = {LayerKind.CONV1D: PackageConv1d, LayerKind.CONV2D: PackageConv2d}.get(use.kind)
+    known = found is not None and _padding(use.op, use.op.inputs[use.operand].shape[2:]) is not None
+    return found if found is not None and known else PackageLayer
+
+
+def _padding(op: Any, kernel: Sequence[int]) -> list[tuple[int, int]] | None:
+    """What a convolution puts before and after each dimension; None where that depends on a size that is not fixed."""
+    values = {name: op.inputs[name].val for name in ("pad_type", "pad", "strides", "dilations")}
+    kind, sizes = str(values["pad_type"]), list(op.inputs["x"].shape[2:])
+    strides, dilations = ([int(step) for step in values[name]] for name in ("strides", "dilations"))
+    if kind.startswith("same"):
+        # With steps of one the size does not matter.
+        sizes = [0 if stride == 1 else size for size, stride in zip(sizes, strides, strict=True)]
+        if not all(isinstance(size, (int, np.integer)) for size in sizes):
+            return None
+    return spatial_padding(kind, [int(size) for size in values["pad"]], sizes, kernel, strides, dilations)
 
 
 class RecurrentOp(nn.Module):
@@ -148,7 +205,7 @@ class PackageModule(nn.Module):
             kernel = find(use.op.op_type, file.function.opset_version)
             assert kernel is not None  # or else the program would not have been prepared
             operand, activation = (kernel.tensors.index(name) for name in (use.operand, use.activation))
-            layer = PackageLayer(weight, use, operand, activation)
+            layer = _layer_class(use)(weight, use, operand, activation)
             output = use.op.outputs[0].name
             if use.kind is _RECURRENT:
                 if output not in self.calls:

@@ -6,9 +6,12 @@ import coremltools as ct
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from device_bench.package_module import PackageLayer, PackageModule
 from device_bench.runtime import ProgramError, load
+from evaluators.calibration.layer_statistics import layer_statistics
 from space.groups import shared_groups
 from space.layer import LayerKind
 from space.modules import layers_of
@@ -78,6 +81,33 @@ def test_hooks_see_what_a_weight_works_on_and_may_change_it(module):
     assert not torch.allclose(module(x)["stacked"], before["stacked"])
     module.get_submodule("memory").register_forward_hook(lambda *call: tuple(value + 1 for value in call[2]))
     assert torch.allclose(module(x)["states"], before["states"] + 1)
+
+
+def test_ops_that_do_what_torch_layers_do_are_such(module):
+    found = {name for name, part in module.named_modules() if isinstance(part, (nn.Linear, nn.Conv1d, nn.Conv2d))}
+    assert found == {"dense_weight", "turned", "twice", "twice_2", "plane"}
+    module, calls = copy.deepcopy(module), {}
+    for name in found:
+        module.get_submodule(name).register_forward_hook(lambda _, x, y, name=name: calls.update({name: (x[0], y)}))
+    module(torch.randn(1, 16, 32))
+    for name, (x, output) in calls.items():
+        layer = module.get_submodule(name)
+        if isinstance(layer, nn.Linear):
+            difference = output - F.linear(x, layer.weight)
+            assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-4), name  # its bias
+            continue
+        convolve = F.conv1d if isinstance(layer, nn.Conv1d) else F.conv2d
+        padded = F.pad(x, layer._reversed_padding_repeated_twice)
+        again = convolve(padded, layer.weight, None, layer.stride, 0, layer.dilation, layer.groups)
+        assert torch.allclose(output, again, atol=1e-4), name
+
+
+def test_layer_statistics_of_a_package_are_those_of_its_inputs(module):
+    samples = [(torch.randn(1, 16, 32),) for _ in range(4)]
+    chosen = [layer for layer in layers_of(module) if layer.name in ("plane", "turned")]
+    found = layer_statistics(module, chosen, samples[:3], samples[3:])
+    assert found["plane"].gram.shape == (4, 12, 12)
+    assert found["turned"].gram.shape == (1, 32, 32)
 
 
 def test_gradients_are_those_of_finite_differences(module):
