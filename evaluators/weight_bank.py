@@ -20,6 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from device_bench.compressed_weight import CompressedWeight
+from evaluators.content_hash import checksum, tensors_digest
 from space.encoding import Encoding
 from space.layer import Layer
 
@@ -32,9 +33,7 @@ _BUFFER = "buffer:"
 
 def weight_digest(weight: Tensor) -> str:
     """Content hash of one float weight: dtype, shape and values."""
-    digest = hashlib.blake2b(f"{weight.dtype}{tuple(weight.shape)}".encode(), digest_size=16)
-    digest.update(weight.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensors_digest([weight])
 
 
 class WeightBank:
@@ -87,7 +86,7 @@ class WeightBank:
             return None
         try:
             data = path.read_bytes()
-            if _checksum(data) == path.name.split(".")[1]:
+            if checksum(data) == path.name.split(".")[1]:
                 return _unpack(load_tensors(data))
         except (OSError, SafetensorError, KeyError):
             pass
@@ -99,7 +98,7 @@ class WeightBank:
     def put(self, key: str, compressed: CompressedWeight) -> None:
         """Write one entry, whole or not at all."""
         data = save_tensors(_pack(compressed))
-        path = self.folder / key[:2] / f"{key}.{_checksum(data)}.safetensors"
+        path = self.folder / key[:2] / f"{key}.{checksum(data)}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
         with os.fdopen(handle, "wb") as file:
@@ -123,7 +122,7 @@ class WeightBank:
         path = self._find(key)
         if path is None:
             return False
-        if _checksum(path.read_bytes()) == path.name.split(".")[1]:
+        if checksum(path.read_bytes()) == path.name.split(".")[1]:
             return True
         self.damaged.append(path)
         self._index.pop(key, None)
@@ -141,10 +140,6 @@ class WeightBank:
 
 def _scan(folder: Path) -> dict[str, Path]:
     return {path.name.split(".")[0]: path for path in folder.glob("??/*.safetensors")}
-
-
-def _checksum(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _pack(compressed: CompressedWeight) -> dict[str, Tensor]:

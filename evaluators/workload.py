@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from device_bench.package_module import PackageModule
+from evaluators.content_hash import tensors_digest
 from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs
 from space.errors import UserError, suggestion
 
@@ -139,12 +140,7 @@ class Workload:
 
     def digest(self, split: Split) -> str:
         """Content hash of the inputs of one split."""
-        digest = hashlib.blake2b(digest_size=16)
-        for batch in self.batches(split):
-            for value in batch.inputs:
-                digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-                digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)
 
     def metrics(
         self, outputs: list[Any], split: Split = Split.EVALUATION, batches: Sequence[Batch] | None = None

@@ -18,7 +18,7 @@ from device_bench.package import package_bytes, weight_bytes
 from device_bench.proof import Proof, prove
 from device_bench.runtime import Comparison, as_stored, compare
 from evaluators.model_state import ModelState, model_digest
-from evaluators.sensitivity.fisher import single_samples
+from evaluators.samples import single_samples
 from evaluators.workload import Split
 from search.groundwork import layer_weights
 from search.member_state import member_state

@@ -8,8 +8,8 @@ from typing import Any
 
 from evaluators.assembly import LayerWeights
 from evaluators.evaluation import Failure, evaluation_identity
+from evaluators.samples import single_samples
 from evaluators.sensitivity.base import Part, ScoringSetting, join, registry
-from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from search.preparation import Preparation

@@ -17,7 +17,7 @@ from device_bench.cost.latency_reach import check_latency, latency_reach
 from device_bench.cost.program_ops import ops_of_base_program
 from evaluators.divergence import detect_kind
 from evaluators.divergence_kind import DivergenceKind
-from evaluators.weight_bank import weight_digest
+from evaluators.model_state import model_digest
 from evaluators.workload import Split, Workload, load_workload
 from search.experiment import Experiment, ExperimentError
 from search.resident import scoring_split
@@ -92,14 +92,11 @@ class Preparation:
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines what the search finds; two equal identities give the same trials."""
-        weights = hashlib.blake2b(digest_size=16)
-        for name, value in self.workload.model.state_dict().items():
-            weights.update(f"{name}:{weight_digest(value)}".encode())
         data = {split.value: self.workload.digest(split) for split in self._splits()}
         return {
             "experiment": self.experiment.identity(),
             "workload_file": hashlib.blake2b(self.workload.path.read_bytes(), digest_size=16).hexdigest(),
-            "model_weights": weights.hexdigest(),
+            "model_weights": model_digest(self.workload.model),
             "data": data,
             "menus": {name: list(choices) for name, choices in self.space.choices.items()},
             "versions": tool_versions(),

@@ -16,9 +16,9 @@ from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, W
 from evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from evaluators.fine_tuning.setting import FineTuningSetting
 from evaluators.model_state import ModelState
+from evaluators.samples import single_samples
 from evaluators.sensitivity.base import Part, ScoringSetting
 from evaluators.sensitivity.base import registry as scorers
-from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting

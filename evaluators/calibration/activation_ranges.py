@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.ao.quantization.observer import HistogramObserver
 
 from device_bench.quantized_activation import ActivationQuantization
-from evaluators.calibration.samples import Inputs
+from evaluators.samples import Inputs
 
 __all__ = ["ActivationRangeError", "activation_ranges"]
 

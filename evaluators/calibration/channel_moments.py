@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evaluators.calibration.samples import Inputs
+from evaluators.samples import Inputs
 
 __all__ = ["ChannelMoments", "channel_axis", "channel_moments", "observed", "record_moments"]
 

@@ -11,12 +11,13 @@ from evaluators.calibration.activation_ranges import ActivationRangeError, activ
 from evaluators.calibration.judge import Judge, NonFiniteError
 from evaluators.calibration.layer_choices import LayerChoices
 from evaluators.calibration.moment_matching import MomentMatching
-from evaluators.calibration.samples import calibration_samples, joined
+from evaluators.calibration.samples import calibration_samples
 from evaluators.compression_errors import CompressionError
 from evaluators.evaluation import Failure, Screened, Stage, Workflow
 from evaluators.gain import Gain, paired
 from evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
 from evaluators.quality import Quality
+from evaluators.samples import joined
 from evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
 from space.configuration import Configuration
 from space.errors import UserError

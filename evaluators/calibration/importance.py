@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from evaluators.calibration.samples import CalibrationSamples, Inputs
+from evaluators.calibration.samples import CalibrationSamples
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
+from evaluators.samples import Inputs
 from evaluators.sensitivity.fisher import drawn_loss
 from space.modules import kind_of
 

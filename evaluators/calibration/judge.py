@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from evaluators.calibration.samples import Inputs, joined
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import first_non_finite_module
+from evaluators.samples import Inputs, joined
 
 __all__ = ["Judge", "NonFiniteError"]
 

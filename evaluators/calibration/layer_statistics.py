@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evaluators.calibration.samples import CalibrationSamples, Inputs, joined
+from evaluators.calibration.samples import CalibrationSamples
+from evaluators.samples import Inputs, joined
 from space.layer import Layer, LayerKind
 
 __all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]

@@ -23,8 +23,8 @@ from evaluators.calibration.channel_moments import (
     observed,
     record_moments,
 )
-from evaluators.calibration.samples import Inputs, joined
 from evaluators.calibration.shrinkage import shrunk
+from evaluators.samples import Inputs, joined
 
 __all__ = ["Correction", "MomentMatching", "correction"]
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from evaluators.sensitivity.fisher import single_samples
+from evaluators.content_hash import tensors_digest
+from evaluators.samples import Inputs, single_samples
 from evaluators.workload import Split, Workload, WorkloadError
 
-__all__ = ["CalibrationSamples", "calibration_samples", "joined"]
-
-Inputs = tuple[Tensor, ...]
+__all__ = ["CalibrationSamples", "calibration_samples"]
 
 FEWEST = 8
 _EVERY = 4
@@ -60,25 +54,14 @@ def calibration_samples(workload: Workload, most: int = 256) -> CalibrationSampl
     commonest = max(sorted(set(shapes)), key=shapes.count)
     fit = [s for i, s in enumerate(samples) if i % _EVERY != _EVERY - 1 and shapes[i] == commonest]
     held_out = [s for i, s in enumerate(samples) if i % _EVERY == _EVERY - 1]
-    return CalibrationSamples(tuple(fit), tuple(held_out), _digest(fit), tuple(_notes(workload, samples, fit)))
-
-
-def joined(samples: Sequence[Inputs], size: int = _BATCH) -> list[Inputs]:
-    """Samples in order as batches of at most ``size``; neighbours of other shapes begin another batch."""
-    batches: list[list[Inputs]] = []
-    for sample in samples:
-        fits = batches and len(batches[-1]) < size and _shapes(batches[-1][0]) == _shapes(sample)
-        if fits and all(value.ndim for value in sample):
-            batches[-1].append(sample)
-        else:
-            batches.append([sample])
-    return [batch[0] if len(batch) == 1 else tuple(torch.cat(v) for v in zip(*batch, strict=True)) for batch in batches]
+    digest = tensors_digest(value for sample in fit for value in sample)
+    return CalibrationSamples(tuple(fit), tuple(held_out), digest, tuple(_notes(workload, samples, fit)))
 
 
 def _notes(workload: Workload, samples: Sequence[Inputs], fit: Sequence[Inputs]) -> list[str]:
     notes = []
-    seen = {_digest([sample]) for sample in single_samples(workload.batches(Split.EVALUATION), 10**9)}
-    repeated = sum(_digest([sample]) in seen for sample in samples)
+    seen = {tensors_digest(sample) for sample in single_samples(workload.batches(Split.EVALUATION), 10**9)}
+    repeated = sum(tensors_digest(sample) in seen for sample in samples)
     if repeated:
         notes.append(
             f"{workload.path}: {repeated} of {len(samples)} samples of calibration_data() are evaluation samples; "
@@ -90,16 +73,3 @@ def _notes(workload: Workload, samples: Sequence[Inputs], fit: Sequence[Inputs])
             "corrections are shrunk accordingly, and more samples would gain more"
         )
     return notes
-
-
-def _shapes(sample: Inputs) -> list[Any]:
-    return [(value.shape, value.dtype) for value in sample]
-
-
-def _digest(samples: Sequence[Inputs]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for sample in samples:
-        for value in sample:
-            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -6,7 +6,6 @@ of the file's bytes. A damaged file is not read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -18,6 +17,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
+
+from evaluators.content_hash import checksum
 
 __all__ = ["Checkpoint", "CheckpointFolder"]
 
@@ -52,7 +53,7 @@ class CheckpointFolder:
         data = save_tensors(tensors, {_HEADER: json.dumps(checkpoint.values, sort_keys=True)})
         self.folder.mkdir(parents=True, exist_ok=True)
         earlier = self._files()
-        path = self.folder / f"{self.identity}.{_checksum(data)}.safetensors"
+        path = self.folder / f"{self.identity}.{checksum(data)}.safetensors"
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -65,7 +66,7 @@ class CheckpointFolder:
         """The last one that is whole; ``None`` without one."""
         for path in sorted(self._files(), key=lambda found: found.stat().st_mtime_ns, reverse=True):
             try:
-                if _checksum(path.read_bytes()) == path.name.split(".")[1]:
+                if checksum(path.read_bytes()) == path.name.split(".")[1]:
                     with safe_open(path, framework="pt") as file:
                         values = json.loads(file.metadata()[_HEADER])
                         return Checkpoint(values, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
@@ -80,7 +81,3 @@ class CheckpointFolder:
 
     def _files(self) -> list[Path]:
         return [] if self.folder is None else list(self.folder.glob(f"{self.identity}.*.safetensors"))
-
-
-def _checksum(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
+from evaluators.content_hash import raw_bytes, tensors_digest
 from evaluators.workload import Batch, Split, Workload
 from space.errors import UserError
 
@@ -102,23 +100,15 @@ def batch_samples(batch: Batch) -> int:
 
 def batch_digest(batch: Batch) -> str:
     """Content hash of a batch's inputs."""
-    digest = hashlib.blake2b(digest_size=16)
-    for value in batch.inputs:
-        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(_bytes(value))
-    return digest.hexdigest()
+    return tensors_digest(batch.inputs)
 
 
 def _sample_digests(batch: Batch) -> Iterator[str]:
     for index in range(batch_samples(batch)):
         digest = hashlib.blake2b(digest_size=16)
         for value in batch.inputs:
-            digest.update(_bytes(value[index] if value.ndim else value))
+            digest.update(raw_bytes(value[index] if value.ndim else value))
         yield digest.hexdigest()
-
-
-def _bytes(values: Tensor) -> memoryview:
-    return values.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _until(batches: Iterator[Batch], samples: int) -> Iterator[Batch]:

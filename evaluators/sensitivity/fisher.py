@@ -24,23 +24,8 @@ from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
 from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
 from evaluators.sensitivity.scores import Column, Scores
-from evaluators.workload import Batch
 
-__all__ = ["FisherScore", "drawn_loss", "single_samples"]
-
-
-def single_samples(batches: Sequence[Batch], count: int) -> list[tuple[Tensor, ...]]:
-    """The first ``count`` samples as inputs of batch 1; a batch whose inputs do not share a first axis stays whole."""
-    samples: list[tuple[Tensor, ...]] = []
-    for batch in batches:
-        sizes = {value.shape[0] if value.ndim else -1 for value in batch.inputs}
-        if len(sizes) != 1 or -1 in sizes:
-            samples.append(batch.inputs)
-        else:
-            samples.extend(tuple(v[i : i + 1] for v in batch.inputs) for i in range(sizes.pop()))
-        if len(samples) >= count:
-            break
-    return samples[:count]
+__all__ = ["FisherScore", "drawn_loss"]
 
 
 class FisherScore(SensitivityScore):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from evaluators.assembly import Assembler
 from evaluators.divergence import Reference
+from evaluators.samples import joined
 from evaluators.sensitivity.base import Part, SensitivityScore, even
 from evaluators.sensitivity.scores import Column, Scores
 
@@ -28,7 +29,7 @@ class IsolatedScore(SensitivityScore):
     def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
         """One forward pass over the samples for each column."""
         started = time.perf_counter()
-        batches = list(_batches(samples))
+        batches = joined(samples, _BATCH)
         assembler = Assembler(self.setting.model, self.setting.weights)
         with torch.inference_mode():
             outputs = [self.setting.model(*batch) for batch in batches]
@@ -48,20 +49,3 @@ class IsolatedScore(SensitivityScore):
     def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
         """By column: every part runs the float model once more, so samples are kept together."""
         return [Part(some, range(samples)) for some in even(columns, count)]
-
-
-def _batches(samples: Sequence[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
-    """Samples of the same shapes run together."""
-    held: list[tuple[Tensor, ...]] = []
-    for sample in samples:
-        joinable = all(value.ndim > 0 and value.shape[0] == 1 for value in sample)
-        same = bool(held) and [v.shape for v in held[0]] == [v.shape for v in sample]
-        if held and (not joinable or not same or len(held) == _BATCH):
-            yield tuple(torch.cat(values) for values in zip(*held, strict=True))
-            held = []
-        if joinable:
-            held.append(sample)
-        else:
-            yield sample
-    if held:
-        yield tuple(torch.cat(values) for values in zip(*held, strict=True))

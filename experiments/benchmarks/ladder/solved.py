@@ -8,8 +8,8 @@ from pathlib import Path
 
 from evaluators.assembly import LayerWeights
 from evaluators.divergence import Reference
+from evaluators.samples import single_samples
 from evaluators.sensitivity.base import ScoringSetting, registry
-from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workflow import WorkflowSetting

@@ -27,8 +27,9 @@ from evaluators.assembly import Assembler, LayerWeights
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
+from evaluators.samples import single_samples
 from evaluators.sensitivity.base import ScoringSetting
-from evaluators.sensitivity.fisher import FisherScore, single_samples
+from evaluators.sensitivity.fisher import FisherScore
 from evaluators.sensitivity.scores import Column
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import Split, load_workload

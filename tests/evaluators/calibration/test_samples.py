@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from evaluators.calibration.samples import calibration_samples, joined
+from evaluators.calibration.samples import calibration_samples
+from evaluators.samples import joined
 from evaluators.workload import WorkloadError
 from tests.evaluators.workflow_cases import CONVOLUTIONS, write_workload
 

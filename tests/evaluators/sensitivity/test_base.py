@@ -8,8 +8,8 @@ from torch import nn
 from evaluators.assembly import LayerWeights
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
+from evaluators.samples import single_samples
 from evaluators.sensitivity.base import ScoringSetting, join, registry
-from evaluators.sensitivity.fisher import single_samples
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import Batch

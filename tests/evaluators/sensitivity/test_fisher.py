@@ -9,8 +9,9 @@ from torch import nn
 from evaluators.assembly import Assembler, LayerWeights
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
+from evaluators.samples import single_samples
 from evaluators.sensitivity.base import ScoringSetting
-from evaluators.sensitivity.fisher import FisherScore, single_samples
+from evaluators.sensitivity.fisher import FisherScore
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workload import Batch
