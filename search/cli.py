@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from search.freed_memory import keep_freed_memory
 from space.errors import UserError
 
 __all__ = ["app", "main"]
@@ -358,6 +359,7 @@ def _quiet() -> None:
 
 def main() -> None:
     """Run the command line: 0 done, 2 the user can mend it, 130 stopped by the user, 1 a bug."""
+    keep_freed_memory()
     try:
         _quiet()
         code = app(standalone_mode=False)

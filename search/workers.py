@@ -20,6 +20,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Failure, Stage, Workflow
 from search.experiment import Ladder, Needs
+from search.freed_memory import keep_freed_memory
 from space.errors import UserError
 
 __all__ = ["Finished", "WorkerError", "WorkerPool", "WorkerSettings", "connect"]
@@ -81,6 +82,7 @@ class _Resident:
     def __init__(self, settings: WorkerSettings) -> None:
         import torch
 
+        keep_freed_memory()
         torch.set_num_threads(settings.threads)
         from search.resident import Resident
 
@@ -115,7 +117,7 @@ def connect(address: str | None) -> None:
         raise WorkerError(f"no Ray cluster {where}: {error}") from error
 
 
-@dataclass
+@dataclass(eq=False)
 class WorkerPool:
     """A queue of calls over a fixed number of workers.
 
