@@ -50,7 +50,7 @@ class StatisticsCache:
     """Statistics of a model's layers, collected for as many at a time as fit into memory.
 
     Args:
-        memory_bytes: for the Gram matrices of one collection.
+        memory_bytes: for the Gram matrices of one collection; a layer whose own is larger has no statistics.
     """
 
     def __init__(
@@ -58,11 +58,15 @@ class StatisticsCache:
     ) -> None:
         self._model, self._samples, self._memory = model, samples, memory_bytes
         self._layers = {layer.name: layer for layer in sorted(layers, key=lambda x: x.name) if observable(layer)}
-        self._layers = {n: x for n, x in self._layers.items() if isinstance(model.get_submodule(n), _MODULES)}
+        self._layers = {
+            name: layer
+            for name, layer in self._layers.items()
+            if isinstance(model.get_submodule(name), _MODULES) and _gram_bytes(layer) <= memory_bytes
+        }
         self._looked: dict[str, LayerStatistics | None] = {}
 
     def get(self, name: str) -> LayerStatistics | None:
-        """Statistics of one layer; ``None`` where no input reaches it, or what it does to its input is not known."""
+        """Statistics of one layer; ``None`` where no input reaches it, what it does is not known, or they are too large."""
         if name not in self._layers:
             return None
         if name not in self._looked:
@@ -78,11 +82,15 @@ class StatisticsCache:
         held = 0
         for name in names[at:] + names[:at]:
             layer = self._layers[name]
-            held += 4 * layer.groups * (layer.parameters // layer.output_channels) ** 2
+            held += _gram_bytes(layer)
             if chosen and held > self._memory:
                 break
             chosen.append(layer)
         return chosen
+
+
+def _gram_bytes(layer: Layer) -> int:
+    return 4 * layer.groups * (layer.parameters // layer.output_channels) ** 2
 
 
 def observable(layer: Layer) -> bool:
@@ -154,10 +162,17 @@ def _columns(module: nn.Module, layer: Layer, values: Tensor) -> Tensor:
     if layer.kind is LayerKind.CONV1D:
         values = values.unsqueeze(-2)
         kernel, stride, dilation = (1, *kernel), (1, *stride), (1, *dilation)
-    unfolded = functional.unfold(values, kernel, dilation, 0, stride)
-    picked = unfolded[:, :, _spread(unfolded.shape[-1])]
-    grouped = picked.reshape(picked.shape[0], layer.groups, -1, picked.shape[-1])
-    return grouped.permute(1, 2, 0, 3).flatten(2)
+    down, across = (
+        (size - d * (k - 1) - 1) // s + 1
+        for size, k, d, s in zip(values.shape[-2:], kernel, dilation, stride, strict=True)
+    )
+    at = _spread(down * across)
+    rows = at.div(across, rounding_mode="floor")[:, None] * stride[0] + torch.arange(kernel[0]) * dilation[0]
+    places = (at % across)[:, None] * stride[1] + torch.arange(kernel[1]) * dilation[1]
+    picked = values[:, :, rows[:, :, None], places[:, None, :]]  # (N, C, P, kh, kw): no other patch is ever copied
+    samples, channels = picked.shape[:2]
+    grouped = picked.reshape(samples, layer.groups, channels // layer.groups, *picked.shape[2:])
+    return grouped.permute(1, 2, 4, 5, 0, 3).flatten(4).flatten(1, 3)
 
 
 def _spread(count: int) -> Tensor:

@@ -81,10 +81,16 @@ def test_statistics_come_in_parts_where_memory_is_small_and_are_the_same():
     model.add_module("spare", nn.Identity())
     layers = layers_of(model)
     samples = CalibrationSamples(*([tuple((torch.randn(1, 6),) for _ in range(4))] * 2), "digest")
-    whole, parts = StatisticsCache(model, layers, samples), StatisticsCache(model, layers, samples, memory_bytes=1)
+    whole, parts = (
+        StatisticsCache(model, layers, samples),
+        StatisticsCache(model, layers, samples, memory_bytes=8 * 8 * 4),
+    )
     for name in ("3", "0", "2"):
         assert torch.allclose(whole.get(name).gram, parts.get(name).gram)
         assert len(parts._looked) == 1
+    small = StatisticsCache(model, layers, samples, memory_bytes=6 * 6 * 4)
+    assert small.get("0") is not None
+    assert small.get("2") is None  # larger than the memory by itself
 
 
 def test_layers_that_no_input_reaches_or_of_other_kinds_have_none():
