@@ -32,6 +32,7 @@ from evaluators.quality import Quality
 from evaluators.workflow import Outcome, WorkflowEvaluator
 from evaluators.workload import Split
 from experiments.benchmarks.ladder.solved import Solved, solved
+from search.freed_memory import keep_freed_memory
 from space.configuration import Configuration, Precision
 from space.encoding import Encoding
 
@@ -129,6 +130,7 @@ def main() -> None:
         "--prove", action="store_true", help="convert, prove and run a package of each calibrated state"
     )
     arguments = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(arguments.threads)
     found = solved(arguments.experiment, arguments.folder, arguments.sizes, arguments.banks)
     ladder = Ladder(found, arguments.prove)

@@ -1,7 +1,8 @@
 """What fine-tuning gains on the solved configurations of an experiment: `python -m experiments.benchmarks.ladder.tuning`.
 
-For each size: data-free, then norms and biases alone, then everything; each on the evaluation and on the confirmation
-data, which no step has seen. Results are written as JSON, one object a line; a killed run goes on.
+For each size: data-free, with ``--calibrated`` calibration, then norms and biases alone, then everything; each on the
+evaluation and on the confirmation data, which no step has seen. Results are written as JSON, one object a line; a killed run
+goes on.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import torch
 from evaluators.evaluation import Evaluation, Failure
 from evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.model_state import ModelState
 from evaluators.quality import Quality
-from evaluators.workflow import Outcome, registry
+from evaluators.workflow import Outcome, WorkflowEvaluator, registry
 from evaluators.workload import Split
 from experiments.benchmarks.ladder.solved import solved
+from search.freed_memory import keep_freed_memory
 
 log = logging.getLogger("ladder")
 
@@ -31,6 +32,7 @@ def main() -> None:
     """Run what the arguments ask for."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     asked = _arguments()
+    keep_freed_memory()
     torch.set_num_threads(asked.threads)
     found = solved(asked.experiment, asked.folder, asked.sizes, asked.banks)
     confirmation = Quality(found.setting.workload, found.setting.kind, Split.CONFIRMATION)
@@ -40,30 +42,29 @@ def main() -> None:
         "rate": asked.rate,
         "table_rate": asked.table_rate,
     }
-    common["rate"] = asked.rate
-    stages = {
+    tunings = {
         "norms and biases": FineTuningSetting(vector_steps=asked.vector_steps, steps=0, **common),
         "everything": FineTuningSetting(vector_steps=0, steps=asked.steps, **common),
     }
+    stages: dict[str, WorkflowEvaluator] = {"data-free": registry()["data_free"](found.setting)}
+    if asked.calibrated:
+        stages["calibration"] = registry()["calibration"](found.setting)
+    for stage, tuning in tunings.items():
+        if tuning.steps + tuning.vector_steps:
+            stages[stage] = FineTuningEvaluator(found.setting, tuning)
     _report(asked, 0.0, "float", {"confirmation": confirmation.float_metrics})
     for size, configuration in found.configurations.items():
-        outcome = registry()["data_free"](found.setting).evaluate(configuration)
-        if asked.start is not None:
-            state = ModelState.load(asked.start)
-            outcome = Outcome(outcome.evaluation, state) if isinstance(outcome, Outcome) else outcome
-        for stage, tuning in ((None, None), *stages.items()):
+        outcome: Outcome | None = None
+        for stage, evaluator in stages.items():
             started = time.perf_counter()
-            if tuning is not None and tuning.steps + tuning.vector_steps:
-                outcome = FineTuningEvaluator(found.setting, tuning).evaluate(configuration, outcome)
-            elif tuning is not None:
-                continue
-            if isinstance(outcome, Failure):
-                raise SystemExit(f"{size} MB, {stage}: {outcome}")
-            seconds = time.perf_counter() - started
+            found_now = evaluator.evaluate(configuration, outcome)
+            if isinstance(found_now, Failure):
+                raise SystemExit(f"{size} MB, {stage}: {found_now}")
+            outcome, seconds = found_now, time.perf_counter() - started
             module = outcome.state.apply(found.setting.workload.model, metadata=False)
             confirmed = confirmation.measure(module, configuration.hash, outcome.evaluation.workflow)
             outcome.state.save(asked.folder / "states")
-            _report(asked, size, stage or "data-free", _figures(outcome, confirmed) | {"seconds": round(seconds, 1)})
+            _report(asked, size, stage, _figures(outcome, confirmed) | {"seconds": round(seconds, 1)})
 
 
 def _figures(outcome: Outcome, confirmed: Any) -> dict[str, Any]:
@@ -91,7 +92,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="keeps the bank, the scores, the states and the results")
     parser.add_argument("--sizes", type=float, nargs="+", required=True, help="MB")
     parser.add_argument("--banks", type=Path, nargs="*", default=[], help="banks of earlier runs")
-    parser.add_argument("--start", type=Path, help="a saved state to go on from, instead of the data-free one")
+    parser.add_argument(
+        "--calibrated", action="store_true", help="fine-tune what calibration left, not the data-free state"
+    )
     parser.add_argument("--vector-steps", type=int, default=100)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--vector-rate", type=float, default=FineTuningSetting.vector_rate)

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from device_bench.conversion import convert
 from device_bench.runtime import Precision, Program, load
+from search.freed_memory import keep_freed_memory
 from space.target import DeploymentTarget
 
 HERE = Path(__file__).parent
@@ -85,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     arguments = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     results = measure(arguments.rounds)
     table = Table("run", "milliseconds or ratio")

@@ -35,6 +35,7 @@ from evaluators.weight_bank import WeightBank
 from evaluators.workload import Split, load_workload
 from search.allocation import allocation_problem
 from search.experiment import Experiment, load_experiment
+from search.freed_memory import keep_freed_memory
 from search.groundwork import call, fill_bank, score_layers
 from search.objectives import objective_set
 from search.preparation import Preparation, prepare
@@ -57,6 +58,7 @@ class Half:
     """A worker with some of the samples, whole in one batch."""
 
     def __init__(self, workload: Path, names: Sequence[str], bank: Path, seed: int, picked: Sequence[int]) -> None:
+        keep_freed_memory()
         torch.set_num_threads(1)
         self._workload = load_workload(workload)
         model = self._workload.model
@@ -172,9 +174,7 @@ class Recorded(Landscape):
             worker.remote(experiment.workload, names, folder.bank.resolve(), experiment.seed, picked[part::2])
             for part in range(2)
         ]
-        started = time.perf_counter()
         self._float = self._outputs(None)[0]
-        self.starting_seconds = time.perf_counter() - started
         self.reference = Reference.of(preparation.kind, [self._float]).with_energy(
             energy if preparation.kind.value != "kl" else ()
         )
@@ -185,7 +185,6 @@ class Recorded(Landscape):
         self.encodings = [space.menus[group[0]].encodings for group in space.groups]
         self.menus = tuple(tuple(str(e) for e in menu) for menu in self.encodings)
         self.elements = tuple(sum(space.menus[name].layer.parameters for name in group) for group in space.groups)
-        self._space = space
         problem = allocation_problem(space, experiment.deployment_target, preparation.rest, self.fisher)
         self.costs = Problem(tuple(np.zeros(len(menu)) for menu in self.menus), problem.costs, problem.constants)
         parsed = experiment.space.parsed

@@ -1,6 +1,6 @@
 """Search quality: ours against stock samplers, hand-made recipes and slow oracles, on the same menus and evaluations.
 
-    python experiments/benchmarks/search_quality/run.py [--network efficientnet_lite0 minilm] [--quick]
+    python experiments/benchmarks/search_quality/run.py [--network efficientnet_lite0 minilm]
 
 Three kinds of landscapes: networks themselves, every evaluation recorded in ``records/`` and replayed (what is not
 there is evaluated and added); the same networks emulated from single-layer changes, where a thousand evaluations of
@@ -29,6 +29,7 @@ from scipy.stats import spearmanr
 from strategies import STRATEGIES, finish
 from synthetic import Additive, Interacting, KnownFront
 
+from search.freed_memory import keep_freed_memory
 from search.objectives import hypervolume
 
 HERE = Path(__file__).parent
@@ -63,6 +64,7 @@ def runs_of(landscape: Landscape, budgets: Mapping[str, int], seeds: int, jobs: 
 
 def one(landscape: Landscape, name: str, budget: int, seed: int) -> Run:
     """One strategy with one seed, on one thread."""
+    keep_freed_memory()
     torch.set_num_threads(1)
     return finish(STRATEGIES[name], Run(landscape, budget), seed)
 

@@ -26,6 +26,7 @@ from evaluators.workflow import WorkflowSetting
 from evaluators.workload import load_workload
 from search import loop as loop_module
 from search.experiment import Budget, Experiment, Ladder, Needs, load_experiment
+from search.freed_memory import keep_freed_memory
 from search.progress import Display
 from search.session import Places, run_search
 from space.configuration import Configuration
@@ -71,6 +72,7 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
 
 def assembly_and_plain(experiment: Experiment, bank: Path, repeats: int) -> dict[str, float]:
     """Assembly against a forward pass, and a whole trial here against the same trial done plainly with coremltools."""
+    keep_freed_memory()
     torch.set_num_threads(1)
     workload = load_workload(experiment.workload)
     layers = layers_of(workload.model)

@@ -1,0 +1,232 @@
+"""The ladder against the same minutes spent in one way alone; every row is a search of its own.
+
+    python -m experiments.benchmarks.ladder.equal_time experiments/fashion_mnist/experiment.toml --minutes 8 --seeds 0 1 2
+
+* *ladder*: the experiment as it is, its trials as given;
+* *data-free only*: no climbs, as many trials as the minutes allow;
+* *all calibrated*: every configuration climbs to calibration;
+* *uniform, fine-tuned*: every uniform configuration is trained, nothing is searched.
+
+The clock starts with the first evaluation (weight bank and scores are made before, by all alike, though the last needs no
+scores) and what ends after the minutes does not count. Writes a table, `equal_time_<name>.json` and a picture beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from evaluators.evaluation import Evaluation, Workflow
+from search.experiment import Budget, Experiment, Ladder, load_experiment
+from search.front import front_of, hypervolume_of
+from search.objectives import ObjectiveSet, hypervolume
+from search.progress import Display
+from search.session import Places, run_search
+from search.study import Record, SearchStudy, open_storage
+
+HERE = Path(__file__).parent
+COLOURS = {
+    "ladder": "#d1495b",
+    "data-free only": "#9aa5b1",
+    "all calibrated": "#6a4c93",
+    "uniform, fine-tuned": "#00798c",
+}
+PLENTY = 100_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one strategy found with one seed.
+
+    Attributes:
+        finished: seconds after the first evaluation began, by evaluation counted, ascending.
+        volumes: hypervolume by then, on the evaluation data.
+        front: objective values of the front, smallest first.
+        confirmed: the same members' values on the confirmation data.
+        volume, confirmed_volume: hypervolume of the front on either.
+        workflows: of the front's members.
+        evaluations: how many ended in time, by workflow.
+    """
+
+    strategy: str
+    seed: int
+    finished: list[float]
+    volumes: list[float]
+    front: list[list[float]]
+    confirmed: list[list[float]]
+    volume: float
+    confirmed_volume: float
+    workflows: list[str]
+    evaluations: dict[str, int]
+
+
+def variants(experiment: Experiment, minutes: float) -> dict[str, Experiment]:
+    """The experiment changed to spend its minutes in each way."""
+    own = experiment.ladder.model_copy(update={"minutes": minutes})
+    uniform = len(experiment.space.parsed)
+    confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
+    seeds_alone = confirmed.model_copy(update={"solved_seeds": 0, "screen": False})
+    plans = {
+        "ladder": (own, experiment.budget.trials, confirmed),
+        "data-free only": (Ladder(), PLENTY, confirmed),
+        # as many as the trials of the ladder's own search, which is more than the minutes allow
+        "all calibrated": (
+            own.model_copy(update={"calibration": experiment.budget.trials, "fine_tuning": 0}),
+            experiment.budget.trials,
+            confirmed,
+        ),
+        "uniform, fine-tuned": (
+            own.model_copy(update={"calibration": 0, "fine_tuning": uniform}),
+            uniform,
+            seeds_alone,
+        ),
+    }
+    return {
+        name: experiment.model_copy(
+            update={
+                "name": f"{experiment.name}-{name.replace(', ', '-').replace(' ', '-')}-{experiment.seed}",
+                "ladder": ladder,
+                "budget": Budget(trials=trials, minutes=minutes),
+                "search": search,
+            }
+        )
+        for name, (ladder, trials, search) in plans.items()
+    }
+
+
+def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> Run:
+    """Search, and measure what ended in time."""
+    outcome = run_search(experiment, Places(root), Display(console), fresh=True)
+    study = SearchStudy.load(open_storage(outcome.folder, None), experiment)
+    assert study is not None
+    assert experiment.budget.minutes is not None
+    objectives = study.context.objectives(experiment)
+    records = [r for r in study.evaluations() if r.answered_from is None and r.values is not None]
+    started = min(r.span[0] for r in records)
+    counted = sorted(
+        (r for r in records if r.span[1] - started <= experiment.budget.minutes * 60), key=lambda r: r.span[1]
+    )
+    front = front_of(counted, objectives).members
+    confirmed = [_confirmed(r, study.confirmations(), objectives) for r in front]
+    known = [values for values in confirmed if values is not None]
+    rows = np.array([objectives.losses(values) for values in known]).reshape(len(known), len(objectives.objectives))
+    return Run(
+        strategy,
+        experiment.seed,
+        [r.span[1] - started for r in counted],
+        [hypervolume_of(counted[: i + 1], objectives) for i in range(len(counted))],
+        [list(r.values or ()) for r in front],
+        known,
+        hypervolume_of(front, objectives),
+        hypervolume(rows),
+        [r.workflow.value for r in front],
+        {w.value: sum(r.workflow is w for r in counted) for w in Workflow},
+    )
+
+
+def _confirmed(record: Record, confirmations: dict[str, Evaluation], objectives: ObjectiveSet) -> list[float] | None:
+    found = confirmations.get(record.key)
+    return objectives.values(found, record.costs) if found is not None else None
+
+
+def show(runs: Sequence[Run]) -> Table:
+    """The strategies side by side: mean over seeds, and the least and greatest."""
+    table = Table(
+        "strategy", "seeds", "hypervolume", "on confirmation data", "evaluations by workflow", "front by workflow"
+    )
+    for strategy in dict.fromkeys(run.strategy for run in runs):
+        some = [run for run in runs if run.strategy == strategy]
+        counts = {w.value: np.mean([run.evaluations[w.value] for run in some]) for w in Workflow}
+        members = {w.value: np.mean([run.workflows.count(w.value) for run in some]) for w in Workflow}
+        table.add_row(
+            strategy,
+            str(len(some)),
+            _spread([run.volume for run in some]),
+            _spread([run.confirmed_volume for run in some]),
+            ", ".join(f"{name} {count:.0f}" for name, count in counts.items() if count),
+            ", ".join(f"{name} {count:.1f}" for name, count in members.items() if count),
+        )
+    return table
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+
+
+def draw(runs: Sequence[Run], experiment: Experiment, minutes: float, path: Path) -> None:
+    """Hypervolume against time, all seeds; and the first seed's fronts on confirmation data."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
+    for strategy, colour in COLOURS.items():
+        some = [run for run in runs if run.strategy == strategy]
+        for run in some:
+            left.step(
+                [0.0, *run.finished, minutes * 60],
+                [0.0, *run.volumes, run.volume],
+                where="post",
+                color=colour,
+                label=strategy if run is some[0] else None,
+                lw=1.5,
+            )
+        for run in some[:1]:
+            values = np.array(run.confirmed)
+            right.plot(values[:, 1], values[:, 0], "o-", color=colour, label=strategy, ms=4, lw=1)
+    final = [run.volume for run in runs]
+    left.set_ylim(max(0.0, 2 * min(final) - max(final) - 0.02), max(final) + 0.005)
+    left.set_xlabel("seconds after the first evaluation")
+    left.set_ylabel("hypervolume")
+    left.legend(loc="lower right")
+    quality = experiment.objectives.quality
+    right.set_ylabel(f"{quality if isinstance(quality, str) else quality.metric} on confirmation data")
+    if isinstance(quality, str):
+        right.set_yscale("log")
+    right.set_xlabel(experiment.objectives.cost[0])
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    figure.suptitle(f"{experiment.name}: {minutes:g} minutes on two workers, spent in four ways")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def kept(path: Path, minutes: float) -> list[Run]:
+    """The runs of an earlier call that had as many minutes."""
+    facts = json.loads(path.read_text()) if path.exists() else {}
+    return [Run(**some) for some in facts["runs"]] if facts.get("minutes") == minutes else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="where the searches lie")
+    arguments = parser.parse_args()
+    console, base = Console(), load_experiment(arguments.experiment)
+    path = HERE / f"equal_time_{base.name}.json"
+    runs = kept(path, arguments.minutes)
+    known = {(some.strategy, some.seed) for some in runs}
+    for seed in arguments.seeds:
+        for strategy, experiment in variants(base.model_copy(update={"seed": seed}), arguments.minutes).items():
+            if (strategy, seed) in known:
+                continue
+            console.rule(f"{strategy}, seed {seed}")
+            runs.append(run(strategy, experiment, arguments.root, console))
+            facts = {"minutes": arguments.minutes, "runs": [asdict(some) for some in runs]}
+            path.write_text(json.dumps(facts, indent=1) + "\n")
+        draw(runs, base, arguments.minutes, path.with_suffix(".png"))
+        console.print(show(runs))
+
+
+if __name__ == "__main__":
+    main()
