@@ -8,6 +8,7 @@ operations (``quantized_decomposed``, those of PyTorch's own quantized export) t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,13 @@ import torch
 import torch.ao.quantization.fx._decomposed  # registers the operations
 from torch import Tensor, nn
 
-__all__ = ["ActivationQuantization", "activation_quantizations", "clear_activations", "quantize_activations"]
+__all__ = [
+    "ActivationQuantization",
+    "activation_quantizations",
+    "clear_activations",
+    "quantize_activations",
+    "roundable",
+]
 
 _LARGEST_HALF = 65504.0
 
@@ -96,3 +103,28 @@ def activation_quantizations(root: nn.Module) -> dict[str, ActivationQuantizatio
         for hook in module._forward_pre_hooks.values()
         if isinstance(hook, _Rounding)
     }
+
+
+def roundable(root: nn.Module, example_inputs: tuple[Tensor, ...], layer_names: Iterable[str]) -> frozenset[str]:
+    """The layers whose input can be rounded: called as modules, always on floating-point tensors.
+
+    Args:
+        root: the model; run once on ``example_inputs`` without gradients.
+    """
+    called: dict[str, bool] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def see(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            floats = bool(inputs) and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point()
+            called[name] = floats and called.get(name, True)
+
+        return see
+
+    handles = [root.get_submodule(name).register_forward_pre_hook(watch(name)) for name in layer_names]
+    try:
+        with torch.no_grad():
+            root(*example_inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return frozenset(name for name, floats in called.items() if floats)

@@ -1,4 +1,4 @@
-"""A climb: one evaluation repeated under a dearer workflow, as it is written down and as it is read back."""
+"""A climb: one evaluation under a dearer workflow, as it is written down and as it is read back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
 from evaluators.gain import Gain
+from space.configuration import Configuration
 
 __all__ = ["FIRST_NUMBER", "Climb", "Climbed"]
 
@@ -32,6 +33,8 @@ class Climb:
     Attributes:
         number: its place among the climbs.
         source: number of the trial, or of the climb, that it began from.
+        configuration: where it is not the source's: the same encodings with activations in 8 bits.
+        costs: of that configuration, by name.
         result: what became of it; ``None`` while it is under way.
         span: when it began and ended, seconds since the epoch.
     """
@@ -41,6 +44,8 @@ class Climb:
     source: int
     result: Climbed | Failure | None = None
     span: tuple[float, float] = field(default=(0.0, 0.0))
+    configuration: Configuration | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def trial(self) -> int:
@@ -54,6 +59,8 @@ class Climb:
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the journal."""
         values: dict[str, Any] = {"workflow": self.workflow.value, "source": self.source, "span": list(self.span)}
+        if self.configuration is not None:
+            values |= {"configuration": self.configuration.to_json(), "costs": dict(self.costs)}
         if isinstance(self.result, Failure):
             failure = self.result
             values["failure"] = {"stage": failure.stage.value, "reason": failure.reason, "layer": failure.layer}
@@ -76,4 +83,13 @@ class Climb:
             gains = tuple(Gain(**gain) for gain in values["gains"])
             evaluation = Evaluation.from_json(values["evaluation"])
             result = Climbed(evaluation, values["state"], gains, tuple(values["notes"]))
-        return cls(number, Workflow(values["workflow"]), values["source"], result, tuple(values["span"]))
+        asked = values.get("configuration")
+        return cls(
+            number,
+            Workflow(values["workflow"]),
+            values["source"],
+            result,
+            tuple(values["span"]),
+            Configuration.from_json(asked) if asked is not None else None,
+            values.get("costs", {}),
+        )

@@ -133,10 +133,19 @@ class Ladder(_Section):
 
     calibration: int = Field(default=0, ge=0)
     fine_tuning: int = Field(default=0, ge=0)
+    int8_activations: int = Field(default=0, ge=0)
     in_flight: int = Field(default=2, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     vector_steps: int = Field(default=100, ge=0)
     steps: int = Field(default=300, ge=0)
+
+    @property
+    def climbs(self) -> dict[Workflow, int]:
+        """How many climb, by the workflow climbed to; activations in 8 bits are found by calibration."""
+        return {
+            Workflow.CALIBRATION: self.calibration + self.int8_activations,
+            Workflow.FINE_TUNING: self.fine_tuning,
+        }
 
 
 class Needs(_Section):
@@ -183,7 +192,21 @@ class Experiment(_Section):
         wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
         if wants and self.device is None:
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
+        if self.ladder.int8_activations:
+            self._check_activations()
         return self
+
+    def _check_activations(self) -> None:
+        if "latency_ms" not in self.objectives.cost:
+            raise ValueError(
+                "ladder.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
+                "objectives.cost, or leave the key out"
+            )
+        if self.deployment_target.generation < 17:
+            raise ValueError(
+                f"ladder.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
+                "deployment_target to iOS17 (macOS14) or later, or leave the key out"
+            )
 
     @property
     def needs(self) -> Needs:

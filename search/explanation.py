@@ -17,6 +17,7 @@ from evaluators.sensitivity.scores import Scores
 from search.front import Front
 from search.study import Record
 from search.tables import digits
+from space.configuration import Precision
 from space.encoding import FP16, Encoding
 from space.footprint import layer_bytes
 from space.search_space import SearchSpace
@@ -38,6 +39,7 @@ class LayerReason:
         neighbour: the encoding in the next larger member, where it differs.
         saved_ms: predicted milliseconds less than fp16, around this member; ``None`` without a device.
         next_ms: predicted milliseconds more (or fewer) that the next best would take.
+        activations: precision of what enters the layer.
     """
 
     layer: str
@@ -50,6 +52,7 @@ class LayerReason:
     neighbour: Encoding | None
     saved_ms: float | None = None
     next_ms: float | None = None
+    activations: Precision = Precision.FP16
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,9 @@ def _explain(
     linear = latency.linearized(record.configuration) if latency is not None else None
 
     def milliseconds(name: str, encoding: Encoding) -> float:
-        return linear.cost(name, encoding) if linear is not None else 0.0
+        own = encoding == record.configuration.encodings[name]
+        precision = record.configuration.activations.get(name, Precision.FP16) if own else Precision.FP16
+        return linear.cost(name, encoding, precision) if linear is not None else 0.0
 
     if linear is None:
         rate, rate_ms = _rate(record, space, target, scores), 0.0
@@ -139,6 +144,7 @@ def _explain(
                 other if other != encoding else None,
                 None if linear is None else milliseconds(name, FP16) - milliseconds(name, encoding),
                 None if linear is None or best is None else milliseconds(name, best) - milliseconds(name, encoding),
+                record.configuration.activations.get(name, Precision.FP16),
             )
         )
     return Explanation(record, rate, tuple(reasons), rate_ms if linear is not None else None)
@@ -211,7 +217,7 @@ def _cells(reason: LayerReason, timed: bool) -> list[str]:
     more = f"{(reason.next_ms or 0.0) * 1e3:+.2f}" if reason.next_best else "-"
     return [
         reason.layer,
-        str(reason.encoding),
+        f"{reason.encoding}{', input in 8 bits' if reason.activations is Precision.INT8 else ''}",
         f"{reason.saved / 1e3:.1f}",
         *([saved] if timed else []),
         digits(reason.score),

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from evaluators.evaluation import Workflow
 from evaluators.workflow import registry
+from search.activation_rung import activation_rung
 from search.climb import Climb, Climbed
 from search.experiment import ExperimentError
 from search.objectives import ObjectiveSet
 from search.preparation import Preparation
-from search.promotion import Slot, promote, schedule, verdicts
+from search.promotion import Slot, promote, rung_of, schedule, verdicts
 from search.study import Record, SearchStudy
 from search.workers import Finished, WorkerPool
 
 __all__ = ["Ladder", "check_ladder"]
+
+
+def _never(_record: Record) -> None:
+    """No evaluation has its activations in 8 bits."""
+
+
+def _rung(climb: Climb) -> str:
+    return rung_of(climb.workflow, climb.configuration is not None)
 
 
 def check_ladder(preparation: Preparation) -> None:
@@ -24,14 +35,11 @@ def check_ladder(preparation: Preparation) -> None:
     Raises:
         ExperimentError: naming the key and what the workload lacks.
     """
-    asked = {
-        Workflow.CALIBRATION: preparation.experiment.ladder.calibration,
-        Workflow.FINE_TUNING: preparation.experiment.ladder.fine_tuning,
-    }
-    for workflow, count in asked.items():
-        lacking = registry()[workflow.value].missing(preparation.workload) if count else None
+    ladder = preparation.experiment.ladder
+    for slot in schedule(ladder, preparation.experiment.budget.trials):
+        lacking = registry()[slot.workflow.value].missing(preparation.workload)
         if lacking is not None:
-            raise ExperimentError(f"ladder.{workflow.value} = {count}: {lacking}; or leave the key out")
+            raise ExperimentError(f"ladder.{slot.rung} = {getattr(ladder, slot.rung)}: {lacking}; or leave the key out")
 
 
 class Ladder:
@@ -61,10 +69,12 @@ class Ladder:
         self._preparation, self._study, self._objectives = preparation, study, objectives
         self._records, self._pools, self._told, self._warn = records, pools, told, warn
         self._slots = schedule(experiment.ladder, experiment.budget.trials)
+        self._rounded = activation_rung(preparation) if experiment.ladder.int8_activations else _never
         self._window = experiment.ladder.in_flight
         self._deadline = time.monotonic() + experiment.ladder.minutes * 60 if experiment.ladder.minutes else None
         self.climbed: list[Record] = []
-        self._ended = self._exhausted = False
+        self._ended = False
+        self._exhausted: set[str] = set()  # rungs that nothing is left for
         self._said: set[str] = set()
         self._climbs = study.climbs()
         self._tell(quietly=True)
@@ -74,57 +84,72 @@ class Ladder:
 
     def poll(self) -> None:
         """Decide what is due and take in what has arrived; never waits."""
-        for pool in self._pools.values():
+        for pool in dict.fromkeys(self._pools.values()):  # workflows may share one
             pool.poll()
         self._tell()
-        while self._due():
-            self._decide(self._slots[len(self._climbs)])
+        while (slot := self._due()) is not None:
+            self._decide(slot)
 
     def finish(self, stop: Callable[[], bool]) -> None:
         """The data-free search is over: decide and wait for the rest."""
         self._ended = True
         while not stop():
             self.poll()
-            if len(self.climbed) == len(self._climbs) and not self._due():
+            if len(self.climbed) == len(self._climbs) and self._due() is None:
                 return
             time.sleep(0.1)
 
     @property
     def left(self) -> int:
         """Climbs that are under way or still to be decided."""
-        wanted = len(self._climbs) if self._late() or self._exhausted else max(len(self._slots), len(self._climbs))
-        return wanted - len(self.climbed)
+        coming = 0 if self._late() else len(self._open())
+        return len(self._climbs) + coming - len(self.climbed)
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
-    def _due(self) -> bool:
-        number = len(self._climbs)
-        if self._exhausted or number >= len(self._slots) or number - len(self.climbed) >= self._window or self._late():
-            return False
-        return self._ended or self._count() >= self._slots[number].after
+    def _due(self) -> Slot | None:
+        """The next climb to be decided, if it may be by now."""
+        if len(self._climbs) - len(self.climbed) >= self._window or self._late():
+            return None
+        slot = next(iter(self._open()), None)
+        return slot if slot is not None and (self._ended or self._evaluated() >= slot.after) else None
+
+    def _open(self) -> list[Slot]:
+        """What is still to be decided: of each rung as many as were asked for beyond those decided."""
+        decided = Counter(_rung(climb) for climb in self._climbs)
+        left = []
+        for slot in self._slots:
+            if decided[slot.rung]:
+                decided[slot.rung] -= 1
+            elif slot.rung not in self._exhausted:
+                left.append(slot)
+        return left
 
     def _late(self) -> bool:
         return self._deadline is not None and time.monotonic() > self._deadline
 
-    def _count(self) -> int:
+    def _evaluated(self) -> int:
         return sum(record.answered_from is None for record in self._records)
 
     def _decide(self, slot: Slot) -> None:
-        told = self.climbed[: max(0, slot.number - self._window + 1)]
-        waiting = [climb for climb in self._climbs[len(told) :] if climb.workflow is slot.workflow]
+        told = self.climbed[: max(0, len(self._climbs) - self._window + 1)]
+        waiting = [climb for climb in self._climbs[len(told) :] if _rung(climb) == slot.rung]
         calibrates = bool(self._preparation.experiment.ladder.calibration)
         source = promote(
-            slot.workflow,
+            slot,
             self._until(slot),
             told,
             [self._source(climb) for climb in waiting],
             self._objectives,
             Workflow.CALIBRATION if slot.workflow is Workflow.FINE_TUNING and calibrates else Workflow.DATA_FREE,
+            self._rounded,
         )
         if source is None:
-            self._exhausted = True
+            self._exhausted.add(slot.rung)
             return
         climb = Climb(len(self._climbs), slot.workflow, source.trial)
+        if slot.rounds:
+            climb = replace(climb, configuration=source.configuration, costs=source.costs)
         self._climbs.append(climb)
         self._study.keep_climb(climb)
         self._submit(climb)
@@ -140,7 +165,11 @@ class Ladder:
         return records
 
     def _source(self, climb: Climb) -> Record:
-        return next(r for r in (*self._records, *self.climbed) if r.trial == climb.source)
+        """The evaluation that a climb begins from, with the configuration and the costs that it asks for."""
+        source = next(r for r in (*self._records, *self.climbed) if r.trial == climb.source)
+        if climb.configuration is None:
+            return source
+        return replace(source, configuration=climb.configuration, costs=climb.costs)
 
     # -- doing --------------------------------------------------------------------------------------------------
 

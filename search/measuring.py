@@ -75,8 +75,8 @@ class _Packager:
 
         self._resident = Resident(settings)
 
-    def package(self, configuration: str, target: str) -> bytes:
-        return self._resident.package(configuration, target)
+    def package(self, configuration: str, target: str, state: str | None) -> bytes:
+        return self._resident.package(configuration, target, state)
 
 
 class Measuring:
@@ -174,7 +174,7 @@ class Measuring:
             self._packager = ray.remote(_Packager).options(num_cpus=0, scheduling_strategy=here).remote(self._settings)
         self._current = record
         self._sent[record.configuration.hash] += 1
-        package = self._packager.package.remote(record.configuration.to_json(), self._order.target.value)
+        package = self._packager.package.remote(record.configuration.to_json(), self._order.target.value, record.state)
         self._wait_for(package, _Step.PACKING)
 
     def _collect(self) -> None:

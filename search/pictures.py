@@ -15,7 +15,6 @@ from search.front import Front
 from search.known_latency import KnownLatency
 from search.solid_pictures import solid_page, solid_png
 from search.study import Record
-from space.encoding import Encoding
 from space.footprint import layer_bytes
 from space.layer import Layer
 from space.target import DeploymentTarget
@@ -24,7 +23,8 @@ __all__ = ["front_page", "front_png", "layer_map_page", "layer_map_png"]
 
 matplotlib.use("Agg")
 
-_FRONT, _UNIFORM, _SOLVED, _OTHER = "#d1495b", "#00798c", "#edae49", "#9aa5b1"
+_FRONT, _OTHER = "#d1495b", "#9aa5b1"
+_COLOURS = {"uniform": "#00798c", "solved": "#edae49", "calibration": "#6a4c93", "fine_tuning": "#1b4332"}
 _LABELS = {"size_mb": "size of the weight file (MB)", "latency_ms": "predicted latency (ms)"}
 
 
@@ -36,11 +36,10 @@ def _axes(front: Front) -> tuple[str, str, bool]:
 def _series(records: Sequence[Record]) -> dict[str, tuple[str, list[Record]]]:
     """Records by what proposed them, with a colour for each kind."""
     usable = [r for r in records if r.values is not None and r.answered_from is None]
-    kinds = {"uniform": _UNIFORM, "solved": _SOLVED, "calibration": "#6a4c93", "fine_tuning": "#1b4332"}
     found: dict[str, tuple[str, list[Record]]] = {}
     for record in usable:
         kind = record.workflow.value if record.escalated_from is not None else record.origin.split()[0]
-        found.setdefault(kind, (kinds.get(kind, _OTHER), []))[1].append(record)
+        found.setdefault(kind, (_COLOURS.get(kind, _OTHER), []))[1].append(record)
     return found
 
 
@@ -99,7 +98,7 @@ def front_page(
             x=[below.costs[x], above.costs[x]],
             y=[(below.values or ())[0], (above.values or ())[0]],
             mode="lines",
-            line={"color": _series([above])[above.workflow.value][0], "width": 1, "dash": "dot"},
+            line={"color": _COLOURS[above.workflow.value], "width": 1, "dash": "dot"},
             hoverinfo="skip",
             showlegend=False,
         )
@@ -149,7 +148,7 @@ def front_png(
                 axes.annotate(label, (px, py), fontsize=8, xytext=(5, 4), textcoords="offset points", color=colour)
     for below, above in _ascents(records):
         ends = [(below.values or ())[0], (above.values or ())[0]]
-        colour = _series([above])[above.workflow.value][0]
+        colour = _COLOURS[above.workflow.value]
         axes.plot([below.costs[x], above.costs[x]], ends, color=colour, linewidth=1, linestyle=":", zorder=2)
         axes.scatter(
             [above.costs[x]], ends[1:], color=colour, marker="v", s=40, edgecolor="white", linewidth=0.5, zorder=5
@@ -172,10 +171,15 @@ def front_png(
 
 
 def _bits(layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> tuple[np.ndarray, list[list[str]]]:
-    spelt = [[str(record.configuration.encodings[layer.name]) for record in front.members] for layer in layers]
+    chosen = [[record.configuration.encodings[layer.name] for record in front.members] for layer in layers]
     bits = [
-        [layer_bytes(layer, Encoding.parse(name), target) * 8 / layer.parameters for name in row]
-        for layer, row in zip(layers, spelt, strict=True)
+        [layer_bytes(layer, encoding, target) * 8 / layer.parameters for encoding in row]
+        for layer, row in zip(layers, chosen, strict=True)
+    ]
+    rounded = [[layer.name in record.configuration.activations for record in front.members] for layer in layers]
+    spelt = [
+        [f"{encoding}{', input in 8 bits' if eighth else ''}" for encoding, eighth in zip(*rows, strict=True)]
+        for rows in zip(chosen, rounded, strict=True)
     ]
     return np.array(bits), spelt
 

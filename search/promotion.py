@@ -9,7 +9,7 @@ expected gain along the whole front, not by rank within a rung, is what several 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,14 @@ from search.improvement import expected_gain
 from search.objectives import ObjectiveSet, hypervolume, non_dominated
 from search.study import Record
 
-__all__ = ["Slot", "promote", "schedule", "verdicts"]
+__all__ = ["Slot", "promote", "rung_of", "schedule", "verdicts"]
+
+RUNGS = ("calibration", "int8_activations", "fine_tuning")
 
 Matrix = NDArray[np.float64]
 _WIDTH = 0.15  # losses this far apart tell half as much of each other
 _PRIOR, _PRIOR_DEVIATION = 0.2, 0.2  # share of the loss that a climb takes away, before any is known
+_ROUNDING_PRIOR = 0.0  # what calibration gains, rounded activations are taken to lose
 _ENOUGH = 4
 _PAYS = 1e-3
 
@@ -36,70 +39,92 @@ class Slot:
     """One climb to be decided.
 
     Attributes:
-        number: its place among the climbs.
         workflow: climbed to.
         after: data-free evaluations that must be told before it is decided.
+        rounds: whether activations become 8 bits.
     """
 
-    number: int
     workflow: Workflow
     after: int
+    rounds: bool = False
+
+    @property
+    def rung(self) -> str:
+        """The key of the experiment's ``[ladder]`` that asks for it."""
+        return rung_of(self.workflow, self.rounds)
+
+
+def rung_of(workflow: Workflow, rounds: bool) -> str:
+    """The key of the experiment's ``[ladder]`` that a climb is counted under."""
+    return "int8_activations" if rounds else workflow.value
 
 
 def schedule(ladder: Ladder, trials: int) -> list[Slot]:
     """When what climbs: over the second half of the data-free budget, each rung somewhat after the one below."""
-    places = [((i + 0.25) / ladder.calibration, Workflow.CALIBRATION) for i in range(ladder.calibration)]
     delay = 0.25 if ladder.calibration else 0.0  # until something is calibrated, nothing can be fine-tuned
-    places += [
-        (delay + (1 - delay) * (i + 0.75) / ladder.fine_tuning, Workflow.FINE_TUNING) for i in range(ladder.fine_tuning)
-    ]
+    places = [(place, Workflow.CALIBRATION, False) for place in _even(ladder.calibration, 0.25, 0.0)]
+    places += [(place, Workflow.CALIBRATION, True) for place in _even(ladder.int8_activations, 0.5, delay)]
+    places += [(place, Workflow.FINE_TUNING, False) for place in _even(ladder.fine_tuning, 0.75, delay)]
     places.sort(key=lambda place: (place[0], place[1].value))
     return [
-        Slot(number, workflow, min(trials, int(np.ceil(trials * (0.5 + place / 2)))))
-        for number, (place, workflow) in enumerate(places)
+        Slot(workflow, min(trials, int(np.ceil(trials * (0.5 + place / 2)))), rounds)
+        for place, workflow, rounds in places
     ]
+
+
+def _even(count: int, phase: float, delay: float) -> list[float]:
+    return [delay + (1 - delay) * (i + phase) / count for i in range(count)]
 
 
 def promote(
-    workflow: Workflow,
+    slot: Slot,
     records: Sequence[Record],
     climbs: Sequence[Record],
     pending: Sequence[Record],
     objectives: ObjectiveSet,
     below: Workflow,
+    rounded: Callable[[Record], Record | None],
 ) -> Record | None:
-    """The evaluation that should climb to a workflow; ``None`` where there is no candidate.
+    """The evaluation that should climb next; ``None`` where there is no candidate.
+
+    What is returned has the configuration and the costs that the climb asks for, which are its own unless activations
+    become 8 bits.
 
     Args:
         records: data-free evaluations told so far.
         climbs: climbs told so far, failed ones included.
-        pending: where the climbs under way began; they count as if they had met their expectation.
+        pending: where the climbs of this kind under way began, with what they ask for; they count as if they had met
+            their expectation.
         below: the workflow climbed from; where it has nothing left, data-free evaluations climb at once.
+        rounded: an evaluation with activations in 8 bits instead, where it has layers that take them.
     """
+    workflow = slot.workflow
     tried = {(r.configuration.hash, r.workflow) for r in climbs} | {(r.configuration.hash, workflow) for r in pending}
     measured = [r for r in (*records, *climbs) if r.evaluation is not None and r.answered_from is None]
+    wanted = [rounded(r) for r in measured] if slot.rounds else [r for r in measured if r.workflow is not workflow]
     affordable = [
         r
-        for r in measured
-        if r.workflow is not workflow
-        and (r.configuration.hash, workflow) not in tried
-        and objectives.affordable(r.costs)
+        for r in wanted
+        if r is not None and (r.configuration.hash, workflow) not in tried and objectives.affordable(r.costs)
     ]
-    candidates = [r for r in affordable if r.workflow is below] or [
-        r for r in affordable if r.workflow is Workflow.DATA_FREE
-    ]
+    candidates = affordable
+    if not slot.rounds:
+        candidates = [r for r in affordable if r.workflow is below] or [
+            r for r in affordable if r.workflow is Workflow.DATA_FREE
+        ]
     if not candidates:
         return None
     losses = np.array([_losses(r, objectives) for r in measured])
     meeting = [i for i, r in enumerate(measured) if r.feasible]
     front = losses[meeting][non_dominated(losses[meeting])] if meeting else losses[:0]
-    rates = _rates(workflow, records, climbs, objectives)
+    rates = _rates(slot.rung, records, climbs, objectives)
+    prior = _ROUNDING_PRIOR if slot.rounds else _PRIOR
     waiting = np.array([_losses(r, objectives) for r in pending]).reshape(len(pending), losses.shape[1])
     if len(waiting):
-        waiting[:, 0] *= 1.0 - _expect(waiting[:, 0], rates)[0]
+        waiting[:, 0] *= 1.0 - _expect(waiting[:, 0], rates, prior)[0]
         front = np.concatenate([front, waiting])
     starts = np.array([_losses(r, objectives) for r in candidates])
-    rate, deviation = _expect(starts[:, 0], rates)
+    rate, deviation = _expect(starts[:, 0], rates, prior)
     gains = expected_gain(front, starts[:, 1:], starts[:, 0] * (1.0 - rate), np.maximum(starts[:, 0] * deviation, 1e-6))
     return candidates[min(range(len(candidates)), key=lambda i: (-gains[i], candidates[i].trial))]
 
@@ -113,25 +138,25 @@ def verdicts(
     """
     found: dict[str, dict[str, float]] = {}
     known: list[Record] = list(records)
-    for workflow in (Workflow.CALIBRATION, Workflow.FINE_TUNING):
-        mine = [r for r in climbs if r.workflow is workflow and r.evaluation is not None]
+    for rung in RUNGS:
+        pairs = _sources(rung, records, climbs)
+        mine = [climb for _, climb in pairs]
         if not mine:
             continue
-        rates = _rates(workflow, records, climbs, objectives)
+        rates = _rates(rung, records, climbs, objectives)
         before = _volume(known, objectives)
         known += mine
         after = _volume(known, objectives)
-        found[workflow.value] = {
+        found[rung] = {
             "climbs": len(mine),
             "loss_taken_away": float(rates[:, 1].mean()),
             "hypervolume_growth": after - before,
             "pays": float(len(mine) < _ENOUGH or after > before * (1 + _PAYS)),
         }
-        pairs = _pairs(workflow, records, climbs)
         if len(pairs) >= _ENOUGH:
-            ranks = float(spearmanr([a for a, _ in pairs], [b for _, b in pairs]).statistic)
+            ranks = float(spearmanr(*zip(*[(_divergence(a), _divergence(b)) for a, b in pairs], strict=True)).statistic)
             if np.isfinite(ranks):
-                found[workflow.value]["rank_correlation"] = ranks
+                found[rung]["rank_correlation"] = ranks
     return found
 
 
@@ -145,37 +170,33 @@ def _volume(records: Sequence[Record], objectives: ObjectiveSet) -> float:
     return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
 
 
-def _sources(workflow: Workflow, records: Sequence[Record], climbs: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """Finished climbs to a workflow, each with the evaluation that it began from."""
+def _sources(rung: str, records: Sequence[Record], climbs: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Finished climbs of one rung, each with the evaluation that it began from."""
     by_trial = {r.trial: r for r in (*records, *climbs)}
-    return [
-        (by_trial[r.escalated_from], r)
-        for r in climbs
-        if r.workflow is workflow and r.evaluation is not None and r.escalated_from in by_trial
+    pairs = [
+        (by_trial[r.escalated_from], r) for r in climbs if r.evaluation is not None and r.escalated_from in by_trial
     ]
+    return [(a, b) for a, b in pairs if rung == rung_of(b.workflow, a.configuration != b.configuration)]
 
 
-def _pairs(workflow: Workflow, records: Sequence[Record], climbs: Sequence[Record]) -> list[tuple[float, float]]:
-    return [
-        (a.evaluation.divergence, b.evaluation.divergence)
-        for a, b in _sources(workflow, records, climbs)
-        if a.evaluation is not None and b.evaluation is not None
-    ]
+def _divergence(record: Record) -> float:
+    assert record.evaluation is not None
+    return record.evaluation.divergence
 
 
-def _rates(workflow: Workflow, records: Sequence[Record], climbs: Sequence[Record], objectives: ObjectiveSet) -> Matrix:
+def _rates(rung: str, records: Sequence[Record], climbs: Sequence[Record], objectives: ObjectiveSet) -> Matrix:
     """(climbs, 2): the loss before, and the share of it that was taken away."""
     rows = []
-    for source, climb in _sources(workflow, records, climbs):
+    for source, climb in _sources(rung, records, climbs):
         before, after = _losses(source, objectives)[0], _losses(climb, objectives)[0]
         rows.append((before, 1.0 - after / before if before > 0 else 0.0))
     return np.array(rows, dtype=np.float64).reshape(len(rows), 2)
 
 
-def _expect(losses: Matrix, rates: Matrix) -> tuple[Matrix, Matrix]:
+def _expect(losses: Matrix, rates: Matrix, prior: float) -> tuple[Matrix, Matrix]:
     """Expected share of each loss taken away, and its standard deviation; near climbs tell more."""
     weight = 0.5 ** (np.abs(losses[:, None] - rates[None, :, 0]) / _WIDTH)
     total = 1.0 + weight.sum(axis=1)
-    mean = (_PRIOR + weight @ rates[:, 1]) / total
+    mean = (prior + weight @ rates[:, 1]) / total
     spread = (_PRIOR_DEVIATION**2 + (weight * (rates[None, :, 1] - mean[:, None]) ** 2).sum(axis=1)) / total
     return mean, np.sqrt(spread)

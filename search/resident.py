@@ -23,7 +23,7 @@ from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
 from evaluators.workflow import registry as workflows
-from evaluators.workload import Split, WorkloadError, load_workload
+from evaluators.workload import Split, load_workload
 from search.climb import Climbed
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -138,12 +138,16 @@ class Resident:
         """Assembles modules for conversion."""
         return Assembler(self.workload.model, self.weights)
 
-    def package(self, configuration: str, target: str) -> bytes:
-        """One configuration, given as JSON, as a package in bytes, to be measured elsewhere."""
-        asked = Configuration.from_json(configuration)
-        if asked.activations:
-            raise WorkloadError("packages with activations in 8 bits are not built for measurement yet")
-        module = self.assembler.with_metadata(asked)
+    def package(self, configuration: str, target: str, state: str | None = None) -> bytes:
+        """One configuration, given as JSON, as a package in bytes, to be measured elsewhere.
+
+        Args:
+            state: file of what a climb made of the model; the data-free weights without.
+        """
+        if state is not None:
+            module = ModelState.load(self._states / state).apply(self.workload.model)
+        else:
+            module = self.assembler.with_metadata(Configuration.from_json(configuration))
         model = convert(module, self.workload.example_inputs, DeploymentTarget(target))
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"

@@ -121,7 +121,7 @@ def run_search(
                 preparation = replace(preparation, space=study.context.space)
             return _loop(preparation, study, folder, places, pools, display, lambda: flag.raised, runtime)
         finally:
-            for some in {id(some): some for some in pools.values()}.values():
+            for some in dict.fromkeys(pools.values()):  # workflows may share one
                 some.stop()
 
 
@@ -130,7 +130,7 @@ def _start_pools(
 ) -> dict[Workflow, WorkerPool]:
     """The workers of each workflow: those of the data-free one unless the experiment gives a workflow its own."""
     experiment = preparation.experiment
-    own = {w: n for w, n in experiment.resources.items() if w is not Workflow.DATA_FREE and _climbs(experiment, w)}
+    own = {w: n for w, n in experiment.resources.items() if experiment.ladder.climbs.get(w)}
     wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
     pools: dict[Workflow, WorkerPool] = {}
     with display.stage("starting Ray"):
@@ -141,10 +141,6 @@ def _start_pools(
             pool.start(reserved)
             pools[workflow] = pool
     return {workflow: pools.get(workflow, pools[Workflow.DATA_FREE]) for workflow in Workflow}
-
-
-def _climbs(experiment: Experiment, workflow: Workflow) -> int:
-    return experiment.ladder.calibration if workflow is Workflow.CALIBRATION else experiment.ladder.fine_tuning
 
 
 def _settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
@@ -214,7 +210,7 @@ def _loop(
         tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags)
     scores = Scores.load(folder.scores / study.context.scores_file)
     records = study.records()
-    everything = study.evaluations()
+    everything = [*records, *study.climbed(records)]
     standing = Standing(objectives, scores)
     tracker.rebuild([(record, standing.add(record)) for record in everything])
     if experiment.search.sampler == "guided":

@@ -323,6 +323,8 @@ class SearchStudy:
 
     def climb_record(self, climb: Climb, source: Record) -> Record:
         """A finished climb as a record beside those of trials."""
+        if climb.configuration is not None:
+            source = replace(source, configuration=climb.configuration, costs=climb.costs)
         objectives = self.context.objectives(self._experiment)
         climbed = climb.result if isinstance(climb.result, Climbed) else None
         evaluation = climbed.evaluation if climbed else None
@@ -346,12 +348,17 @@ class SearchStudy:
     def evaluations(self) -> list[Record]:
         """Every finished trial, then every finished climb."""
         records = self.records()
+        return [*records, *self.climbed(records)]
+
+    def climbed(self, records: Sequence[Record]) -> list[Record]:
+        """Every finished climb, given the finished trials."""
         by_trial = {record.trial: record for record in records}
+        found = []
         for climb in self.climbs():
             if climb.result is not None and climb.source in by_trial:
                 by_trial[climb.trial] = self.climb_record(climb, by_trial[climb.source])
-                records.append(by_trial[climb.trial])
-        return records
+                found.append(by_trial[climb.trial])
+        return found
 
     def _trials(self, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
         found: list[FrozenTrial] = self._study.get_trials(deepcopy=deepcopy, states=states)

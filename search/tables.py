@@ -27,11 +27,15 @@ def digits(value: float | None) -> str:
 
 
 def encoding_summary(configuration: Configuration, most: int = 4) -> str:
-    """How often each encoding is used, the most frequent first: ``23 lut4  17 lut6  10 lut3``."""
+    """How often each encoding is used, the most frequent first, and how many inputs are in 8 bits.
+
+    As in ``23 lut4  17 int8  10 lut3, 17 inputs in 8 bits``.
+    """
     counts = Counter(str(encoding) for encoding in configuration.encodings.values()).most_common()
     shown = "  ".join(f"{count} {name}" for name, count in counts[:most])
     rest = sum(count for _, count in counts[most:])
-    return f"{shown}  +{rest}" if rest else shown
+    rounded = len(configuration.activations)
+    return f"{shown}{f'  +{rest}' if rest else ''}{f', {rounded} inputs in 8 bits' if rounded else ''}"
 
 
 def front_table(front: Front, title: str | None = None, confirmations: Mapping[str, Evaluation] | None = None) -> Table:

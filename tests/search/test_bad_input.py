@@ -33,6 +33,11 @@ EXPERIMENTS = {
     "unknown compute unit": (EXPERIMENT + '[device]\nname = "M2"\ncompute_unit = "NPU"\n', ["device.compute_unit", "CPU_AND_NE"]),
     "latency for no device": (EXPERIMENT + "[constraints]\nmax_latency_ms = 1\n", ["latency_ms", "[device]"]),
     "impossible latency": (EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[constraints]\nmax_latency_ms = 0.001\n', ["constraints.max_latency_ms", "iPhone 15 Pro", "head"]),
+    "activations without a latency": (EXPERIMENT + "[ladder]\nint8_activations = 2\n", ["ladder.int8_activations", "objectives.cost"]),
+    "activations before iOS 17": (
+        EXPERIMENT.replace("iOS18", "iOS16") + '[device]\nname = "iPhone 15 Pro"\n[objectives]\ncost = ["size_mb", "latency_ms"]\n[ladder]\nint8_activations = 2\n',
+        ["ladder.int8_activations", "iOS16", "iOS17"],
+    ),
     "too few runs": (EXPERIMENT + "[measure]\nruns = 2\n", ["measure.runs", "8"]),
     "no toml": ("= 3", ["not valid TOML"]),
 }  # fmt: skip

@@ -8,11 +8,12 @@ import time
 import pytest
 from mlflow import MlflowClient
 
+from device_bench.program_graph import program_nodes
 from search.climb import FIRST_NUMBER
 from search.experiment import load_experiment
 from search.run_folder import RunFolder
 from search.study import SearchStudy, open_storage
-from tests.search.conftest import EXPERIMENT
+from tests.search.conftest import EXPERIMENT, WORKLOAD
 
 LADDER = (
     EXPERIMENT
@@ -23,6 +24,12 @@ fine_tuning = 2
 vector_steps = 6
 steps = 6
 """
+)
+# arithmetic, not the number of operations, decides the latency of this one
+WIDE = (
+    WORKLOAD.replace("(3, 16, 3", "(3, 512, 3")
+    .replace("BatchNorm2d(16)", "BatchNorm2d(512)")
+    .replace("(16, 32, 1)", "(512, 32, 9, padding=4)")
 )
 
 
@@ -127,3 +134,31 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     assert ended.returncode == 2
     assert "ladder.calibration = 2" in ended.stderr + ended.stdout
     assert not (project.root / "tiny" / "journal.log").exists()
+
+
+def test_activations_in_8_bits_climb_where_latency_counts_and_are_exported_proven(project, tmp_path):
+    phone = LADDER.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
+    phone = phone.replace("[search]", '[objectives]\ncost = ["latency_ms"]\n\n[search]')
+    project.write(phone.replace("fine_tuning = 2", "int8_activations = 2"), WIDE)
+    ended = project.run("search")
+    assert ended.returncode == 0, ended.stderr
+    _, climbs = climbs_of(project)
+    rounded = [record for record in climbs if record.configuration.activations]
+    assert len(rounded) == 2
+    trials = {record.trial: record for record in climbs_of(project)[0].evaluations()}
+    for record in rounded:
+        source = trials[record.escalated_from]
+        assert record.configuration.encodings == source.configuration.encodings
+        asked = {n for n, e in record.configuration.encodings.items() if str(e) == "int8"}
+        assert set(record.configuration.activations) == asked
+        assert record.costs["latency_ms"] < source.costs["latency_ms"]
+        assert record.costs["size_mb"] == source.costs["size_mb"]
+    front = json.loads(project.run("front", "--json").stdout)
+    member = next(m for m in front if m["trial"] in {record.trial for record in rounded})
+    ended = project.run("export", "--out", str(tmp_path), "--pick", str(member["trial"]))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (package,) = tmp_path.glob("*.mlpackage")
+    quantized = [node.kind for node in program_nodes(package)].count("quantize")
+    assert quantized == len(trials[member["trial"]].configuration.activations)
+    assert "inputs in 8 bits" in project.run("front").stdout
+    assert "input in 8 bits" in project.run("front", "--explain").stdout

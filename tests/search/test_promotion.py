@@ -1,5 +1,8 @@
 """Promotion: schedules, who climbs, and what a rung brought."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,12 +12,14 @@ from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
 from search.climb import FIRST_NUMBER, Climb, Climbed
 from search.experiment import Constraints, Ladder
 from search.objectives import Objective, ObjectiveSet
-from search.promotion import promote, schedule, verdicts
+from search.promotion import Slot, promote, schedule, verdicts
 from search.study import Record
-from space.configuration import Configuration
+from space.configuration import Configuration, Precision
 from space.encoding import Encoding
 
 CHANCE = 7.0
+CALIBRATE, TUNE = Slot(Workflow.CALIBRATION, 0), Slot(Workflow.FINE_TUNING, 0)
+ROUND = Slot(Workflow.CALIBRATION, 0, rounds=True)
 
 
 def objectives(**limits):
@@ -32,28 +37,39 @@ def record(trial, divergence, size, workflow=Workflow.DATA_FREE, source=None, na
     )  # fmt: skip
 
 
-@given(st.integers(0, 12), st.integers(0, 12), st.integers(1, 500))
-def test_a_schedule_has_every_climb_in_the_second_half_and_rungs_in_order(calibration, fine_tuning, trials):
-    slots = schedule(Ladder(calibration=calibration, fine_tuning=fine_tuning), trials)
-    assert [slot.number for slot in slots] == list(range(calibration + fine_tuning))
-    assert sum(slot.workflow is Workflow.CALIBRATION for slot in slots) == calibration
+def rounded(some):
+    """Rounding as this test has it: layers with even numbers take it, and a quarter of the cost is saved."""
+    name = next(iter(some.configuration.encodings))
+    if int(name.removeprefix("layer")) % 2 or some.configuration.activations:
+        return None
+    configuration = Configuration(some.configuration.encodings, {name: Precision.INT8})
+    return replace(some, configuration=configuration, costs={"size_mb": 0.75 * some.costs["size_mb"]})
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.integers(1, 500))
+def test_a_schedule_has_every_climb_in_the_second_half_and_rungs_in_order(
+    calibration, activations, fine_tuning, trials
+):
+    asked = {"calibration": calibration, "int8_activations": activations, "fine_tuning": fine_tuning}
+    slots = schedule(Ladder(**asked), trials)
+    assert {rung: sum(slot.rung == rung for slot in slots) for rung in asked} == asked
     assert all(trials / 2 <= slot.after <= trials for slot in slots)
     assert [slot.after for slot in slots] == sorted(slot.after for slot in slots)
-    if calibration and fine_tuning:
-        assert slots[0].workflow is Workflow.CALIBRATION
+    if calibration:
+        assert slots == [] or slots[0].rung == "calibration"
 
 
 def test_the_one_that_can_grow_the_front_most_climbs_and_none_twice():
     front = [record(0, 1e-3, 8.0), record(1, 1.0, 3.0), record(2, 5.0, 1.0)]
     behind = [record(3, 6.5, 7.9)]
-    first = promote(Workflow.CALIBRATION, [*front, *behind], [], [], objectives(), Workflow.DATA_FREE)
+    first = promote(CALIBRATE, [*front, *behind], [], [], objectives(), Workflow.DATA_FREE, rounded)
     assert first is not None
     assert first.trial in {1, 2}
-    second = promote(Workflow.CALIBRATION, [*front, *behind], [], [first], objectives(), Workflow.DATA_FREE)
+    second = promote(CALIBRATE, [*front, *behind], [], [first], objectives(), Workflow.DATA_FREE, rounded)
     assert second is not None
     assert second.trial != first.trial
     climbed = record(FIRST_NUMBER, 0.1, first.costs["size_mb"], Workflow.CALIBRATION, first.trial, first.trial)
-    third = promote(Workflow.CALIBRATION, [*front, *behind], [climbed], [], objectives(), Workflow.DATA_FREE)
+    third = promote(CALIBRATE, [*front, *behind], [climbed], [], objectives(), Workflow.DATA_FREE, rounded)
     assert third is not None
     assert third.trial != first.trial
 
@@ -61,7 +77,7 @@ def test_the_one_that_can_grow_the_front_most_climbs_and_none_twice():
 def test_what_is_cheap_enough_climbs_though_its_quality_is_not_there_yet():
     records = [record(0, 1e-3, 8.0), record(1, 2.0, 2.0)]
     chosen = promote(
-        Workflow.CALIBRATION, records, [], [], objectives(max_size_mb=3.0, max_divergence=0.5), Workflow.DATA_FREE
+        CALIBRATE, records, [], [], objectives(max_size_mb=3.0, max_divergence=0.5), Workflow.DATA_FREE, rounded
     )
     assert chosen is records[1]
 
@@ -70,11 +86,11 @@ def test_fine_tuning_starts_from_what_was_calibrated_and_without_it_from_data_fr
     data_free = [record(0, 1.0, 2.0), record(1, 0.5, 3.0)]
     calibrated = record(FIRST_NUMBER, 0.4, 2.0, Workflow.CALIBRATION, 0, 0)
     failed = record(FIRST_NUMBER + 1, 0.4, 3.0, Workflow.CALIBRATION, 1, 1, failed=True)
-    chosen = promote(Workflow.FINE_TUNING, data_free, [calibrated, failed], [], objectives(), Workflow.CALIBRATION)
+    chosen = promote(TUNE, data_free, [calibrated, failed], [], objectives(), Workflow.CALIBRATION, rounded)
     assert chosen is calibrated
-    chosen = promote(Workflow.FINE_TUNING, data_free, [failed], [], objectives(), Workflow.CALIBRATION)
+    chosen = promote(TUNE, data_free, [failed], [], objectives(), Workflow.CALIBRATION, rounded)
     assert chosen in data_free
-    assert promote(Workflow.FINE_TUNING, [], [], [], objectives(), Workflow.CALIBRATION) is None
+    assert promote(TUNE, [], [], [], objectives(), Workflow.CALIBRATION, rounded) is None
 
 
 @settings(max_examples=30, deadline=None)
@@ -91,9 +107,29 @@ def test_earlier_climbs_teach_where_climbing_pays(seed):
                Workflow.CALIBRATION, i, i)
         for n, i in enumerate(taken)
     ]  # fmt: skip
-    chosen = promote(Workflow.CALIBRATION, records, climbs, [], objectives(), Workflow.DATA_FREE)
+    chosen = promote(CALIBRATE, records, climbs, [], objectives(), Workflow.DATA_FREE, rounded)
     assert chosen is not None
     assert chosen.trial < 8
+
+
+def test_activations_climb_from_any_workflow_to_the_configuration_and_costs_they_would_have():
+    data_free = [record(0, 1.0, 2.0), record(1, 0.5, 3.0)]
+    calibrated = record(FIRST_NUMBER, 0.4, 2.0, Workflow.CALIBRATION, 0, 0)
+    chosen = promote(ROUND, data_free, [calibrated], [], objectives(), Workflow.CALIBRATION, rounded)
+    assert chosen is not None
+    assert chosen.trial == FIRST_NUMBER  # the better of two with the same encodings
+    assert chosen.costs == {"size_mb": 1.5}
+    assert dict(chosen.configuration.activations) == {"layer0": Precision.INT8}
+    assert promote(ROUND, data_free, [calibrated], [chosen], objectives(), Workflow.CALIBRATION, rounded) is None
+    assert promote(ROUND, data_free[1:], [], [], objectives(), Workflow.CALIBRATION, rounded) is None
+
+
+def test_rounding_is_counted_as_a_rung_of_its_own():
+    source = record(0, 1.0, 2.0)
+    climb = replace(rounded(source), trial=FIRST_NUMBER, workflow=Workflow.CALIBRATION, escalated_from=0)
+    facts = verdicts([source], [climb], objectives())
+    assert list(facts) == ["int8_activations"]
+    assert facts["int8_activations"]["loss_taken_away"] == 0.0
 
 
 def test_a_rung_that_does_not_pay_is_told_from_one_that_does():
@@ -117,6 +153,10 @@ def test_a_rung_that_does_not_pay_is_told_from_one_that_does():
         Climbed(Evaluation("abc", Workflow.FINE_TUNING, 0.5, (0.25, 0.75)), "state.safetensors", (), ("a note",)),
     ],
 )
-def test_a_climb_is_read_back_as_it_was_written(result):
+@pytest.mark.parametrize("rounds", [False, True])
+def test_a_climb_is_read_back_as_it_was_written(result, rounds):
     climb = Climb(3, Workflow.FINE_TUNING, 17, result, (1.0, 2.0))
-    assert Climb.from_json(3, climb.to_json()) == climb
+    if rounds:
+        asked = rounded(record(0, 1.0, 2.0))
+        climb = replace(climb, configuration=asked.configuration, costs=asked.costs)
+    assert Climb.from_json(3, json.loads(json.dumps(climb.to_json()))) == climb

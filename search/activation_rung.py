@@ -1,0 +1,46 @@
+"""Activations in 8 bits: the configuration that such a climb asks for, and what it would cost.
+
+Core ML's fast path on the Neural Engine of A17 Pro, M4 and later takes 8-bit linear weights with 8-bit inputs; inputs of
+other layers stay in fp16, where rounding costs quality and gains nothing.
+Source: https://apple.github.io/coremltools/docs-guides/source/opt-quantization-perf.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from device_bench.quantized_activation import roundable
+from search.preparation import Preparation
+from search.study import Record
+from space.configuration import Configuration, Precision
+from space.encoding import Encoding
+
+__all__ = ["activation_rung"]
+
+
+def activation_rung(preparation: Preparation) -> Callable[[Record], Record | None]:
+    """What turns an evaluation into the same one with rounded inputs, its quality as if nothing were lost.
+
+    The result is ``None`` for an evaluation that has no layer to round, or whose activations are in 8 bits already.
+    """
+    workload = preparation.workload
+    takers = roundable(workload.model, workload.example_inputs, [layer.name for layer in preparation.layers])
+
+    def rounded(record: Record) -> Record | None:
+        encodings = record.configuration.encodings
+        chosen = {name: Precision.INT8 for name, e in encodings.items() if name in takers and _eight_bits(e)}
+        if not chosen or record.configuration.activations:
+            return None
+        configuration = Configuration(encodings, chosen)
+        costs: Mapping[str, float] = preparation.costs(configuration)
+        return replace(record, configuration=configuration, costs=costs)
+
+    return rounded
+
+
+def _eight_bits(encoding: Encoding) -> bool:
+    """Whether values are 8-bit integers with a scale for each channel or for all, none of them left out."""
+    return (
+        encoding.linear is not None and encoding.bits == 8 and encoding.sparsity is None and not encoding.linear.block
+    )
