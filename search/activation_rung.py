@@ -7,7 +7,7 @@ Source: https://apple.github.io/coremltools/docs-guides/source/opt-quantization-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from device_bench.quantized_activation import roundable
@@ -16,27 +16,36 @@ from search.study import Record
 from space.configuration import Configuration, Precision
 from space.encoding import Encoding
 
-__all__ = ["activation_rung"]
+__all__ = ["activation_rung", "rounding"]
 
 
-def activation_rung(preparation: Preparation) -> Callable[[Record], Record | None]:
-    """What turns an evaluation into the same one with rounded inputs, its quality as if nothing were lost.
+def rounding(preparation: Preparation) -> Callable[[Configuration], Configuration | None]:
+    """What gives a configuration the rounded inputs that its layers take.
 
-    The result is ``None`` for an evaluation that has no layer to round, or whose activations are in 8 bits already.
+    The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
     """
     workload = preparation.workload
     takers = roundable(workload.model, workload.example_inputs, [layer.name for layer in preparation.layers])
 
-    def rounded(record: Record) -> Record | None:
-        encodings = record.configuration.encodings
+    def rounded(configuration: Configuration) -> Configuration | None:
+        encodings = configuration.encodings
         chosen = {name: Precision.INT8 for name, e in encodings.items() if name in takers and _eight_bits(e)}
-        if not chosen or record.configuration.activations:
-            return None
-        configuration = Configuration(encodings, chosen)
-        costs: Mapping[str, float] = preparation.costs(configuration)
-        return replace(record, configuration=configuration, costs=costs)
+        return Configuration(encodings, chosen) if chosen and not configuration.activations else None
 
     return rounded
+
+
+def activation_rung(preparation: Preparation) -> Callable[[Record], Record | None]:
+    """What turns an evaluation into the same one with rounded inputs, its quality as if nothing were lost."""
+    rounded = rounding(preparation)
+
+    def climbing(record: Record) -> Record | None:
+        configuration = rounded(record.configuration)
+        if configuration is None:
+            return None
+        return replace(record, configuration=configuration, costs=preparation.costs(configuration))
+
+    return climbing
 
 
 def _eight_bits(encoding: Encoding) -> bool:

@@ -202,7 +202,7 @@ class Experiment(_Section):
                 "ladder.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
                 "objectives.cost, or leave the key out"
             )
-        if self.deployment_target.generation < 17:
+        if not self.deployment_target.rounds_activations:
             raise ValueError(
                 f"ladder.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
                 "deployment_target to iOS17 (macOS14) or later, or leave the key out"

@@ -21,18 +21,21 @@ from rich.progress import (
 
 from device_bench.cost.latency_model import LatencyModel
 from device_bench.cost.latency_reach import latency_reach
+from search.activation_rung import rounding
 from search.experiment import Experiment
 from search.front import Front
 from search.objectives import NOTICEABLE, ObjectiveSet
 from search.preparation import Preparation
 from search.study import Record
 from search.tables import digits
-from space.encoding import FP16
+from space.encoding import FP16, Encoding
 
 if TYPE_CHECKING:
     from search.export import Exported
 
 __all__ = ["Display"]
+
+_INT8 = Encoding.parse("int8")
 
 
 class Display:
@@ -83,6 +86,19 @@ class Display:
             self.warn(
                 "no encoding makes this model noticeably faster there: arithmetic, not weights, takes its time; "
                 "what latency still tells is which encodings to avoid"
+            )
+            self._describe_rounding(preparation, model, plain)
+
+    def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
+        """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
+        asked = preparation.experiment.ladder.int8_activations
+        if asked or not preparation.experiment.deployment_target.rounds_activations:
+            return
+        rounded = rounding(preparation)(preparation.space.uniform(_INT8))
+        ms = model.predict(rounded).ms if rounded is not None else plain
+        if ms * (1 + NOTICEABLE) < plain:
+            self.say(
+                f"activations in 8 bits would: {ms:.3f} ms with int8 weights; ask with [ladder] int8_activations = 4"
             )
 
     def search(self, experiment: Experiment, objectives: ObjectiveSet, records: Sequence[Record]) -> None:

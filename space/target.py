@@ -32,6 +32,11 @@ class DeploymentTarget(StrEnum):
         """16, 17 or 18: the iOS release whose operations the package may use."""
         return {"13": 16, "14": 17, "15": 18}.get(self.value[-2:], int(self.value[-2:]))
 
+    @property
+    def rounds_activations(self) -> bool:
+        """Whether its packages may hold activations in 8 bits."""
+        return self.generation >= 17
+
     @classmethod
     def parse(cls, text: str) -> DeploymentTarget:
         """Read a target, in any case; raise TargetError with the nearest known one."""
