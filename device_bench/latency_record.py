@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from device_bench.cost.latency_model import LatencyEstimate, LatencyModel
+from device_bench.cost.latency_model import LatencyModel
 from device_bench.measurement import Measurement
 
-__all__ = ["MEASURED", "PREDICTED", "LatencyRecord", "measured_record", "predicted_record", "predicted_tags"]
+__all__ = ["MEASURED", "PREDICTED", "LatencyRecord", "measured_record", "predicted_tags"]
 
 PREDICTED = "latency_ms"
 MEASURED = "measured_latency_ms"
@@ -24,17 +24,6 @@ class LatencyRecord:
 
     metrics: dict[str, float]
     tags: dict[str, str]
-
-
-def predicted_record(model: LatencyModel, estimate: LatencyEstimate) -> LatencyRecord:
-    """A prediction: the estimate, the ends of its interval, and how many measurements taught the model."""
-    metrics = {
-        PREDICTED: estimate.ms,
-        f"{PREDICTED}.low": estimate.low,
-        f"{PREDICTED}.high": estimate.high,
-        f"{PREDICTED}.measurements": float(model.measured),
-    }
-    return LatencyRecord(metrics, predicted_tags(model))
 
 
 def predicted_tags(model: LatencyModel) -> dict[str, str]:

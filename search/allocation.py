@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from device_bench.cost.latency_model import LatencyModel
 from evaluators.sensitivity.scores import Scores
+from search.objectives import MEGABYTE
 from search.solver import Allocation, Infeasible, Problem, Vector, solve, sweep
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -20,7 +21,6 @@ from space.target import DeploymentTarget
 __all__ = ["LATENCY", "SIZE", "LatencyProblem", "allocation_problem", "configuration_of", "refined", "solve_within"]
 
 SIZE, LATENCY = "size_mb", "latency_ms"
-_MEGABYTE = 1e6
 _ROUNDS = 12
 
 
@@ -84,8 +84,8 @@ def allocation_problem(
         menu = space.menus[group[0]].encodings
         losses.append(np.array([sum(scores.score(name, e) for name in group) for e in menu]))
         spent = [sum(layer_bytes(space.menus[name].layer, e, target) for name in group) for e in menu]
-        sizes.append(np.array(spent) / _MEGABYTE)
-    costs, constants = {SIZE: tuple(sizes)}, {SIZE: rest / _MEGABYTE}
+        sizes.append(np.array(spent) / MEGABYTE)
+    costs, constants = {SIZE: tuple(sizes)}, {SIZE: rest / MEGABYTE}
     if latency is None:
         return Problem(tuple(losses), costs, constants)
     times = [_times(space, latency, group) for group in space.groups]

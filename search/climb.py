@@ -18,12 +18,17 @@ FIRST_NUMBER = 100_000
 
 @dataclass(frozen=True)
 class Climbed:
-    """What a worker answers: the evaluation, the file that holds the model's state, and what each method brought."""
+    """What a worker answers: the evaluation, the file that holds the model's state, and what each method brought.
+
+    Attributes:
+        added_bytes: in the weight file, beyond those that the configuration tells: low-rank branches.
+    """
 
     evaluation: Evaluation
     state: str
     gains: tuple[Gain, ...] = ()
     notes: tuple[str, ...] = ()
+    added_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Climb:
                 "state": self.result.state,
                 "gains": [gain.to_json() for gain in self.result.gains],
                 "notes": list(self.result.notes),
+                "added_bytes": self.result.added_bytes,
             }
         return values
 
@@ -82,7 +88,8 @@ class Climb:
         elif "evaluation" in values:
             gains = tuple(Gain(**gain) for gain in values["gains"])
             evaluation = Evaluation.from_json(values["evaluation"])
-            result = Climbed(evaluation, values["state"], gains, tuple(values["notes"]))
+            added = values.get("added_bytes", 0)
+            result = Climbed(evaluation, values["state"], gains, tuple(values["notes"]), added)
         asked = values.get("configuration")
         return cls(
             number,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from evaluators.adapters.setting import Placement
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Workflow
 from space.encoding import Encoding
@@ -138,6 +139,13 @@ class Ladder(_Section):
     minutes: float | None = Field(default=None, gt=0)
     vector_steps: int = Field(default=100, ge=0)
     steps: int = Field(default=300, ge=0)
+    adapter_rank: int = Field(default=0, ge=0)
+    adapter_placement: Placement = Placement.SEPARATE
+
+    @property
+    def branches(self) -> bool:
+        """Whether what is fine-tuned gets low-rank branches that stay beside its layers."""
+        return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is Placement.SEPARATE
 
     @property
     def climbs(self) -> dict[Workflow, int]:
@@ -194,6 +202,11 @@ class Experiment(_Section):
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
         if self.ladder.int8_activations:
             self._check_activations()
+        if "latency_ms" in self.objectives.cost and self.ladder.branches:
+            raise ValueError(
+                'ladder.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
+                "latency_ms out of objectives.cost"
+            )
         return self
 
     def _check_activations(self) -> None:

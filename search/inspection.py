@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.preparation import MEGABYTE, Preparation
+from search.objectives import MEGABYTE
+from search.preparation import Preparation
 from space.advice import Processor, advice
 from space.footprint import layer_bytes
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from evaluators.evaluation import Evaluation
 from search.experiment import Constraints, Experiment
 
-__all__ = ["Costs", "Objective", "ObjectiveSet", "hypervolume", "non_dominated", "objective_set"]
+__all__ = ["MEGABYTE", "Costs", "Objective", "ObjectiveSet", "hypervolume", "non_dominated", "objective_set"]
 
 Costs = Mapping[str, float]
 """What a configuration costs by cost name: ``size_mb`` (10^6 bytes in the weight file), ``latency_ms``."""
 
+MEGABYTE = 1e6
 _DECADES = 4.0
 NOTICEABLE = 0.10
 """Latencies nearer than that are one: compressed over fp16, two editions of the vendor's own table differ by that much in

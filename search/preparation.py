@@ -20,6 +20,7 @@ from evaluators.divergence_kind import DivergenceKind
 from evaluators.model_state import model_digest
 from evaluators.workload import Split, Workload, load_workload
 from search.experiment import Experiment, ExperimentError
+from search.objectives import MEGABYTE
 from search.resident import scoring_split
 from search.versions import tool_versions
 from space.configuration import Configuration
@@ -33,8 +34,6 @@ from space.reach import BudgetError, Reach, check_budget, reach
 from space.search_space import SearchSpace, SearchSpaceError
 
 __all__ = ["Preparation", "prepare"]
-
-MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)

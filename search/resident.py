@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from device_bench.conversion import convert
 from device_bench.package_archive import pack
+from evaluators.adapters.evaluator import AdapterEvaluator
+from evaluators.adapters.setting import AdapterSetting
 from evaluators.assembly import Assembler, LayerWeights
 from evaluators.data_free import DataFreeEvaluator
 from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
@@ -76,7 +78,10 @@ class Resident:
         outcome = self._workflow(workflow).evaluate(Configuration.from_json(configuration), begun)
         if isinstance(outcome, Failure):
             return outcome
-        return Climbed(outcome.evaluation, outcome.state.save(self._states).name, outcome.gains, outcome.notes)
+        state = outcome.state
+        return Climbed(
+            outcome.evaluation, state.save(self._states).name, outcome.gains, outcome.notes, state.branch_bytes
+        )
 
     def confirm_state(self, state: str, workflow: str) -> Evaluation | Screened | Failure:
         """A model that climbed, on data that the search never sees."""
@@ -93,7 +98,11 @@ class Resident:
         if name not in self._workflows:
             ladder = self.settings.ladder
             setting = replace(self.setting, folder=self.settings.checkpoints)
-            if name == Workflow.FINE_TUNING:
+            if name == Workflow.FINE_TUNING and ladder.adapter_rank:
+                tuning = replace(AdapterSetting().tuning, steps=ladder.steps)
+                adapters = AdapterSetting(ladder.adapter_rank, ladder.adapter_placement, tuning=tuning)
+                self._workflows[name] = AdapterEvaluator(setting, adapters)
+            elif name == Workflow.FINE_TUNING:
                 tuning = FineTuningSetting(vector_steps=ladder.vector_steps, steps=ladder.steps)
                 self._workflows[name] = FineTuningEvaluator(setting, tuning)
             else:

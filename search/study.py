@@ -20,7 +20,7 @@ from evaluators.gain import Gain
 from search.climb import Climb, Climbed
 from search.context import StudyContext
 from search.experiment import Experiment
-from search.objectives import ObjectiveSet
+from search.objectives import MEGABYTE, ObjectiveSet
 from search.run_folder import RunFolder
 from search.samplers import CONSTRAINTS, make_sampler
 from space.configuration import Configuration
@@ -327,6 +327,9 @@ class SearchStudy:
             source = replace(source, configuration=climb.configuration, costs=climb.costs)
         objectives = self.context.objectives(self._experiment)
         climbed = climb.result if isinstance(climb.result, Climbed) else None
+        if climbed is not None and climbed.added_bytes:
+            larger = source.costs["size_mb"] + climbed.added_bytes / MEGABYTE
+            source = replace(source, costs={**source.costs, "size_mb": larger})
         evaluation = climbed.evaluation if climbed else None
         return Record(
             trial=climb.trial,

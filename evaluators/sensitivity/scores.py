@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,8 +90,3 @@ class Scores:
         lines = [line.split("\t", 1) for line in metadata["columns"].split("\n")]
         columns = tuple((layer, Encoding.parse(encoding)) for encoding, layer in lines)
         return cls(metadata["method"], columns, tensors["by_sample"], tensors.get("signed"), float(metadata["seconds"]))
-
-
-def columns_of(layers: Sequence[str], menus: Sequence[Sequence[Encoding]]) -> tuple[Column, ...]:
-    """Every (layer, encoding) of some menus, in order."""
-    return tuple((layer, encoding) for layer, menu in zip(layers, menus, strict=True) for encoding in menu)

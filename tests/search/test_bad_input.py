@@ -38,6 +38,10 @@ EXPERIMENTS = {
         EXPERIMENT.replace("iOS18", "iOS16") + '[device]\nname = "iPhone 15 Pro"\n[objectives]\ncost = ["size_mb", "latency_ms"]\n[ladder]\nint8_activations = 2\n',
         ["ladder.int8_activations", "iOS16", "iOS17"],
     ),
+    "branches of unknown latency": (
+        EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[objectives]\ncost = ["size_mb", "latency_ms"]\n[ladder]\nfine_tuning = 2\nadapter_rank = 4\n',
+        ["ladder.adapter_placement", "merged"],
+    ),
     "too few runs": (EXPERIMENT + "[measure]\nruns = 2\n", ["measure.runs", "8"]),
     "no toml": ("= 3", ["not valid TOML"]),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from device_bench.program_graph import program_nodes
+from evaluators.evaluation import Workflow
 from search.climb import FIRST_NUMBER
 from search.experiment import load_experiment
 from search.run_folder import RunFolder
@@ -134,6 +135,30 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     assert ended.returncode == 2
     assert "ladder.calibration = 2" in ended.stderr + ended.stdout
     assert not (project.root / "tiny" / "journal.log").exists()
+
+
+def test_adapters_climb_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
+    project.write(
+        LADDER.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
+            "calibration = 2", "calibration = 1"
+        )
+    )
+    ended = project.run("search")
+    assert ended.returncode == 0, ended.stderr
+    study, climbs = climbs_of(project)
+    trials = {record.trial: record for record in study.evaluations()}
+    tuned = [record for record in climbs if record.workflow is Workflow.FINE_TUNING]
+    grown = {r.trial: r.costs["size_mb"] - trials[r.escalated_from].costs["size_mb"] for r in tuned}
+    kept = [r for r in tuned if any(gain.method == "adapters" and gain.kept for gain in r.gains)]
+    assert {gain.method for record in tuned for gain in record.gains} == {"adapters"}
+    assert kept, "no adapter was kept: the test shows nothing"
+    assert {trial for trial, more in grown.items() if more > 0} == {record.trial for record in kept}
+    on_front = {member["trial"] for member in json.loads(project.run("front", "--json").stdout)}
+    member = next(record for record in kept if record.trial in on_front)
+    ended = project.run("export", "--out", str(tmp_path), "--pick", str(member.trial))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (entry,) = json.loads((tmp_path / "manifest.json").read_text())
+    assert abs(entry["weight_bytes"] - 1e6 * member.costs["size_mb"]) < 256
 
 
 def test_activations_in_8_bits_climb_where_latency_counts_and_are_exported_proven(project, tmp_path):

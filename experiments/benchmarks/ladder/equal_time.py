@@ -4,7 +4,7 @@
 
 * *ladder*: the experiment as it is, its trials as given;
 * *data-free only*: no climbs, as many trials as the minutes allow;
-* *all calibrated*: every configuration climbs to calibration;
+* *all calibrated*: every configuration climbs to calibration, twice as many trials;
 * *uniform, fine-tuned*: every uniform configuration is trained, nothing is searched.
 
 The clock starts with the first evaluation (weight bank and scores are made before, by all alike, though the last needs no
@@ -80,10 +80,9 @@ def variants(experiment: Experiment, minutes: float) -> dict[str, Experiment]:
     plans = {
         "ladder": (own, experiment.budget.trials, confirmed),
         "data-free only": (Ladder(), PLENTY, confirmed),
-        # as many as the trials of the ladder's own search, which is more than the minutes allow
         "all calibrated": (
-            own.model_copy(update={"calibration": experiment.budget.trials, "fine_tuning": 0}),
-            experiment.budget.trials,
+            own.model_copy(update={"calibration": 2 * experiment.budget.trials, "fine_tuning": 0}),
+            2 * experiment.budget.trials,
             confirmed,
         ),
         "uniform, fine-tuned": (
