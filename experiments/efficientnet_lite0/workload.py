@@ -11,7 +11,7 @@ import torch
 from efficientnet_lite0 import EfficientNetLite0, pretrained
 from photographs import crops, random_crops
 
-BATCH = 24
+BATCH = 8  # two workers with more compete for the cache
 CROPS_PER_PHOTOGRAPH = {"evaluation": 1, "calibration": 2, "confirmation": 2}
 TRAINING_BATCH, TRAINING_CROPS, TRAINING_SEED = 16, 40, 20
 JUDGES, JUDGES_CROPS = 16, 8  # photographs that training is judged by, and crops of each
