@@ -15,7 +15,7 @@ from search.experiment import ExperimentError
 from search.objectives import ObjectiveSet
 from search.preparation import Preparation
 from search.promotion import Slot, promote, rung_of, schedule, verdicts
-from search.study import Record, SearchStudy
+from search.study import Record, SearchStudy, asked_of
 from search.workers import Finished, WorkerPool
 
 __all__ = ["Ladder", "check_ladder"]
@@ -166,10 +166,7 @@ class Ladder:
 
     def _source(self, climb: Climb) -> Record:
         """The evaluation that a climb begins from, with the configuration and the costs that it asks for."""
-        source = next(r for r in (*self._records, *self.climbed) if r.trial == climb.source)
-        if climb.configuration is None:
-            return source
-        return replace(source, configuration=climb.configuration, costs=climb.costs)
+        return asked_of(climb, next(r for r in (*self._records, *self.climbed) if r.trial == climb.source))
 
     # -- doing --------------------------------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ def promote(
     losses = np.array([_losses(r, objectives) for r in measured])
     meeting = [i for i, r in enumerate(measured) if r.feasible]
     front = losses[meeting][non_dominated(losses[meeting])] if meeting else losses[:0]
-    rates = _rates(slot.rung, records, climbs, objectives)
+    rates = _rates(_sources(slot.rung, records, climbs), objectives)
     prior = _ROUNDING_PRIOR if slot.rounds else _PRIOR
     waiting = np.array([_losses(r, objectives) for r in pending]).reshape(len(pending), losses.shape[1])
     if len(waiting):
@@ -143,7 +143,7 @@ def verdicts(
         mine = [climb for _, climb in pairs]
         if not mine:
             continue
-        rates = _rates(rung, records, climbs, objectives)
+        rates = _rates(pairs, objectives)
         before = _volume(known, objectives)
         known += mine
         after = _volume(known, objectives)
@@ -184,10 +184,10 @@ def _divergence(record: Record) -> float:
     return record.evaluation.divergence
 
 
-def _rates(rung: str, records: Sequence[Record], climbs: Sequence[Record], objectives: ObjectiveSet) -> Matrix:
+def _rates(pairs: Sequence[tuple[Record, Record]], objectives: ObjectiveSet) -> Matrix:
     """(climbs, 2): the loss before, and the share of it that was taken away."""
     rows = []
-    for source, climb in _sources(rung, records, climbs):
+    for source, climb in pairs:
         before, after = _losses(source, objectives)[0], _losses(climb, objectives)[0]
         rows.append((before, 1.0 - after / before if before > 0 else 0.0))
     return np.array(rows, dtype=np.float64).reshape(len(rows), 2)

@@ -26,7 +26,7 @@ from search.samplers import CONSTRAINTS, make_sampler
 from space.configuration import Configuration
 from space.errors import UserError
 
-__all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "open_storage"]
+__all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "asked_of", "open_storage"]
 
 Result = Evaluation | Screened | Failure
 """What an evaluation can give."""
@@ -106,6 +106,13 @@ class Record:
             screened=result if isinstance(result, Screened) else None,
             **known,
         )
+
+
+def asked_of(climb: Climb, source: Record) -> Record:
+    """What a climb begins from, with the configuration and the costs that it asks for."""
+    if climb.configuration is None:
+        return source
+    return replace(source, configuration=climb.configuration, costs=climb.costs)
 
 
 def open_storage(folder: RunFolder, url: str | None) -> BaseStorage:
@@ -323,8 +330,7 @@ class SearchStudy:
 
     def climb_record(self, climb: Climb, source: Record) -> Record:
         """A finished climb as a record beside those of trials."""
-        if climb.configuration is not None:
-            source = replace(source, configuration=climb.configuration, costs=climb.costs)
+        source = asked_of(climb, source)
         objectives = self.context.objectives(self._experiment)
         climbed = climb.result if isinstance(climb.result, Climbed) else None
         if climbed is not None and climbed.added_bytes:

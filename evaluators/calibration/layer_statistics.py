@@ -57,11 +57,12 @@ class StatisticsCache:
         self, model: nn.Module, layers: Iterable[Layer], samples: CalibrationSamples, memory_bytes: int = _MEMORY
     ) -> None:
         self._model, self._samples, self._memory = model, samples, memory_bytes
-        self._layers = {layer.name: layer for layer in sorted(layers, key=lambda x: x.name) if observable(layer)}
         self._layers = {
-            name: layer
-            for name, layer in self._layers.items()
-            if isinstance(model.get_submodule(name), _MODULES) and _gram_bytes(layer) <= memory_bytes
+            layer.name: layer
+            for layer in sorted(layers, key=lambda x: x.name)
+            if observable(layer)
+            and isinstance(model.get_submodule(layer.name), _MODULES)
+            and _gram_bytes(layer) <= memory_bytes
         }
         self._looked: dict[str, LayerStatistics | None] = {}
 

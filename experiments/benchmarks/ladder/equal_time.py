@@ -27,13 +27,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evaluators.evaluation import Evaluation, Workflow
+from evaluators.evaluation import Workflow
 from search.experiment import Budget, Experiment, Ladder, load_experiment
 from search.front import front_of, hypervolume_of
-from search.objectives import ObjectiveSet, hypervolume
+from search.objectives import hypervolume
 from search.progress import Display
 from search.session import Places, run_search
-from search.study import Record, SearchStudy, open_storage
+from search.study import SearchStudy, open_storage
 
 HERE = Path(__file__).parent
 COLOURS = {
@@ -117,8 +117,8 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
         (r for r in records if r.span[1] - started <= experiment.budget.minutes * 60), key=lambda r: r.span[1]
     )
     front = front_of(counted, objectives).members
-    confirmed = [_confirmed(r, study.confirmations(), objectives) for r in front]
-    known = [values for values in confirmed if values is not None]
+    confirmations = study.confirmations()
+    known = [objectives.values(confirmations[r.key], r.costs) for r in front if r.key in confirmations]
     rows = np.array([objectives.losses(values) for values in known]).reshape(len(known), len(objectives.objectives))
     return Run(
         strategy,
@@ -132,11 +132,6 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
         [r.workflow.value for r in front],
         {w.value: sum(r.workflow is w for r in counted) for w in Workflow},
     )
-
-
-def _confirmed(record: Record, confirmations: dict[str, Evaluation], objectives: ObjectiveSet) -> list[float] | None:
-    found = confirmations.get(record.key)
-    return objectives.values(found, record.costs) if found is not None else None
 
 
 def show(runs: Sequence[Run]) -> Table:
