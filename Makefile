@@ -35,7 +35,9 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	# Searches start Ray clusters that want the machine to themselves; all other tests run side by side.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/search
+	$(BIN)/python -m pytest tests/search
 
 clean:
 	rm -rf $(VENV)

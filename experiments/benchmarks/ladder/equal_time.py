@@ -2,9 +2,9 @@
 
     python -m experiments.benchmarks.ladder.equal_time experiments/fashion_mnist/experiment.toml --minutes 8 --seeds 0 1 2
 
-* *ladder*: the experiment as it is, its trials as given;
+* *ladder*: the experiment as it is; ``--calibration`` where its climbs would end before the minutes do;
 * *data-free only*: no climbs, as many trials as the minutes allow;
-* *all calibrated*: every configuration climbs to calibration, twice as many trials;
+* *all calibrated*: every configuration but the uniform ones is calibrated as soon as it is evaluated, none is chosen;
 * *uniform, fine-tuned*: every uniform configuration is trained, nothing is searched.
 
 The clock starts with the first evaluation (weight bank and scores are made before, by all alike, though the last needs no
@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import matplotlib
 
@@ -28,12 +30,17 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators.evaluation import Workflow
+from search.confirmation import confirm_members
 from search.experiment import Budget, Experiment, Ladder, load_experiment
 from search.front import front_of, hypervolume_of
 from search.objectives import hypervolume
+from search.preparation import prepare
 from search.progress import Display
+from search.promotion import Slot
+from search.run_folder import RunFolder
 from search.session import Places, run_search
-from search.study import SearchStudy, open_storage
+from search.study import Record, SearchStudy, open_storage
+from search.workers import WorkerPool, WorkerSettings
 
 HERE = Path(__file__).parent
 COLOURS = {
@@ -43,6 +50,7 @@ COLOURS = {
     "uniform, fine-tuned": "#00798c",
 }
 PLENTY = 100_000
+SLACK = 4  # evaluations that may fail before a climb finds none to begin from
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,10 @@ class Run:
     evaluations: dict[str, int]
 
 
-def variants(experiment: Experiment, minutes: float) -> dict[str, Experiment]:
-    """The experiment changed to spend its minutes in each way."""
+def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[str, Experiment]:
+    """The experiment changed to spend its minutes in each way, the ladder with at least so many calibrations."""
     own = experiment.ladder.model_copy(update={"minutes": minutes})
+    own = own.model_copy(update={"calibration": max(own.calibration, calibration)})
     uniform = len(experiment.space.parsed)
     confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
     seeds_alone = confirmed.model_copy(update={"solved_seeds": 0, "screen": False})
@@ -104,9 +113,35 @@ def variants(experiment: Experiment, minutes: float) -> dict[str, Experiment]:
     }
 
 
+def in_turn(count: int, uniform: int) -> AbstractContextManager[object]:
+    """Climbs without a choice: each evaluation but the uniform ones, in its turn, some evaluations after it is told."""
+
+    def schedule(_ladder: Ladder, _trials: int) -> list[Slot]:
+        return [Slot(Workflow.CALIBRATION, uniform + SLACK + i) for i in range(count)]
+
+    def promote(
+        _slot: Slot, records: Sequence[Record], climbs: Sequence[Record], pending: Sequence[Record], *_: object
+    ) -> Record | None:
+        begun = {r.escalated_from for r in climbs} | {r.trial for r in pending}
+        free = [r for r in records if r.evaluation is not None and r.answered_from is None and r.trial not in begun]
+        return next((r for r in free if not r.origin.startswith("uniform")), None)
+
+    stack = ExitStack()
+    stack.enter_context(patch("search.ladder.schedule", schedule))
+    stack.enter_context(patch("search.ladder.promote", promote))
+    return stack
+
+
 def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> Run:
     """Search, and measure what ended in time."""
-    outcome = run_search(experiment, Places(root), Display(console), fresh=True)
+    display = Display(console)
+    chosen = (
+        in_turn(experiment.ladder.calibration, len(experiment.space.parsed))
+        if strategy == "all calibrated"
+        else nullcontext()
+    )
+    with chosen:
+        outcome = run_search(experiment, Places(root), display, fresh=True)
     study = SearchStudy.load(open_storage(outcome.folder, None), experiment)
     assert study is not None
     assert experiment.budget.minutes is not None
@@ -117,6 +152,7 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
         (r for r in records if r.span[1] - started <= experiment.budget.minutes * 60), key=lambda r: r.span[1]
     )
     front = front_of(counted, objectives).members
+    _confirm(experiment, outcome.folder, study, front, display)
     confirmations = study.confirmations()
     known = [objectives.values(confirmations[r.key], r.costs) for r in front if r.key in confirmations]
     rows = np.array([objectives.losses(values) for values in known]).reshape(len(known), len(objectives.objectives))
@@ -132,6 +168,29 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
         [r.workflow.value for r in front],
         {w.value: sum(r.workflow is w for r in counted) for w in Workflow},
     )
+
+
+def _confirm(
+    experiment: Experiment, folder: RunFolder, study: SearchStudy, front: Sequence[Record], display: Display
+) -> None:
+    """Confirm what the search did not: members that a climb replaced after the minutes."""
+    preparation = prepare(experiment)
+    settings = WorkerSettings(
+        workload=experiment.workload,
+        layers=tuple(layer.name for layer in preparation.layers),
+        kind=preparation.kind,
+        seed=experiment.seed,
+        bank=folder.bank.resolve(),
+        other_banks=tuple(path.resolve() for path in folder.other_banks),
+        threads=1,
+        states=folder.states.resolve(),
+    )
+    pool = WorkerPool(settings, experiment.needs)
+    pool.start()
+    try:
+        confirm_members(study, pool, front, preparation.workload, display, lambda: False)
+    finally:
+        pool.stop()
 
 
 def show(runs: Sequence[Run]) -> Table:
@@ -203,6 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--calibration", type=int, default=0, help="at least so many calibrations for the ladder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--root", type=Path, default=Path("runs"), help="where the searches lie")
     arguments = parser.parse_args()
@@ -211,7 +271,9 @@ def main() -> None:
     runs = kept(path, arguments.minutes)
     known = {(some.strategy, some.seed) for some in runs}
     for seed in arguments.seeds:
-        for strategy, experiment in variants(base.model_copy(update={"seed": seed}), arguments.minutes).items():
+        for strategy, experiment in variants(
+            base.model_copy(update={"seed": seed}), arguments.minutes, arguments.calibration
+        ).items():
             if (strategy, seed) in known:
                 continue
             console.rule(f"{strategy}, seed {seed}")

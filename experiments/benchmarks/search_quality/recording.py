@@ -50,7 +50,6 @@ from space.modules import layers_of
 
 __all__ = ["Recorded", "Recording", "open_recording"]
 
-SAMPLES = 24
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -136,22 +135,31 @@ def _key(row: Row) -> str:
 
 
 class Recorded(Landscape):
-    """A real network on a few samples."""
+    """A real network.
 
-    def __init__(self, experiment: Experiment, root: Path, record: Path) -> None:
-        self.name = experiment.name
+    Args:
+        samples: of the evaluation data, evenly picked; ``None`` for all.
+    """
+
+    def __init__(self, experiment: Experiment, root: Path, record: Path, samples: int | None) -> None:
+        self.name = experiment.name if samples else f"{experiment.name}, all samples"
         display = Display(Console(file=io.StringIO()))
         preparation = prepare(experiment)
         folder = RunFolder(root, experiment.name)
         folder.create()
         self.recording = Recording(record)
         self._preparation, self._folder = preparation, folder
-        self._start(preparation, folder, display)
+        self._start(preparation, folder, samples, display)
         self._describe(preparation)
+
+    def close(self) -> None:
+        """Give the workers back; what is on record can still be read."""
+        for half in self._halves:
+            ray.kill(half)
 
     # -- set-up -------------------------------------------------------------------------------------------------
 
-    def _start(self, preparation: Preparation, folder: RunFolder, display: Display) -> None:
+    def _start(self, preparation: Preparation, folder: RunFolder, samples: int | None, display: Display) -> None:
         experiment = preparation.experiment
         names = tuple(layer.name for layer in preparation.layers)
         settings = WorkerSettings(
@@ -168,7 +176,8 @@ class Recorded(Landscape):
         finally:
             pool.stop()
         count = sum(batch.inputs[0].shape[0] for batch in preparation.workload.batches(Split.EVALUATION))
-        picked = [count * i // SAMPLES for i in range(SAMPLES)]
+        self.samples = samples or count
+        picked = [count * i // self.samples for i in range(self.samples)]
         worker = ray.remote(num_cpus=1)(Half)
         self._halves = [
             worker.remote(experiment.workload, names, folder.bank.resolve(), experiment.seed, picked[part::2])
@@ -195,7 +204,7 @@ class Recorded(Landscape):
         timed = [self._outputs(self.configuration(row).to_json())[1] for row in list(self.uniform.values())[:5]]
         self.seconds = float(np.median(timed))
         self.scoring_passes = self._scoring_passes()
-        self.scoring = {"fisher": self.scoring_passes * len(self.fisher.by_sample) / SAMPLES}
+        self.scoring = {"fisher": self.scoring_passes * len(self.fisher.by_sample) / self.samples}
 
     def _scoring_passes(self) -> float:
         """Fisher scoring in forward passes of the scoring data, the weight bank not counted; measured once and kept."""
@@ -277,6 +286,6 @@ class Recorded(Landscape):
         self.scoring = {**self.scoring, "isolated": float(sum(len(menu) - 1 for menu in self.menus))}
 
 
-def open_recording(experiment: Path, root: Path, record: Path) -> Recorded:
-    """The landscape of an experiment file."""
-    return Recorded(load_experiment(experiment), root, record)
+def open_recording(experiment: Path, root: Path, record: Path, samples: int | None) -> Recorded:
+    """The landscape of an experiment file, on so many of its evaluation samples or on all."""
+    return Recorded(load_experiment(experiment), root, record, samples)
