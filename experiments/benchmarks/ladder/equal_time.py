@@ -7,8 +7,8 @@
 * *all calibrated*: every configuration but the uniform ones is calibrated as soon as it is evaluated, none is chosen;
 * *uniform, fine-tuned*: every uniform configuration is trained, nothing is searched.
 
-The clock starts with the first evaluation (weight bank and scores are made before, by all alike, though the last needs no
-scores) and what ends after the minutes does not count. Writes a table, `equal_time_<name>.json` and a picture beside this file.
+The clock starts with the first evaluation (data-free weights and scores are made before, by all alike, though the last needs
+no scores; calibrated weights are never shared) and what ends after the minutes does not count. Writes a table, `equal_time_<name>.json` and a picture beside this file.
 """
 
 from __future__ import annotations
@@ -83,15 +83,15 @@ def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[s
     """The experiment changed to spend its minutes in each way, the ladder with at least so many calibrations."""
     own = experiment.ladder.model_copy(update={"minutes": minutes})
     own = own.model_copy(update={"calibration": max(own.calibration, calibration)})
-    uniform = len(experiment.space.parsed)
+    uniform, many = len(experiment.space.parsed), calibration or 2 * experiment.budget.trials
     confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
     seeds_alone = confirmed.model_copy(update={"solved_seeds": 0, "screen": False})
     plans = {
         "ladder": (own, experiment.budget.trials, confirmed),
         "data-free only": (Ladder(), PLENTY, confirmed),
         "all calibrated": (
-            own.model_copy(update={"calibration": 2 * experiment.budget.trials, "fine_tuning": 0}),
-            2 * experiment.budget.trials,
+            own.model_copy(update={"calibration": many, "fine_tuning": 0}),
+            many + uniform + SLACK,
             confirmed,
         ),
         "uniform, fine-tuned": (
@@ -264,7 +264,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--calibration", type=int, default=0, help="at least so many calibrations for the ladder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="where the searches lie")
+    parser.add_argument(
+        "--root", type=Path, default=Path("runs"), help="where the searches lie, each in a folder of its own"
+    )
     arguments = parser.parse_args()
     console, base = Console(), load_experiment(arguments.experiment)
     path = HERE / f"equal_time_{base.name}.json"
@@ -277,7 +279,7 @@ def main() -> None:
             if (strategy, seed) in known:
                 continue
             console.rule(f"{strategy}, seed {seed}")
-            runs.append(run(strategy, experiment, arguments.root, console))
+            runs.append(run(strategy, experiment, arguments.root / experiment.name, console))
             facts = {"minutes": arguments.minutes, "runs": [asdict(some) for some in runs]}
             path.write_text(json.dumps(facts, indent=1) + "\n")
         draw(runs, base, arguments.minutes, path.with_suffix(".png"))
