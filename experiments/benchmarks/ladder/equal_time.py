@@ -7,8 +7,9 @@
 * *all calibrated*: every configuration but the uniform ones is calibrated as soon as it is evaluated, none is chosen;
 * *uniform, fine-tuned*: every uniform configuration is trained, nothing is searched.
 
-The clock starts with the first evaluation (data-free weights and scores are made before, by all alike, though the last needs
-no scores; calibrated weights are never shared) and what ends after the minutes does not count. Writes a table, `equal_time_<name>.json` and a picture beside this file.
+The clock starts with the first evaluation and what ends after the minutes does not count. Data-free weights and scores are
+made before, by all alike, though the last needs no scores; calibrated weights are never shared. Writes a table,
+`equal_time_<name>.json` and a picture beside this file.
 """
 
 from __future__ import annotations
