@@ -277,7 +277,7 @@ def main() -> None:
         for strategy, experiment in variants(
             base.model_copy(update={"seed": seed}), arguments.minutes, arguments.calibration
         ).items():
-            if (strategy, seed) in known:
+            if (strategy, seed) in known or strategy not in arguments.strategies:
                 continue
             console.rule(f"{strategy}, seed {seed}")
             runs.append(run(strategy, experiment, arguments.root / experiment.name, console))
