@@ -264,6 +264,7 @@ def main() -> None:
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--calibration", type=int, default=0, help="at least so many calibrations for the ladder")
+    parser.add_argument("--strategies", nargs="+", default=list(COLOURS), choices=COLOURS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--root", type=Path, default=Path("runs"), help="where the searches lie, each in a folder of its own"
