@@ -247,7 +247,7 @@ def draw(runs: Sequence[Run], experiment: Experiment, minutes: float, path: Path
     right.set_xlabel(experiment.objectives.cost[0])
     for axis in (left, right):
         axis.grid(alpha=0.3)
-    figure.suptitle(f"{experiment.name}: {minutes:g} minutes on two workers, spent in four ways")
+    figure.suptitle(f"{experiment.name}: {minutes:g} minutes on two workers, spent in different ways")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
