@@ -111,6 +111,7 @@ def test_layer_statistics_of_a_package_are_those_of_its_inputs(module):
 
 
 def test_gradients_are_those_of_finite_differences(module):
+    torch.manual_seed(0)
     module, x = copy.deepcopy(module), torch.randn(1, 16, 32)
     for name in ("dense_weight", "left", "memory.hh", "twice", "up"):
         weight = module.get_submodule(name).weight
@@ -128,7 +129,7 @@ def test_gradients_are_those_of_finite_differences(module):
             return value
 
         (gradient,) = torch.autograd.grad(output(), weight)
-        slope = (stepped(1e-3) - stepped(-1e-3)) / 2e-3
+        slope = (stepped(3e-4) - stepped(-3e-4)) / 6e-4  # longer steps cross kinks, shorter ones drown in float32
         assert float((gradient * direction).sum()) == pytest.approx(slope, rel=2e-2, abs=1e-2), name
         weight.requires_grad_(False)
 
