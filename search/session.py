@@ -33,7 +33,7 @@ from search.study import Record, SearchStudy, open_storage
 from search.tracking import Tracker, write_texts
 from search.workers import WorkerPool, WorkerSettings, connect
 
-__all__ = ["Outcome", "Places", "run_search"]
+__all__ = ["Outcome", "Places", "run_search", "worker_settings"]
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,14 @@ def _start_pools(
         connect(places.ray_address)
         for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:
             reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w is not workflow)
-            pool = WorkerPool(_settings(preparation, folder, needs), needs, workflow.value, on_lost=display.warn)
+            pool = WorkerPool(worker_settings(preparation, folder, needs), needs, workflow.value, on_lost=display.warn)
             pool.start(reserved)
             pools[workflow] = pool
     return {workflow: pools.get(workflow, pools[Workflow.DATA_FREE]) for workflow in Workflow}
 
 
-def _settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
+def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
+    """What a worker of one run is told, wherever it runs."""
     experiment = preparation.experiment
     return WorkerSettings(
         workload=experiment.workload,

@@ -39,9 +39,9 @@ from search.preparation import prepare
 from search.progress import Display
 from search.promotion import Slot
 from search.run_folder import RunFolder
-from search.session import Places, run_search
+from search.session import Places, run_search, worker_settings
 from search.study import Record, SearchStudy, open_storage
-from search.workers import WorkerPool, WorkerSettings
+from search.workers import WorkerPool
 
 HERE = Path(__file__).parent
 COLOURS = {
@@ -82,8 +82,8 @@ class Run:
 
 def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[str, Experiment]:
     """The experiment changed to spend its minutes in each way, the ladder with at least so many calibrations."""
-    own = experiment.ladder.model_copy(update={"minutes": minutes})
-    own = own.model_copy(update={"calibration": max(own.calibration, calibration)})
+    least = max(experiment.ladder.calibration, calibration)
+    own = experiment.ladder.model_copy(update={"minutes": minutes, "calibration": least})
     uniform, many = len(experiment.space.parsed), calibration or 2 * experiment.budget.trials
     confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
     seeds_alone = confirmed.model_copy(update={"solved_seeds": 0, "screen": False})
@@ -175,18 +175,11 @@ def _confirm(
     experiment: Experiment, folder: RunFolder, study: SearchStudy, front: Sequence[Record], display: Display
 ) -> None:
     """Confirm what the search did not: members that a climb replaced after the minutes."""
+    known = study.confirmations()
+    if all(record.key in known for record in front):
+        return
     preparation = prepare(experiment)
-    settings = WorkerSettings(
-        workload=experiment.workload,
-        layers=tuple(layer.name for layer in preparation.layers),
-        kind=preparation.kind,
-        seed=experiment.seed,
-        bank=folder.bank.resolve(),
-        other_banks=tuple(path.resolve() for path in folder.other_banks),
-        threads=1,
-        states=folder.states.resolve(),
-    )
-    pool = WorkerPool(settings, experiment.needs)
+    pool = WorkerPool(worker_settings(preparation, folder, experiment.needs), experiment.needs)
     pool.start()
     try:
         confirm_members(study, pool, front, preparation.workload, display, lambda: False)

@@ -37,7 +37,7 @@ from search.allocation import allocation_problem
 from search.experiment import Experiment, load_experiment
 from search.freed_memory import keep_freed_memory
 from search.groundwork import call, fill_bank, score_layers
-from search.objectives import objective_set
+from search.objectives import hypervolume, objective_set
 from search.preparation import Preparation, prepare
 from search.progress import Display
 from search.resident import scoring_split
@@ -156,6 +156,10 @@ class Recorded(Landscape):
         """Give the workers back; what is on record can still be read."""
         for half in self._halves:
             ray.kill(half)
+
+    def best_volume(self) -> float:
+        """Hypervolume of everything on record."""
+        return hypervolume(np.array([self.losses(row, m.divergence) for row, m in self.recording.items()]))
 
     # -- set-up -------------------------------------------------------------------------------------------------
 
