@@ -57,6 +57,16 @@ def test_repeats_are_free_and_a_spent_budget_ends_a_run():
         run.measure(landscape.alone(1, 3))
 
 
+def test_a_run_that_proposes_nothing_new_ends():
+    landscape = Additive("a", 4, 1, 0.3)
+    run = Run(landscape, 3)
+    row = landscape.alone(0, 3)
+    for _ in range(3):
+        run.measure(row)
+    with pytest.raises(Spent):
+        run.measure(row)
+
+
 def test_every_beginning_of_the_coarse_order_is_spread():
     order = sorted_coarse_first(list(range(100)))
     assert sorted(order) == list(range(100))

@@ -24,11 +24,10 @@ Row = NDArray[np.int64]
 """One configuration: the index of the choice of each group, (groups,)."""
 
 Vector = NDArray[np.float64]
-_REPEATS = 50
 
 
 class Spent(Exception):
-    """The budget of a run is used up, or its strategy proposes nothing new."""
+    """The budget of a run is used up, or as many proposals were repeats."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Run:
         self._seconds += evaluations * self.landscape.seconds
 
     def measure(self, row: Row) -> Measured:
-        """Evaluate a configuration; one already evaluated is free.
+        """Evaluate a configuration; one already evaluated is free, up to as many times as the budget has evaluations.
 
         Raises:
             Spent: when the budget is used up.
@@ -118,12 +117,11 @@ class Run:
         key = np.ascontiguousarray(row, dtype=np.int64).tobytes()
         if key in self._known:
             self._repeats += 1
-            if self._repeats >= _REPEATS:
+            if self._repeats >= self.budget:
                 raise Spent
             return self._known[key]
         if self._used >= self.budget:
             raise Spent
-        self._repeats = 0
         self.pay(1.0)
         found = self._known[key] = self.landscape.measure(row)
         self.losses.append(self.landscape.losses(row, found.divergence))

@@ -189,7 +189,7 @@ def _on_all_samples(whole: Recorded, few: Recorded) -> dict[str, Any]:
     items = few.recording.items()
     losses = np.array([few.losses(row, m.divergence) for row, m in items])
     front = losses[non_dominated(losses)]
-    near = [row for (row, _), loss in zip(items, losses, strict=True) if _behind(loss, front) <= NEAR]
+    near = [row for (row, _), loss in zip(items, losses, strict=True) if _behind_at_its_size(loss, front) <= NEAR]
     CONSOLE.print(f"{whole.name}: {len(near)} of {len(items)} are near the front and measured again")
     for row in near:
         whole.measure(row)
@@ -204,7 +204,7 @@ def _on_all_samples(whole: Recorded, few: Recorded) -> dict[str, Any]:
     return facts
 
 
-def _behind(loss: NDArray[np.float64], front: NDArray[np.float64]) -> float:
+def _behind_at_its_size(loss: NDArray[np.float64], front: NDArray[np.float64]) -> float:
     """By how much the quality must improve to reach the front at the same size; none for what is not in the box."""
     cheaper = front[(front[:, 1:] <= loss[1:] + 1e-12).all(axis=1), 0]
     return float(loss[0] - cheaper.min()) if len(cheaper) and (loss < 1.0).all() else np.inf
