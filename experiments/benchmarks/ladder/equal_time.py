@@ -51,6 +51,7 @@ COLOURS = {
     "uniform, fine-tuned": "#00798c",
 }
 PLENTY = 100_000
+CLIMBS = 2_000  # more than any minutes allow here
 SLACK = 4  # evaluations that may fail before a climb finds none to begin from
 
 
@@ -84,15 +85,15 @@ def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[s
     """The experiment changed to spend its minutes in each way, the ladder with at least so many calibrations."""
     least = max(experiment.ladder.calibration, calibration)
     own = experiment.ladder.model_copy(update={"minutes": minutes, "calibration": least})
-    uniform, many = len(experiment.space.parsed), calibration or 2 * experiment.budget.trials
+    uniform = len(experiment.space.parsed)
     confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
     seeds_alone = confirmed.model_copy(update={"solved_seeds": 0, "screen": False})
     plans = {
         "ladder": (own, experiment.budget.trials, confirmed),
         "data-free only": (Ladder(), PLENTY, confirmed),
         "all calibrated": (
-            own.model_copy(update={"calibration": many, "fine_tuning": 0}),
-            many + uniform + SLACK,
+            own.model_copy(update={"calibration": CLIMBS, "fine_tuning": 0}),
+            CLIMBS + uniform + SLACK,
             confirmed,
         ),
         "uniform, fine-tuned": (
