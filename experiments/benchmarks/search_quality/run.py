@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--stock", type=int, default=1000, help="evaluations of a stock sampler on the emulator")
     parser.add_argument("--tpe", type=int, default=1000, help="the same for TPE")
-    parser.add_argument("--gp", type=int, default=200, help="the same for Gaussian processes")
+    parser.add_argument("--gp", type=int, default=60, help="the same for Gaussian processes")
     parser.add_argument("--live-stock", type=int, default=500, help="evaluations of a stock sampler on the network")
     parser.add_argument("--live-gp", type=int, default=100, help="the same for Gaussian processes")
     arguments = parser.parse_args()
