@@ -91,11 +91,7 @@ def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[s
     plans = {
         "ladder": (own, experiment.budget.trials, confirmed),
         "data-free only": (Ladder(), PLENTY, confirmed),
-        "all calibrated": (
-            own.model_copy(update={"calibration": CLIMBS, "fine_tuning": 0}),
-            CLIMBS + uniform + SLACK,
-            confirmed,
-        ),
+        "all calibrated": (own.model_copy(update={"calibration": CLIMBS, "fine_tuning": 0}), PLENTY, confirmed),
         "uniform, fine-tuned": (
             own.model_copy(update={"calibration": 0, "fine_tuning": uniform}),
             uniform,
