@@ -67,6 +67,9 @@ def search(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew; an earlier search of this name is put aside.")
     ] = False,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
+    ] = False,
 ) -> None:
     """Run a search, or go on with it; print the front at the end."""
     from search.experiment import load_experiment
@@ -77,7 +80,7 @@ def search(
 
     console = _wide()
     loaded = load_experiment(experiment)
-    places = Places(root, storage, tracking_uri, ray_address)
+    places = Places(root, storage, tracking_uri, ray_address, inline)
     outcome = run_search(loaded, places, Display(console), fresh=fresh)
     again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
     if outcome.ending is Ending.STOPPED:

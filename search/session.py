@@ -20,6 +20,7 @@ from search.context import StudyContext
 from search.experiment import Experiment, Needs
 from search.front import Front
 from search.groundwork import call, fill_bank, prune, score_layers
+from search.inline_workers import InlinePool
 from search.ladder import Ladder, check_ladder
 from search.live_front import LiveFront
 from search.loop import Ending, Loop
@@ -38,12 +39,17 @@ __all__ = ["Outcome", "Places", "run_search", "worker_settings"]
 
 @dataclass(frozen=True)
 class Places:
-    """Where state lives and work is done; ``None`` means the run folder, or this machine."""
+    """Where state lives and work is done; ``None`` means the run folder, or this machine.
+
+    Attributes:
+        inline: evaluate in this process, one call after another, without Ray.
+    """
 
     root: Path
     storage: str | None = None
     tracking_uri: str | None = None
     ray_address: str | None = None
+    inline: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,11 +139,13 @@ def _start_pools(
     own = {w: n for w, n in experiment.resources.items() if experiment.ladder.climbs.get(w)}
     wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
     pools: dict[Workflow, WorkerPool] = {}
-    with display.stage("starting Ray"):
-        connect(places.ray_address)
+    kind = InlinePool if places.inline else WorkerPool
+    with display.stage("loading the workload" if places.inline else "starting Ray"):
+        if not places.inline:
+            connect(places.ray_address)
         for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:
             reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w is not workflow)
-            pool = WorkerPool(worker_settings(preparation, folder, needs), needs, workflow.value, on_lost=display.warn)
+            pool = kind(worker_settings(preparation, folder, needs), needs, workflow.value, on_lost=display.warn)
             pool.start(reserved)
             pools[workflow] = pool
     return {workflow: pools.get(workflow, pools[Workflow.DATA_FREE]) for workflow in Workflow}

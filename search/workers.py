@@ -23,7 +23,7 @@ from search.experiment import Ladder, Needs
 from search.freed_memory import keep_freed_memory
 from space.errors import UserError
 
-__all__ = ["Finished", "WorkerError", "WorkerPool", "WorkerSettings", "connect"]
+__all__ = ["Call", "Finished", "WorkerError", "WorkerPool", "WorkerSettings", "connect"]
 
 _LOST = (RayActorError, WorkerCrashedError, OutOfMemoryError)
 _ATTEMPTS = 3
@@ -68,7 +68,9 @@ class Finished:
 
 
 @dataclass
-class _Call:
+class Call:
+    """One call of a worker's method, queued or under way."""
+
     key: Any
     method: str
     arguments: tuple[Any, ...]
@@ -130,9 +132,9 @@ class WorkerPool:
     name: str = Workflow.DATA_FREE.value
     on_lost: Callable[[str], None] = lambda reason: None
     _idle: deque[Any] = field(default_factory=deque)
-    _busy: dict[Any, tuple[Any, _Call]] = field(default_factory=dict)
-    _waiting: deque[_Call] = field(default_factory=deque)
-    _aside: deque[_Call] = field(default_factory=deque)
+    _busy: dict[Any, tuple[Any, Call]] = field(default_factory=dict)
+    _waiting: deque[Call] = field(default_factory=deque)
+    _aside: deque[Call] = field(default_factory=deque)
     _answers: list[Finished] = field(default_factory=list)
     _all: list[Any] = field(default_factory=list)
 
@@ -168,7 +170,7 @@ class WorkerPool:
                 workers, one is always left to the others.
         """
         queue = self._waiting if deliver is None else self._aside
-        queue.append(_Call(key, method, arguments, deliver=deliver))
+        queue.append(Call(key, method, arguments, deliver=deliver))
         self._dispatch()
 
     def wait(self, timeout: float | None = None) -> list[Finished]:
@@ -234,7 +236,7 @@ class WorkerPool:
             call.attempts += 1
             self._busy[actor.call.remote(call.method, call.arguments)] = (actor, call)
 
-    def _next(self) -> _Call | None:
+    def _next(self) -> Call | None:
         long = sum(call.deliver is not None for _, call in self._busy.values())
         if self._aside and (not self._waiting or long < max(1, self.size - 1)):
             return self._aside.popleft()
@@ -256,7 +258,7 @@ class WorkerPool:
         self._idle.append(actor)
         return Finished(call.key, result, (began, ended))
 
-    def _lost(self, actor: Any, call: _Call, error: Exception) -> Finished | None:
+    def _lost(self, actor: Any, call: Call, error: Exception) -> Finished | None:
         self._all.remove(actor)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if isinstance(error, OutOfMemoryError) and self._all:
