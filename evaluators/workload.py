@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from device_bench.outputs import OutputError
 from device_bench.package_module import PackageModule
 from evaluators.content_hash import tensors_digest
-from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs
+from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs, joined_outputs
 from space.errors import UserError, suggestion
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
@@ -148,13 +149,17 @@ class Workload:
         """The user's own metrics over all batches of a split; empty when the file defines none.
 
         Args:
-            outputs: the model's outputs by batch, in the order of ``batches(split)``.
+            outputs: the model's outputs by batch, in the order of ``batches(split)``; joined in their own structure.
             batches: some of the split's batches, when the outputs are only theirs.
         """
         if not self.offers("metrics"):
             return {}
         targets = concatenate([batch.targets for batch in batches or self.batches(split)])
-        result = self._call("metrics", concatenate(outputs), targets)
+        try:
+            joined = joined_outputs(outputs)
+        except OutputError as error:
+            raise self._error("model", f"returned what metrics() cannot be given over all batches: {error}") from error
+        result = self._call("metrics", joined, targets)
         if not isinstance(result, Mapping) or not all(isinstance(key, str) for key in result):
             raise self._error("metrics", f"returned {type(result).__name__}; expected a dict of floats by name")
         values = {}
@@ -181,10 +186,13 @@ class Workload:
         try:
             with torch.inference_mode():
                 outputs = self.model(*inputs)
-            named = flatten(outputs)
         except Exception as error:
             shapes = ", ".join(f"{value.dtype}{tuple(value.shape)}" for value in inputs)
             raise self._error(function, f"gave inputs ({shapes}) on which the model fails: {error}") from error
+        try:
+            named = flatten(outputs)
+        except OutputError as error:
+            raise self._error("model", f"gives outputs that cannot be compared: {error}") from error
         if not floating_outputs(outputs):
             raise self._error("model", "gave no floating-point output; a divergence needs one")
         for name, value in named:
