@@ -26,6 +26,7 @@ from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from device_bench.distinct_outputs import output_names
 from device_bench.neutral_pipeline import neutral_pipeline
 from device_bench.outputs import OutputError, Path, identifiers, leaves
 from device_bench.package_module import PackageModule
@@ -112,7 +113,10 @@ class FlatOutputs(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the module and flatten what it returns; what is not a tensor is dropped."""
-        return tuple(value for path, value in leaves(self.model(*inputs)) if path in self.paths)
+        found = [value for path, value in leaves(self.model(*inputs)) if path in self.paths]
+        # what no op makes is no output to the front ends: an input, a parameter
+        given = [*inputs, *self.model.parameters(), *self.model.buffers()]
+        return tuple(v.reshape(v.shape) if any(v is other for other in given) else v for v in found)
 
 
 def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
@@ -138,17 +142,18 @@ def _to_package(
     target: DeploymentTarget,
     pipeline: ct.PassPipeline,
 ) -> ct.models.MLModel:
-    model = ct.convert(
-        program,
-        source="pytorch",
-        inputs=inputs,
-        outputs=[ct.TensorType(name=name) for name in outputs],
-        convert_to="mlprogram",
-        minimum_deployment_target=getattr(ct.target, str(target)),
-        compute_precision=ct.precision.FLOAT16,
-        pass_pipeline=pipeline,
-        skip_model_load=True,
-    )
+    with output_names(outputs):
+        model = ct.convert(
+            program,
+            source="pytorch",
+            inputs=inputs,
+            outputs=[ct.TensorType(name=name) for name in outputs],
+            convert_to="mlprogram",
+            minimum_deployment_target=getattr(ct.target, str(target)),
+            compute_precision=ct.precision.FLOAT16,
+            pass_pipeline=pipeline,
+            skip_model_load=True,
+        )
     for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
         function._essential_scope_sources = [
             source for source in function._essential_scope_sources if source is not ScopeSource.EXIR_DEBUG_HANDLE

@@ -60,16 +60,26 @@ class Batch:
 
 
 class Workload:
-    """The functions of one workload file, each called once, checked and kept."""
+    """The functions of one workload file, each called once, checked and kept.
+
+    Attributes:
+        notes: what the user should know of how the model or the data were taken, in words; each once.
+    """
 
     def __init__(self, path: Path, module: ModuleType) -> None:
         self.path = path
+        self.notes: list[str] = []
         self._module = module
         self._batches: dict[Split, tuple[Batch, ...]] = {}
 
     def offers(self, function: str) -> bool:
         """Whether the file defines an optional function."""
         return callable(getattr(self._module, function, None))
+
+    def note(self, words: str) -> None:
+        """Keep something that the user should know; what is known already is not kept twice."""
+        if words not in self.notes:
+            self.notes.append(words)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -193,6 +203,9 @@ class Workload:
             named = flatten(outputs)
         except OutputError as error:
             raise self._error("model", f"gives outputs that cannot be compared: {error}") from error
+        for name, value in named:
+            if value.is_complex():
+                raise self._error("model", f"gave complex numbers at {name}; return torch.view_as_real(...) of them")
         if not floating_outputs(outputs):
             raise self._error("model", "gave no floating-point output; a divergence needs one")
         for name, value in named:
