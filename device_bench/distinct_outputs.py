@@ -42,7 +42,9 @@ class distinct_outputs(AbstractGraphPass):  # type: ignore[misc]  # coremltools 
         function = prog.functions["main"]
         if len(names) != len(function.outputs) or [var.name for var in function.outputs] == list(names):
             return
-        inputs, seen, found = list(function.inputs.values()), [], []
+        inputs: list[Any] = list(function.inputs.values())
+        seen: list[Any] = []
+        found: list[Any] = []
         with function:
             for name, var in zip(names, function.outputs, strict=True):
                 if any(var is other for other in (*inputs, *seen)):

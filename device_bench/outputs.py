@@ -23,7 +23,18 @@ from torch.utils import _pytree as pytree
 
 from space.errors import UserError
 
-__all__ = ["OutputError", "children", "flatten", "identifiers", "leaves", "mapped", "named_as", "rebuilt", "replaced", "tensors"]
+__all__ = [
+    "OutputError",
+    "children",
+    "flatten",
+    "identifiers",
+    "leaves",
+    "mapped",
+    "named_as",
+    "rebuilt",
+    "replaced",
+    "tensors",
+]
 
 _PLAIN = (
     str,
@@ -81,7 +92,7 @@ def _walk(value: Any, path: Path, name: str | None) -> Iterator[tuple[Path, Tens
 
 def children(value: Any) -> list[tuple[str, Any]] | None:
     """What a structure holds, by key, field name or position; ``None`` for anything that is no structure."""
-    if isinstance(value, (Tensor, *_PLAIN)) or isinstance(value, type):
+    if isinstance(value, (Tensor, *_PLAIN, type)):
         return None
     if isinstance(value, Mapping):
         return [(str(key), value[key]) for key in value]

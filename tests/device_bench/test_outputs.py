@@ -72,7 +72,7 @@ class Slotted:
     hidden: list[Tensor]
 
 
-Pair = namedtuple("Pair", ["mean", "std"])  # noqa: PYI024 (as users write it)
+Pair = namedtuple("Pair", ["mean", "std"])
 
 
 class Kind(enum.Enum):
@@ -136,7 +136,11 @@ def test_what_is_made_again_is_read_as_the_models_own() -> None:
 def test_outputs_of_transformers_are_mappings() -> None:
     modeling_outputs = pytest.importorskip("transformers.modeling_outputs")
     outputs = modeling_outputs.CausalLMOutput(logits=A, hidden_states=(B, B))
-    assert [name for name, _ in flatten(outputs)] == ["output.logits", "output.hidden_states.0", "output.hidden_states.1"]
+    assert [name for name, _ in flatten(outputs)] == [
+        "output.logits",
+        "output.hidden_states.0",
+        "output.hidden_states.1",
+    ]
     made = replaced(outputs, [B, A, A])
     assert made.logits is made["logits"] is made[0] is B
     assert made.loss is None
@@ -149,7 +153,10 @@ class Strange:
 @pytest.mark.parametrize(
     ("outputs", "words"),
     [
-        ((A, [B, {"cache": Strange()}]), r"output\.1\.1\.cache is a .*Strange; expected .*return the tensors in it as a dict"),
+        (
+            (A, [B, {"cache": Strange()}]),
+            r"output\.1\.1\.cache is a .*Strange; expected .*return the tensors in it as a dict",
+        ),
         ({A, B}, r"output is a builtins\.set"),
         ((A, np.zeros(3)), r"output\.1 is a numpy\.ndarray"),
         (Frozen(A, (value for value in (B,))), r"output\.state is a builtins\.generator"),
