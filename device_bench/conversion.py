@@ -13,9 +13,8 @@ import gc
 import inspect
 import io
 import logging
-import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import coremltools as ct
@@ -26,9 +25,10 @@ from coremltools.converters.mil.mil.scope import ScopeSource
 from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils import _pytree as pytree
 
+from device_bench.distinct_outputs import output_names
 from device_bench.neutral_pipeline import neutral_pipeline
+from device_bench.outputs import OutputError, Path, identifiers, leaves
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import rewrite
 from space.errors import UserError
@@ -51,8 +51,9 @@ def convert(
 ) -> ct.models.MLModel:
     """Convert a module, compressed weights and all, to an ML program with fp16 computation.
 
-    Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping, ``output`` for a
-    single tensor, ``output_0``, ``output_1`` ... for a sequence. Outputs that are not tensors are dropped. The module
+    Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
+    ``output`` for a single tensor, ``output_0``, ``output_1`` ... for a sequence, in the order of ``outputs.flatten``.
+    What is not a tensor is dropped. The module
     is not touched: it is converted in evaluation mode from a copy that shares its tensors. A package is not converted
     but written again with its layers' weights (``package_rewriting``): its names, shapes and precision stay.
 
@@ -71,10 +72,11 @@ def convert(
     if isinstance(module, PackageModule):
         with _quiet():
             return _described(rewrite(module, target), metadata)
-    flat = FlatOutputs(_spread_metadata(shared_copy(module))).eval()
+    model = _spread_metadata(shared_copy(module)).eval()
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
-    outputs = _output_names(flat.model, example_inputs, names)
+    paths = _output_paths(model, example_inputs)
+    flat, outputs = FlatOutputs(model, paths).eval(), identifiers(paths, names)
     passes = pipeline or neutral_pipeline()
     failures: list[str] = []
     for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
@@ -97,16 +99,24 @@ def _described(model: ct.models.MLModel, metadata: Mapping[str, str] | None) -> 
 
 
 class FlatOutputs(nn.Module):
-    """A module whose outputs, however nested, come as one flat tuple of tensors."""
+    """A module whose outputs, however nested, come as one flat tuple of tensors.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        paths: places of the tensors in what the module returns, from ``outputs.leaves``: a number is a tensor, too,
+            while it is traced.
+    """
+
+    def __init__(self, model: nn.Module, paths: Sequence[Path]) -> None:
         super().__init__()
         self.model = model
+        self.paths = frozenset(paths)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the module and flatten what it returns; what is not a tensor is dropped."""
-        leaves, _ = pytree.tree_flatten(self.model(*inputs))
-        return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
+        found = [value for path, value in leaves(self.model(*inputs)) if path in self.paths]
+        # what no op makes is no output to the front ends: an input, a parameter
+        given = [*inputs, *self.model.parameters(), *self.model.buffers()]
+        return tuple(v.reshape(v.shape) if any(v is other for other in given) else v for v in found)
 
 
 def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
@@ -132,17 +142,18 @@ def _to_package(
     target: DeploymentTarget,
     pipeline: ct.PassPipeline,
 ) -> ct.models.MLModel:
-    model = ct.convert(
-        program,
-        source="pytorch",
-        inputs=inputs,
-        outputs=[ct.TensorType(name=name) for name in outputs],
-        convert_to="mlprogram",
-        minimum_deployment_target=getattr(ct.target, str(target)),
-        compute_precision=ct.precision.FLOAT16,
-        pass_pipeline=pipeline,
-        skip_model_load=True,
-    )
+    with output_names(outputs):
+        model = ct.convert(
+            program,
+            source="pytorch",
+            inputs=inputs,
+            outputs=[ct.TensorType(name=name) for name in outputs],
+            convert_to="mlprogram",
+            minimum_deployment_target=getattr(ct.target, str(target)),
+            compute_precision=ct.precision.FLOAT16,
+            pass_pipeline=pipeline,
+            skip_model_load=True,
+        )
     for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
         function._essential_scope_sources = [
             source for source in function._essential_scope_sources if source is not ScopeSource.EXIR_DEBUG_HANDLE
@@ -206,47 +217,31 @@ def _input_names(module: nn.Module, count: int) -> tuple[str, ...]:
     return tuple(names[:count])
 
 
-def _output_names(module: nn.Module, inputs: tuple[Tensor, ...], taken: tuple[str, ...]) -> tuple[str, ...]:
-    """Names for the tensors that one run of the module returns, distinct from each other and from the inputs'."""
+def _output_paths(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
+    """Places of the tensors that one run of the module returns."""
     try:
-        leaves = _run_on_shapes(module, inputs)
+        paths = _run_on_shapes(module, inputs)
     except Exception:
-        leaves = None
+        paths = None
     try:
         with torch.no_grad():
-            leaves = leaves or pytree.tree_flatten_with_path(module(*inputs))[0]
+            paths = paths or [path for path, _ in leaves(module(*inputs))]
+    except OutputError as error:
+        raise ConversionError(f"what {type(module).__name__}.forward returns does not convert: {error}") from error
     except Exception as error:
         raise ConversionError(
             f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; mend the forward pass or the "
             "inputs"
         ) from error
-    names: list[str] = []
-    for path, leaf in leaves:
-        if isinstance(leaf, Tensor):
-            name = _spell(path)
-            while name in names or name in taken:
-                name += "_"
-            names.append(name)
-    if not names:
+    if not paths:
         raise ConversionError(f"{type(module).__name__}.forward returns no tensor")
-    return tuple(names)
+    return paths
 
 
-def _run_on_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[tuple[Any, Any]]:
-    """What the module returns, without computing it; in a copy of its own, for it may keep what it computes."""
+def _run_on_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
+    """Places of what the module returns, without computing it; in a copy of its own, for it may keep what it computes."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-        outputs = shared_copy(module)(*(mode.from_tensor(tensor) for tensor in inputs))
-    leaves, _ = pytree.tree_flatten_with_path(outputs)
-    return leaves
-
-
-def _spell(path: tuple[Any, ...]) -> str:
-    """An identifier for the place of one output in what ``forward`` returned."""
-    keys = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path]
-    if not keys or keys[0].isdigit():
-        keys.insert(0, "output")
-    name = re.sub(r"\W", "_", "_".join(keys))
-    return name if name[0].isalpha() else f"output_{name}"
+        return [path for path, _ in leaves(shared_copy(module)(*(mode.from_tensor(tensor) for tensor in inputs)))]
 
 
 def _first_lines(error: Exception) -> str:

@@ -15,6 +15,8 @@ from coremltools import PassPipeline
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
+from device_bench.distinct_outputs import DISTINCT_OUTPUTS
+
 __all__ = ["LEFT_OUT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 
 #: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
@@ -55,7 +57,7 @@ def neutral_pipeline(*before: str) -> PassPipeline:
     passes = list(before)
     for name in pipeline.passes:
         passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
-    pipeline.passes = [*passes, _SET_APART, _FIRST]
+    pipeline.passes = [*passes, DISTINCT_OUTPUTS, _SET_APART, _FIRST]
     return pipeline
 
 

@@ -76,7 +76,9 @@ class Reference:
                 _squares(have.float() - want) / energy
                 for want, have, energy in zip(reference, current, self.energy, strict=True)
             ]
-        return torch.stack(terms).mean(dim=0)
+        samples = max(len(term) for term in terms)
+        # an output without axes counts in every sample of its batch
+        return torch.stack([term.expand(samples) if len(term) == 1 else term for term in terms]).mean(dim=0)
 
 
 def _squares(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A model's outputs in one shape: an ordered list of named floating-point tensors."""
+"""A model's outputs as quality sees them: floating-point tensors in order, and the user's own structure over batches."""
 
 from __future__ import annotations
 
@@ -8,23 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["concatenate", "first_non_finite_module", "flatten", "floating_outputs"]
+from device_bench.outputs import children, flatten, rebuilt, tensors
 
-
-def flatten(outputs: Any, name: str = "output") -> list[tuple[str, Tensor]]:
-    """Every tensor of a model's outputs with a readable name, in a stable order.
-
-    Tensors, (named) tuples, lists, dicts and dataclass-like mappings nest freely; ``None`` entries are left out.
-    """
-    if isinstance(outputs, Tensor):
-        return [(name, outputs)]
-    if isinstance(outputs, Mapping):
-        return [item for key in outputs for item in flatten(outputs[key], f"{name}.{key}")]
-    if isinstance(outputs, Sequence) and not isinstance(outputs, str):
-        return [item for index, value in enumerate(outputs) for item in flatten(value, f"{name}.{index}")]
-    if outputs is None:
-        return []
-    raise TypeError(f"{name} is a {type(outputs).__name__}; expected tensors, or tuples, lists or dicts of tensors")
+__all__ = ["concatenate", "first_non_finite_module", "flatten", "floating_outputs", "joined_outputs"]
 
 
 def floating_outputs(outputs: Any) -> list[tuple[str, Tensor]]:
@@ -32,14 +18,37 @@ def floating_outputs(outputs: Any) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in flatten(outputs) if value.is_floating_point()]
 
 
+def joined_outputs(parts: Sequence[Any]) -> Any:
+    """A model's outputs over all batches, as the model's own object: what ``metrics`` gets.
+
+    Tensors are joined along the first axis wherever they are, in a structure of the same type (``rebuilt``); those
+    without axes are stacked, one value for each batch. Anything else is the value itself where it is the same in every
+    batch. What cannot be joined is a list by batch: tensors whose other axes differ, values that differ, structures
+    that do not hold the same.
+
+    Raises:
+        OutputError: the type of a structure cannot be made again; it is named.
+    """
+    first = parts[0]
+    if all(isinstance(part, Tensor) for part in parts):
+        return torch.stack(list(parts)) if all(part.ndim == 0 for part in parts) else _joined_tensors(parts)
+    found = [children(part) for part in parts]
+    if all(one is not None for one in found) and len({type(part) for part in parts}) == 1:
+        keys = {tuple(key for key, _ in one or ()) for one in found}
+        if len(keys) > 1:
+            return list(parts)
+        columns = zip(*([child for _, child in one or ()] for one in found), strict=True)
+        return rebuilt(first, [joined_outputs(list(column)) for column in columns])
+    return first if all(_same(first, part) for part in parts) else list(parts)
+
+
 def concatenate(parts: Sequence[Any]) -> Any:
-    """Per-batch values joined along the first axis, structure kept; a plain list where they cannot be joined."""
+    """Per-batch targets joined along the first axis, structure kept; a plain list where they cannot be joined."""
     first = parts[0]
     if first is None:
         return None
     if isinstance(first, Tensor):
-        joinable = first.ndim > 0 and all(part.shape[1:] == first.shape[1:] for part in parts)
-        return torch.cat(list(parts)) if joinable else list(parts)
+        return _joined_tensors(parts)
     if isinstance(first, Mapping):
         return {key: concatenate([part[key] for part in parts]) for key in first}
     if isinstance(first, tuple) and len({len(part) for part in parts}) == 1:
@@ -53,7 +62,7 @@ def first_non_finite_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> st
 
     def watch(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if not found and any(not bool(torch.isfinite(value).all()) for _, value in floating_outputs(output)):
+            if not found and any(not bool(torch.isfinite(v).all()) for v in tensors(output) if v.is_floating_point()):
                 found.append(name)
 
         return hook
@@ -67,3 +76,16 @@ def first_non_finite_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> st
         for handle in handles:
             handle.remove()
     return found[0] if found else None
+
+
+def _joined_tensors(parts: Sequence[Tensor]) -> Any:
+    first = parts[0]
+    joinable = first.ndim > 0 and all(part.ndim == first.ndim and part.shape[1:] == first.shape[1:] for part in parts)
+    return torch.cat(list(parts)) if joinable else list(parts)
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return type(one) is type(other) and bool(one == other)
+    except Exception:
+        return False

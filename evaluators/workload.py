@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import math
@@ -17,10 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from device_bench.outputs import OutputError, mapped
 from device_bench.package_module import PackageModule
 from evaluators.content_hash import tensors_digest
-from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs
+from evaluators.float_model import (
+    LoadingError,
+    check_loadable,
+    held_alike,
+    same_memory,
+    take_to_float32,
+    to_float32,
+    untangle,
+)
+from evaluators.folding import fold
+from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs, joined_outputs
 from space.errors import UserError, suggestion
+from space.modules import weightless
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
 
@@ -34,6 +47,7 @@ _FUNCTIONS = (
     "training_data",
     "loss",
 )
+_Defaults = tuple[torch.dtype, torch.device]
 _REQUIRED = ("model", "example_inputs", "evaluation_data")
 
 
@@ -59,16 +73,28 @@ class Batch:
 
 
 class Workload:
-    """The functions of one workload file, each called once, checked and kept."""
+    """The functions of one workload file, each called once, checked and kept.
 
-    def __init__(self, path: Path, module: ModuleType) -> None:
+    Attributes:
+        notes: what the user should know of how the model or the data were taken, in words; each once.
+    """
+
+    def __init__(self, path: Path, module: ModuleType, defaults: _Defaults | None = None) -> None:
         self.path = path
+        self._own = defaults or _default_type_and_place()
+        self.notes: list[str] = []
         self._module = module
+        self._changes = ""  # what was done to the model's types and place, in words
         self._batches: dict[Split, tuple[Batch, ...]] = {}
 
     def offers(self, function: str) -> bool:
         """Whether the file defines an optional function."""
         return callable(getattr(self._module, function, None))
+
+    def note(self, words: str) -> None:
+        """Keep something that the user should know; what is known already is not kept twice."""
+        if words not in self.notes:
+            self.notes.append(words)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -76,20 +102,31 @@ class Workload:
         model = self._call("model")
         if isinstance(model, (str, Path)):
             return self._package(model)
-        if not isinstance(model, nn.Module):
-            raise self._error(
-                "model",
-                f"returned a {type(model).__name__}; expected a torch.nn.Module, or the path of an .mlpackage",
-            )
+        try:
+            check_loadable(model)
+            self._take(model)
+        except LoadingError as error:
+            raise self._error("model", str(error)) from error
+        return model  # type: ignore[no-any-return]
+
+    def _take(self, model: nn.Module) -> None:
+        """Bring a module to what everything here works on: float32, on the CPU, every layer's weight a parameter."""
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        return model
+        tied = held_alike(model)
+        changes = take_to_float32(model)
+        self._changes = "; ".join(changes)
+        for words in changes:
+            self.note(f"{self.path}: model(): {words}")
+        fold(model, lambda: self._run("example_inputs", self.example_inputs, model))
+        same_memory(tied)
+        untangle(model)
 
     @property
     def kept(self) -> Mapping[str, str]:
-        """Why constants of a package are no layers, by their names; nothing for a torch model."""
-        return self.model.kept if isinstance(self.model, PackageModule) else {}
+        """Why constants of a package, or modules of a torch model, are no layers, by their names."""
+        return self.model.kept if isinstance(self.model, PackageModule) else weightless(self.model)
 
     def _package(self, path: str | Path) -> PackageModule:
         try:
@@ -108,7 +145,7 @@ class Workload:
         if isinstance(inputs, Tensor):
             raise self._error("example_inputs", "returned a tensor; expected a tuple of tensors: `return (tensor,)`")
         self._check_inputs("example_inputs", inputs, "its result")
-        return tuple(inputs)
+        return self._taken("example_inputs", inputs)
 
     def batches(self, split: Split) -> tuple[Batch, ...]:
         """All batches of one split, read once and kept in memory."""
@@ -148,13 +185,17 @@ class Workload:
         """The user's own metrics over all batches of a split; empty when the file defines none.
 
         Args:
-            outputs: the model's outputs by batch, in the order of ``batches(split)``.
+            outputs: the model's outputs by batch, in the order of ``batches(split)``; joined in their own structure.
             batches: some of the split's batches, when the outputs are only theirs.
         """
         if not self.offers("metrics"):
             return {}
         targets = concatenate([batch.targets for batch in batches or self.batches(split)])
-        result = self._call("metrics", concatenate(outputs), targets)
+        try:
+            joined = joined_outputs(outputs)
+        except OutputError as error:
+            raise self._error("model", f"returned what metrics() cannot be given over all batches: {error}") from error
+        result = self._call("metrics", joined, targets)
         if not isinstance(result, Mapping) or not all(isinstance(key, str) for key in result):
             raise self._error("metrics", f"returned {type(result).__name__}; expected a dict of floats by name")
         values = {}
@@ -178,13 +219,15 @@ class Workload:
         return self._forward("evaluation_data", batches[0].inputs)
 
     def _forward(self, function: str, inputs: tuple[Tensor, ...]) -> Any:
+        with torch.inference_mode():
+            outputs = self._run(function, inputs, self.model)
         try:
-            with torch.inference_mode():
-                outputs = self.model(*inputs)
             named = flatten(outputs)
-        except Exception as error:
-            shapes = ", ".join(f"{value.dtype}{tuple(value.shape)}" for value in inputs)
-            raise self._error(function, f"gave inputs ({shapes}) on which the model fails: {error}") from error
+        except OutputError as error:
+            raise self._error("model", f"gives outputs that cannot be compared: {error}") from error
+        for name, value in named:
+            if value.is_complex():
+                raise self._error("model", f"gave complex numbers at {name}; return torch.view_as_real(...) of them")
         if not floating_outputs(outputs):
             raise self._error("model", "gave no floating-point output; a divergence needs one")
         for name, value in named:
@@ -193,6 +236,19 @@ class Workload:
                 where = f"; the first layer to give one is {layer!r}" if layer else ""
                 raise self._error("model", f"{name} of the float model is not finite (NaN or infinite){where}")
         return outputs
+
+    def _run(self, function: str, inputs: tuple[Tensor, ...], model: nn.Module) -> Any:
+        try:
+            return model(*inputs)
+        except Exception as error:
+            shapes = ", ".join(f"{value.dtype}{tuple(value.shape)}" for value in inputs)
+            why = f"gave inputs ({shapes}) on which the model fails: {type(error).__name__}: {error}"
+            if self._changes:
+                why += (
+                    f" ({self._changes}; if something in its forward names a type or a device, such as .half(), "
+                    ".to(torch.bfloat16) or .cuda(), take that of its input or weight there, x.to(self.weight.dtype))"
+                )
+            raise self._error(function, why) from error
 
     def _read(self, split: Split) -> Iterable[Batch]:
         if not self.offers(split.value):
@@ -207,7 +263,8 @@ class Workload:
             ) from None
         while True:
             try:
-                item = next(iterator)
+                with self._defaults():
+                    item = next(iterator)
             except StopIteration:
                 break
             except Exception as error:
@@ -215,7 +272,7 @@ class Workload:
             if not isinstance(item, (tuple, list)) or len(item) != 2:
                 raise self._error(split.value, f"item {count} is not a pair (inputs_tuple, targets_or_None)")
             self._check_inputs(split.value, item[0], f"the inputs of item {count}")
-            yield Batch(tuple(item[0]), item[1])
+            yield Batch(self._taken(split.value, item[0]), mapped(_to_cpu, item[1]))
             count += 1
         if count == 0:
             raise self._error(split.value, "gave no data; expected at least one (inputs_tuple, targets)")
@@ -226,9 +283,33 @@ class Workload:
         if not inputs:
             raise self._error(function, f"{what}: the tuple is empty; expected at least one tensor")
 
+    def _taken(self, function: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Inputs as the model takes them: float32 where they are floats, on the CPU."""
+        for value in inputs:
+            if value.is_meta:
+                raise self._error(function, "gave inputs on the meta device, which hold no values")
+            if value.is_floating_point() and value.dtype is not torch.float32:
+                kind = str(value.dtype).removeprefix("torch.")
+                self.note(f"{self.path}: {function}(): inputs are {kind}: taken to float32")
+            if value.device.type != "cpu":
+                self.note(f"{self.path}: {function}(): inputs are on {value.device}: taken to the CPU")
+        return tuple(map(to_float32, inputs))
+
+    @contextlib.contextmanager
+    def _defaults(self) -> Iterator[None]:
+        """The file's own default type and device while its functions run, ours again after them."""
+        ours = _default_type_and_place()
+        _set_defaults(self._own)
+        try:
+            yield
+        finally:
+            self._own = _default_type_and_place()
+            _set_defaults(ours)
+
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
-            return getattr(self._module, function)(*arguments)
+            with self._defaults():
+                return getattr(self._module, function)(*arguments)
         except Exception as error:
             raise self._error(function, f"failed: {type(error).__name__}: {error}") from error
 
@@ -253,12 +334,31 @@ def load_workload(path: Path) -> Workload:
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
+    ours = _default_type_and_place()
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
+    finally:
+        own = _default_type_and_place()
+        _set_defaults(ours)
     _require(path, module)
-    return Workload(path, module)
+    return Workload(path, module, own)
+
+
+def _default_type_and_place() -> _Defaults:
+    return torch.get_default_dtype(), torch.get_default_device()
+
+
+def _set_defaults(wanted: _Defaults) -> None:
+    if torch.get_default_dtype() != wanted[0]:
+        torch.set_default_dtype(wanted[0])
+    if torch.get_default_device() != wanted[1]:
+        torch.set_default_device(wanted[1])
+
+
+def _to_cpu(value: Tensor) -> Tensor:
+    return value if value.device.type == "cpu" else value.cpu()
 
 
 def _require(path: Path, module: ModuleType) -> None:

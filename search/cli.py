@@ -158,6 +158,7 @@ def export(
     with display.stage("checking the workload"):
         preparation = prepare(loaded)
         study.check(preparation.identity())
+    display.notes(preparation)
     exported = export_packages(preparation, folder, picked, out, display)
     manifest = write_manifest(exported, out)
     with display.stage("logging packages to MLflow"):

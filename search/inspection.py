@@ -30,6 +30,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
         "kept": dict(preparation.workload.kept),
+        "notes": list(preparation.workload.notes),
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
@@ -49,6 +50,8 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
 def print_inspection(preparation: Preparation, console: Console) -> None:
     """The same for people."""
     facts = inspection_json(preparation)
+    for words in facts["notes"]:
+        console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(_layers(facts))
     for name, reason in preparation.base.refusals.items():
         console.print(f"kept as it is: {name}: {reason}")

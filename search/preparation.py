@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -123,7 +124,11 @@ def prepare(experiment: Experiment) -> Preparation:
     _check_metrics(experiment, workload, outputs)
     layers = layers_of(model)
     if not layers:
-        raise ExperimentError(f"{workload.path}: the model has no layer whose weight can be compressed")
+        raise ExperimentError(
+            f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed: no linear, "
+            f"convolution or embedding module that holds one{_why_none(workload)}. Convert it with coremltools and "
+            "return the .mlpackage's path, where ops on bare parameters are layers, too"
+        )
     base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
     space = _search_space(experiment, model, layers, workload, base)
     preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
@@ -158,17 +163,22 @@ def _search_space(
             experiment.deployment_target,
             groups=() if isinstance(asked, str) else asked,
             found=found,
-            keep=_kept(experiment, layers) | set(base.refusals),
+            keep=_kept(experiment, layers, workload.kept) | set(base.refusals),
         )
     except SearchSpaceError as error:
         raise ExperimentError(f"space: {error}") from error
 
 
-def _kept(experiment: Experiment, layers: tuple[Layer, ...]) -> set[str]:
+def _why_none(workload: Workload) -> str:
+    return "".join(f"; {name!r}: {reason}" for name, reason in list(workload.kept.items())[:1])
+
+
+def _kept(experiment: Experiment, layers: tuple[Layer, ...], no_layers: Mapping[str, str]) -> set[str]:
+    """Layers that the experiment keeps; a pattern may also name what is kept in any case, since it is no layer."""
     kept: set[str] = set()
     for pattern in experiment.space.keep:
         matched = {layer.name for layer in layers if fnmatch.fnmatchcase(layer.name, pattern)}
-        if not matched:
+        if not matched and not any(fnmatch.fnmatchcase(name, pattern) for name in no_layers):
             names = ", ".join(layer.name for layer in layers[:5])
             raise ExperimentError(f"space.keep: {pattern!r} matches no layer; layers are named like {names}")
         kept |= matched

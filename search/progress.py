@@ -65,7 +65,8 @@ class Display:
         self.console.print(f"[dim]{name}: {total} in {time.monotonic() - started:.1f} s[/dim]")
 
     def describe(self, preparation: Preparation) -> None:
-        """Say what is about to be searched."""
+        """Say what is about to be searched, and what the user should know of it."""
+        self.notes(preparation)
         weights = sum(layer.parameters for layer in preparation.layers)
         floor = preparation.reach.smallest_bytes / 1e6
         top = preparation.reach.largest_bytes / 1e6
@@ -76,6 +77,11 @@ class Display:
         )
         if preparation.latency is not None:
             self._describe_latency(preparation, preparation.latency)
+
+    def notes(self, preparation: Preparation) -> None:
+        """What the user should know of how the workload was taken."""
+        for words in preparation.workload.notes:
+            self.warn(words)
 
     def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:
         fast = latency_reach(preparation.space, model).fastest_ms

@@ -10,10 +10,10 @@ from typing import Any
 import coremltools
 import torch
 
+from device_bench.outputs import flatten, named_as, replaced
 from device_bench.runtime import Program, load
 from evaluators.divergence import Reference, detect_kind
 from evaluators.divergence_kind import DivergenceKind
-from evaluators.outputs import flatten
 from evaluators.workload import Batch, Split, Workload, load_workload
 from search.experiment import Experiment
 from space.errors import UserError
@@ -83,9 +83,8 @@ def _run(program: Program, batch: Batch, like: Any, package: Path) -> Any:
             "is it a package of this model?"
         )
     values = program.run_tensors(dict(zip(names, batch.inputs, strict=False)))
-    if isinstance(like, Mapping) and set(like) == set(values):
-        values = {name: values[name] for name in like}
-    found, wanted = list(values.values()), flatten(like)
+    wanted = flatten(like)
+    found = [values[name] for name in named_as(values, like, names)]
     if len(found) != len(wanted):
         raise UserError(
             f"{package}: gives {len(found)} outputs, the workload's model {len(wanted)}; is it a package of it?"
@@ -96,11 +95,7 @@ def _run(program: Program, batch: Batch, like: Any, package: Path) -> Any:
                 f"{package}: {name} has shape {tuple(value.shape[1:])} a sample, the workload's model gives "
                 f"{tuple(expected.shape[1:])}; is it a package of it?"
             )
-    if isinstance(like, torch.Tensor):
-        return found[0]
-    if isinstance(like, Mapping):
-        return dict(zip(like, found, strict=True))
-    return tuple(found)
+    return replaced(like, found)
 
 
 def _metrics(workload: Workload, outputs: list[Any]) -> Mapping[str, float]:

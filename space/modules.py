@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from space.layer import Layer, LayerKind
 
-__all__ = ["kind_of", "layers_of"]
+__all__ = ["kind_of", "layers_of", "weightless"]
 
 _KINDS: tuple[tuple[type[nn.Module], LayerKind], ...] = (
     (nn.Linear, LayerKind.LINEAR),
@@ -35,26 +35,47 @@ def layers_of(module: nn.Module) -> tuple[Layer, ...]:
     """Every distinct compressible weight of a model, in the order its modules were registered.
 
     A module registered twice is one layer under its first name. Modules that hold the same parameter (a decoder
-    tied to its embedding) are one layer, named by the first, that lists the others as ``tied``.
+    tied to its embedding) are one layer, named by the first, that lists the others as ``tied``. Only parameters count,
+    which the model holds for good: whatever is computed or set anew may be another tensor at the next look
+    (``weightless``).
     """
     holders: dict[int, list[tuple[str, LayerKind, nn.Module]]] = {}
     for name, child in module.named_modules():
-        kind = kind_of(child)
-        if kind is not None:
-            holders.setdefault(id(_weight(child)), []).append((name, kind, child))
+        kind, weight = kind_of(child), _weight(child)
+        if kind is not None and weight is not None:
+            holders.setdefault(id(weight), []).append((name, kind, child))
     return tuple(_layer(same) for same in holders.values())
+
+
+def weightless(module: nn.Module) -> dict[str, str]:
+    """By name, why modules of the right kind are no layers: they hold no floating-point parameter ``weight``."""
+    return {
+        name: _reason(child)
+        for name, child in module.named_modules()
+        if kind_of(child) is not None and _weight(child) is None
+    }
+
+
+def _reason(module: nn.Module) -> str:
+    held = module._parameters.get("weight")
+    if held is not None:
+        return f"its weight is {str(held.dtype).removeprefix('torch.')}, not floating-point"
+    if getattr(module, "weight", None) is None:
+        return "it holds no weight of its own"
+    return "its weight is no parameter: it is computed, or set anew in each forward pass"
 
 
 def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:
     name, kind, module = holders[0]
+    weight = _weight(module)
+    assert weight is not None
     groups = getattr(module, "groups", 1)
     tied = tuple((other, other_kind) for other, other_kind, _ in holders[1:])
     float_bits = getattr(module, "float_bits", 16)
-    return Layer(name, kind, tuple(_weight(module).shape), int(groups), tied, int(float_bits))
+    return Layer(name, kind, tuple(weight.shape), int(groups), tied, int(float_bits))
 
 
-def _weight(module: nn.Module) -> Tensor:
-    weight = module.weight
-    if not isinstance(weight, Tensor):
-        raise TypeError(f"{type(module).__name__} holds no weight tensor")
-    return weight
+def _weight(module: nn.Module) -> nn.Parameter | None:
+    """The parameter ``weight`` that a module holds; never one that an attribute would make up when asked."""
+    weight = module._parameters.get("weight")
+    return weight if weight is not None and weight.is_floating_point() else None

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from device_bench.outputs import flatten, named_as
 from device_bench.runtime.departure import Departure, find_departure, module_values, program_values
 from device_bench.runtime.errors import ProgramError
 from device_bench.runtime.program import Program, load
@@ -153,12 +153,13 @@ class _Pair:
         """The reference's outputs under the names of the program's."""
         if isinstance(self.reference, Program):
             return self.reference.run_tensors(self.inputs(sample))
-        leaves = [leaf for leaf in pytree.tree_leaves(self.reference(*sample)) if isinstance(leaf, Tensor)]
+        outputs = self.reference(*sample)
+        leaves = [leaf for _, leaf in flatten(outputs)]
         if len(leaves) != len(values):
             raise ProgramError(
                 f"{self.program.path}: has {len(values)} outputs ({', '.join(values)}), the module returns {len(leaves)}"
             )
-        return dict(zip(values, leaves, strict=True))
+        return dict(zip(named_as(values, outputs, self.program.inputs), leaves, strict=True))
 
     def departure(self, sample: Sample, threshold_db: float) -> Departure | None:
         """Compare the first row of a sample value by value."""

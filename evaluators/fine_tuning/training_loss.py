@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from device_bench.outputs import mapped
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.fine_tuning.training_data import batch_digest, batch_samples
@@ -89,9 +89,7 @@ class TrainingLoss:
         losses = []
         for index in range(batch_samples(batch)):
             one, target = (
-                pytree.tree_map(
-                    lambda value, at=index: value[at : at + 1] if isinstance(value, Tensor) else value, whole
-                )
+                mapped(lambda value, at=index: value[at : at + 1] if value.ndim else value, whole)  # type: ignore[misc]
                 for whole in (outputs, on(batch.targets, self.device))
             )
             losses.append(self.workload.loss(one, target).detach().double())
@@ -100,7 +98,7 @@ class TrainingLoss:
 
 def on(values: Any, device: torch.device) -> Any:
     """Tensors, however nested, on a device."""
-    return pytree.tree_map(lambda value: value.to(device) if isinstance(value, Tensor) else value, values)
+    return mapped(lambda value: value.to(device), values)
 
 
 def _moved(model: nn.Module, device: torch.device) -> nn.Module:

@@ -1,0 +1,57 @@
+"""Outputs of a program under their own names, even where the model returns one tensor twice, an input or a constant.
+
+coremltools drops one of two outputs that are, or become, one variable, and gives the other its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+__all__ = ["DISTINCT_OUTPUTS", "output_names"]
+
+#: Pass that comes last, so that nothing takes its copies away again.
+DISTINCT_OUTPUTS = "palettune::distinct_outputs"
+
+_names: ContextVar[Sequence[str]] = ContextVar("names", default=())
+
+
+@contextlib.contextmanager
+def output_names(names: Sequence[str]) -> Iterator[None]:
+    """Tell the pass the names of all outputs, in order, while a conversion runs."""
+    token = _names.set(tuple(names))
+    try:
+        yield
+    finally:
+        _names.reset(token)
+
+
+@register_pass(namespace="palettune", override=True)
+class distinct_outputs(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
+    """Give every output a variable and a name of its own; one that had to be told apart is a copy (``identity``)."""
+
+    def apply(self, prog: Any) -> None:
+        """Tell the outputs of a MIL program's main function apart."""
+        names = _names.get()
+        function = prog.functions["main"]
+        if len(names) != len(function.outputs) or [var.name for var in function.outputs] == list(names):
+            return
+        inputs: list[Any] = list(function.inputs.values())
+        seen: list[Any] = []
+        found: list[Any] = []
+        with function:
+            for name, var in zip(names, function.outputs, strict=True):
+                if any(var is other for other in (*inputs, *seen)):
+                    found.append(mb.identity(x=var, name=name))
+                    function._copy_scope_info(var, found[-1])  # coremltools demands to know where an op came from
+                    continue
+                var.name = name
+                seen.append(var)
+                found.append(var)
+        function.set_outputs(found)
