@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import; a search reports to nobody
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # one for each run, with the URI's secrets
 
 from mlflow import MlflowClient
 
