@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import coremltools
@@ -49,6 +50,7 @@ class WeightBank:
         self.others = tuple(Path(other) for other in others)
         self._index: dict[str, Path] = {}
         self.damaged: list[Path] = []
+        self._useless: set[Path] = set()  # damaged files that are not this run's to remove
         for place in (*reversed(self.others), self.folder):
             self._index.update(_scan(place))
 
@@ -80,19 +82,15 @@ class WeightBank:
         return self._find(key) is not None
 
     def get(self, key: str) -> CompressedWeight | None:
-        """The entry, or ``None`` when it is absent or damaged; a damaged file is removed and listed."""
-        path = self._find(key)
-        if path is None:
-            return None
-        try:
-            data = path.read_bytes()
-            if checksum(data) == path.name.split(".")[1]:
+        """The entry, or ``None`` when it is absent or damaged; a damaged file is listed, and removed from this run's."""
+        while (path := self._find(key)) is not None:
+            data = self._read(key, path)
+            if data is None:
+                continue
+            try:
                 return _unpack(load_tensors(data))
-        except (OSError, SafetensorError, KeyError):
-            pass
-        self.damaged.append(path)
-        self._index.pop(key, None)
-        path.unlink(missing_ok=True)
+            except (SafetensorError, KeyError):
+                self._discard(key, path)
         return None
 
     def put(self, key: str, compressed: CompressedWeight) -> None:
@@ -104,6 +102,7 @@ class WeightBank:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.replace(temporary, path)
+        self._useless.discard(path)
         self._index[key] = path
 
     def obtain(self, key: str, build: Callable[[], CompressedWeight]) -> CompressedWeight:
@@ -115,31 +114,59 @@ class WeightBank:
         return found
 
     def verify(self, keys: Iterable[str]) -> list[str]:
-        """The keys that must be (re)built: absent, or damaged (those files are removed and listed)."""
+        """The keys that must be (re)built: absent, or damaged (those files are listed, and removed from this run's)."""
         return [key for key in keys if not self._intact(key)]
 
     def _intact(self, key: str) -> bool:
-        path = self._find(key)
-        if path is None:
-            return False
-        if checksum(path.read_bytes()) == path.name.split(".")[1]:
-            return True
+        while (path := self._find(key)) is not None:
+            if self._read(key, path) is not None:
+                return True
+        return False
+
+    def _read(self, key: str, path: Path) -> bytes | None:
+        """A file's bytes; ``None`` where it is gone since it was listed, or damaged."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:  # another process found it damaged, or its run was deleted
+            self._index.pop(key, None)
+            return None
+        except OSError:
+            data = b""
+        if checksum(data) == path.name.split(".")[1]:
+            return data
+        self._discard(key, path)
+        return None
+
+    def _discard(self, key: str, path: Path) -> None:
+        """List a damaged file and look at it no more; only this run's own is removed, another run mends its own."""
         self.damaged.append(path)
         self._index.pop(key, None)
-        path.unlink(missing_ok=True)
-        return False
+        self._useless.add(path)
+        if path.is_relative_to(self.folder):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                self._useless.discard(path)
 
     def _find(self, key: str) -> Path | None:
         path = self._index.get(key)
         if path is None:  # another worker may have written it since
-            path = next(iter((self.folder / key[:2]).glob(f"{key}.*.safetensors")), None)
+            written = (p for p in _entries(self.folder / key[:2]) if p.name.startswith(f"{key}."))
+            path = next((p for p in written if p not in self._useless), None)
             if path is not None:
                 self._index[key] = path
         return path
 
 
 def _scan(folder: Path) -> dict[str, Path]:
-    return {path.name.split(".")[0]: path for path in folder.glob("??/*.safetensors")}
+    return {path.name.split(".")[0]: path for part in _entries(folder, "") for path in _entries(part)}
+
+
+def _entries(folder: Path, suffix: str = ".safetensors") -> list[Path]:
+    """What a folder holds by now; nothing where another process has removed it."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(suffix)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _pack(compressed: CompressedWeight) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from search.freed_memory import keep_freed_memory
+from search.run_folder import without_secrets
 from space.errors import UserError
 
 __all__ = ["app", "main"]
@@ -89,7 +90,7 @@ def search(
     console.print(front_table(outcome.front, f"front of {loaded.name} ({outcome.ending.value})", outcome.confirmations))
     if not outcome.front.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
-    where = tracking_uri or outcome.folder.tracking_uri
+    where = without_secrets(tracking_uri or outcome.folder.tracking_uri)
     console.print(f"everything is under {outcome.folder.path}; MLflow: {where}", soft_wrap=True, highlight=False)
     console.print(f"export with: [bold]palettune export {experiment} --out DIR[/bold]", soft_wrap=True, highlight=False)
 
@@ -146,7 +147,7 @@ def export(
     from search.front import Limits
     from search.preparation import prepare
     from search.progress import Display
-    from search.tracking import Tracker
+    from search.tracking import TrackingError, log_packages
 
     loaded, study, folder = _open(experiment, root, storage)
     members = _front(loaded, study)
@@ -161,8 +162,11 @@ def export(
     display.notes(preparation)
     exported = export_packages(preparation, folder, picked, out, display)
     manifest = write_manifest(exported, out)
-    with display.stage("logging packages to MLflow"):
-        Tracker.log_packages(folder, tracking_uri, study.context.search_id, [item.path for item in exported], manifest)
+    try:
+        with display.stage("logging packages to MLflow"):
+            log_packages(folder, tracking_uri, study.context.search_id, [item.path for item in exported], manifest)
+    except TrackingError as error:  # the packages are there, and their record is a view
+        display.warn(f"the packages are written, but MLflow does not list them: {error}")
     console.print(f"manifest: {manifest}", soft_wrap=True, highlight=False)
     if not all(item.proven for item in exported):
         raise typer.Exit(1)
@@ -293,10 +297,16 @@ def ui(
     from search.experiment import load_experiment
     from search.run_folder import RunFolder
 
-    folder = RunFolder(root, load_experiment(experiment).name)
-    if not (folder.path / "mlflow.db").exists():
+    loaded = load_experiment(experiment)
+    folder = RunFolder(root, loaded.name)
+    store = folder.remembered_tracking_uri or folder.tracking_uri
+    if store == folder.tracking_uri and not folder.record.exists():
         raise UserError(f"{folder.path}: no MLflow store there; run `palettune search {experiment}` first")
-    store = folder.tracking_uri
+    if folder.journal.exists():
+        _open(experiment, root, None)  # refuses what is another experiment's
+    if store.startswith("http"):
+        Console().print(f"this search is tracked by {store}: open it in a browser", highlight=False, markup=False)
+        return
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]
     Console().print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
     sys.stdout.flush()
@@ -320,9 +330,11 @@ def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
         raise UserError(
             f"{folder.path}: no search there yet; run `palettune search {path}` first (--root names the folder)"
         )
-    study = SearchStudy.load(open_storage(folder, storage), loaded)
+    study = SearchStudy.load(open_storage(folder, storage, read=True), loaded)
     if study is None:
         raise UserError(f"{folder.path}: the search has no trials yet; run `palettune search {path}` first")
+    for note in study.notes:
+        Console(stderr=True).print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
     return loaded, study, folder
 
 
@@ -351,7 +363,7 @@ def _scores_file(folder: Any, study: Any, experiment: Path) -> Path:
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:
     given = {"--root": None if root == RUNS else root, "--storage": storage, "--tracking-uri": tracking_uri}
     given["--ray-address"] = ray_address
-    return "".join(f" {name} {value}" for name, value in given.items() if value is not None)
+    return "".join(f" {name} {without_secrets(str(value))}" for name, value in given.items() if value is not None)
 
 
 def _quiet() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from evaluators.workload import Split, Workload, load_workload
 from search.experiment import Experiment, ExperimentError
 from search.objectives import MEGABYTE
 from search.resident import scoring_split
+from search.study_identity import workload_digest
 from search.versions import tool_versions
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -95,7 +95,7 @@ class Preparation:
         data = {split.value: self.workload.digest(split) for split in self._splits()}
         return {
             "experiment": self.experiment.identity(),
-            "workload_file": hashlib.blake2b(self.workload.path.read_bytes(), digest_size=16).hexdigest(),
+            "workload_file": workload_digest(self.workload.path),
             "model_weights": model_digest(self.workload.model),
             "data": data,
             "menus": {name: list(choices) for name, choices in self.space.choices.items()},

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "without_secrets"]
+
+
+def without_secrets(address: str) -> str:
+    """A URL without what may be a password, its user information and its query; any other text as it is."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
 
 
 @dataclass(frozen=True)
@@ -31,9 +42,31 @@ class RunFolder:
         return self.path / "journal.log"
 
     @property
+    def record(self) -> Path:
+        """The database of MLflow's store, where the search has no other one."""
+        return self.path / "mlflow.db"
+
+    @property
     def tracking_uri(self) -> str:
         """MLflow's store, a view that can be rebuilt."""
-        return f"sqlite:///{(self.path / 'mlflow.db').resolve()}"
+        return f"sqlite:///{self.record.resolve()}"
+
+    @property
+    def remembered_tracking_uri(self) -> str | None:
+        """The tracking URI that the search was last given, without secrets; ``None`` for the folder's own store."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(self._tracking.read_text())["tracking_uri"]
+            return str(found) if found else None
+        return None
+
+    def remember_tracking_uri(self, uri: str | None) -> None:
+        """Keep the tracking URI of the search, so that what reads it later finds its record."""
+        if uri is not None or self._tracking.exists():
+            self._tracking.write_text(json.dumps({"tracking_uri": uri and without_secrets(uri)}) + "\n")
+
+    @property
+    def _tracking(self) -> Path:
+        return self.path / "tracking.json"
 
     @property
     def artifacts(self) -> Path:
@@ -65,9 +98,27 @@ class RunFolder:
         """Sensitivity scores, by identity."""
         return self.path / "scores"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the search that runs here."""
+        return self.path / "search.lock"
+
     def create(self) -> None:
         """Make the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def mend_journal(self) -> bool:
+        """Cut off a last line that a full disk or a power cut left half written, before anything is appended to it.
+
+        Only for who holds the lock: what is half written may be another process's line of this moment.
+        """
+        if not self.journal.exists():
+            return False
+        with self.journal.open("r+b") as file:
+            data = file.read()
+            whole = data.rfind(b"\n") + 1
+            file.truncate(whole)
+        return whole < len(data)
 
     def set_aside(self) -> None:
         """Put an earlier search's journal aside, under the first free number; MLflow keeps its record."""

@@ -18,6 +18,7 @@ from search.artifacts import artifacts
 from search.confirmation import confirm_members
 from search.context import StudyContext
 from search.experiment import Experiment, Needs
+from search.folder_lock import hold
 from search.front import Front
 from search.groundwork import call, fill_bank, prune, score_layers
 from search.inline_workers import InlinePool
@@ -31,7 +32,8 @@ from search.run_folder import RunFolder
 from search.seeds import guided_sampler, seeds
 from search.standing import Standing
 from search.study import Record, SearchStudy, open_storage
-from search.tracking import Tracker, write_texts
+from search.tracking import Tracker
+from search.tracking_store import absolute, reach
 from search.workers import WorkerPool, WorkerSettings, connect
 
 __all__ = ["Outcome", "Places", "run_search", "worker_settings"]
@@ -101,20 +103,21 @@ def run_search(
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
+    with hold(folder, display.warn):
+        with display.stage("opening MLflow"):
+            reach(folder, places.tracking_uri)
+        return _run(experiment, folder, places, display, fresh, runtime)
+
+
+def _run(
+    experiment: Experiment, folder: RunFolder, places: Places, display: Display, fresh: bool, runtime: Runtime
+) -> Outcome:
     with display.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
-    folder.create()
-    if fresh:
-        folder.set_aside()
-    study = None
-    if places.storage is not None or folder.journal.exists():
-        storage = open_storage(folder, places.storage)
-        if fresh:
-            SearchStudy.forget(storage, experiment.name)
-        study = SearchStudy.load(storage, experiment, identity)
-    display.describe(preparation)
     check_ladder(preparation)
+    study = None if fresh else _study(experiment, folder, places, identity, display)
+    display.describe(preparation)
     with StopFlag() as flag:
         pools = _start_pools(preparation, folder, places, display)
         pool = pools[Workflow.DATA_FREE]
@@ -123,12 +126,23 @@ def run_search(
                 preparation = replace(preparation, space=study.context.space)
                 fill_bank(preparation, folder, pool, display)
             else:
-                study = _create(preparation, identity, folder, places, pool, display)
+                study = _create(preparation, identity, folder, places, pool, display, fresh)
                 preparation = replace(preparation, space=study.context.space)
             return _loop(preparation, study, folder, places, pools, display, lambda: flag.raised, runtime)
         finally:
             for some in dict.fromkeys(pools.values()):  # workflows may share one
                 some.stop()
+
+
+def _study(
+    experiment: Experiment, folder: RunFolder, places: Places, identity: dict[str, Any], display: Display
+) -> SearchStudy | None:
+    """The study to go on with, if there is one."""
+    if places.storage is None and folder.mend_journal():
+        display.warn(f"{folder.journal}: its last line was written by half, and is cut off")
+    if places.storage is None and not folder.journal.exists():
+        return None
+    return SearchStudy.load(open_storage(folder, places.storage), experiment, identity)
 
 
 def _start_pools(
@@ -175,6 +189,7 @@ def _create(
     places: Places,
     pool: WorkerPool,
     display: Display,
+    fresh: bool,
 ) -> SearchStudy:
     experiment = preparation.experiment
     fill_bank(preparation, folder, pool, display)
@@ -195,8 +210,14 @@ def _create(
         space=space,
         ops=preparation.latency.ops if preparation.latency is not None else None,
     )
-    study = SearchStudy.create(open_storage(folder, places.storage), experiment, identity, context)
-    study.enqueue(seeds(preparation, scores, context.objectives(experiment)))
+    first = seeds(preparation, scores, context.objectives(experiment))
+    if fresh and places.storage is None:  # only now that nothing can refuse the new search
+        folder.set_aside()
+    storage = open_storage(folder, places.storage)
+    if fresh:
+        SearchStudy.set_aside(storage, experiment.name)
+    study = SearchStudy.create(storage, experiment, identity, context)
+    study.enqueue(first)
     return study
 
 
@@ -214,9 +235,9 @@ def _loop(
     pool = pools[Workflow.DATA_FREE]
     objectives = study.context.objectives(experiment)
     latency = preparation.latency
-    with display.stage("opening MLflow"):
-        tags = predicted_tags(latency) if latency is not None else None
-        tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags)
+    tags = predicted_tags(latency) if latency is not None else None
+    folder.remember_tracking_uri(absolute(places.tracking_uri) if places.tracking_uri else None)
+    tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags, display.warn)
     scores = Scores.load(folder.scores / study.context.scores_file)
     records = study.records()
     everything = [*records, *study.climbed(records)]
@@ -275,9 +296,8 @@ def _loop(
         display.end()
         live.close()
         front = live.front()
-        tracker.flush()
         if front.members:
-            write_texts(tracker, artifacts(experiment, study, everything, front, scores))
+            tracker.texts(artifacts(experiment, study, everything, front, scores))
         tracker.ladder(verdicts(records, ladder.climbed, objectives))
         tracker.finish(status, reason)
         for problem in tracker.problems:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -13,6 +15,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import make_url
 
 from device_bench.measurement import Measurement
 from evaluators.evaluation import Evaluation, Failure, Screened, Stage, Workflow
@@ -21,29 +24,24 @@ from search.climb import Climb, Climbed
 from search.context import StudyContext
 from search.experiment import Experiment
 from search.objectives import MEGABYTE, ObjectiveSet
-from search.run_folder import RunFolder
+from search.run_folder import RunFolder, without_secrets
 from search.samplers import CONSTRAINTS, make_sampler
+from search.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
 from space.configuration import Configuration
-from space.errors import UserError
 
 __all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "asked_of", "open_storage"]
 
 Result = Evaluation | Screened | Failure
 """What an evaluation can give."""
 
-FORMAT = 1
 _CONFIRMATION = "confirmation:"
 _MEASUREMENT = "measurement:"
 _CLIMB = "climb:"
 _IDENTITY = "palettune_identity"
 _FORMAT = "palettune_format"
 _CONTEXT = "palettune_context"
+_WORKLOAD = "palettune_workload"
 _COMPLETE = "palettune_created"
-_WAY_OUT = "start afresh with --fresh (weights and scores are kept), or give the experiment another name"
-
-
-class StudyError(UserError):
-    """A study that cannot be opened or gone on with."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +113,15 @@ def asked_of(climb: Climb, source: Record) -> Record:
     return replace(source, configuration=climb.configuration, costs=climb.costs)
 
 
-def open_storage(folder: RunFolder, url: str | None) -> BaseStorage:
-    """The journal file of a run folder, or a database by its URL."""
+def open_storage(folder: RunFolder, url: str | None, *, read: bool = False) -> BaseStorage:
+    """The journal file of a run folder, or a database by its URL.
+
+    Args:
+        read: refuse a database file that does not exist instead of making it.
+
+    Raises:
+        StudyError: naming what cannot be opened.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url is None:
         try:
@@ -126,7 +131,18 @@ def open_storage(folder: RunFolder, url: str | None) -> BaseStorage:
                 f"{folder.journal}: the journal cannot be read ({error}); restore it from a copy, "
                 "or start afresh with --fresh"
             ) from error
-    return RDBStorage(url, heartbeat_interval=None)
+    try:
+        file = make_url(url).database if url.startswith("sqlite") else None
+        if read and file and not Path(file).exists():
+            raise StudyError(f"--storage: {file}: there is no such database")
+        return RDBStorage(url, heartbeat_interval=None)
+    except StudyError:
+        raise
+    except Exception as error:  # of SQLAlchemy or of any driver below it
+        raise StudyError(
+            f"--storage: {without_secrets(url)} cannot be used ({type(error).__name__}: {_line(error)}); expected the URL "
+            "of a database that answers, as postgresql://HOST/NAME, or leave it out: the journal is a file"
+        ) from error
 
 
 class SearchStudy:
@@ -138,7 +154,10 @@ class SearchStudy:
 
     Attributes:
         sampler: makes the sampler of one proposal from its seed; Optuna's own by name unless replaced.
+        notes: what a reader of the study should know of its workload.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, storage: BaseStorage, experiment: Experiment, study: Study, context: StudyContext) -> None:
         self.context = context
@@ -160,10 +179,11 @@ class SearchStudy:
         """The study already under this name; ``None`` where there is none, or one whose creation was cut short.
 
         Args:
-            identity: what the search would be now; compared with what the study holds where it is given.
+            identity: what the search would be now, compared with what the study holds; without it, only the
+                experiment's keys and the workload's path and text are compared, and what is noted is in ``notes``.
 
         Raises:
-            StudyError: if the study was made by another format or from a different experiment.
+            StudyError: if the study was made by another format, or is of a different experiment or workload.
         """
         if experiment.name not in optuna.get_all_study_names(storage):
             return None
@@ -171,12 +191,16 @@ class SearchStudy:
         if _COMPLETE not in study.user_attrs and _FORMAT not in study.user_attrs and not study.user_attrs:
             return None
         check_format(experiment.name, study.user_attrs.get(_FORMAT))
-        if identity is None:
-            identity = study.user_attrs.get(_IDENTITY, {}) | {"experiment": experiment.identity()}
-        check_identity(experiment.name, study.user_attrs.get(_IDENTITY, {}), identity)
+        held = study.user_attrs.get(_IDENTITY, {})
+        check_identity(experiment.name, held, identity or held | {"experiment": experiment.identity()})
         if _COMPLETE not in study.user_attrs:
             return None
-        return cls(storage, experiment, study, StudyContext.from_json(study.user_attrs[_CONTEXT]))
+        found = cls(storage, experiment, study, StudyContext.from_json(study.user_attrs[_CONTEXT]))
+        if identity is None:
+            found.notes = check_workload(experiment, held, study.user_attrs.get(_WORKLOAD))
+        elif study.user_attrs.get(_WORKLOAD) != str(experiment.workload):
+            study.set_user_attr(_WORKLOAD, str(experiment.workload))  # moved
+        return found
 
     @classmethod
     def create(
@@ -189,6 +213,7 @@ class SearchStudy:
         )
         study.set_user_attr(_FORMAT, FORMAT)
         study.set_user_attr(_IDENTITY, dict(identity))
+        study.set_user_attr(_WORKLOAD, str(experiment.workload))
         study.set_user_attr(_CONTEXT, context.to_json())
         study.set_user_attr(_COMPLETE, True)
         return cls(storage, experiment, study, context)
@@ -202,10 +227,14 @@ class SearchStudy:
         check_identity(self._experiment.name, self._study.user_attrs.get(_IDENTITY, {}), identity)
 
     @staticmethod
-    def forget(storage: BaseStorage, name: str) -> None:
-        """Delete the study of this name from a storage, if there is one."""
-        if name in optuna.get_all_study_names(storage):
-            optuna.delete_study(study_name=name, storage=storage)
+    def set_aside(storage: BaseStorage, name: str) -> None:
+        """Put the study of this name aside, under the first free number, if there is one."""
+        names = optuna.get_all_study_names(storage)
+        if name not in names:
+            return
+        aside = next(free for number in count(1) if (free := f"{name} (aside {number})") not in names)
+        optuna.copy_study(from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=aside)
+        optuna.delete_study(study_name=name, storage=storage)
 
     def enqueue(self, seeds: Sequence[Seed]) -> None:
         """Enqueue the first configurations; only those that an earlier, interrupted call has not."""
@@ -420,39 +449,5 @@ def _result(trial: FrozenTrial) -> Result | None:
     return None
 
 
-def check_format(name: str, made: object) -> None:
-    """Refuse a study of another format.
-
-    Raises:
-        StudyError: saying which.
-    """
-    if made != FORMAT:
-        raise StudyError(
-            f"the run folder of {name!r} was made by another version of Palettune (format {made}, this one reads and "
-            f"writes {FORMAT}); {_WAY_OUT}"
-        )
-
-
-def check_identity(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Refuse to go on with a study that another tool version or another experiment made.
-
-    Raises:
-        StudyError: saying what changed.
-    """
-    changes = list(_differences(old, new))
-    if changes:
-        listed = "\n".join(f"  {change}" for change in changes)
-        raise StudyError(f"the experiment {name!r} is not the one that its run folder holds:\n{listed}\n{_WAY_OUT}")
-
-
-def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found: list[str] = []
-        for key in (*old, *(key for key in new if key not in old)):
-            where = f"{path}.{key}" if path else str(key)
-            if key not in new or key not in old:
-                found.append(f"{where}: was {old.get(key)!r}, is {new.get(key)!r}")
-            else:
-                found.extend(_differences(old[key], new[key], where))
-        return found
-    return [] if old == new else [f"{path}: was {old!r}, is {new!r}"]
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

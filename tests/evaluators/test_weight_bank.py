@@ -1,5 +1,9 @@
 """The bank keeps what it is given, shares it, and notices damage."""
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -89,3 +93,74 @@ def test_the_digest_sees_values_shape_and_type():
     changed = weight.clone()
     changed[3] += 1e-6
     assert len({*digests, weight_digest(changed)}) == 4
+
+
+@pytest.mark.parametrize("read", ["get", "verify", "obtain"])
+@pytest.mark.parametrize("loss", ["file", "folder"])
+def test_a_file_that_another_process_removed_is_built_again_and_not_called_damaged(tmp_path, read, loss):
+    bank = WeightBank(tmp_path / "b", [tmp_path / "a"])
+    other = WeightBank(tmp_path / "a")
+    key = bank.key("digest", LAYER, LUT4, "data_free")
+    other.put(key, entry())
+    bank = WeightBank(tmp_path / "b", [tmp_path / "a"])
+    (path,) = other.folder.glob("??/*.safetensors")
+    shutil.rmtree(other.folder) if loss == "folder" else path.unlink()
+    if read == "get":
+        assert bank.get(key) is None
+    if read == "verify":
+        assert bank.verify([key]) == [key]
+    assert bank.damaged == []
+    assert torch.equal(bank.obtain(key, entry).weight, entry().weight)
+    assert bank.verify([key]) == []
+
+
+@pytest.mark.parametrize("read", ["get", "verify"])
+@pytest.mark.parametrize("content", [b"", b"not safetensors"])
+def test_a_damaged_file_of_another_run_is_listed_and_left_to_it(tmp_path, read, content):
+    other = WeightBank(tmp_path / "a")
+    key = other.key("digest", LAYER, LUT4, "data_free")
+    other.put(key, entry())
+    (path,) = other.folder.glob("??/*.safetensors")
+    path.write_bytes(content)
+    bank = WeightBank(tmp_path / "b", [tmp_path / "a"])
+    assert (bank.get(key) is None) if read == "get" else (bank.verify([key]) == [key])
+    assert bank.damaged == [path]
+    assert path.read_bytes() == content  # its own run finds it, says it, and mends it
+    assert torch.equal(bank.obtain(key, entry).weight, entry().weight)
+    assert [p.parent.parent for p in bank.folder.glob("??/*.safetensors")] == [bank.folder]
+    again = WeightBank(tmp_path / "b", [tmp_path / "a"])  # the good one of this run comes first
+    assert again.verify([key]) == []
+    assert again.damaged == []
+
+
+def test_an_entry_rebuilt_by_another_worker_after_damage_is_found(tmp_path):
+    first = WeightBank(tmp_path)
+    key = first.key("digest", LAYER, LUT4, "data_free")
+    first.put(key, entry())
+    (path,) = first.folder.glob("??/*.safetensors")
+    good = path.read_bytes()
+    path.write_bytes(good[:-3])
+    assert first.get(key) is None
+    assert not path.exists()
+    path.write_bytes(good)  # under the same name: it is named by its content
+    assert first.verify([key]) == []
+
+
+def test_a_bank_that_loses_a_part_while_it_is_listed_opens(tmp_path, monkeypatch):
+    bank = WeightBank(tmp_path / "a")
+    keys = [bank.key(str(n), LAYER, LUT4, "data_free") for n in range(6)]
+    for key in keys:
+        bank.put(key, entry())
+    listdir = os.listdir
+
+    def racing(folder):
+        names = listdir(folder)
+        if Path(folder) == bank.folder:
+            shutil.rmtree(bank.folder / sorted(names)[0])
+        return names
+
+    monkeypatch.setattr(os, "listdir", racing)
+    found = WeightBank(tmp_path / "b", [tmp_path / "a"])
+    monkeypatch.undo()
+    assert 0 < len(found.verify(keys)) < len(keys)
+    assert found.damaged == []

@@ -123,3 +123,14 @@ def cluster():
     connect(None)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A real MLflow server; who kills it starts it again."""
+    from tests.search.mlflow_server import Server
+
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()

@@ -16,6 +16,8 @@ from rich.console import Console
 
 from device_bench.cost.latency_reach import latency_reach
 from evaluators.sensitivity.scores import Scores
+from search import tracking
+from search.cli import main
 from search.experiment import load_experiment
 from search.front import front_of
 from search.loop import Ending
@@ -24,6 +26,7 @@ from search.run_folder import RunFolder
 from search.session import Places, run_search
 from search.solution import solution
 from search.study import SearchStudy, StudyError, open_storage
+from search.tracking import TrackingError
 from search.verification import verify
 from space.encoding import FP16
 from space.errors import UserError
@@ -45,8 +48,8 @@ def trials(project):
     return optuna.load_study(study_name="tiny", storage=storage).get_trials()
 
 
-def runs(project):
-    client = MlflowClient(RunFolder(project.root, "tiny").tracking_uri)
+def runs(project, uri=None):
+    client = MlflowClient(uri or RunFolder(project.root, "tiny").tracking_uri)
     experiment = client.get_experiment_by_name("tiny")
     found = client.search_runs([experiment.experiment_id])
     parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]  # the latest first
@@ -55,9 +58,9 @@ def runs(project):
     return client, parents, [run for run in found if run.data.tags.get("mlflow.parentRunId") == latest]
 
 
-def assert_record_agrees(project):
+def assert_record_agrees(project, uri=None):
     """One finished MLflow run for every evaluated trial, none running, all under one parent."""
-    client, parents, children = runs(project)
+    client, parents, children = runs(project, uri)
     assert parents[0].info.status == "FINISHED"
     evaluated = [t for t in trials(project) if "answered_from" not in t.user_attrs]
     assert Counter(int(r.data.tags["trial"]) for r in children) == Counter(t.number for t in evaluated)
@@ -393,3 +396,67 @@ def test_front_of_counts_each_configuration_once(project):
     again = front_of([*outcome.front.members, *outcome.front.members], outcome.front.objectives)
     hashes = [record.configuration.hash for record in again.members]
     assert len(hashes) == len(set(hashes))
+
+
+class Killing(Display):
+    """Kills a server when a trial has ended."""
+
+    def __init__(self, console, server, trial):
+        super().__init__(console)
+        self.server, self.number = server, trial
+
+    def trial(self, record, hypervolume, front):
+        super().trial(record, hypervolume, front)
+        if record.trial == self.number:
+            self.server.kill()
+
+
+def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_written_to_later(
+    project, server, monkeypatch, capsys
+):
+    monkeypatch.setattr(tracking, "_PATIENCE", 1.0)
+    experiment, places = load_experiment(project.experiment), Places(project.root, tracking_uri=server.uri)
+    console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
+    outcome = run_search(experiment, places, Killing(console, server, 5))
+    text = console.export_text()
+    assert outcome.ending is Ending.TRIALS
+    found = trials(project)
+    assert sum("answered_from" not in t.user_attrs for t in found) == 14
+    assert f"MLflow: {server.uri} does not answer" in text
+    assert re.search(r"MLflow: \d+ of 14 runs could not be written to", text)
+    words = ["export", str(project.experiment), "--root", str(project.root), "--out", str(project.folder / "out")]
+    monkeypatch.setattr(sys, "argv", ["palettune", *words])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    printed = capsys.readouterr()
+    assert ending.value.code == 0, printed.err
+    assert "the packages are written, but MLflow does not list them" in printed.out
+    assert json.loads((project.folder / "out" / "manifest.json").read_text())[0]["proof"]["passed"]
+    with pytest.raises(TrackingError, match="--tracking-uri: "):  # at once, and before anything else
+        run_search(experiment, places, Display(console))
+    server.start()
+    monkeypatch.undo()
+    outcome = run_search(experiment, places, Display(console))
+    assert trials(project) == found
+    assert_record_agrees(project, server.uri)
+    assert not RunFolder(project.root, "tiny").record.exists()
+
+
+def test_fresh_puts_nothing_aside_before_the_new_search_is_sure(project):
+    search(project)
+    before = signature(project)
+    folder = RunFolder(project.root, "tiny")
+    for experiment, workload in (
+        (EXPERIMENT, "def model(:"),
+        (EXPERIMENT + "[constraints]\nmax_size_mb = 0.002\n", WORKLOAD),
+        (EXPERIMENT.replace("workers = 1", "workers = 999"), WORKLOAD),
+        (EXPERIMENT + "[ladder]\nfine_tuning = 1\n", WORKLOAD),  # no training data
+    ):
+        project.write(experiment, workload)
+        with pytest.raises(UserError):
+            search(project, fresh=True)
+        assert signature(project) == before
+    project.write()
+    search(project, fresh=True)
+    assert len(list(folder.path.glob("journal*.log"))) == 2
+    assert signature(project) == before
