@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import clear
 from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
+from device_bench.cost.package_weights import StoredConstant, stored_constant
 from device_bench.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
-from device_bench.package import weight_bytes
+from device_bench.package import PackageWeight, weight_bytes
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
 from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from space.errors import UserError
@@ -77,6 +79,7 @@ class BaseProgram:
         places: by layer name; layers with one tied weight have the same places.
         refusals: by layer name, why its weight cannot be compressed in this program.
         records: the ops; operands that hold a layer's weight name its first layer.
+        constants: how the other constants of two and more axes are stored, by the words of their operands.
     """
 
     rest_bytes: int
@@ -84,6 +87,7 @@ class BaseProgram:
     places: Mapping[str, tuple[Place, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
+    constants: Mapping[str, StoredConstant] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -198,7 +202,18 @@ def _read(path: Path, by_size: Mapping[float, StandIn]) -> BaseProgram:
     rest, ends_with_layer = _rest(weight_bytes(path), entries)
     base = BaseProgram(rest, ends_with_layer, {name: tuple(found) for name, found in places.items()}, refusals, ())
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
-    return replace(base, records=records)
+    return replace(base, records=records, constants=_constants(nodes, base))
+
+
+def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, StoredConstant]:
+    """How the constants are stored that are no layer's."""
+    return {
+        fingerprint(operand): stored_constant(operand)
+        for place, operand in _operands(nodes)
+        if isinstance(operand, PackageWeight)
+        and (place.node, place.operand, place.position) not in base.layer_at
+        and np.ndim(operand.value) > 1
+    }
 
 
 def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:

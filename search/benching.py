@@ -16,11 +16,16 @@ from device_bench.measurement import measure
 from space.configuration import Configuration
 from space.errors import UserError
 
-__all__ = ["measured", "predicted", "predicted_table"]
+__all__ = ["holds", "measured", "predicted", "predicted_table"]
+
+_MEGABYTE = 1e6
 
 
 def predicted(package: Path, device: str, shapes: list[str], unit: str | None = None) -> list[dict[str, Any]]:
-    """Predicted latency by compute unit, each with its 80 % interval.
+    """Predicted latency by compute unit, each with its 80 % interval and with what was recognised in the package.
+
+    What is recognised: ``stored_bytes``, bytes of the weight file by how they are stored; ``layers``, ops' weights;
+    ``int8_activation_layers``, those whose activations are 8-bit.
 
     Args:
         shapes: ``NAME=1x3x224x224`` for inputs of flexible shape.
@@ -32,10 +37,15 @@ def predicted(package: Path, device: str, shapes: list[str], unit: str | None = 
     find_device(device)
     asked = None if unit is None else ComputeUnit.parse(unit)
     ops = ops_of_package(package, shapes=dict(_shape(text) for text in shapes) or None)
+    recognised = {
+        "stored_bytes": dict(ops.stored_bytes),
+        "layers": len(ops.ops.layers),
+        "int8_activation_layers": len(ops.int8_layers),
+    }
     rows = []
     for setting in ComputeUnit if asked is None else (asked,):
         try:
-            model = prepare(ops.ops, device=device, unit=setting, weights=ops.weights)
+            model = prepare(ops.ops, device=device, unit=setting, target=ops.target)
         except ComputeUnitError:
             if asked is not None:
                 raise
@@ -49,6 +59,7 @@ def predicted(package: Path, device: str, shapes: list[str], unit: str | None = 
                 "predicted_latency_ms": estimate.ms,
                 "low": estimate.low,
                 "high": estimate.high,
+                **recognised,
             }
         )
     return rows
@@ -64,6 +75,14 @@ def predicted_table(rows: list[dict[str, Any]]) -> Table:
             row["compute_unit"], f"{row['predicted_latency_ms']:.3f}", f"{row['low']:.3f} - {row['high']:.3f}"
         )
     return table
+
+
+def holds(rows: list[dict[str, Any]]) -> str:
+    """One line of what was recognised in the package."""
+    found = rows[0]
+    stored = ", ".join(f"{spelling} {size / _MEGABYTE:.3f} MB" for spelling, size in found["stored_bytes"].items())
+    activations = f"activations in 8 bits at {found['int8_activation_layers']} of {found['layers']} layers"
+    return f"stored: {stored or 'no weights'}; {activations}"
 
 
 def measured(package: Path, device: str | None, unit: str | None) -> dict[str, Any]:

@@ -255,7 +255,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
-    from search.benching import measured, predicted, predicted_table
+    from search.benching import holds, measured, predicted, predicted_table
 
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
@@ -268,7 +268,9 @@ def bench(
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
-        Console().print(predicted_table(rows))
+        console = Console()
+        console.print(predicted_table(rows))
+        console.print(holds(rows), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("bench-worker")

@@ -192,7 +192,8 @@ def prepare(
         device: name of a device or chip.
         unit: Core ML's compute units.
         target: deployment target; before iOS 17 and macOS 14 compressed weights are expanded at load.
-        weights: layer -> what a package already stores; stands for the layers that a configuration does not name.
+        weights: layer -> what a package already stores; stands for the layers that a configuration does not name and
+            whose ops do not say it themselves.
 
     Raises:
         DeviceError: an unknown device.
@@ -202,7 +203,7 @@ def prepare(
     setting = ComputeUnit.parse(unit)
     placement = place(ops, setting, target, found.chip.lacks)
     spread = fitted_model().spreads[placement.unit]
-    prices = _Prices(ops, found.chip, placement, weights or {})
+    prices = _Prices(ops, found.chip, placement, weights or {}, target or DeploymentTarget.IOS18)
     return LatencyModel(found, setting, placement, ops, spread, _prices=prices)
 
 
@@ -210,9 +211,14 @@ class _Prices:
     """Milliseconds of layers and of everything else, found once for each (layer, encoding, precision)."""
 
     def __init__(
-        self, ops: OpList, chip: ChipSpecification, placement: Placement, weights: Mapping[str, StoredWeight]
+        self,
+        ops: OpList,
+        chip: ChipSpecification,
+        placement: Placement,
+        weights: Mapping[str, StoredWeight],
+        target: DeploymentTarget,
     ) -> None:
-        self._chip, self._placement = chip, placement
+        self._chip, self._placement, self._target = chip, placement, target
         self._weights = weights
         self._values = {unit: parameters(unit, chip) for unit in Unit}
         self._units = {
@@ -224,8 +230,7 @@ class _Prices:
         for op in ops:
             if op.layer is not None:
                 self._ops[op.layer].append(op)
-        rest = [(op, None, False) for op in ops if op.layer is None]
-        self._rest = self._sum(rest)
+        self._rest = self._sum([op for op in ops if op.layer is None])
         self._detours = placement.detours(ops) * self._program["host_ms"]
         self._known: dict[tuple[str, Encoding, bool], tuple[float, float]] = {}
         self._objects: dict[tuple[str, int, bool], tuple[Encoding, float, float]] = {}
@@ -297,27 +302,28 @@ class _Prices:
         return found
 
     def _stored(self, layer: str, encoding: Encoding) -> dict[int, StoredWeight]:
-        return {i: StoredWeight.of(encoding, op.weight_shape) for i, op in enumerate(self._ops[layer])}
+        return {i: StoredWeight.of(encoding, op.weight_shape, self._target) for i, op in enumerate(self._ops[layer])}
 
     def _stored_default(self, layer: str) -> dict[int, StoredWeight]:
         given = self._weights.get(layer)
-        plain = [given or StoredWeight.fp16(op.weight_elements) for op in self._ops[layer]]
+        plain = [op.stored or given or StoredWeight.fp16(op.weight_elements) for op in self._ops[layer]]
         return dict(enumerate(plain))
 
     def _price(self, layer: str, stored: Mapping[int, StoredWeight], int8: bool) -> tuple[float, float]:
         busy = stream = 0.0
         for i, op in enumerate(self._ops[layer]):
-            b, s = self._op(op, stored[i], int8 and op.kind in QUANTIZED)
+            b, s = self._op(op, stored[i], int8)
             busy, stream = busy + b, stream + s
         return busy, stream
 
     def _op(self, op: CostOp, weight: StoredWeight, int8: bool) -> tuple[float, float]:
-        unit = self._placement.unit
+        """Busy and stream milliseconds of an op; ``int8`` where a configuration asks for 8-bit activations."""
+        unit, eighth = self._placement.unit, _in_int8(op, weight, int8)
         if refuses(unit, op):
-            return self._away(op, weight, int8), 0.0
+            return self._away(op, weight, eighth), 0.0
         if not self._placement.takes(weight):
-            return self._away(op, weight, int8) + self._program["host_ms"] * op.count, 0.0
-        return self._table(unit, [(op, weight, int8)])
+            return self._away(op, weight, eighth) + self._program["host_ms"] * op.count, 0.0
+        return self._table(unit, [(op, weight, eighth)])
 
     def _away(self, op: CostOp, weight: StoredWeight, int8: bool) -> float:
         """An op on the fallback processor, which waits for it."""
@@ -325,15 +331,14 @@ class _Prices:
         busy, stream = self._table(unit, [(op, weight, int8)])
         return float(combined(busy, stream, self._values[unit]["overlap"]))
 
-    def _sum(self, entries: Sequence[tuple[CostOp, StoredWeight | None, bool]]) -> tuple[float, float]:
-        here = [entry for entry in entries if not refuses(self._placement.unit, entry[0])]
-        busy, stream = self._table(self._placement.unit, here) if here else (0.0, 0.0)
-        away = sum(
-            self._away(op, weight or StoredWeight.fp16(op.weight_elements), int8)
-            for op, weight, int8 in entries
-            if refuses(self._placement.unit, op)
-        )
-        return busy + away, stream
+    def _sum(self, ops: Sequence[CostOp]) -> tuple[float, float]:
+        """Busy and stream milliseconds of ops that are no layer's; most have no weight and are priced at once."""
+        alone = [op for op in ops if op.stored is not None or refuses(self._placement.unit, op)]
+        here = [op for op in ops if op.stored is None and not refuses(self._placement.unit, op)]
+        times = [self._op(op, op.stored or StoredWeight.fp16(op.weight_elements), False) for op in alone]
+        if here:
+            times.append(self._table(self._placement.unit, [(op, None, _in_int8(op, None, False)) for op in here]))
+        return sum(busy for busy, _ in times), sum(stream for _, stream in times)
 
     def _table(self, unit: Unit, entries: Sequence[tuple[CostOp, StoredWeight | None, bool]]) -> tuple[float, float]:
         held = [
@@ -348,3 +353,10 @@ class _Prices:
             self._rest[0] + sum(busy for busy, _ in layers.values()),
             self._rest[1] + sum(stream for _, stream in layers.values()),
         )
+
+
+def _in_int8(op: CostOp, weight: StoredWeight | None, asked: bool) -> bool:
+    """Whether an op computes in 8 bits: its activations are, and so can its weight be, for floats are multiplied as such."""
+    if op.kind not in QUANTIZED or not (asked or op.int8):
+        return False
+    return not op.weight_elements or (weight is not None and weight.coded)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
 from typing import Any
+
+from device_bench.cost.stored_weight import StoredWeight
 
 __all__ = ["CostOp", "OpKind", "OpList"]
 
@@ -52,6 +54,8 @@ class CostOp:
         layer: the layer whose encoding its weight takes, or None.
         matrix_bytes: bytes of one attention matrix (softmax and its two products), which must fit on the chip.
         count: how many identical ops this stands for.
+        int8: its activations are 8-bit in the program itself, whatever a configuration says.
+        stored: how the program holds its weight; None where it is fp16, or a configuration's to say.
     """
 
     name: str
@@ -63,6 +67,8 @@ class CostOp:
     layer: str | None = None
     matrix_bytes: int = 0
     count: int = 1
+    int8: bool = False
+    stored: StoredWeight | None = None
 
     @property
     def weight_elements(self) -> int:
@@ -111,4 +117,13 @@ class OpList(tuple[CostOp, ...]):
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[Any]]) -> OpList:
         """The inverse of ``to_rows``."""
-        return cls(CostOp(name, OpKind(kind), macs, tuple(shape), *rest) for name, kind, macs, shape, *rest in rows)
+        return cls(_op(row) for row in rows)
+
+
+def _op(row: Sequence[Any]) -> CostOp:
+    """An op from its row; rows of older studies end earlier."""
+    values = dict(zip((field.name for field in fields(CostOp)), row, strict=False))
+    values["kind"], values["weight_shape"] = OpKind(values["kind"]), tuple(values["weight_shape"])
+    stored = values.get("stored")
+    values["stored"] = None if stored is None else StoredWeight(*stored)
+    return CostOp(**values)

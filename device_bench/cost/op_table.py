@@ -79,8 +79,9 @@ class OpTable:
 
 def _row(op: CostOp, weight: StoredWeight | None, int8: bool) -> list[float]:
     stored = weight
-    if stored is None or op.kind is OpKind.EMBEDDING:  # a look-up fetches its rows only, as activations
-        stored = StoredWeight.fp16(0 if op.kind is OpKind.EMBEDDING else op.weight_elements)
+    look_up = op.kind in (OpKind.EMBEDDING, OpKind.HOST)
+    if stored is None or look_up:  # a look-up fetches its rows only, as activations
+        stored = StoredWeight.fp16(0 if look_up else op.weight_elements)
     scale = 0.5 if int8 else 1.0
     largest = op.matrix_bytes or max(op.read_bytes, op.written_bytes)
     return [

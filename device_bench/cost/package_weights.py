@@ -1,39 +1,159 @@
-"""What a package's weight costs to fetch and decode, read from how it is stored."""
+"""What a constant of a package costs to fetch and decode, read from how it is stored, whoever stored it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from device_bench.cost.stored_weight import StoredWeight
-from device_bench.package import PackageWeight
+from device_bench.package import PackageWeight, Part
 
-__all__ = ["stored_weight"]
+__all__ = ["StoredConstant", "stored_constant"]
+
+_DATA = frozenset(
+    {
+        "data", "data_mask", "indices", "indices_mask", "indices_nonzero_data", "lut", "mask", "nonzero_data", "offset",
+        "quantized_data", "scale", "source_val", "val", "zero_point",
+    }
+)  # fmt: skip
+_MASKS = ("mask", "indices_mask", "data_mask")
+_VALUES = ("val", "source_val", "quantized_data", "data", "nonzero_data")
 
 
-def stored_weight(weight: PackageWeight) -> StoredWeight:
+@dataclass(frozen=True, slots=True)
+class StoredConstant:
+    """A constant as stored, before it is known which of its axes are output channels.
+
+    Attributes:
+        shape: of the decoded value.
+        bytes: of all data, tables, scales and masks included; neither records nor padding.
+        dtype: of the stored values, or of the table's entries.
+        zeros: share of elements that are zero and not stored.
+        table_bits: bits of an index; 0 without a table.
+        tables: how many lie along each axis; empty without.
+        vector: length of a table's entries.
+        scales: how many lie along each axis; empty without.
+        in_rows: the op that applies the scales knows no blocks (iOS16).
+    """
+
+    shape: tuple[int, ...]
+    bytes: float
+    dtype: str
+    zeros: float = 0.0
+    table_bits: int = 0
+    tables: tuple[int, ...] = ()
+    vector: int = 1
+    scales: tuple[int, ...] = ()
+    in_rows: bool = False
+
+    @property
+    def linear(self) -> bool:
+        """Whether values are integers with scales."""
+        return not self.table_bits and self.dtype.startswith(("int", "uint")) and bool(self.scales)
+
+    def weight(self, output_axis: int) -> StoredWeight:
+        """The same as the weight of an op.
+
+        Args:
+            output_axis: axis of output channels, of rows for a look-up.
+        """
+        elements = math.prod(self.shape)
+        plain = not self.table_bits and not self.scales and not self.zeros
+        if plain:
+            return StoredWeight(elements, self.bytes, compressed=False, coded=False)
+        tables = self.tables[output_axis] if self.tables else 1
+        sharing = self.shape[output_axis] // tables if tables > 1 else None
+        blocks = self.linear and not self.in_rows and _in_blocks(self.scales, self.shape, output_axis)
+        return StoredWeight(
+            elements, self.bytes, sharing, self.zeros, blocks, self.linear, coded=bool(self.table_bits) or self.linear
+        )
+
+    def transposed(self) -> StoredConstant:
+        """The same with its axes in reverse order."""
+        return replace(self, shape=self.shape[::-1], tables=self.tables[::-1], scales=self.scales[::-1])
+
+    def __str__(self) -> str:
+        """How it is stored, in the spelling of encodings as far as they have one: ``lut4``, ``sparse75+int8``, ``fp32``."""
+        if self.table_bits:
+            values = f"lut{self.table_bits}" + (f"-v{self.vector}" if self.vector > 1 else "")
+        else:
+            values = self.dtype
+        sparse = f"sparse{round(100 * self.zeros)}" if self.zeros else ""
+        return sparse if sparse and values == "fp16" else "+".join(filter(None, (sparse, values)))
+
+
+def stored_constant(weight: PackageWeight) -> StoredConstant:
     """A constant of a package, by the ops that decode it."""
-    elements = math.prod(weight.shape)
-    if not weight.chain:
-        return StoredWeight.fp16(elements)
-    kept = _kept(weight)
-    zeros = 0.0 if kept is None else 1 - kept / elements
-    channels, linear, blocks = None, False, False
-    for operation, name, part in weight.parts():
-        if name == "lut" and len(part.shape) > 1 and "lut" in operation:
-            tables = part.shape[0]
-            channels = weight.shape[0] // tables if tables > 1 else None
-        if name == "scale" and "shift_scale" in operation:
-            linear = True
-            blocks = len(part.shape) > 1 and math.prod(part.shape[1:]) > 1
-        linear = linear or operation == "constexpr_affine_dequantize"
-    return StoredWeight(elements, float(weight.bytes), channels, zeros, blocks, linear)
+    shape = weight.shape
+    found = _Found(weight, len(shape))
+    values = found.lut or next((part for _, name, part in weight.parts() if name in _VALUES), None)
+    kept = next((_kept(part) for _, name, part in weight.parts() if name in _MASKS), None)
+    return StoredConstant(
+        shape,
+        float(sum(math.ceil(np.size(part.value) * part.bits / 8) for _, name, part in weight.parts() if name in _DATA)),
+        values.dtype if values is not None else "other",
+        0.0 if kept is None else 1 - kept * found.vector / math.prod(shape),
+        found.table_bits,
+        found.tables,
+        found.vector,
+        found.scales,
+        "constexpr_affine_dequantize" in weight.chain,
+    )
 
 
-def _kept(weight: PackageWeight) -> int | None:
-    """Elements that a sparse weight stores."""
-    for _, name, part in weight.parts():
-        if name in ("mask", "indices_mask", "data_mask"):
-            return int(np.unpackbits(part.value).sum()) if part.dtype == "uint8" else int(np.count_nonzero(part.value))
-    return None
+class _Found:
+    """Tables and scales in the chain of a constant, from the outside in."""
+
+    def __init__(self, weight: PackageWeight, rank: int) -> None:
+        self.lut: Part | None = None
+        self.table_bits, self.vector = 0, 1
+        self.tables: tuple[int, ...] = ()
+        self.scales: tuple[int, ...] = ()
+        for inner in _chain(weight):
+            self._table(inner, rank)
+            scale = inner.inputs.get("scale")
+            if isinstance(scale, Part) and not self.scales:
+                self.scales = _counts(scale, inner, rank)
+
+    def _table(self, weight: PackageWeight, rank: int) -> None:
+        lut = weight.inputs.get("lut")
+        if lut is None or self.table_bits:
+            return
+        data = lut.inputs.get("data") if isinstance(lut, PackageWeight) else lut  # entries with scales of their own
+        shape = lut.shape if len(lut.shape) > 1 else (*[1] * rank, *lut.shape, 1)
+        self.lut = data if isinstance(data, Part) else None
+        self.table_bits, self.vector = max(1, math.ceil(math.log2(shape[-2]))), shape[-1]
+        self.tables = shape[:rank]
+
+
+def _chain(weight: PackageWeight) -> Iterator[PackageWeight]:
+    """The ops that make a constant, without those that make the table of another."""
+    yield weight
+    for name, value in weight.inputs.items():
+        if isinstance(value, PackageWeight) and name != "lut":
+            yield from _chain(value)
+
+
+def _counts(scale: Part, weight: PackageWeight, rank: int) -> tuple[int, ...]:
+    """Scales along each axis; the form of iOS16 has a number, or a row and its axis."""
+    if len(scale.shape) == rank and weight.operation != "constexpr_affine_dequantize":
+        return scale.shape
+    counts = [1] * rank
+    axis = weight.inputs.get("axis")
+    if scale.shape and isinstance(axis, Part):
+        counts[int(axis.value)] = scale.shape[0]
+    return tuple(counts)
+
+
+def _in_blocks(scales: tuple[int, ...], shape: tuple[int, ...], output_axis: int) -> bool:
+    """Whether scales are neither of the whole nor of output channels."""
+    others = [count for axis, count in enumerate(scales) if axis != output_axis % len(shape)]
+    return any(count > 1 for count in others) or scales[output_axis] not in (1, shape[output_axis])
+
+
+def _kept(part: Part) -> int:
+    """Elements that a mask keeps; before iOS18 it is packed into bytes."""
+    return int(np.unpackbits(part.value).sum()) if part.dtype == "uint8" else int(np.count_nonzero(part.value))

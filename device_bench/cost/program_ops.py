@@ -1,7 +1,8 @@
 """Op lists from converted Core ML programs: of a package on disk, or of a model's base program.
 
 Ops and their operands are those of https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html.
-What Core ML's compilers fold away is left out: casts, changes of shape, and activations behind a weighted op.
+What Core ML's compilers fold away is left out: casts, changes of shape, activations behind a weighted op, and the pairs of
+``quantize`` and ``dequantize`` that say where activations are 8-bit.
 """
 
 from __future__ import annotations
@@ -10,29 +11,30 @@ import math
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import coremltools as ct
 from coremltools import proto
 
-from device_bench.base_program import BaseProgram
+from device_bench.base_program import BaseProgram, Place
 from device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
-from device_bench.cost.package_weights import stored_weight
+from device_bench.cost.package_weights import StoredConstant, stored_constant
 from device_bench.cost.stored_weight import StoredWeight
 from device_bench.package import PackageWeight, load_spec
-from device_bench.program_graph import Operand, program_nodes
+from device_bench.program_graph import Operand, ProgramNode, program_nodes
 from space.errors import UserError, suggestion
 from space.layer import Layer
+from space.target import DeploymentTarget
 
 __all__ = ["PackageOps", "ProgramOpsError", "ops_of_base_program", "ops_of_package"]
 
 Shape = tuple[int, ...]
 _FREE = frozenset(
     {
-        "cast", "const", "expand_dims", "function", "identity", "read_state", "reshape", "return", "shape", "squeeze",
-        "transpose",
+        "cast", "const", "dequantize", "expand_dims", "function", "identity", "quantize", "read_state", "reshape", "return",
+        "shape", "squeeze", "transpose",
     }
 )  # fmt: skip
 _ACTIVATIONS = frozenset(
@@ -55,6 +57,16 @@ _HOST = frozenset(
         "scatter", "scatter_along_axis", "scatter_nd", "topk", "while_loop",
     }
 )  # fmt: skip
+_PASSED_ON = frozenset(
+    {
+        "cast", "concat", "crop", "depth_to_space", "expand_dims", "identity", "max_pool", "pad", "pixel_shuffle", "relu",
+        "relu6", "reshape", "reverse", "slice_by_index", "slice_by_size", "space_to_depth", "split", "squeeze", "stack",
+        "tile", "transpose", "upsample_nearest_neighbor",
+    }
+)  # fmt: skip
+"""Ops that give on values of the same scale: what was 8-bit before them is 8-bit behind them."""
+_OF_CONSTANTS = frozenset({"cast", "dequantize", "expand_dims", "identity", "reshape", "squeeze", "transpose"})
+"""Ops that may stand between a constant and the op whose weight it is."""
 _RECURRENT = frozenset({"gru", "lstm", "rnn"})
 _NORMS = frozenset({"instance_norm", "l2_norm", "layer_norm", "local_response_norm"})
 
@@ -68,12 +80,22 @@ class PackageOps:
     """A package's op list and its weights as stored.
 
     Attributes:
-        ops: every weighted op is a layer of its weight's name.
+        ops: every weighted op is a layer of its weight's name; each says how its weight is stored, and whether its
+            activations are 8-bit.
         weights: layer -> what is stored.
+        stored_bytes: bytes in the weight file by how they are stored (``fp16``, ``lut4``, ``sparse75+int8``), most first.
+        target: the oldest deployment target whose packages have this format.
     """
 
     ops: OpList
     weights: Mapping[str, StoredWeight]
+    stored_bytes: Mapping[str, int]
+    target: DeploymentTarget
+
+    @property
+    def int8_layers(self) -> frozenset[str]:
+        """The layers whose activations are 8-bit."""
+        return frozenset(op.layer for op in self.ops if op.int8 and op.layer is not None)
 
 
 def ops_of_base_program(base: BaseProgram, layers: Iterable[Layer]) -> OpList:
@@ -88,7 +110,10 @@ def ops_of_base_program(base: BaseProgram, layers: Iterable[Layer]) -> OpList:
     """
     known = {layer.name: layer for layer in layers}
     nodes = [_Node(r.name, r.kind, dict(r.operands), r.types) for r in base.records]
-    return OpList(_Reader(nodes, known).ops())
+    turned = {_place(place) for places in base.places.values() for place in places if place.transposed}
+    ops = OpList(_Reader(nodes, known, base.constants, turned).ops())
+    unused = (layer for name, layer in known.items() if name not in ops.layers)
+    return OpList([*ops, *map(_unused, unused)])
 
 
 def ops_of_package(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = None) -> PackageOps:
@@ -104,14 +129,47 @@ def ops_of_package(path: str | Path, shapes: Mapping[str, Sequence[int]] | None 
     """
     if shapes:
         with tempfile.TemporaryDirectory() as folder:
-            return _read_package(_materialized(Path(path), shapes, Path(folder) / "fixed.mlpackage"))
+            fixed = _read_package(_materialized(Path(path), shapes, Path(folder) / "fixed.mlpackage"))
+            return replace(fixed, target=_target(Path(path)))
     return _read_package(Path(path))
 
 
 def _read_package(path: Path) -> PackageOps:
-    nodes = [_Node(n.name, n.kind, n.operands, n.types) for n in program_nodes(path)]
-    reader = _Reader(nodes, {})
-    return PackageOps(OpList(reader.ops()), reader.weights)
+    nodes = program_nodes(path)
+    reader = _Reader([_Node(n.name, n.kind, n.operands, n.types) for n in nodes], {})
+    ops = OpList(reader.ops())
+    weights = {op.layer: op.stored for op in ops if op.layer is not None and op.stored is not None}
+    return PackageOps(ops, weights, _stored_bytes(nodes), _target(path))
+
+
+def _stored_bytes(nodes: Iterable[ProgramNode]) -> dict[str, int]:
+    """Bytes in the weight file, each entry once, by how the constant is stored that first needs it."""
+    counted: set[tuple[str, int]] = set()
+    found: dict[str, int] = {}
+    for value in (value for node in nodes for values in node.operands.values() for value in values):
+        if not isinstance(value, PackageWeight) or not value.bytes:
+            continue
+        new = {part.offset: part.bytes for *_, part in value.parts() if part.offset and part.offset not in counted}
+        if new:
+            counted.update(new)
+            spelling = str(stored_constant(value))
+            found[spelling] = found.get(spelling, 0) + sum(new.values())
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _target(path: Path) -> DeploymentTarget:
+    version = load_spec(path).specificationVersion
+    targets = [target for target in DeploymentTarget if getattr(ct.target, str(target)).value >= version]
+    return min(targets, key=lambda target: target.generation, default=max(DeploymentTarget, key=lambda t: t.generation))
+
+
+def _unused(layer: Layer) -> CostOp:
+    """A layer that no op reads, or whose weight is computed with beforehand: it takes no time."""
+    return CostOp(layer.name, OpKind.LINEAR, 0, layer.shape, layer=layer.name, count=0)
+
+
+def _place(place: Place) -> tuple[int, str, int]:
+    return place.node, place.operand, place.position
 
 
 def _materialized(path: Path, shapes: Mapping[str, Sequence[int]], destination: Path) -> Path:
@@ -154,11 +212,43 @@ class _Node:
     types: tuple[bytes, ...]
 
 
-class _Reader:
-    """Turns nodes into ops, in order."""
+@dataclass(frozen=True)
+class _Weight:
+    """A weight where an op reads it.
 
-    def __init__(self, nodes: Sequence[_Node], layers: Mapping[str, Layer]) -> None:
+    Attributes:
+        layer: the layer whose encoding it takes, or None.
+        shape: output channels first.
+        operand, position: where it is read; position among several values of the operand.
+        stored: how the program holds it; None for the weight of a model's layer.
+    """
+
+    layer: str | None
+    shape: Shape
+    operand: str
+    position: int
+    stored: StoredWeight | None
+
+
+class _Reader:
+    """Turns nodes into ops, in order.
+
+    Args:
+        nodes: the program; its constants as they are, or as words.
+        layers: by name; their weights are operands by words.
+        constants: how those are stored that are words, and no layer's.
+        turned: where the weight of a layer has been transposed by the converter.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[_Node],
+        layers: Mapping[str, Layer],
+        constants: Mapping[str, StoredConstant] | None = None,
+        turned: Iterable[tuple[int, str, int]] = (),
+    ) -> None:
         self._nodes, self._layers = nodes, layers
+        self._constants, self._turned = constants or {}, frozenset(turned)
         self._inputs = {
             name: _shape(kind, node.name)
             for node in nodes
@@ -166,7 +256,7 @@ class _Reader:
             for name, kind in zip(node.operands, node.types, strict=True)
         }
         self._weighted: set[int] = set()
-        self.weights: dict[str, StoredWeight] = {}
+        self._int8: dict[str, bool] = {}
 
     def ops(self) -> Iterator[CostOp]:
         """All ops that take time."""
@@ -177,10 +267,10 @@ class _Reader:
 
     def _op(self, index: int, node: _Node) -> Iterator[CostOp]:
         out = _shape(node.types[0], node.name)
-        found = self._weight(node)
-        if found is not None:
+        found = list(self._weights(index, node))
+        if found:
             self._weighted.add(index)
-            yield self._weighted_op(node, *found)
+            yield from self._weighted_ops(node, found)
         elif node.kind == "scaled_dot_product_attention":
             yield from self._attention(node, out)
         elif node.kind in ("matmul", "einsum"):
@@ -188,25 +278,48 @@ class _Reader:
         else:
             read, written = self._read(node), _elements(node.types, node.name)
             matrix = math.prod(out[-2:]) * FP16_BYTES if node.kind == "softmax" else 0
-            yield CostOp(node.name, _kind(node.kind), 0, (), read * FP16_BYTES, written * FP16_BYTES, None, matrix)
+            yield CostOp(
+                node.name, _kind(node.kind), 0, (), read * FP16_BYTES, written * FP16_BYTES, None, matrix,
+                int8=self._takes_int8(node, ()),
+            )  # fmt: skip
 
-    def _weighted_op(self, node: _Node, layer: str, shape: Shape, operand: str) -> CostOp:
-        read, written = self._read(node, operand), _elements(node.types, node.name)
-        elements = math.prod(shape)
-        if node.kind == "gather":
-            moved = written * FP16_BYTES
-            return CostOp(node.name, OpKind.EMBEDDING, 0, shape, moved, moved, layer)
+    def _weighted_ops(self, node: _Node, found: Sequence[_Weight]) -> Iterator[CostOp]:
+        """The op of a weight; a recurrent op stands once for each of its weights, and moves its activations once."""
+        taken = {(weight.operand, weight.position) for weight in found}
+        yield self._weighted_op(node, found[0], taken)
         if node.kind in _RECURRENT:
-            kind, macs = OpKind.RECURRENT, elements * max(1, read // max(1, shape[-1]))
+            for weight in found[1:]:
+                first = self._weighted_op(node, weight, taken)
+                yield replace(first, name=f"{node.name}.{weight.operand}", read_bytes=0, written_bytes=0)
+
+    def _weighted_op(self, node: _Node, weight: _Weight, taken: set[tuple[str, int]]) -> CostOp:
+        read, written = self._read(node, taken), _elements(node.types, node.name)
+        shape, elements = weight.shape, math.prod(weight.shape)
+        int8 = self._takes_int8(node, taken)
+        if node.kind in _GATHERS:
+            kind = OpKind.EMBEDDING if node.kind == "gather" else OpKind.HOST
+            moved = written * FP16_BYTES
+            return CostOp(node.name, kind, 0, shape, moved, moved, weight.layer, stored=weight.stored)
+        if node.kind in _RECURRENT:
+            kind, macs = OpKind.RECURRENT, elements * max(1, self._steps(node))
         elif node.kind == "conv":
             depthwise = shape[1] == 1 and self._shape_of(node.operands["x"][0])[1] > 1
             kind = OpKind.DEPTHWISE if depthwise else OpKind.CONV
             macs = elements * (written // shape[0])
         elif node.kind == "conv_transpose":
-            kind, macs = OpKind.CONV, elements * (read // shape[0])
-        else:
+            kind, macs = OpKind.CONV, elements * (read // shape[1])
+        elif node.kind == "einsum":
             kind, macs = OpKind.LINEAR, elements * max(1, read // shape[1])
-        return CostOp(node.name, kind, macs, shape, read * FP16_BYTES, written * FP16_BYTES, layer)
+        else:
+            kind, macs = OpKind.LINEAR, written * shape[-1]
+        return CostOp(
+            node.name, kind, macs, shape, read * FP16_BYTES, written * FP16_BYTES, weight.layer,
+            int8=int8, stored=weight.stored,
+        )  # fmt: skip
+
+    def _steps(self, node: _Node) -> int:
+        """How often a recurrent op uses its weights: once for each step and sequence."""
+        return math.prod(self._shape_of(node.operands["x"][0])[:-1])
 
     def _matmul(self, node: _Node, out: Shape) -> CostOp:
         operands = [self._shape_of(value) for name in ("x", "y", "values") for value in node.operands.get(name, ())]
@@ -231,53 +344,114 @@ class _Reader:
         yield CostOp(f"{node.name}.softmax", OpKind.SOFTMAX, 0, (), scores, scores, None, matrix)
         yield CostOp(f"{node.name}.sum", OpKind.MATMUL, macs * out[-1], (), scores + rest, rest, None, matrix)
 
-    def _weight(self, node: _Node) -> tuple[str, Shape, str] | None:
-        """Layer, shape and operand of the weight that an op reads, if it is of a kind that has one."""
-        names = _WEIGHT_OPERANDS.get(node.kind, ())
-        for name in names:
-            for value in node.operands.get(name, ()):
-                if isinstance(value, PackageWeight) and len(value.shape) > 1:
-                    stored = stored_weight(value)
-                    layer = value.name or node.name
-                    self.weights[layer] = stored
-                    return layer, _output_first(node, name, value.shape), name
-                if isinstance(value, str) and value.startswith("weight of "):
-                    layer = value.removeprefix("weight of ")
-                    return layer, self._layers[layer].shape, name
-                if isinstance(value, str) and (constant := _constant_shape(value)) and len(constant) > 1:
-                    return f"{node.name}.{name}", _output_first(node, name, constant), name
-        return None
+    def _weights(self, index: int, node: _Node) -> Iterator[_Weight]:
+        """The weights that an op reads, if it is of a kind that has some; of several operands, those of recurrent ops."""
+        for name in _WEIGHT_OPERANDS.get(node.kind, ()):
+            found = [
+                weight
+                for position, value in enumerate(node.operands.get(name, ()))
+                if (weight := self._weight(node, value, (index, name, position))) is not None
+            ]
+            yield from found[:1]
+            if found and node.kind not in _RECURRENT:
+                return
+
+    def _weight(self, node: _Node, value: Operand, place: tuple[int, str, int]) -> _Weight | None:
+        _, operand, position = place
+        axis = _output_axis(node, operand)
+        if isinstance(value, str) and value.startswith("weight of "):
+            layer = value.removeprefix("weight of ")
+            shape = self._layers[layer].shape
+            shape = shape[::-1] if place in self._turned else shape
+            return _Weight(layer, _output_first(shape, axis), operand, position, None)
+        constant = self._constant(value)
+        if constant is None or len(constant.shape) < 2:
+            return None
+        shape = _output_first(constant.shape, axis)
+        if isinstance(value, str) and value.startswith("const"):
+            return _Weight(None, shape, operand, position, constant.weight(axis))
+        name = value.name if isinstance(value, PackageWeight) else ""
+        return _Weight(name or f"{node.name}.{operand}", shape, operand, position, constant.weight(axis))
+
+    def _constant(self, value: Operand) -> StoredConstant | None:
+        """How a constant is stored, also where ops that move or decode it stand before its use; None for all else."""
+        if isinstance(value, PackageWeight):
+            return stored_constant(value)
+        if value.startswith("const"):
+            return self._constants.get(value)
+        found = self._source(value)
+        if found is None or found.kind not in _OF_CONSTANTS:
+            return None
+        inner = self._constant(_first(found))
+        if inner is None:
+            return None
+        if found.kind == "dequantize":
+            return replace(inner, scales=inner.scales or (1,) * len(inner.shape), in_rows=True)
+        out = _shape(found.types[0], found.name)
+        if found.kind == "transpose" and out == inner.shape[::-1]:
+            return inner.transposed()
+        return replace(inner, shape=out, tables=(), scales=(1,) * len(out) if inner.scales else (), in_rows=True)
+
+    def _takes_int8(self, node: _Node, weights: Iterable[tuple[str, int]]) -> bool:
+        """Whether all activations that an op reads are 8-bit; those of a weighted op are its first operand."""
+        taken = set(weights)
+        values = [
+            value
+            for name, values in node.operands.items()
+            for position, value in enumerate(values)
+            if (name, position) not in taken and isinstance(value, str) and value.startswith(("output ", "input "))
+        ]
+        if taken:
+            values = [value for value in node.operands.get("x", ()) if value in values] or values
+        return bool(values) and all(self._is_int8(value) for value in values)
+
+    def _is_int8(self, value: str) -> bool:
+        """Whether a value was rounded to 8 bits and decoded again, whatever only gave it on since."""
+        if value not in self._int8:
+            found = self._source(value)
+            self._int8[value] = found is not None and (found.kind == "dequantize" or self._gives_int8(found))
+        return self._int8[value]
+
+    def _gives_int8(self, node: _Node) -> bool:
+        if node.kind not in _PASSED_ON:
+            return False
+        values = [v for v in node.operands.get("values", node.operands.get("x", ())) if isinstance(v, str)]
+        return bool(values) and all(self._is_int8(value) for value in values)
 
     def _is_fused(self, node: _Node) -> bool:
         """An activation, or a scaling by constants, right behind a weighted op."""
         if node.kind not in _ACTIVATIONS:
             return False
-        source = next(iter(node.operands.get("x", ())), "")
-        found = _OUTPUT.fullmatch(source) if isinstance(source, str) else None
-        if found is None:
-            return False
-        index = int(found[2])
-        while self._nodes[index].kind == "cast":
-            source = self._nodes[index].operands["x"][0]
-            found = _OUTPUT.fullmatch(source) if isinstance(source, str) else None
-            if found is None:
-                return False
-            index = int(found[2])
+        index = self._index(_first(node))
+        while index is not None and self._nodes[index].kind in ("cast", "quantize", "dequantize"):
+            index = self._index(_first(self._nodes[index]))
         return index in self._weighted
 
-    def _read(self, node: _Node, weight: str | None = None) -> int:
+    def _index(self, value: Operand) -> int | None:
+        """Which op computes a value."""
+        found = _OUTPUT.fullmatch(value) if isinstance(value, str) else None
+        return None if found is None else int(found[2])
+
+    def _source(self, value: Operand) -> _Node | None:
+        """The op that computes a value."""
+        index = self._index(value)
+        return None if index is None else self._nodes[index]
+
+    def _read(self, node: _Node, weights: Iterable[tuple[str, int]] = ()) -> int:
         """Activation elements that an op reads."""
+        taken = set(weights)
         return sum(
             math.prod(self._shape_of(value))
             for name, values in node.operands.items()
-            if name != weight
-            for value in values
-            if isinstance(value, str) and not value.startswith(("weight of ", "const"))
+            for position, value in enumerate(values)
+            if (name, position) not in taken and isinstance(value, str) and not value.startswith(("weight of ", "const"))
         )
 
     def _shape_of(self, value: Operand) -> Shape:
         if isinstance(value, PackageWeight):
             return value.shape
+        if value in self._constants:
+            return self._constants[value].shape
         if found := _OUTPUT.fullmatch(value):
             node = self._nodes[int(found[2])]
             return _shape(node.types[int(found[1])], node.name)
@@ -292,8 +466,10 @@ _OUTPUT = re.compile(r"output (\d+) of op (\d+)")
 _CONSTANT = re.compile(r"const\w*\(\w+\[([\d, ]*)\]")
 _WEIGHT_OPERANDS = {
     "conv": ("weight",), "conv_transpose": ("weight",), "linear": ("weight",), "matmul": ("y", "x"),
-    "einsum": ("values",), "gather": ("x",), "gru": ("weight_ih",), "lstm": ("weight_ih",), "rnn": ("weight_ih",),
+    "einsum": ("values",), "gather": ("x",), "gather_along_axis": ("x",),
+    **dict.fromkeys(_RECURRENT, ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back")),
 }  # fmt: skip
+_GATHERS = frozenset({"gather", "gather_along_axis"})
 _KINDS = {"softmax": OpKind.SOFTMAX, "avg_pool": OpKind.POOL, "max_pool": OpKind.POOL, "l2_pool": OpKind.POOL}
 
 
@@ -312,11 +488,24 @@ def _constant_shape(word: str) -> Shape | None:
     return tuple(int(n) for n in found[1].split(",") if n.strip()) if found else None
 
 
-def _output_first(node: _Node, operand: str, shape: Shape) -> Shape:
-    """A matrix product's right operand lies input first, unless it is transposed."""
-    if node.kind == "matmul" and operand == "y" and not _is_true(node, "transpose_y"):
+def _first(node: _Node) -> Operand:
+    """What an op of one input takes."""
+    return next(iter(node.operands.get("x", node.operands.get("input", ()))), "")
+
+
+def _output_axis(node: _Node, operand: str) -> int:
+    """The axis of output channels: a matrix product's right operand lies input first, unless it is transposed."""
+    if node.kind == "matmul":
+        left = operand == "x"
+        return -2 if left != _is_true(node, f"transpose_{operand}") else -1
+    return 1 if node.kind == "conv_transpose" else 0
+
+
+def _output_first(shape: Shape, axis: int) -> Shape:
+    """A shape with its axis of output channels before that of input channels."""
+    if axis == -1:
         return (*shape[:-2], shape[-1], shape[-2])
-    return shape
+    return (shape[1], shape[0], *shape[2:]) if axis == 1 else shape
 
 
 def _is_true(node: _Node, operand: str) -> bool:

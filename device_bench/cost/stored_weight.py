@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from space.encoding import Encoding
+from space.encoding import Axis, Encoding
+from space.encoding_parts import Table
+from space.footprint import blobs
+from space.kept import kept_values
+from space.layer import Layer, LayerKind
+from space.target import DeploymentTarget
 
 __all__ = ["StoredWeight"]
 
@@ -21,7 +26,8 @@ class StoredWeight:
         zeros: share of elements that are zero and not stored.
         blocks: scales for blocks of input channels, which the Neural Engine does not take.
         linear: integers times a scale; early Neural Engines expand them when the model loads.
-        compressed: anything but fp16.
+        compressed: anything but plain floats.
+        coded: values are integers or indices into a table, which 8-bit activations can be multiplied with.
     """
 
     elements: int
@@ -31,39 +37,50 @@ class StoredWeight:
     blocks: bool = False
     linear: bool = False
     compressed: bool = True
+    coded: bool = True
 
     @classmethod
     def fp16(cls, elements: int) -> StoredWeight:
         """An uncompressed weight."""
-        return cls(elements, 2.0 * elements, compressed=False)
+        return cls(elements, 2.0 * elements, compressed=False, coded=False)
 
     @classmethod
-    def of(cls, encoding: Encoding, shape: tuple[int, ...]) -> StoredWeight:
-        """A weight of ``shape`` (output channels first) under an encoding.
+    def of(
+        cls,
+        encoding: Encoding,
+        shape: tuple[int, ...],
+        target: DeploymentTarget = DeploymentTarget.IOS18,
+        float_bits: int = 16,
+    ) -> StoredWeight:
+        """A weight under an encoding, as a package holds it; bytes are those of the data, without records and padding.
 
-        The byte counts are those of the operations in coremltools' ``iOS18.compression``, without padding.
+        Args:
+            encoding: the encoding.
+            shape: of the weight, output channels first.
+            target: decides which operations hold it (``space.footprint``).
+            float_bits: of the floats that the program computes with, 16 or 32.
         """
         elements = math.prod(shape)
-        kept = elements * (1 - encoding.sparsity.share) if encoding.sparsity else elements
-        mask = elements / 8 if encoding.sparsity else 0.0
+        axes = (*shape, 1, 1)[: max(2, len(shape))]
+        layer = Layer("", LayerKind.CONV2D, axes, float_bits=float_bits)
+        stored = sum(math.ceil(blob.elements * blob.bits / 8) for blob in blobs(layer, encoding, target))
+        zeros = 1 - kept_values(layer, encoding.sparsity) / elements
         table, linear = encoding.table, encoding.linear
         if table is not None:
-            entry = (2.0 if table.entries == "fp16" else 1.0) * table.vector
-            channels = shape[0] if table.axis == "output" else (shape[1] if len(shape) > 1 else 1)
-            tables = 1 if table.group is None else max(1, channels // table.group)
-            stored = kept * table.bits / table.vector / 8 + tables * 2**table.bits * entry
-            grouped = table.group if table.group is not None and table.axis == "output" else None
-            return cls(elements, mask + stored, grouped, 1 - kept / elements)
+            return cls(elements, stored, _sharing(table, encoding.sparsity is not None), zeros)
         if linear is not None:
-            blocks = math.ceil((shape[1] if len(shape) > 1 else 1) / linear.block) if linear.block else 1
-            rows = shape[0] // (linear.rows if linear.block else 1)
-            scales = 1 if linear.granularity == "tensor" else rows * blocks
-            stored = kept * linear.bits / 8 + 2.0 * scales
-            return cls(elements, mask + stored, None, 1 - kept / elements, linear.block is not None, True)
+            return cls(elements, stored, None, zeros, linear.block is not None, True)
         if encoding.sparsity is not None:
-            return cls(elements, mask + 2 * kept, None, 1 - kept / elements)
+            return cls(elements, stored, None, zeros, coded=False)
         return cls.fp16(elements)
 
     def expanded(self) -> StoredWeight:
         """The weight as a unit holds it that decodes it when the model loads."""
-        return StoredWeight.fp16(self.elements)
+        return StoredWeight.fp16(self.elements) if self.compressed else self
+
+
+def _sharing(table: Table, sparse: bool) -> int | None:
+    """Output channels that share a table: scales make a table of each channel, but those of sparse weights come after."""
+    if table.scaled and not sparse:
+        return 1
+    return table.group if table.axis is Axis.OUTPUT else None
