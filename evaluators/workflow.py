@@ -18,6 +18,7 @@ from evaluators.evaluation import Evaluation, Failure, Workflow
 from evaluators.gain import Gain
 from evaluators.model_state import ModelState
 from evaluators.outputs import floating_outputs
+from evaluators.sensitivity.gradients import NO_GRADIENT
 from evaluators.workload import Split, Workload
 from space.configuration import Configuration
 from space.errors import UserError
@@ -165,14 +166,22 @@ def check_start(configuration: Configuration, start: Outcome | None) -> None:
 def _lacking(requirement: Requirement, workload: Workload) -> str | None:
     if requirement is not Requirement.GRADIENTS:
         return None if workload.offers(requirement.value) else f"the function {requirement.value}(); define it"
-    return None if _differentiable(workload) else "a model with gradients: its outputs do not depend on any parameter"
+    lacking = _lacking_gradients(workload)
+    return None if lacking is None else f"a model with gradients, and {lacking}"
 
 
-def _differentiable(workload: Workload) -> bool:
-    """Whether some output has a gradient with respect to some parameter, tried on one example."""
+def _lacking_gradients(workload: Workload) -> str | None:
+    """Why no output has a gradient with respect to any parameter, tried on one batch; ``None`` where one has."""
     model = copy.deepcopy(workload.model)
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
-    with torch.enable_grad():
-        outputs = floating_outputs(model(*workload.batches(Split.EVALUATION)[0].inputs))
-    return any(value.requires_grad for _, value in outputs)
+    try:
+        with torch.enable_grad():
+            outputs = floating_outputs(model(*workload.batches(Split.EVALUATION)[0].inputs))
+            reached = [value.float().sum() for _, value in outputs if value.requires_grad]
+            if not reached:
+                return f"no gradient reaches any parameter: {NO_GRADIENT}"
+            torch.stack(reached).sum().backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        return f"torch refuses its gradients: {str(error).strip().splitlines()[0]}"
+    return None

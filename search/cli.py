@@ -208,9 +208,12 @@ def solve(
             soft_wrap=True,
             highlight=False,
         )
+    interval = "no change on the scoring data, and nothing was measured: no interval can be given"
+    if found.high is not None:
+        ends = f"{digits(found.low)} to {digits(found.high)}"
+        interval = f"80 % interval {ends}, from {found.measured_on} measured neighbours"
     console.print(
-        f"{found.costs['size_mb']:.3f} MB; predicted divergence {digits(found.divergence)} "
-        f"(80 % interval {digits(found.low)} to {digits(found.high)}, from {found.measured_on} measured neighbours); "
+        f"{found.costs['size_mb']:.3f} MB; predicted divergence {digits(found.divergence)} ({interval}); "
         f"{encoding_summary(found.configuration)}; solved in {found.seconds:.2f} s. A prediction: nothing was evaluated.",
         soft_wrap=True,
         highlight=False,

@@ -25,6 +25,8 @@ from space.target import DeploymentTarget
 
 __all__ = ["Explanation", "LayerReason", "explain_front", "explanation_table", "explanation_text"]
 
+_USUAL = "fisher"
+
 
 @dataclass(frozen=True)
 class LayerReason:
@@ -40,6 +42,7 @@ class LayerReason:
         saved_ms: predicted milliseconds less than fp16, around this member; ``None`` without a device.
         next_ms: predicted milliseconds more (or fewer) that the next best would take.
         activations: precision of what enters the layer.
+        method: how the layer's scores were found.
     """
 
     layer: str
@@ -53,6 +56,7 @@ class LayerReason:
     saved_ms: float | None = None
     next_ms: float | None = None
     activations: Precision = Precision.FP16
+    method: str = _USUAL
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ def _explain(
                 None if linear is None else milliseconds(name, FP16) - milliseconds(name, encoding),
                 None if linear is None or best is None else milliseconds(name, best) - milliseconds(name, encoding),
                 record.configuration.activations.get(name, Precision.FP16),
+                scores.method_of(name),
             )
         )
     return Explanation(record, rate, tuple(reasons), rate_ms if linear is not None else None)
@@ -209,7 +214,18 @@ def explanation_table(explanation: Explanation) -> Table:
             table.add_column(column, justify="right" if column.startswith(("kB", "us", "score")) else "left")
     for reason in explanation.layers:
         table.add_row(*_cells(reason, timed))
+    table.caption = _methods(explanation.layers)
     return table
+
+
+def _methods(layers: Sequence[LayerReason]) -> str | None:
+    """Which layers were scored in another than the usual way."""
+    others: dict[str, list[str]] = {}
+    for reason in layers:
+        if reason.method != _USUAL:
+            others.setdefault(reason.method, []).append(reason.layer)
+    said = [f"{method}: {'all layers' if len(n) == len(layers) else ', '.join(n)}" for method, n in others.items()]
+    return f"scored by {'; '.join(said)}" if said else None
 
 
 def _cells(reason: LayerReason, timed: bool) -> list[str]:

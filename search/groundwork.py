@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluators.assembly import LayerWeights
 from evaluators.evaluation import Failure, evaluation_identity
 from evaluators.samples import single_samples
-from evaluators.sensitivity.base import Part, ScoringSetting, join, registry
+from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, join, registry
+from evaluators.sensitivity.gradients import NO_GRADIENT
 from evaluators.sensitivity.scores import Scores
 from evaluators.weight_bank import WeightBank
 from search.preparation import Preparation
@@ -105,18 +106,56 @@ def score_layers(
         seed=experiment.seed,
     )
     path = folder.scores / f"{name}.safetensors"
+    work = _Scoring(pool, count, tuple(energy), display)
     if path.exists():
-        return Scores.load(path), path.name
-    parts = method.parts(len(columns), count, pool.size * 4)
-    answers: list[tuple[Part, Scores]] = []
-    with display.bar("scoring sensitivities", len(parts)) as advance:
-        calls = [(part, (method.name, columns, part, tuple(energy))) for part in parts]
-        for answer in pool.map("score", calls):
-            answers.append((answer.key, checked(answer.result)))
-            advance(1)
-    scores = join(answers)
+        scores = Scores.load(path)
+        if not scores.unreached:
+            return scores, path.name
+    else:
+        scores = work.run("scoring sensitivities", method, columns)
+    scores = _completed(scores, columns, work)
     scores.save(path)
     return scores, path.name
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scorings of the same samples on the same workers."""
+
+    pool: WorkerPool
+    count: int
+    energy: tuple[float, ...]
+    display: Display
+
+    def run(self, words: str, method: type[SensitivityScore], columns: Sequence[tuple[str, str]]) -> Scores:
+        """All columns by one method."""
+        parts = method.parts(len(columns), self.count, self.pool.size * 4)
+        answers: list[tuple[Part, Scores]] = []
+        with self.display.bar(words, len(parts)) as advance:
+            calls = [(part, (method.name, tuple(columns), part, self.energy)) for part in parts]
+            for answer in self.pool.map("score", calls):
+                answers.append((answer.key, checked(answer.result)))
+                advance(1)
+        return join(answers)
+
+
+def _completed(scores: Scores, columns: Sequence[tuple[str, str]], work: _Scoring) -> Scores:
+    """Layers that no gradient reached, scored by running each of their encodings alone; said once."""
+    if not scores.unreached:
+        return scores
+    lacking = [column for column in columns if column[0] in scores.unreached]
+    why = f" ({scores.refusal})" if scores.refusal else ""
+    work.display.warn(
+        f"no gradient reaches {named(scores.unreached)}: {NO_GRADIENT}{why}; scored by running each encoding alone, "
+        f"{len(lacking)} forward passes over {work.count} sample(s)"
+    )
+    return scores.replaced(work.run("scoring without gradients", registry()["isolated"], lacking))
+
+
+def named(layers: Sequence[str], most: int = 5) -> str:
+    """Layers in words, the first few by name."""
+    more = f" and {len(layers) - most} more" if len(layers) > most else ""
+    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:most])}{more}"
 
 
 def call(pool: WorkerPool, method: str, *arguments: Any) -> Any:

@@ -33,7 +33,8 @@ class Solution:
 
     Attributes:
         costs: exact costs by name.
-        divergence: predicted; low and high are the ends of its 80 % interval.
+        divergence: predicted; low and high are the ends of its 80 % interval. ``high`` is ``None`` where the scores
+            see no change at all and no evaluation says how much they miss.
         measured_on: how many measured evaluations corrected the level and gave the interval its width.
         seconds: what the solver took.
         latency: predicted on the experiment's device; ``None`` without one.
@@ -44,7 +45,7 @@ class Solution:
     costs: Mapping[str, float]
     divergence: float
     low: float
-    high: float
+    high: float | None
     measured_on: int
     seconds: float
     latency: LatencyEstimate | None = None
@@ -55,7 +56,7 @@ class Solution:
         return {
             "prediction": True,
             "divergence": self.divergence,
-            "divergence_interval_80": [self.low, self.high],
+            "divergence_interval_80": None if self.high is None else [self.low, self.high],
             "measured_on": self.measured_on,
             "solver_seconds": self.seconds,
             "configuration_hash": self.configuration.hash,
@@ -99,16 +100,37 @@ def solution(
     allocation = _solve(problem, budgets, reachable, latency)
     seconds = time.perf_counter() - started
     configuration = configuration_of(context.space, allocation)
-    ratios = _ratios(scores, records, allocation.loss)
-    centre = float(np.median(ratios)) if ratios else 0.0
-    spread = float(np.std(ratios)) if len(ratios) > 2 else 0.7  # until measured: a factor of two either way
-    sampling = (scores.standard_error(configuration) or 0.0) / max(allocation.loss, 1e-12)
-    width = _EIGHTY * float(np.hypot(spread, sampling))
-    predicted = allocation.loss * float(np.exp(centre))
-    low, high = predicted * float(np.exp(-width)), predicted * float(np.exp(width))
+    expected = _expected(scores, records, configuration, allocation.loss)
     estimate = latency.predict(configuration) if latency is not None else None
     learnt = latency.measured if latency is not None else 0
-    return Solution(configuration, allocation.costs, predicted, low, high, len(ratios), seconds, estimate, learnt)
+    return Solution(configuration, allocation.costs, *expected, seconds, estimate, learnt)
+
+
+def _expected(
+    scores: Scores, records: Sequence[Record], configuration: Configuration, loss: float
+) -> tuple[float, float, float | None, int]:
+    """The divergence of a configuration of this score, its interval's ends, and how many evaluations taught them."""
+    if loss <= 0:
+        return _unseen(scores, records)
+    ratios = _ratios(scores, records, loss)
+    centre = float(np.median(ratios)) if ratios else 0.0
+    spread = float(np.std(ratios)) if len(ratios) > 2 else 0.7  # until measured: a factor of two either way
+    sampling = (scores.standard_error(configuration) or 0.0) / max(loss, 1e-12)
+    width = _EIGHTY * float(np.hypot(spread, sampling))
+    predicted = loss * float(np.exp(centre))
+    return predicted, predicted * float(np.exp(-width)), predicted * float(np.exp(width)), len(ratios)
+
+
+def _unseen(scores: Scores, records: Sequence[Record]) -> tuple[float, float, float | None, int]:
+    """What configurations without any score were measured to lose; nothing is promised where none was."""
+    measured = [
+        record.evaluation.divergence
+        for record in records
+        if record.evaluation is not None and record.answered_from is None and scores.predict(record.configuration) <= 0
+    ]
+    if not measured:
+        return 0.0, 0.0, None, 0
+    return float(np.median(measured)), min(measured), max(measured), len(measured)
 
 
 def _check(experiment: Experiment, budgets: Mapping[str, float], latency: LatencyModel | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.samples import Inputs
 from evaluators.sensitivity.fisher import drawn_loss
+from evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
 from space.modules import kind_of
 
 __all__ = ["Importance"]
@@ -30,17 +32,19 @@ class Importance:
         self._model, self._kind, self._seed = model, kind, seed
         self._samples: Sequence[Inputs] = samples.fit[:_MOST]
         self._found: dict[str, Tensor] | None = None
+        self._refusal: str | None = None
 
     def get(self, layer: str) -> Tensor:
         """In the shape of the layer's weight.
 
         Raises:
-            ValueError: the weight has no gradient.
+            ValueError: the weight has no gradient, or one of zero in every sample.
         """
         if self._found is None:
             self._found = self._squares()
         if layer not in self._found:
-            raise ValueError(f"the weight of layer {layer!r} has no gradient on the calibration data")
+            why = f"{NO_GRADIENT}{f' ({self._refusal})' if self._refusal else ''}"
+            raise ValueError(f"no gradient reaches layer {layer!r} on the calibration data: {why}")
         return self._found[layer]
 
     def _squares(self) -> dict[str, Tensor]:
@@ -52,14 +56,12 @@ class Importance:
         for part in layers.values():
             part.get_parameter("weight").requires_grad_(True)
         for number, sample in enumerate(self._samples):
-            with torch.enable_grad():
-                loss, _ = drawn_loss(model(*sample), self._kind, energy, self._seed * 1_000_003 + number)
-                if not loss.requires_grad:
-                    continue
-                loss.backward()  # type: ignore[no-untyped-call]
+            loss = partial(drawn_loss, kind=self._kind, energy=energy, seed=self._seed * 1_000_003 + number)
+            _, refusal = accumulate(model, sample, loss)
+            self._refusal = self._refusal or refusal
             for name, part in layers.items():
                 weight = part.get_parameter("weight")
-                if weight.grad is not None:
+                if weight.grad is not None and bool(weight.grad.any()):
                     total[name] = total.get(name, torch.zeros_like(weight.grad)) + weight.grad.square()
                 weight.grad = None
         return {name: squares / len(self._samples) for name, squares in total.items()}

@@ -18,7 +18,7 @@ from evaluators.fine_tuning.checkpoint import CheckpointFolder
 from evaluators.fine_tuning.setting import FineTuningSetting
 from evaluators.fine_tuning.trained_model import Part, TrainedModel
 from evaluators.fine_tuning.trainee import ModelError
-from evaluators.fine_tuning.training import Training, TrainingError
+from evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
 from evaluators.fine_tuning.training_data import TrainingData
 from evaluators.fine_tuning.training_loss import TrainingLoss
 from evaluators.gain import Gain, paired
@@ -114,9 +114,15 @@ class FineTuningEvaluator(WorkflowEvaluator):
         gains: list[Gain] = []
         notes: list[str] = []
         stages = ((Part.VECTORS, self.tuning.vector_steps), (Part.EVERYTHING, self.tuning.steps))
-        for part, steps in ((part, steps) for part, steps in stages if steps):
+        planned = [(part, steps) for part, steps in stages if steps]
+        for part, steps in planned:
             try:
                 found, gain, said = self._stage(state, part, steps)
+            except NoGradientError as error:  # nothing of this part; the other one may have some
+                notes.append(f"{part.value}: {error.reason}")
+                if len(notes) == len(planned) and not gains:
+                    return Failure(Stage.TRAIN, notes[0])
+                continue
             except TrainingError as error:
                 return Failure(Stage.TRAIN, f"{part.value}: {error.reason}", error.layer)
             except (CompressionError, ModelError, StateError) as error:

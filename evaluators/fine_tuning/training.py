@@ -17,9 +17,10 @@ from evaluators.fine_tuning.setting import FineTuningSetting
 from evaluators.fine_tuning.trainee import Trainee
 from evaluators.fine_tuning.training_data import TrainingData
 from evaluators.fine_tuning.training_loss import TrainingLoss
+from evaluators.sensitivity.gradients import NO_GRADIENT
 from evaluators.workload import Batch
 
-__all__ = ["Training", "TrainingError"]
+__all__ = ["NoGradientError", "Training", "TrainingError"]
 
 _DIVERGED = 4.0
 log = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ class TrainingError(RuntimeError):
     def __init__(self, reason: str, layer: str | None) -> None:
         super().__init__(reason)
         self.reason, self.layer = reason, layer
+
+
+class NoGradientError(TrainingError):
+    """A training in which nothing has a gradient."""
 
 
 @dataclass
@@ -82,6 +87,7 @@ class Training:
 
         Raises:
             TrainingError: nothing was gained, for the loss is not finite at the first step.
+            NoGradientError: nothing that is trained has a gradient, or torch refuses to take it.
             WorkloadError: the workload's data or loss fails.
         """
         if not self._resume():
@@ -113,13 +119,24 @@ class Training:
                 value = self.loss.of_batch(self.model(batch.inputs), batch) / self.setting.accumulation
             if not bool(torch.isfinite(value)):
                 return self._not_finite("the loss", self.model.first_non_finite(batch))
-            torch.autograd.backward(value)
+            self._backward(value)
         wrong = self._optimizer.non_finite()
         if wrong is not None:
             return self._not_finite("a gradient", wrong.partition("/")[0])
         self._optimizer.step(step)
         self._standing.step += 1
         return True
+
+    def _backward(self, value: Tensor) -> None:
+        if not value.requires_grad:
+            raise NoGradientError(f"no gradient reaches anything that is trained: {NO_GRADIENT}", None)
+        try:
+            torch.autograd.backward(value)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            words = str(error).strip().splitlines()[0]
+            raise NoGradientError(f"torch refuses the model's gradients: {words}", None) from error
 
     def _not_finite(self, what: str, layer: str | None) -> bool:
         step = self._standing.step

@@ -94,7 +94,15 @@ def join(parts: Sequence[tuple[Part, Scores]]) -> Scores:
         np.concatenate([np.concatenate([scores.by_sample for scores in row], axis=1) for row in rows.values()]),
         signed,
         sum(scores.seconds for _, scores in parts),
+        _unreached([scores for _, scores in ordered]),
+        next((scores.refusal for _, scores in ordered if scores.refusal), None),
     )
+
+
+def _unreached(parts: Sequence[Scores]) -> tuple[str, ...]:
+    """Layers that are unreached in every part that has them."""
+    reached = {layer for scores in parts for layer, _ in scores.columns if layer not in scores.unreached}
+    return tuple(dict.fromkeys(layer for scores in parts for layer in scores.unreached if layer not in reached))
 
 
 def registry() -> dict[str, type[SensitivityScore]]:

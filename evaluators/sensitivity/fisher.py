@@ -5,7 +5,8 @@ itself, ``KL ~ 0.5 * E[(g . dw)^2]`` with ``g`` the gradient of the negative log
 works efficiently in learning", 1998; used per layer in HAWQ-V2, Dong et al. 2020). For any other output, with ``g``
 the gradient of a random projection of the outputs, ``E[(g . dw)^2]`` is the squared output error (Hutchinson 1990).
 No gradient of the whole model is ever kept: each weight's gradient is projected on that layer's weight changes as
-soon as it exists, then freed.
+soon as it exists, then freed. A layer whose gradient is missing or zero in every sample is reported as unreached: its
+scores of zero say nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
 from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
+from evaluators.sensitivity.gradients import accumulate
 from evaluators.sensitivity.scores import Column, Scores
 
 __all__ = ["FisherScore", "drawn_loss"]
@@ -42,10 +44,13 @@ class FisherScore(SensitivityScore):
         super().__init__(setting)
         self._model = copy.deepcopy(setting.model).requires_grad_(False)
         self._weights = setting.weights
+        self._reached: set[str] = set()
+        self._refusal: str | None = None
 
     def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
         """Score every column on some samples; ``signed`` is (samples * draws, columns)."""
         started = time.perf_counter()
+        self._reached, self._refusal = set(), None
         signed = np.zeros((len(samples) * self.draws, len(columns)))
         factor = np.ones((len(samples) * self.draws, 1))
         for indices in self._chunks(columns):
@@ -55,7 +60,9 @@ class FisherScore(SensitivityScore):
                     row = position * self.draws + draw
                     factor[row] = self._project(inputs, (first + position) * self.draws + draw, changes, signed[row])
         scores = signed * np.sqrt(factor)
-        return Scores(self.name, tuple(columns), scores**2, scores, time.perf_counter() - started)
+        unreached = tuple(dict.fromkeys(layer for layer, _ in columns if layer not in self._reached))
+        seconds = time.perf_counter() - started
+        return Scores(self.name, tuple(columns), scores**2, scores, seconds, unreached, self._refusal)
 
     @classmethod
     def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
@@ -97,15 +104,13 @@ class FisherScore(SensitivityScore):
     ) -> float:
         handles = [self._hook(layer, *change, row) for layer, change in changes.items()]
         try:
-            with torch.enable_grad():
-                loss, factor = self._loss(self._model(*inputs), number)
-                if loss.requires_grad:  # no layer of this chunk may have been reached by this sample
-                    loss.backward()  # type: ignore[no-untyped-call]
+            factor, refusal = accumulate(self._model, inputs, lambda outputs: self._loss(outputs, number))
         finally:
             for parameter, handle in handles:
                 handle.remove()
                 parameter.requires_grad_(False)
                 parameter.grad = None
+        self._refusal = self._refusal or refusal
         return factor
 
     def _hook(self, layer: str, indices: NDArray[np.int64], stack: Tensor, row: NDArray[np.float64]) -> tuple[Any, Any]:
@@ -114,6 +119,8 @@ class FisherScore(SensitivityScore):
 
         def project(weight: Tensor) -> None:
             assert weight.grad is not None
+            if layer not in self._reached and bool(weight.grad.any()):
+                self._reached.add(layer)
             row[indices] += (stack @ weight.grad.reshape(-1).float()).double().numpy()
             weight.grad = None
 

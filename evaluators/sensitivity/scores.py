@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,9 @@ class Scores:
         signed: (S, C) first-order changes whose square is the score up to ``factor``, where the method has them:
             their sum over the layers of a configuration also holds the interactions between layers.
         seconds: compute spent, summed over workers.
+        unreached: layers that the method can say nothing of: no sample gave their weights a gradient.
+        refusal: what torch said where it refused gradients, if it did.
+        methods: by layer, the method of those scored by another one.
     """
 
     method: str
@@ -37,6 +42,9 @@ class Scores:
     by_sample: NDArray[np.float64]
     signed: NDArray[np.float64] | None = None
     seconds: float = 0.0
+    unreached: tuple[str, ...] = ()
+    refusal: str | None = None
+    methods: Mapping[str, str] = field(default_factory=dict)
     _index: dict[Column, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +59,30 @@ class Scores:
     def index(self, layer: str, encoding: Encoding) -> int:
         """The column of one (layer, encoding)."""
         return self._index[layer, encoding]
+
+    def method_of(self, layer: str) -> str:
+        """The name of the method that scored a layer."""
+        return self.methods.get(layer, self.method)
+
+    def replaced(self, other: Scores) -> Scores:
+        """These scores with another method's in the columns that it scored; there are no signed changes then.
+
+        Where the other one has another number of samples, its means stand in every row.
+        """
+        table, rows = self.by_sample.copy(), len(self.by_sample)
+        values = other.by_sample
+        if rows % len(values):
+            values = values.mean(axis=0, keepdims=True)
+        table[:, [self._index[column] for column in other.columns]] = values.repeat(rows // len(values), axis=0)
+        layers = dict.fromkeys(layer for layer, _ in other.columns)
+        return replace(
+            self,
+            by_sample=table,
+            signed=None,
+            seconds=self.seconds + other.seconds,
+            unreached=tuple(layer for layer in self.unreached if layer not in layers),
+            methods={**self.methods, **dict.fromkeys(layers, other.method)},
+        )
 
     def score(self, layer: str, encoding: Encoding) -> float:
         """Predicted divergence of one layer in one encoding, all others float."""
@@ -76,6 +108,7 @@ class Scores:
             tensors["signed"] = self.signed
         names = "\n".join(f"{encoding}\t{layer}" for layer, encoding in self.columns)
         metadata = {"method": self.method, "columns": names, "seconds": repr(self.seconds)}
+        metadata["layers"] = json.dumps({"unreached": self.unreached, "methods": dict(self.methods)})
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".part")
         save_file(tensors, temporary, metadata)
@@ -83,10 +116,25 @@ class Scores:
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read what ``save`` wrote."""
+        """Read what ``save`` wrote, also before it wrote which layers no gradient reached."""
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         lines = [line.split("\t", 1) for line in metadata["columns"].split("\n")]
         columns = tuple((layer, Encoding.parse(encoding)) for encoding, layer in lines)
-        return cls(metadata["method"], columns, tensors["by_sample"], tensors.get("signed"), float(metadata["seconds"]))
+        method, table, seconds = metadata["method"], tensors["by_sample"], float(metadata["seconds"])
+        if "layers" not in metadata:
+            unreached = _all_zero(columns, table) if method == "fisher" else ()
+            return cls(method, columns, table, tensors.get("signed"), seconds, unreached)
+        layers = json.loads(metadata["layers"])
+        unreached = tuple(layers["unreached"])
+        return cls(method, columns, table, tensors.get("signed"), seconds, unreached, None, layers["methods"])
+
+
+def _all_zero(columns: tuple[Column, ...], table: NDArray[np.float64]) -> tuple[str, ...]:
+    """The layers without any score above zero."""
+    found = dict.fromkeys(layer for layer, _ in columns)
+    for (layer, _), above in zip(columns, np.asarray(table.any(axis=0)), strict=True):
+        if above:
+            found.pop(layer, None)
+    return tuple(found)

@@ -112,6 +112,12 @@ def test_explanations_say_what_is_saved_and_what_comes_next():
     assert reasons["l0"].neighbour is None
     assert all(r.neighbour is None for r in second.layers)
     assert "lut8" in explanation_text([first, second])
+    assert "scored by" not in explanation_text([first])
+    for other, words in (
+        (replace(scores, methods={"l1": "isolated"}), "scored by isolated: l1"),
+        (replace(scores, method="isolated"), "scored by isolated: all layers"),
+    ):
+        assert words in explanation_text(explain_front(members, space, target, other))
 
 
 def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved_front():

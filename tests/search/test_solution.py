@@ -1,13 +1,23 @@
 """Two budgets, each of which can be met alone: the message says how near they come and where they part."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from evaluators.divergence_kind import DivergenceKind
+from evaluators.evaluation import Evaluation, Workflow
+from evaluators.sensitivity.scores import Scores
 from search.allocation import LATENCY, SIZE, allocation_problem, solve_within
-from search.solution import _solve
+from search.context import StudyContext
+from search.experiment import Experiment
+from search.solution import _solve, solution
+from search.study import Record
+from space.configuration import Configuration
 from space.encoding import Encoding
 from space.reach import BudgetError, reach
 from space.search_space import SearchSpace
-from tests.search.latency_space import TARGET, WIDTHS, model, scores, space
+from tests.search.latency_space import MENU, TARGET, WIDTHS, model, scores, space
 
 
 def test_budgets_that_exclude_each_other_say_how_near_they_come():
@@ -27,3 +37,30 @@ def test_budgets_that_exclude_each_other_say_how_near_they_come():
         _solve(problem, budgets, reach(conflicting, TARGET), latency)
     assert any(f"{name} (" in str(said.value) for name in WIDTHS)
     assert "fastest is" in str(said.value)
+
+
+def record(trial, encodings, divergence):
+    configuration = Configuration(encodings)
+    evaluation = Evaluation(configuration.hash, Workflow.DATA_FREE, divergence, (divergence,) * 4)
+    return Record.of(
+        evaluation, trial=trial, origin="tpe", configuration=configuration, workflow=Workflow.DATA_FREE,
+        values=(divergence, 1.0), costs={"size_mb": 1.0}, feasible=True, answered_from=None, span=(0.0, 1.0),
+    )  # fmt: skip
+
+
+def test_scores_of_zero_promise_nothing_until_something_is_measured():
+    whole = space()
+    columns = tuple((name, encoding) for name in WIDTHS for encoding in MENU)
+    nothing = Scores("fisher", columns, np.zeros((3, len(columns))))
+    experiment = Experiment(name="x", workload=Path("workload.py"))
+    context = StudyContext("id", DivergenceKind.KL, 1.0, {}, {"size_mb": 1.0}, 0, "scores", whole)
+    budgets = {"size_mb": reach(whole, TARGET).largest_bytes / 2e6}
+    found = solution(experiment, context, nothing, [], budgets)
+    assert (found.high, found.measured_on) == (None, 0)
+    assert found.to_json()["divergence_interval_80"] is None
+    measured = [record(i, dict.fromkeys(WIDTHS, MENU[i]), value) for i, value in enumerate((0.5, 0.1, 2.0))]
+    found = solution(experiment, context, nothing, measured, budgets)
+    assert (found.divergence, found.low, found.high, found.measured_on) == (0.5, 0.1, 2.0, 3)
+    some = Scores("fisher", columns, np.full((3, len(columns)), 1e-3))
+    found = solution(experiment, context, some, [], budgets)
+    assert 0 < found.low < found.divergence < found.high

@@ -71,8 +71,15 @@ def test_a_tensor_changed_in_place_is_another_input() -> None:
             x += 1
             return y + self.b(x) + self.c(x)
 
-    model = Changed()
-    assert shared_groups(model, (torch.zeros(1, 8),), layers_of(model)) == (("b", "c"),)
+    class Inferred(Changed):
+        """Inference tensors count no versions."""
+
+        @torch.inference_mode()
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x)
+
+    for model in (Changed(), Inferred()):
+        assert shared_groups(model, (torch.zeros(1, 8),), layers_of(model)) == (("b", "c"),)
 
 
 def test_layers_that_never_run_are_in_no_group() -> None:

@@ -17,7 +17,7 @@ from evaluators.model_state import DATA_FREE
 from evaluators.workflow import Outcome, registry
 from evaluators.workload import WorkloadError
 from space.configuration import Configuration, Precision
-from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of
+from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
 
 MIXED = {
     "convolutions": ("lut2", {"depthwise": "int4", "project": "sparse75+lut4", "classes": "lut4-scaled"}),
@@ -209,3 +209,58 @@ def test_data_that_repeat_or_change_are_warned_of(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_named(wrong: dict, words: str) -> None:
     with pytest.raises(SettingError, match=words):
         FineTuningSetting(**wrong)
+
+
+HALVES = """
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 24)
+        self.decoder = nn.Linear(24, 6, bias=False)
+
+    def forward(self, steps):
+        hidden = torch.tanh(self.encoder(steps))
+        return self.decoder(CUT)
+
+def model():
+    torch.manual_seed(0)
+    return Network()
+
+def example(generator, batch):
+    return (torch.randn(batch, 8, generator=generator),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "cut", "words"),
+    [
+        ("@torch.no_grad()", "hidden", "no gradient reaches any parameter"),
+        ("@torch.inference_mode()", "hidden", "no gradient reaches any parameter"),
+        ("", "hidden).round().detach(", "no gradient reaches any parameter"),
+        ("", "torch.inference_mode()(torch.tanh)(hidden)", "torch refuses its gradients: Inference tensors"),
+    ],
+)
+def test_a_model_without_gradients_is_refused_before_the_first_step(before, cut, words, tmp_path: Path) -> None:
+    network = HALVES.replace("CUT", cut).replace("    def forward", f"    {before}\n    def forward")
+    workload = write_workload(tmp_path, network)
+    for name in ("fine_tuning", "adapters"):
+        assert words in str(registry()[name].missing(workload))
+        assert "torch.no_grad" in str(registry()[name].missing(workload)) or "torch refuses" in words
+
+
+def test_a_part_that_no_gradient_reaches_is_left_and_said(tmp_path: Path) -> None:
+    setting = setting_of(tmp_path, HALVES.replace("CUT", "hidden.detach()"), without=["loss"])
+    found = tuned(setting, "lut2")
+    assert isinstance(found, Outcome)
+    assert [gain.method for gain in found.gains] == ["everything"]
+    assert any("norms_and_biases: no gradient reaches" in note for note in found.notes)
+
+
+def test_a_training_without_gradients_fails_with_its_reason(tmp_path: Path, monkeypatch) -> None:
+    """Where the evaluation data have gradients and the training data do not."""
+    monkeypatch.setattr(FineTuningEvaluator, "missing", classmethod(lambda _cls, _workload: None))
+    setting = setting_of(tmp_path, HALVES.replace("CUT", "hidden).detach("), without=["loss"])
+    found = tuned(setting, "lut2")
+    assert isinstance(found, Failure)
+    assert found.stage is Stage.TRAIN
+    assert "no gradient reaches anything that is trained: the forward pass runs under torch.no_grad" in found.reason

@@ -1,0 +1,88 @@
+"""Gradients as far as they reach: models that take none, or cut some layers off, are not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, nn
+
+__all__ = ["NO_GRADIENT", "accumulate"]
+
+NO_GRADIENT = (
+    "the forward pass runs under torch.no_grad or torch.inference_mode, or rounds, detaches or takes an argmax"
+)
+"""Why a gradient may not reach a weight, in words."""
+
+
+def accumulate(
+    model: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Any], tuple[Tensor, float]]
+) -> tuple[float, str | None]:
+    """One forward and one backward pass; gradients go into the parameters that they reach.
+
+    Args:
+        model: its parameters say by ``requires_grad`` what is wanted.
+        loss: a scalar of the outputs, and a factor that is handed on.
+
+    Returns:
+        The factor (0 where the forward pass has none), and why the passes ended early, ``None`` where they did not:
+        torch refuses gradients through inference tensors, ops without a derivative and values changed in place.
+
+    Raises:
+        torch.OutOfMemoryError: there is no room for the passes.
+    """
+    try:
+        return _passes(model, inputs, loss)
+    except RuntimeError as error:
+        if "Inference tensors" not in str(error):
+            return 0.0, _words(error)
+    try:
+        with _without_inference_tensors(model):
+            return _passes(model, inputs, loss)
+    except RuntimeError as error:
+        return 0.0, _words(error)
+
+
+def _passes(
+    model: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Any], tuple[Tensor, float]]
+) -> tuple[float, str | None]:
+    with torch.enable_grad():
+        value, factor = loss(model(*inputs))
+        try:
+            if value.requires_grad:
+                value.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:  # what the pass reached before stays
+            return factor, _words(error)
+    return factor, None
+
+
+def _words(error: RuntimeError) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        raise error
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+
+@contextmanager
+def _without_inference_tensors(model: nn.Module) -> Iterator[None]:
+    """Modules get copies of inference tensors: what follows a part under inference mode still has gradients."""
+    handles = [part.register_forward_pre_hook(_copied, with_kwargs=True) for part in model.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _copied(_module: nn.Module, arguments: Any, named: Any) -> tuple[Any, Any] | None:
+    if torch.is_inference_mode_enabled():
+        return None
+    values = pytree.tree_leaves((arguments, named))
+    if not any(isinstance(value, Tensor) and value.is_inference() for value in values):
+        return None
+    return pytree.tree_map(  # type: ignore[no-any-return]
+        lambda value: value.clone() if isinstance(value, Tensor) and value.is_inference() else value,
+        (arguments, named),
+    )

@@ -1,0 +1,47 @@
+"""Importance where gradients reach some layers, or none."""
+
+import pytest
+import torch
+from torch import nn
+
+from evaluators.calibration.evaluator import CalibrationEvaluator
+from evaluators.calibration.importance import Importance
+from evaluators.divergence_kind import DivergenceKind
+from evaluators.workflow import Outcome
+from tests.evaluators.sensitivity.test_gradients import CASES, samples_of
+from tests.evaluators.workflow_cases import RECURRENT, configuration_of, setting_of
+
+
+class Samples:
+    def __init__(self, fit):
+        self.fit = fit
+
+
+@pytest.mark.parametrize(("make", "unreached"), CASES, ids=lambda p: p.__name__ if isinstance(p, type) else None)
+def test_layers_without_a_gradient_are_named_and_all_others_have_one(make, unreached):
+    model = make().eval()
+    importance = Importance(model, DivergenceKind.SQUARED_ERROR, Samples(samples_of(6)))
+    for name, part in model.named_modules():
+        if not isinstance(part, (nn.Linear, nn.Embedding)):
+            continue
+        if name in unreached:
+            with pytest.raises(ValueError, match=rf"no gradient reaches layer '{name}'.*torch\.no_grad"):
+                importance.get(name)
+        else:
+            found = importance.get(name)
+            assert found.shape == part.weight.shape
+            assert bool(found.any())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("decorator", ["no_grad", "inference_mode"])
+def test_calibration_goes_on_without_gradients_and_says_what_it_could_not_try(decorator, tmp_path):
+    network = RECURRENT.replace("    def forward", f"    @torch.{decorator}()\n    def forward")
+    setting = setting_of(tmp_path, network)
+    outcome = CalibrationEvaluator(setting).evaluate(configuration_of(setting, "lut2"))
+    assert isinstance(outcome, Outcome)
+    gains = {gain.method: gain for gain in outcome.gains}
+    assert "no gradient reaches layer" in gains["sensitive_k_means"].reason
+    assert not gains["sensitive_k_means"].kept
+    assert "compensated_tables" in gains
+    assert torch.isfinite(torch.tensor(outcome.evaluation.divergence))
