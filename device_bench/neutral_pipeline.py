@@ -15,7 +15,7 @@ from coremltools import PassPipeline
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
-__all__ = ["LEFT_OUT", "WEIGHT_OPERANDS", "neutral_pipeline"]
+__all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 
 #: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
 LEFT_OUT: dict[str, str] = {
@@ -38,6 +38,9 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
     "gru": ("weight_ih", "weight_hh"),
     "rnn": ("weight_ih", "weight_hh"),
 }
+
+#: Ops whose weights coremltools puts together from a torch module's, gate by gate.
+RECURRENT = frozenset({"gru", "lstm", "rnn"})
 
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
