@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from device_bench.compressed_weight import clear
 from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
+from device_bench.float_constants import FloatConstant, float_constants
 from device_bench.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
 from device_bench.package import weight_bytes
 from device_bench.package_module import PackageModule
@@ -78,6 +79,7 @@ class BaseProgram:
         refusals: by layer name, why its weight cannot be compressed in this program. Its bytes, if it has any, are
             among ``rest_bytes``, and the constants made of it among ``records``.
         records: the ops; operands that hold a layer's weight name its first layer.
+        floats: the plain constants of two or more axes that are no layer's weight, the largest first.
     """
 
     rest_bytes: int
@@ -85,6 +87,7 @@ class BaseProgram:
     places: Mapping[str, tuple[Place, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
+    floats: tuple[FloatConstant, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -240,13 +243,14 @@ def _read(
                 refusals.setdefault(name, reason)
     for name, found_places in places.items():
         if not found_places:
-            refusals.setdefault(name, "not in the converted program: unused, no output depends on it")
+            refusals.setdefault(name, "not in the converted program: unused, or computed with beforehand")
         elif len(homes[name]) > 1:
             refusals.setdefault(name, "the program holds its weight more than once")
     rest, ends_with_layer = _rest(weight_bytes(path), entries)
     base = BaseProgram(rest, ends_with_layer, {name: tuple(found) for name, found in places.items()}, refusals, ())
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
-    return replace(base, records=records)
+    floats = () if refusals else float_constants(nodes, base.layer_at, module)  # else it is converted once more
+    return replace(base, records=records, floats=floats)
 
 
 def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:

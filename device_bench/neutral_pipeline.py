@@ -15,6 +15,8 @@ from coremltools import PassPipeline
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
+from device_bench.turned_weights import HOLD, RELEASE
+
 __all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 
 #: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
@@ -55,10 +57,10 @@ def neutral_pipeline(*before: str) -> PassPipeline:
     """
     pipeline = PassPipeline()
     pipeline.remove_passes(LEFT_OUT)
-    passes = list(before)
+    passes = [*before, HOLD]
     for name in pipeline.passes:
         passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
-    pipeline.passes = [*passes, _SET_APART, _FIRST]
+    pipeline.passes = [*passes, RELEASE, _SET_APART, _FIRST]
     return pipeline
 
 

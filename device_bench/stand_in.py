@@ -10,16 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
-from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil import types
-from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from device_bench.package import PackageWeight
+from device_bench.turned_weights import is_turned, put_table
 
 __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
 
@@ -144,24 +141,18 @@ class stand_ins_as_tables(AbstractGraphPass):  # type: ignore[misc]  # coremltoo
 
     @staticmethod
     def _replace(function: Any, op: Any, stand_in: StandIn) -> None:
-        table = np.array([-stand_in.size, stand_in.size], np.float32)
-        if is_current_opset_version_compatible_with(AvailableTarget.iOS18):
-            indices = np.zeros(stand_in.shape, types.nptype_from_builtin(types.uint1))
-            rest = {"lut": table.reshape([1] * len(stand_in.shape) + [2, 1])}
-        else:
-            indices = np.zeros(-(-int(np.prod(stand_in.shape)) // 8), np.uint8)
-            rest = {"lut": table, "shape": np.array(stand_in.shape, np.uint32)}
-        new = mb.constexpr_lut_to_dense(indices=indices, **rest, before_op=op, name=op.name)
-        function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
-        function.remove_ops([op])
+        put_table(function, op, np.array([-stand_in.size, stand_in.size], np.float32))
 
 
 def _computed(variable: Any) -> str | None:
     """What coremltools' passes would make of a plain constant; None where they leave it as it is."""
-    for op in variable.child_ops:
+    turned = is_turned(variable)
+    for op in sorted(variable.child_ops, key=lambda op: op.op_type == "transpose"):  # what computes is named first
+        if op.op_type == "shape" or (turned and op.op_type == "transpose"):
+            continue
         if any(output.val is not None for output in op.outputs):
             return f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
-        if op.op_type == "matmul" and _becomes_linear(op):
+        if op.op_type == "matmul" and not turned and _becomes_linear(op):
             return f"op {op.name!r} (matmul) becomes a linear op of the turned weight where the weight is fp16"
     return None
 
