@@ -1,7 +1,8 @@
 """The part of a package that no configuration changes: its graph, its other constants, and their bytes.
 
-One conversion finds it. Every layer's weight is replaced by a stand-in of the same shape that takes no memory and
+A conversion finds it. Every layer's weight is replaced by a stand-in of the same shape that takes no memory and
 whose values say which layer it is and how it lies; where the stand-ins come out of the converter, the weights will.
+A weight that does not come out as the weight of an op keeps its own values, and what is made of them is no layer's.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from torch import Tensor, nn
 from device_bench.compressed_weight import clear
 from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
 from device_bench.cost.package_weights import StoredConstant, stored_constant
-from device_bench.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
+from device_bench.float_constants import FloatConstant, float_constants
+from device_bench.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
 from device_bench.package import PackageWeight, weight_bytes
+from device_bench.package_module import PackageModule
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
 from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from space.errors import UserError
@@ -43,13 +46,11 @@ class Place:
         node: index of the op in ``program_nodes``.
         operand: its parameter.
         position: among several values of that parameter.
-        transposed: a matrix that the converter has turned over.
     """
 
     node: int
     operand: str
     position: int
-    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ class BaseProgram:
             so that ``rest_bytes`` and every layer's own bytes add up to the size of the file.
         ends_with_layer: no other constant is in the file, so that its last entry is a layer's and goes without its
             padding: the sum is then up to 63 bytes above the size.
-        places: by layer name; layers with one tied weight have the same places.
-        refusals: by layer name, why its weight cannot be compressed in this program.
+        places: by layer name, of those that are not refused; layers with one tied weight have the same places.
+        refusals: by layer name, why its weight cannot be compressed in this program. Its bytes, if it has any, are
+            among ``rest_bytes``, and the constants made of it among ``records``.
         records: the ops; operands that hold a layer's weight name its first layer.
         constants: how the other constants of two and more axes are stored, by the words of their operands.
+        floats: the plain constants of two or more axes that are no layer's weight, the largest first.
     """
 
     rest_bytes: int
@@ -88,6 +91,7 @@ class BaseProgram:
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
+    floats: tuple[FloatConstant, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -107,7 +111,10 @@ class BaseProgram:
 def base_program(
     module: nn.Module, example_inputs: tuple[Tensor, ...], target: DeploymentTarget, layers: Iterable[str]
 ) -> BaseProgram:
-    """Convert a module once, with stand-ins for its layers' weights.
+    """Convert a module with stand-ins for its layers' weights, until every stand-in arrives where a weight can be.
+
+    A layer whose stand-in does not is refused, and converted again with its own weight: what the program makes of that
+    belongs to the rest. One conversion where nothing is refused, two where something is, hardly ever more.
 
     Args:
         module: float or assembled; of its layers only the shapes matter, all else is taken as it is.
@@ -119,38 +126,73 @@ def base_program(
         ConversionError: the module does not convert.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
+    skeleton = _Skeleton(module, example_inputs, target)
     stand_ins = _stand_ins(module, layers)
-    parameters = {key: stand_in.parameter() for key, stand_in in stand_ins.items()}
-    skeleton = shared_copy(module, parameters)
-    replaced = {id(parameter) for parameter in parameters.values()}
-    for part in skeleton.modules():
-        for name, parameter in part.named_parameters(recurse=False):
-            if id(parameter) in replaced:
-                clear(part, name)
-    by_size = {stand_in.size: stand_in for stand_in in stand_ins.values()}
+    refusals: dict[str, str] = {}
+    while True:
+        base = _read_or_refuse(skeleton, stand_ins, refusals)
+        if base is not None and not base.refusals:
+            return replace(base, refusals=refusals)
+        refusals |= base.refusals if base is not None else {}
+        stand_ins = {key: one for key, one in stand_ins.items() if one.layers[0] not in refusals}
+
+
+def _read_or_refuse(
+    skeleton: _Skeleton, stand_ins: Mapping[int, StandIn], refusals: dict[str, str]
+) -> BaseProgram | None:
+    """The program; where it does not convert for a stand-in, ``None`` and one refusal more."""
     try:
-        base = _convert(skeleton, example_inputs, target, by_size, by_size)
-    except ConversionError:  # a weight that is computed with where a table cannot be
-        return _convert(skeleton, example_inputs, target, by_size, {})
-    if not base.refusals:
-        return base
-    tables = {size: stand_in for size, stand_in in by_size.items() if stand_in.layers[0] not in base.refusals}
-    plain = _convert(skeleton, example_inputs, target, by_size, tables)
-    return replace(plain, refusals={**plain.refusals, **base.refusals})
+        return skeleton.convert(stand_ins)
+    except ConversionError:
+        culprit = skeleton.culprit(stand_ins)
+        if culprit is None:
+            raise
+    reason = "the model does not convert without the values of its weight: they are computed with before use"
+    refusals.update(dict.fromkeys(culprit.layers, reason))
+    return None
 
 
-def _convert(
-    skeleton: nn.Module,
-    example_inputs: tuple[Tensor, ...],
-    target: DeploymentTarget,
-    stand_ins: Mapping[float, StandIn],
-    tables: Mapping[float, StandIn],
-) -> BaseProgram:
-    """Convert a module full of stand-ins, some of them as tables, which is quicker, and read where they are."""
-    with tempfile.TemporaryDirectory() as folder, as_tables(tables), unhindered():
-        path = Path(folder) / "skeleton.mlpackage"
-        convert(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES)).save(str(path))
-        return _read(path, stand_ins)
+@dataclass(frozen=True)
+class _Skeleton:
+    """A module that is converted with stand-ins for some of its weights."""
+
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
+    target: DeploymentTarget
+
+    def convert(self, stand_ins: Mapping[int, StandIn]) -> BaseProgram:
+        """Convert with these stand-ins, as tables, which is quicker, and read where they are."""
+        parameters = {key: stand_in.parameter() for key, stand_in in stand_ins.items()}
+        skeleton = shared_copy(self.module, parameters)
+        replaced = {id(parameter) for parameter in parameters.values()}
+        for part in skeleton.modules():
+            for name, parameter in part.named_parameters(recurse=False):
+                if id(parameter) in replaced:
+                    clear(part, name)
+        by_size = {stand_in.size: stand_in for stand_in in stand_ins.values()}
+        pipeline = neutral_pipeline(AS_TABLES)
+        with tempfile.TemporaryDirectory() as folder, as_tables(by_size) as computed, unhindered():
+            path = Path(folder) / "skeleton.mlpackage"
+            convert(skeleton, self.inputs, self.target, pipeline=pipeline).save(str(path))
+            return _read(path, by_size, computed, self.module)
+
+    def culprit(self, stand_ins: Mapping[int, StandIn]) -> StandIn | None:
+        """A stand-in that makes the conversion fail, by halving; ``None`` where it fails without any."""
+        keys = list(stand_ins)
+        if not self._converts(stand_ins, []):
+            return None
+        good, bad = 0, len(keys)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            good, bad = (middle, bad) if self._converts(stand_ins, keys[:middle]) else (good, middle)
+        return stand_ins[keys[bad - 1]]
+
+    def _converts(self, stand_ins: Mapping[int, StandIn], keys: list[int]) -> bool:
+        try:
+            self.convert({key: stand_ins[key] for key in keys})
+        except ConversionError:
+            return False
+        return True
 
 
 def record(node: ProgramNode, index: int, layer_at: Mapping[tuple[int, str, int], str]) -> NodeRecord:
@@ -183,11 +225,14 @@ def _stand_ins(module: nn.Module, layers: Iterable[str]) -> dict[int, StandIn]:
     return {key: StandIn(tuple(names[key]), shapes[key], number) for number, key in enumerate(names)}
 
 
-def _read(path: Path, by_size: Mapping[float, StandIn]) -> BaseProgram:
+def _read(
+    path: Path, by_size: Mapping[float, StandIn], computed: Mapping[float, str], module: nn.Module
+) -> BaseProgram:
     nodes = program_nodes(path)
     places: dict[str, list[Place]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
-    refusals: dict[str, str] = {}
+    refusals = {name: reason for size, reason in computed.items() for name in by_size[size].layers}
     entries: dict[tuple[str, int], int] = {}
+    homes: dict[str, set[str]] = {name: set() for name in places}
     for place, operand in _operands(nodes):
         found = found_in(operand, by_size)
         if found is None or isinstance(operand, str):
@@ -195,14 +240,21 @@ def _read(path: Path, by_size: Mapping[float, StandIn]) -> BaseProgram:
         stand_in, transposed = found
         entries.update({part.offset: part.bytes for *_, part in operand.parts() if part.offset is not None})
         for name in stand_in.layers:
-            places[name].append(replace(place, transposed=transposed))
-            _refuse(refusals, name, nodes[place.node], places[name][-1])
-    for name in (name for name, found_places in places.items() if not found_places):
-        refusals[name] = "its weight does not appear in the converted program: unused, or computed with beforehand"
+            places[name].append(place)
+            homes[name].add(operand.name)
+            reason = _refusal(nodes[place.node], place, transposed, isinstance(module, PackageModule))
+            if reason is not None:
+                refusals.setdefault(name, reason)
+    for name, found_places in places.items():
+        if not found_places:
+            refusals.setdefault(name, "not in the converted program: unused, or computed with beforehand")
+        elif len(homes[name]) > 1:
+            refusals.setdefault(name, "the program holds its weight more than once")
     rest, ends_with_layer = _rest(weight_bytes(path), entries)
     base = BaseProgram(rest, ends_with_layer, {name: tuple(found) for name, found in places.items()}, refusals, ())
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
-    return replace(base, records=records, constants=_constants(nodes, base))
+    floats = () if refusals else float_constants(nodes, base.layer_at, module)  # else it is converted once more
+    return replace(base, records=records, constants=_constants(nodes, base), floats=floats)
 
 
 def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, StoredConstant]:
@@ -233,10 +285,17 @@ def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool
     return _padded(total) - sum(map(_padded, entries.values())), True
 
 
-def _refuse(refusals: dict[str, str], name: str, node: ProgramNode, place: Place) -> None:
-    if place.transposed or place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
-        how = "transposed" if place.transposed else "as it is"
-        refusals[name] = f"its weight is used {how} by op {node.name!r} ({node.kind}), where it cannot be compressed"
+def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -> str | None:
+    """Why a weight cannot be compressed where it is used; ``None`` where it can.
+
+    A torch model's recurrent op holds rows in another order than its module, so no layer's weight as it is.
+    """
+    if transposed or place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
+        how = "transposed" if transposed else "as it is"
+        return f"its weight is used {how} by op {node.name!r} ({node.kind}), where it cannot be compressed"
+    if node.kind in RECURRENT and not package:
+        return f"op {node.name!r} ({node.kind}) holds its weight with the rows in another order"
+    return None
 
 
 def _padded(size: int) -> int:

@@ -16,8 +16,9 @@ from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
 from device_bench.distinct_outputs import DISTINCT_OUTPUTS
+from device_bench.turned_weights import HOLD, RELEASE
 
-__all__ = ["LEFT_OUT", "WEIGHT_OPERANDS", "neutral_pipeline"]
+__all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 
 #: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
 LEFT_OUT: dict[str, str] = {
@@ -41,6 +42,9 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
     "rnn": ("weight_ih", "weight_hh"),
 }
 
+#: Ops whose weights coremltools puts together from a torch module's, gate by gate.
+RECURRENT = frozenset({"gru", "lstm", "rnn"})
+
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
 _DEDUPLICATION = "common::const_deduplication"
@@ -54,10 +58,10 @@ def neutral_pipeline(*before: str) -> PassPipeline:
     """
     pipeline = PassPipeline()
     pipeline.remove_passes(LEFT_OUT)
-    passes = list(before)
+    passes = [*before, HOLD]
     for name in pipeline.passes:
         passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
-    pipeline.passes = [*passes, DISTINCT_OUTPUTS, _SET_APART, _FIRST]
+    pipeline.passes = [*passes, RELEASE, DISTINCT_OUTPUTS, _SET_APART, _FIRST]
     return pipeline
 
 

@@ -191,7 +191,7 @@ def _prove_layer(
             continue
         seen[operand.name] = operand
         failures += differences(operand, layer, encoding)
-        error = _compare(np.asarray(operand.value), expected.T if place.transposed else expected, encoding)
+        error = _compare(np.asarray(operand.value), expected, encoding)
         failures += [] if isinstance(error, float) else [error]
         errors += [error] if isinstance(error, float) else []
     stored = "; ".join(stored_as(weight) for weight in seen.values())

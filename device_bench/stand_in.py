@@ -10,16 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
-from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil import types
-from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from device_bench.package import PackageWeight
+from device_bench.turned_weights import is_turned, put_table
 
 __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
 
@@ -30,7 +27,16 @@ _STEPS = 1023
 #: How many stand-ins fp16 can tell apart.
 MOST = 14 * _STEPS
 
-_marks: ContextVar[Mapping[float, StandIn]] = ContextVar("marks")
+
+@dataclass(frozen=True)
+class _Marks:
+    """What the pass looks for, and what it has found that computes with it, by ``StandIn.size``."""
+
+    stand_ins: Mapping[float, StandIn]
+    computed: dict[float, str]
+
+
+_marks: ContextVar[_Marks] = ContextVar("marks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +98,17 @@ def _of_table(table: Any, by_size: Mapping[float, StandIn]) -> StandIn | None:
 
 
 @contextlib.contextmanager
-def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[None]:
-    """Tell the pass ``AS_TABLES`` what to look for while a conversion runs."""
-    token = _marks.set(stand_ins)
+def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[Mapping[float, str]]:
+    """Tell the pass ``AS_TABLES`` what to look for while a conversion runs.
+
+    Yields:
+        After the conversion, by ``StandIn.size``: why a weight is stored in another form where it is plain than where
+        it is compressed. coremltools computes with a plain constant while it converts, never with a compressed one.
+    """
+    computed: dict[float, str] = {}
+    token = _marks.set(_Marks(stand_ins, computed))
     try:
-        yield
+        yield computed
     finally:
         _marks.reset(token)
 
@@ -106,31 +118,48 @@ class stand_ins_as_tables(AbstractGraphPass):  # type: ignore[misc]  # coremltoo
     """Replace stand-ins by tables of two entries, before any pass can spend time on their values."""
 
     def apply(self, prog: Any) -> None:
-        """Replace the stand-ins in all functions of a MIL program."""
+        """Replace the stand-ins in all functions of a MIL program; those that are computed with stay as they are."""
+        marks = _marks.get()
+        marks.computed.clear()  # a front end that failed later has been here before
         for function in prog.functions.values():
             with function:
                 for op in list(function.operations):
-                    stand_in = self._stand_in(op)
-                    if stand_in is not None:
+                    stand_in = self._stand_in(op, marks.stand_ins)
+                    reason = None if stand_in is None else _computed(op.outputs[0])
+                    if stand_in is not None and reason is not None:
+                        marks.computed[stand_in.size] = reason
+                    elif stand_in is not None:
                         self._replace(function, op, stand_in)
 
     @staticmethod
-    def _stand_in(op: Any) -> StandIn | None:
+    def _stand_in(op: Any, stand_ins: Mapping[float, StandIn]) -> StandIn | None:
         value = op.outputs[0].val if op.op_type == "const" else None
         if not isinstance(value, np.ndarray) or value.ndim < 2 or value.dtype != np.float32:
             return None
-        found = _marks.get().get(float(-value.flat[0]))
+        found = stand_ins.get(float(-value.flat[0]))
         return found if found is not None and found.is_upright(value) else None
 
     @staticmethod
     def _replace(function: Any, op: Any, stand_in: StandIn) -> None:
-        table = np.array([-stand_in.size, stand_in.size], np.float32)
-        if is_current_opset_version_compatible_with(AvailableTarget.iOS18):
-            indices = np.zeros(stand_in.shape, types.nptype_from_builtin(types.uint1))
-            rest = {"lut": table.reshape([1] * len(stand_in.shape) + [2, 1])}
-        else:
-            indices = np.zeros(-(-int(np.prod(stand_in.shape)) // 8), np.uint8)
-            rest = {"lut": table, "shape": np.array(stand_in.shape, np.uint32)}
-        new = mb.constexpr_lut_to_dense(indices=indices, **rest, before_op=op, name=op.name)
-        function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
-        function.remove_ops([op])
+        put_table(function, op, np.array([-stand_in.size, stand_in.size], np.float32))
+
+
+def _computed(variable: Any) -> str | None:
+    """What coremltools' passes would make of a plain constant; None where they leave it as it is."""
+    turned = is_turned(variable)
+    for op in sorted(variable.child_ops, key=lambda op: op.op_type == "transpose"):  # what computes is named first
+        if op.op_type == "shape" or (turned and op.op_type == "transpose"):
+            continue
+        if any(output.val is not None for output in op.outputs):
+            return f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
+        if op.op_type == "matmul" and not turned and _becomes_linear(op):
+            return f"op {op.name!r} (matmul) becomes a linear op of the turned weight where the weight is fp16"
+    return None
+
+
+def _becomes_linear(op: Any) -> bool:
+    """Whether ``common::fuse_matmul_weight_bias`` may take a product and the addition after it for one op."""
+    users = list(op.outputs[0].child_ops)
+    if len(users) != 1 or users[0].op_type not in ("add", "sub"):
+        return False
+    return users[0].x.val is not None or users[0].y.val is not None

@@ -1,0 +1,129 @@
+"""Weights that a program uses turned over: ``x @ weight.T``, as output heads that share an embedding are often written.
+
+coremltools turns a plain constant over while it converts, which makes another constant of it, stored beside the first;
+a compressed one stays as it is. Here the plain one goes through the passes as a compressed one does, so that the
+program is the same whatever the encoding, and the weight is in it once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from coremltools.converters.mil._deployment_compatibility import AvailableTarget
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
+from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+__all__ = ["HOLD", "RELEASE", "is_turned", "put_table"]
+
+#: Pass that puts a table of two entries in the place of each such weight.
+HOLD = "palettune::hold_turned_weights"
+#: Pass that puts the weights back.
+RELEASE = "palettune::release_turned_weights"
+
+_STEPS = 2048
+#: Operands that hold a weight, by op; those of a gather must be upright.
+_OPERANDS = {"linear": ("weight",), "matmul": ("x", "y"), "gather": ("x",)}
+
+
+def is_turned(variable: Any) -> bool:
+    """Whether a matrix is used as a weight alone, upright by one op at least, and comes to some through a transpose.
+
+    A product with a matrix that is turned over twice, as the front end makes of ``x @ weight.T``, takes it upright.
+    """
+    if variable.rank != 2 or not any(op.op_type == "transpose" for op in variable.child_ops):
+        return False
+    uses = _uses(variable, turned=False)
+    return uses is not None and not all(uses)
+
+
+def put_table(function: Any, op: Any, table: np.ndarray[Any, Any]) -> None:
+    """Put a table of two entries in the place of a constant op; all indices are zero, whatever the values were."""
+    shape = op.outputs[0].shape
+    if is_current_opset_version_compatible_with(AvailableTarget.iOS18):
+        indices = np.zeros(shape, types.nptype_from_builtin(types.uint1))
+        rest = {"lut": table.reshape([1] * len(shape) + [2, 1])}
+    else:
+        indices = np.zeros(-(-int(np.prod(shape)) // 8), np.uint8)
+        rest = {"lut": table, "shape": np.array(shape, np.uint32)}
+    new = mb.constexpr_lut_to_dense(indices=indices, **rest, before_op=op, name=op.name)
+    function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
+    function.remove_ops([op])
+
+
+@register_pass(namespace="palettune", override=True)
+class hold_turned_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
+    """Replace weights that are used turned over by tables, which no pass turns over."""
+
+    def apply(self, prog: Any) -> None:
+        """Replace them in all functions of a MIL program, which keeps the values."""
+        held: list[np.ndarray[Any, Any]] = []
+        for function in prog.functions.values():
+            with function:
+                for op in list(function.operations):
+                    if op.op_type == "const" and _is_matrix(op.outputs[0].val) and is_turned(op.outputs[0]):
+                        number = len(held)
+                        held.append(op.outputs[0].val)
+                        put_table(function, op, np.array([number % _STEPS, number // _STEPS + 0.5], np.float32))
+        prog.palettune_held = held
+
+
+@register_pass(namespace="palettune", override=True)
+class release_turned_weights(AbstractGraphPass):  # type: ignore[misc]
+    """Put the weights back as plain constants, in the type that the passes have given to the tables."""
+
+    def apply(self, prog: Any) -> None:
+        """Put them back in all functions of a MIL program."""
+        held = getattr(prog, "palettune_held", [])
+        for function in prog.functions.values():
+            with function:
+                for op in list(function.operations) if held else ():
+                    number = _number(op)
+                    if number is not None:
+                        self._release(function, op, held[number])
+
+    @staticmethod
+    def _release(function: Any, op: Any, value: np.ndarray[Any, Any]) -> None:
+        old = op.outputs[0]
+        new = mb.const(val=value.astype(types.nptype_from_builtin(old.dtype)), before_op=op, name=op.name)
+        function.replace_uses_of_var_after_op(anchor_op=op, old_var=old, new_var=new, force_replace=True)
+        function.remove_ops([op])
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype == np.float32
+
+
+def _uses(variable: Any, turned: bool) -> list[bool] | None:
+    """For each op that takes a matrix as its weight, whether it is turned over; ``None`` where it is anything else."""
+    if variable.consuming_blocks:
+        return None
+    found: list[bool] = []
+    for op in variable.child_ops:
+        if op.op_type == "shape":
+            continue
+        if op.op_type == "transpose" and [axis % 2 for axis in op.perm.val] == [1, 0]:
+            further = _uses(op.outputs[0], not turned)
+        else:
+            further = [turned] if _is_weight(variable, op) and not (turned and op.op_type == "gather") else None
+        if further is None:
+            return None
+        found += further
+    return found
+
+
+def _is_weight(variable: Any, op: Any) -> bool:
+    """Whether an op takes a variable as its weight, and computes with something that is not constant."""
+    used = any(op.inputs.get(name) is variable for name in _OPERANDS.get(op.op_type, ()))
+    return used and all(output.val is None for output in op.outputs)
+
+
+def _number(op: Any) -> int | None:
+    """Which of the weights held a table stands for; ``None`` for any other op."""
+    if op.op_type != "constexpr_lut_to_dense" or np.size(op.lut.val) != 2:
+        return None
+    low, high = np.ravel(op.lut.val).tolist()
+    return int(low + _STEPS * (high - 0.5)) if high % 1 == 0.5 and low % 1 == 0 and low >= 0 and high > 0 else None
