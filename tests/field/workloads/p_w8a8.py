@@ -31,8 +31,9 @@ def make_package():
         quantizer.step()
         prepared(example)
     finished = quantizer.finalize().eval()
-    exported = torch.export.export(finished, (example,)).run_decompositions({})
-    package = ct.convert(exported, minimum_deployment_target=ct.target.iOS17, skip_model_load=True)
+    inputs = [ct.TensorType(name="image", shape=example.shape)]
+    traced = torch.jit.trace(finished, example)
+    package = ct.convert(traced, inputs=inputs, minimum_deployment_target=ct.target.iOS17, skip_model_load=True)
     package.save(str(PACKAGE))
 
 
