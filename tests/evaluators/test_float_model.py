@@ -128,7 +128,9 @@ def test_a_weight_held_by_another_library_is_named() -> None:
 
     layer = nn.Linear(4, 4)
     layer.weight = nn.Parameter(Packed(torch.ones(4, 4)))
-    with pytest.raises(LoadingError, match=r"module '0' \(Linear\) holds 'weight' as a Packed; return the model with plain"):
+    with pytest.raises(
+        LoadingError, match=r"module '0' \(Linear\) holds 'weight' as a Packed; return the model with plain"
+    ):
         check_loadable(nn.Sequential(layer))
 
 

@@ -304,7 +304,10 @@ def test_a_model_that_draws_random_numbers_is_not_taken_for_wrongly_folded() -> 
         def forward(self, x: Tensor) -> Tensor:
             return self.layer(x) + torch.randn(x.shape, generator=self.generator)
 
-    for model in (prepared(Noisy()), prepared(nn.Sequential(parametrizations.weight_norm(nn.Linear(8, 8)), nn.Dropout()))):
+    for model in (
+        prepared(Noisy()),
+        prepared(nn.Sequential(parametrizations.weight_norm(nn.Linear(8, 8)), nn.Dropout())),
+    ):
         fold(model, lambda used=model: used(X))
         assert len(layers_of(model)) == 1
 
