@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from space.layer import LayerKind
-from space.modules import layers_of
+from space.modules import layers_of, weightless
 
 
 def test_kinds_shapes_and_axes() -> None:
@@ -38,3 +39,38 @@ def test_subclasses_count() -> None:
         pass
 
     assert [layer.kind for layer in layers_of(nn.Sequential(Mine(2, 2)))] == [LayerKind.LINEAR]
+
+
+def test_modules_without_a_parameter_of_floats_are_no_layers_and_say_why() -> None:
+    class Computed(nn.Linear):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self.own = nn.Parameter(torch.ones(2, 2))
+
+        @property
+        def weight(self) -> Tensor:
+            return self.own * 2
+
+    class Bare(nn.Linear):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+
+    buffered = nn.Linear(2, 2)
+    del buffered.weight
+    buffered.register_buffer("weight", torch.ones(2, 2))
+    whole = nn.Linear(2, 2)
+    whole.weight = nn.Parameter(torch.ones(2, 2, dtype=torch.int8), requires_grad=False)
+    model = nn.Sequential(Computed(), nn.Linear(2, 2), buffered, whole, Bare(), nn.ReLU())
+    assert [layer.name for layer in layers_of(model)] == ["1"]
+    reasons = weightless(model)
+    assert list(reasons) == ["0", "2", "3", "4"]
+    assert "computed, or set anew" in reasons["0"]
+    assert "no parameter" in reasons["2"]
+    assert "int8" in reasons["3"]
+    assert "no weight of its own" in reasons["4"]
+
+
+def test_equal_weights_of_two_modules_are_two_layers() -> None:
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    other.load_state_dict(one.state_dict())
+    assert [layer.name for layer in layers_of(nn.Sequential(one, other))] == ["0", "1"]
