@@ -228,6 +228,9 @@ def _loop(
     objectives = study.context.objectives(experiment)
     latency = preparation.latency
     tags = predicted_tags(latency) if latency is not None else None
+    before = folder.remembered_tracking_uri
+    if before and not places.tracking_uri:
+        display.warn(f"this search was tracked by {before}; without --tracking-uri its record is in the run folder now")
     folder.remember_tracking_uri(absolute(places.tracking_uri) if places.tracking_uri else None)
     tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags, display.warn)
     scores = Scores.load(folder.scores / study.context.scores_file)
