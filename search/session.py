@@ -109,9 +109,9 @@ def _run(
     with display.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
-    check_ladder(preparation)
     study = None if fresh else _study(experiment, folder, places, identity, display)
     display.describe(preparation)
+    check_ladder(preparation)
     with StopFlag() as flag:
         pools = _start_pools(preparation, folder, places, display)
         pool = pools[Workflow.DATA_FREE]
