@@ -115,9 +115,9 @@ def _run(
     with display.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
-    check_ladder(preparation)
     study = None if fresh else _study(experiment, folder, places, identity, display)
     display.describe(preparation)
+    check_ladder(preparation)
     with StopFlag() as flag:
         pools = _start_pools(preparation, folder, places, display)
         pool = pools[Workflow.DATA_FREE]
@@ -236,6 +236,9 @@ def _loop(
     objectives = study.context.objectives(experiment)
     latency = preparation.latency
     tags = predicted_tags(latency) if latency is not None else None
+    before = folder.remembered_tracking_uri
+    if before and not places.tracking_uri:
+        display.warn(f"this search was tracked by {before}; without --tracking-uri its record is in the run folder now")
     folder.remember_tracking_uri(absolute(places.tracking_uri) if places.tracking_uri else None)
     tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags, display.warn)
     scores = Scores.load(folder.scores / study.context.scores_file)

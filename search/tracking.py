@@ -337,7 +337,7 @@ def log_packages(folder: RunFolder, uri: str | None, search_id: str, packages: S
         runs = found and client.search_runs([found.experiment_id], f"tags.search_id = '{search_id}'")
         if not runs:
             raise TrackingError(
-                f"{shown(uri, folder)}: no run of this search there; give the search's own store by --tracking-uri"
+                f"{shown(uri, folder)}: no run of this search there; --tracking-uri names the store of the search"
             )
         for package in packages:
             client.log_artifacts(runs[0].info.run_id, str(package), f"packages/{package.name}")

@@ -26,6 +26,7 @@ _SETTINGS = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
 _GIVEN = frozenset(name for name in _SETTINGS if name in os.environ)
 _WAYS = "http://HOST:PORT of an MLflow server that runs, or sqlite:///FILE"
 _WAY_OUT = f"expected {_WAYS}; without --tracking-uri the record is kept in the run folder"
+_OWN = "--tracking-uri names the store of the search"
 
 
 class TrackingError(UserError):
@@ -65,18 +66,18 @@ def reach(folder: RunFolder, uri: str | None, *, read: bool = False) -> None:
     Raises:
         TrackingError: naming the URI, what came of it and what to do.
     """
+    name = f"{'--tracking-uri: ' if uri else ''}{shown(uri, folder)}"
     file = _database(uri) if uri else folder.record
     if file is not None and not file.exists():
         if read:
-            raise TrackingError(f"{shown(uri, folder)}: there is no such database")
-        _check_folder(file, uri)
+            raise TrackingError(f"{name}: there is no such database; {_OWN}")
+        if uri and not file.parent.is_dir():
+            raise TrackingError(f"--tracking-uri: {file.parent}: no such folder; make it first, or name another file")
         return
     problem = _ask(uri or folder.tracking_uri)
     if problem is not None:
-        advice = (
-            _WAY_OUT if uri else f"put {folder.record} back from a copy, or aside: it is written anew from the study"
-        )
-        raise TrackingError(f"{_name(uri)}{shown(uri, folder)} cannot be used: {problem}; {advice}")
+        anew = f"put {folder.record} back from a copy, or aside: `palettune search` writes it anew from the study"
+        raise TrackingError(f"{name} cannot be used: {problem}; {(_OWN if read else _WAY_OUT) if uri else anew}")
 
 
 def _ask(uri: str) -> str | None:
@@ -133,12 +134,3 @@ def absolute(uri: str) -> str:
     if file is not None:
         return f"{uri.partition(':')[0]}:///{file.resolve()}"
     return uri if ":" in uri or uri == "databricks" else str(Path(uri).resolve())
-
-
-def _check_folder(file: Path, uri: str | None) -> None:
-    if uri and not file.parent.is_dir():
-        raise TrackingError(f"--tracking-uri: {file.parent}: no such folder; make it first, or name another file")
-
-
-def _name(uri: str | None) -> str:
-    return "--tracking-uri: " if uri else ""

@@ -155,6 +155,6 @@ class WriteQueue:
         return None
 
     def _answered(self) -> None:
-        if self._out is not None:
+        if self._out is not None and not self._closed:
             self._out = None
             self._back()

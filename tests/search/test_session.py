@@ -443,20 +443,23 @@ def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_w
 
 
 def test_fresh_puts_nothing_aside_before_the_new_search_is_sure(project):
+    short = EXPERIMENT.replace("trials = 14", "trials = 4")
+    project.write(short)
     search(project)
     before = signature(project)
     folder = RunFolder(project.root, "tiny")
+    uncalibrated = WORKLOAD.replace("def calibration_data", "def other_data")
     for experiment, workload in (
-        (EXPERIMENT, "def model(:"),
-        (EXPERIMENT + "[constraints]\nmax_size_mb = 0.002\n", WORKLOAD),
-        (EXPERIMENT.replace("workers = 1", "workers = 999"), WORKLOAD),
-        (EXPERIMENT + "[ladder]\nfine_tuning = 1\n", WORKLOAD),  # no training data
+        (short, "def model(:"),
+        (short + "[constraints]\nmax_size_mb = 0.002\n", WORKLOAD),
+        (short.replace("workers = 1", "workers = 999"), WORKLOAD),
+        (short + "[ladder]\ncalibration = 1\n", uncalibrated),
     ):
         project.write(experiment, workload)
         with pytest.raises(UserError):
             search(project, fresh=True)
         assert signature(project) == before
-    project.write()
+    project.write(short)
     search(project, fresh=True)
     assert len(list(folder.path.glob("journal*.log"))) == 2
     assert signature(project) == before

@@ -10,6 +10,7 @@ from evaluators.divergence_kind import DivergenceKind
 from search.cli import main
 from search.context import StudyContext
 from search.experiment import load_experiment
+from search.folder_lock import hold
 from search.run_folder import RunFolder
 from search.study import SearchStudy, StudyError, open_storage
 from search.study_identity import check_identity, workload_digest
@@ -75,6 +76,17 @@ def test_another_workload_s_search_of_the_same_name_is_not_shown(monkeypatch, ca
     assert "--root" in errors
     assert "another name" in errors
     assert not (project.folder / "out").exists()
+
+
+def test_reading_works_while_a_search_runs_and_is_writing(monkeypatch, capsys, project):
+    folder = searched(project)
+    with hold(folder, print):
+        with folder.journal.open("a") as journal:
+            journal.write('{"op_code": 4, "tri')  # a line on its way
+        code, printed, errors = command(
+            monkeypatch, capsys, "front", project.experiment, "--root", project.root, "--json"
+        )
+    assert (code, printed.strip(), errors) == (0, "[]", "")
 
 
 @pytest.mark.parametrize("change", ["comment", "code"])
