@@ -334,8 +334,7 @@ class SearchStudy:
         objectives = self.context.objectives(self._experiment)
         climbed = climb.result if isinstance(climb.result, Climbed) else None
         if climbed is not None and climbed.added_bytes:
-            larger = source.costs["size_mb"] + climbed.added_bytes / MEGABYTE
-            source = replace(source, costs={**source.costs, "size_mb": larger})
+            source = replace(source, costs=climbed.costs(source.costs))
         evaluation = climbed.evaluation if climbed else None
         return Record(
             trial=climb.trial,

@@ -221,6 +221,7 @@ class _Weight:
         shape: output channels first.
         operand, position: where it is read; position among several values of the operand.
         stored: how the program holds it; None for the weight of a model's layer.
+        float_bits: of the floats that such a layer's program computes with.
     """
 
     layer: str | None
@@ -228,6 +229,7 @@ class _Weight:
     operand: str
     position: int
     stored: StoredWeight | None
+    float_bits: int = 16
 
 
 class _Reader:
@@ -299,7 +301,9 @@ class _Reader:
         if node.kind in _GATHERS:
             kind = OpKind.EMBEDDING if node.kind == "gather" else OpKind.HOST
             moved = written * FP16_BYTES
-            return CostOp(node.name, kind, 0, shape, moved, moved, weight.layer, stored=weight.stored)
+            return CostOp(
+                node.name, kind, 0, shape, moved, moved, weight.layer, stored=weight.stored, float_bits=weight.float_bits
+            )
         if node.kind in _RECURRENT:
             kind, macs = OpKind.RECURRENT, elements * max(1, self._steps(node))
         elif node.kind == "conv":
@@ -314,7 +318,7 @@ class _Reader:
             kind, macs = OpKind.LINEAR, written * shape[-1]
         return CostOp(
             node.name, kind, macs, shape, read * FP16_BYTES, written * FP16_BYTES, weight.layer,
-            int8=int8, stored=weight.stored,
+            int8=int8, stored=weight.stored, float_bits=weight.float_bits,
         )  # fmt: skip
 
     def _steps(self, node: _Node) -> int:
@@ -357,21 +361,20 @@ class _Reader:
                 return
 
     def _weight(self, node: _Node, value: Operand, place: tuple[int, str, int]) -> _Weight | None:
-        _, operand, position = place
+        operand = place[1]
         axis = _output_axis(node, operand)
         if isinstance(value, str) and value.startswith("weight of "):
-            layer = value.removeprefix("weight of ")
-            shape = self._layers[layer].shape
-            shape = shape[::-1] if place in self._turned else shape
-            return _Weight(layer, _output_first(shape, axis), operand, position, None)
+            layer = self._layers[value.removeprefix("weight of ")]
+            shape = layer.shape[::-1] if place in self._turned else layer.shape
+            return _Weight(layer.name, _output_first(shape, axis), operand, place[2], None, layer.float_bits)
         constant = self._constant(value)
         if constant is None or len(constant.shape) < 2:
             return None
         shape = _output_first(constant.shape, axis)
         if isinstance(value, str) and value.startswith("const"):
-            return _Weight(None, shape, operand, position, constant.weight(axis))
+            return _Weight(None, shape, operand, place[2], constant.weight(axis))
         name = value.name if isinstance(value, PackageWeight) else ""
-        return _Weight(name or f"{node.name}.{operand}", shape, operand, position, constant.weight(axis))
+        return _Weight(name or f"{node.name}.{operand}", shape, operand, place[2], constant.weight(axis))
 
     def _constant(self, value: Operand) -> StoredConstant | None:
         """How a constant is stored, also where ops that move or decode it stand before its use; None for all else."""
