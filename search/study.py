@@ -20,7 +20,7 @@ from evaluators.gain import Gain
 from search.climb import Climb, Climbed
 from search.context import StudyContext
 from search.experiment import Experiment
-from search.objectives import MEGABYTE, ObjectiveSet
+from search.objectives import ObjectiveSet
 from search.run_folder import RunFolder
 from search.samplers import CONSTRAINTS, make_sampler
 from space.configuration import Configuration

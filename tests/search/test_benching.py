@@ -255,7 +255,9 @@ def test_a_search_of_a_quantized_package_predicts_what_the_package_costs(tmp_pat
         model = PackageModule(path)
         layers = layers_of(model)
         base = base_program(model, (x,), DeploymentTarget.IOS17, [layer.name for layer in layers])
-        latency = prepare(ops_of_base_program(base, layers), device=PHONE, unit="CPU_AND_NE", target=DeploymentTarget.IOS17)
+        latency = prepare(
+            ops_of_base_program(base, layers), device=PHONE, unit="CPU_AND_NE", target=DeploymentTarget.IOS17
+        )
         assert latency.predict(Configuration({})).ms == pytest.approx(ms(path), rel=1e-9)
         if layers:  # activations are in 8 bits already: int8 weights are all that is missing
             int8 = Configuration({layer.name: Encoding.parse("int8") for layer in layers})

@@ -99,9 +99,11 @@ def sampled(
 ) -> Configuration:
     """A legal encoding for each layer, and 8-bit activations for about half of those that may have them."""
     rng = random.Random(seed)
-    menus = {l.name: [e for e in ENCODINGS if e not in SLOW and refusal(l, e, target) is None] for l in layers}
+    menus = {
+        layer.name: [e for e in ENCODINGS if e not in SLOW and refusal(layer, e, target) is None] for layer in layers
+    }
     encodings = {name: FP16 if name in refused else rng.choice(menu) for name, menu in menus.items()}
-    rounded = [l.name for l in layers if l.name in takers and not l.tied and rng.random() < 0.5]
+    rounded = [layer.name for layer in layers if layer.name in takers and not layer.tied and rng.random() < 0.5]
     return Configuration(encodings, dict.fromkeys(rounded, Precision.INT8))
 
 

@@ -317,9 +317,7 @@ def test_the_deployment_target_of_a_package_is_its_formats(tmp_path, target, exp
     def body(x):
         return mb.linear(x=x, weight=random(1, 16, 16, dtype=np.float32))
 
-    program = mb.program(
-        input_specs=[mb.TensorSpec(shape=(1, 16))], opset_version=getattr(ct.target, target)
-    )(body)
+    program = mb.program(input_specs=[mb.TensorSpec(shape=(1, 16))], opset_version=getattr(ct.target, target))(body)
     found = ops_of_package(save(program, tmp_path / "p.mlpackage", getattr(ct.target, target)))
     assert found.target is DeploymentTarget(expected)
     (stored,) = found.weights.values()

@@ -42,7 +42,9 @@ def test_what_matters_for_placement_is_told():
     assert StoredWeight.of(Encoding.parse("lut4"), SHAPE).expanded() == StoredWeight.fp16(math.prod(SHAPE))
 
 
-@pytest.mark.parametrize(("spelling", "channels"), [("lut4-scaled", 1), ("lut4-g16-scaled", 1), ("sparse50+lut4-scaled", None)])
+@pytest.mark.parametrize(
+    ("spelling", "channels"), [("lut4-scaled", 1), ("lut4-g16-scaled", 1), ("sparse50+lut4-scaled", None)]
+)
 def test_scales_make_a_table_of_each_channel_but_for_sparse_weights(spelling, channels):
     assert StoredWeight.of(Encoding.parse(spelling), SHAPE).table_channels == channels
 
@@ -56,6 +58,8 @@ def test_bytes_are_those_of_the_target_and_of_the_programs_floats(spelling, floa
     assert StoredWeight.of(Encoding.parse(spelling), SHAPE, target, float_bits).bytes == exact
 
 
-@pytest.mark.parametrize(("spelling", "coded"), [("fp16", False), ("sparse75", False), ("lut4", True), ("sparse50+int8", True)])
+@pytest.mark.parametrize(
+    ("spelling", "coded"), [("fp16", False), ("sparse75", False), ("lut4", True), ("sparse50+int8", True)]
+)
 def test_integers_and_tables_are_told_from_floats(spelling, coded):
     assert StoredWeight.of(Encoding.parse(spelling), SHAPE).coded is coded
