@@ -65,6 +65,11 @@ class ActivationQuantization:
         """The values that are left; with gradients (straight through, clipped) where the input wants them."""
         if torch.is_grad_enabled() and values.requires_grad:
             return torch.fake_quantize_per_tensor_affine(values, self.scale, self.zero_point, self.low, self.high)
+        # coremltools converts these, and not the others, from a traced module
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            integer = torch.qint8 if self.signed else torch.quint8
+            traced: Tensor = torch.quantize_per_tensor(values, self.scale, self.zero_point, integer).dequantize()
+            return traced
         dtype = torch.int8 if self.signed else torch.uint8
         parameters = (self.scale, self.zero_point, self.low, self.high, dtype)
         integers = torch.ops.quantized_decomposed.quantize_per_tensor(values, *parameters)

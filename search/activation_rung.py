@@ -25,7 +25,8 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
     The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
     """
     workload = preparation.workload
-    takers = roundable(workload.model, workload.example_inputs, [layer.name for layer in preparation.layers])
+    alone = [layer.name for layer in preparation.layers if not layer.tied]  # each use would need a scale of its own
+    takers = roundable(workload.model, workload.example_inputs, alone)
 
     def rounded(configuration: Configuration) -> Configuration | None:
         encodings = configuration.encodings

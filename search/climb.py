@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
 from evaluators.gain import Gain
+from search.objectives import MEGABYTE
 from space.configuration import Configuration
 
 __all__ = ["FIRST_NUMBER", "Climb", "Climbed"]
@@ -29,6 +30,13 @@ class Climbed:
     gains: tuple[Gain, ...] = ()
     notes: tuple[str, ...] = ()
     added_bytes: int = 0
+
+    def costs(self, of_configuration: Mapping[str, float]) -> dict[str, float]:
+        """Costs by name, from those of the configuration alone: the time of separate branches is not predicted."""
+        if not self.added_bytes:
+            return dict(of_configuration)
+        larger = {name: value for name, value in of_configuration.items() if name != "latency_ms"}
+        return {**larger, "size_mb": larger["size_mb"] + self.added_bytes / MEGABYTE}
 
 
 @dataclass(frozen=True)

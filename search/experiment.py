@@ -202,10 +202,10 @@ class Experiment(_Section):
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
         if self.ladder.int8_activations:
             self._check_activations()
-        if "latency_ms" in self.objectives.cost and self.ladder.branches:
+        if wants and self.ladder.branches:
             raise ValueError(
                 'ladder.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
-                "latency_ms out of objectives.cost"
+                "latency_ms out of objectives.cost and max_latency_ms out of constraints"
             )
         return self
 

@@ -23,7 +23,7 @@ from evaluators.gain import Gain
 from search.climb import Climb, Climbed
 from search.context import StudyContext
 from search.experiment import Experiment
-from search.objectives import MEGABYTE, ObjectiveSet
+from search.objectives import ObjectiveSet
 from search.run_folder import RunFolder, without_secrets
 from search.samplers import CONSTRAINTS, make_sampler
 from search.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
@@ -363,8 +363,7 @@ class SearchStudy:
         objectives = self.context.objectives(self._experiment)
         climbed = climb.result if isinstance(climb.result, Climbed) else None
         if climbed is not None and climbed.added_bytes:
-            larger = source.costs["size_mb"] + climbed.added_bytes / MEGABYTE
-            source = replace(source, costs={**source.costs, "size_mb": larger})
+            source = replace(source, costs=climbed.costs(source.costs))
         evaluation = climbed.evaluation if climbed else None
         return Record(
             trial=climb.trial,

@@ -302,7 +302,10 @@ class _Prices:
         return found
 
     def _stored(self, layer: str, encoding: Encoding) -> dict[int, StoredWeight]:
-        return {i: StoredWeight.of(encoding, op.weight_shape, self._target) for i, op in enumerate(self._ops[layer])}
+        return {
+            i: StoredWeight.of(encoding, op.weight_shape, self._target, op.float_bits)
+            for i, op in enumerate(self._ops[layer])
+        }
 
     def _stored_default(self, layer: str) -> dict[int, StoredWeight]:
         given = self._weights.get(layer)

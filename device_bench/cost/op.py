@@ -56,6 +56,7 @@ class CostOp:
         count: how many identical ops this stands for.
         int8: its activations are 8-bit in the program itself, whatever a configuration says.
         stored: how the program holds its weight; None where it is fp16, or a configuration's to say.
+        float_bits: of the floats in which a configuration's tables, scales and kept values are stored, 16 or 32.
     """
 
     name: str
@@ -69,6 +70,7 @@ class CostOp:
     count: int = 1
     int8: bool = False
     stored: StoredWeight | None = None
+    float_bits: int = 16
 
     @property
     def weight_elements(self) -> int:

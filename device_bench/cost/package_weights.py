@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from device_bench.cost.stored_weight import StoredWeight
 from device_bench.package import PackageWeight, Part
 
-__all__ = ["StoredConstant", "stored_constant"]
+__all__ = ["StoredConstant", "stored_bytes", "stored_constant"]
 
 _DATA = frozenset(
     {
@@ -102,6 +102,25 @@ def stored_constant(weight: PackageWeight) -> StoredConstant:
         found.scales,
         "constexpr_affine_dequantize" in weight.chain,
     )
+
+
+def stored_bytes(operands: Iterable[object]) -> dict[str, int]:
+    """Bytes in the weight file, each entry once, by how the constant is stored that first needs it; most first.
+
+    Args:
+        operands: of a program's ops; what is no constant is passed over.
+    """
+    counted: set[tuple[str, int]] = set()
+    found: dict[str, int] = {}
+    for value in operands:
+        if not isinstance(value, PackageWeight) or not value.bytes:
+            continue
+        new = {part.offset: part.bytes for *_, part in value.parts() if part.offset and part.offset not in counted}
+        if new:
+            counted.update(new)
+            spelling = str(stored_constant(value))
+            found[spelling] = found.get(spelling, 0) + sum(new.values())
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 class _Found:

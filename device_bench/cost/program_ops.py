@@ -20,10 +20,11 @@ from coremltools import proto
 
 from device_bench.base_program import BaseProgram, Place
 from device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
-from device_bench.cost.package_weights import StoredConstant, stored_constant
+from device_bench.cost.op_names import ACTIVATIONS, FREE, OF_CONSTANTS, PASSED_ON, RECURRENT, kind_of_op
+from device_bench.cost.package_weights import StoredConstant, stored_bytes, stored_constant
 from device_bench.cost.stored_weight import StoredWeight
 from device_bench.package import PackageWeight, load_spec
-from device_bench.program_graph import Operand, ProgramNode, program_nodes
+from device_bench.program_graph import Operand, program_nodes
 from space.errors import UserError, suggestion
 from space.layer import Layer
 from space.target import DeploymentTarget
@@ -31,44 +32,6 @@ from space.target import DeploymentTarget
 __all__ = ["PackageOps", "ProgramOpsError", "ops_of_base_program", "ops_of_package"]
 
 Shape = tuple[int, ...]
-_FREE = frozenset(
-    {
-        "cast", "const", "dequantize", "expand_dims", "function", "identity", "quantize", "read_state", "reshape", "return",
-        "shape", "squeeze", "transpose",
-    }
-)  # fmt: skip
-_ACTIVATIONS = frozenset(
-    {
-        "batch_norm", "clamped_relu", "clip", "elu", "gelu", "leaky_relu", "linear_activation", "prelu", "relu",
-        "relu6", "scaled_tanh", "sigmoid", "sigmoid_hard", "silu", "softplus", "softsign", "tanh",
-    }
-)  # fmt: skip
-_MOVES = frozenset(
-    {
-        "concat", "coreml_update_state", "crop", "pad", "pixel_shuffle", "reverse", "slice_by_index", "slice_by_size",
-        "slice_update", "sliding_windows", "space_to_depth", "depth_to_space", "split", "stack", "tile",
-        "upsample_bilinear", "upsample_nearest_neighbor", "resize_bilinear", "resize_nearest_neighbor",
-    }
-)  # fmt: skip
-_HOST = frozenset(
-    {
-        "argsort", "classify", "cond", "cumsum", "gather_along_axis", "gather_nd", "make_list", "non_maximum_suppression",
-        "non_zero", "one_hot", "random_normal", "random_uniform", "range_1d", "reduce_argmax", "reduce_argmin",
-        "scatter", "scatter_along_axis", "scatter_nd", "topk", "while_loop",
-    }
-)  # fmt: skip
-_PASSED_ON = frozenset(
-    {
-        "cast", "concat", "crop", "depth_to_space", "expand_dims", "identity", "max_pool", "pad", "pixel_shuffle", "relu",
-        "relu6", "reshape", "reverse", "slice_by_index", "slice_by_size", "space_to_depth", "split", "squeeze", "stack",
-        "tile", "transpose", "upsample_nearest_neighbor",
-    }
-)  # fmt: skip
-"""Ops that give on values of the same scale: what was 8-bit before them is 8-bit behind them."""
-_OF_CONSTANTS = frozenset({"cast", "dequantize", "expand_dims", "identity", "reshape", "squeeze", "transpose"})
-"""Ops that may stand between a constant and the op whose weight it is."""
-_RECURRENT = frozenset({"gru", "lstm", "rnn"})
-_NORMS = frozenset({"instance_norm", "l2_norm", "layer_norm", "local_response_norm"})
 
 
 class ProgramOpsError(UserError):
@@ -139,22 +102,12 @@ def _read_package(path: Path) -> PackageOps:
     reader = _Reader([_Node(n.name, n.kind, n.operands, n.types) for n in nodes], {})
     ops = OpList(reader.ops())
     weights = {op.layer: op.stored for op in ops if op.layer is not None and op.stored is not None}
-    return PackageOps(ops, weights, _stored_bytes(nodes), _target(path))
-
-
-def _stored_bytes(nodes: Iterable[ProgramNode]) -> dict[str, int]:
-    """Bytes in the weight file, each entry once, by how the constant is stored that first needs it."""
-    counted: set[tuple[str, int]] = set()
-    found: dict[str, int] = {}
-    for value in (value for node in nodes for values in node.operands.values() for value in values):
-        if not isinstance(value, PackageWeight) or not value.bytes:
-            continue
-        new = {part.offset: part.bytes for *_, part in value.parts() if part.offset and part.offset not in counted}
-        if new:
-            counted.update(new)
-            spelling = str(stored_constant(value))
-            found[spelling] = found.get(spelling, 0) + sum(new.values())
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return PackageOps(
+        ops,
+        weights,
+        stored_bytes(value for node in nodes for values in node.operands.values() for value in values),
+        _target(path),
+    )
 
 
 def _target(path: Path) -> DeploymentTarget:
@@ -221,6 +174,7 @@ class _Weight:
         shape: output channels first.
         operand, position: where it is read; position among several values of the operand.
         stored: how the program holds it; None for the weight of a model's layer.
+        float_bits: of the floats that such a layer's program computes with.
     """
 
     layer: str | None
@@ -228,6 +182,7 @@ class _Weight:
     operand: str
     position: int
     stored: StoredWeight | None
+    float_bits: int = 16
 
 
 class _Reader:
@@ -261,7 +216,7 @@ class _Reader:
     def ops(self) -> Iterator[CostOp]:
         """All ops that take time."""
         for index, node in enumerate(self._nodes):
-            if node.kind in _FREE or not node.types or self._is_fused(node):
+            if node.kind in FREE or not node.types or self._is_fused(node):
                 continue
             yield from self._op(index, node)
 
@@ -279,7 +234,7 @@ class _Reader:
             read, written = self._read(node), _elements(node.types, node.name)
             matrix = math.prod(out[-2:]) * FP16_BYTES if node.kind == "softmax" else 0
             yield CostOp(
-                node.name, _kind(node.kind), 0, (), read * FP16_BYTES, written * FP16_BYTES, None, matrix,
+                node.name, kind_of_op(node.kind), 0, (), read * FP16_BYTES, written * FP16_BYTES, None, matrix,
                 int8=self._takes_int8(node, ()),
             )  # fmt: skip
 
@@ -287,7 +242,7 @@ class _Reader:
         """The op of a weight; a recurrent op stands once for each of its weights, and moves its activations once."""
         taken = {(weight.operand, weight.position) for weight in found}
         yield self._weighted_op(node, found[0], taken)
-        if node.kind in _RECURRENT:
+        if node.kind in RECURRENT:
             for weight in found[1:]:
                 first = self._weighted_op(node, weight, taken)
                 yield replace(first, name=f"{node.name}.{weight.operand}", read_bytes=0, written_bytes=0)
@@ -299,8 +254,10 @@ class _Reader:
         if node.kind in _GATHERS:
             kind = OpKind.EMBEDDING if node.kind == "gather" else OpKind.HOST
             moved = written * FP16_BYTES
-            return CostOp(node.name, kind, 0, shape, moved, moved, weight.layer, stored=weight.stored)
-        if node.kind in _RECURRENT:
+            return CostOp(
+                node.name, kind, 0, shape, moved, moved, weight.layer, stored=weight.stored, float_bits=weight.float_bits
+            )  # fmt: skip
+        if node.kind in RECURRENT:
             kind, macs = OpKind.RECURRENT, elements * max(1, self._steps(node))
         elif node.kind == "conv":
             depthwise = shape[1] == 1 and self._shape_of(node.operands["x"][0])[1] > 1
@@ -314,7 +271,7 @@ class _Reader:
             kind, macs = OpKind.LINEAR, written * shape[-1]
         return CostOp(
             node.name, kind, macs, shape, read * FP16_BYTES, written * FP16_BYTES, weight.layer,
-            int8=int8, stored=weight.stored,
+            int8=int8, stored=weight.stored, float_bits=weight.float_bits,
         )  # fmt: skip
 
     def _steps(self, node: _Node) -> int:
@@ -353,25 +310,24 @@ class _Reader:
                 if (weight := self._weight(node, value, (index, name, position))) is not None
             ]
             yield from found[:1]
-            if found and node.kind not in _RECURRENT:
+            if found and node.kind not in RECURRENT:
                 return
 
     def _weight(self, node: _Node, value: Operand, place: tuple[int, str, int]) -> _Weight | None:
-        _, operand, position = place
+        operand = place[1]
         axis = _output_axis(node, operand)
         if isinstance(value, str) and value.startswith("weight of "):
-            layer = value.removeprefix("weight of ")
-            shape = self._layers[layer].shape
-            shape = shape[::-1] if place in self._turned else shape
-            return _Weight(layer, _output_first(shape, axis), operand, position, None)
+            layer = self._layers[value.removeprefix("weight of ")]
+            shape = layer.shape[::-1] if place in self._turned else layer.shape
+            return _Weight(layer.name, _output_first(shape, axis), operand, place[2], None, layer.float_bits)
         constant = self._constant(value)
         if constant is None or len(constant.shape) < 2:
             return None
         shape = _output_first(constant.shape, axis)
         if isinstance(value, str) and value.startswith("const"):
-            return _Weight(None, shape, operand, position, constant.weight(axis))
+            return _Weight(None, shape, operand, place[2], constant.weight(axis))
         name = value.name if isinstance(value, PackageWeight) else ""
-        return _Weight(name or f"{node.name}.{operand}", shape, operand, position, constant.weight(axis))
+        return _Weight(name or f"{node.name}.{operand}", shape, operand, place[2], constant.weight(axis))
 
     def _constant(self, value: Operand) -> StoredConstant | None:
         """How a constant is stored, also where ops that move or decode it stand before its use; None for all else."""
@@ -380,7 +336,7 @@ class _Reader:
         if value.startswith("const"):
             return self._constants.get(value)
         found = self._source(value)
-        if found is None or found.kind not in _OF_CONSTANTS:
+        if found is None or found.kind not in OF_CONSTANTS:
             return None
         inner = self._constant(_first(found))
         if inner is None:
@@ -413,14 +369,14 @@ class _Reader:
         return self._int8[value]
 
     def _gives_int8(self, node: _Node) -> bool:
-        if node.kind not in _PASSED_ON:
+        if node.kind not in PASSED_ON:
             return False
         values = [v for v in node.operands.get("values", node.operands.get("x", ())) if isinstance(v, str)]
         return bool(values) and all(self._is_int8(value) for value in values)
 
     def _is_fused(self, node: _Node) -> bool:
         """An activation, or a scaling by constants, right behind a weighted op."""
-        if node.kind not in _ACTIVATIONS:
+        if node.kind not in ACTIVATIONS:
             return False
         index = self._index(_first(node))
         while index is not None and self._nodes[index].kind in ("cast", "quantize", "dequantize"):
@@ -444,7 +400,9 @@ class _Reader:
             math.prod(self._shape_of(value))
             for name, values in node.operands.items()
             for position, value in enumerate(values)
-            if (name, position) not in taken and isinstance(value, str) and not value.startswith(("weight of ", "const"))
+            if (name, position) not in taken
+            and isinstance(value, str)
+            and not value.startswith(("weight of ", "const"))
         )
 
     def _shape_of(self, value: Operand) -> Shape:
@@ -467,20 +425,9 @@ _CONSTANT = re.compile(r"const\w*\(\w+\[([\d, ]*)\]")
 _WEIGHT_OPERANDS = {
     "conv": ("weight",), "conv_transpose": ("weight",), "linear": ("weight",), "matmul": ("y", "x"),
     "einsum": ("values",), "gather": ("x",), "gather_along_axis": ("x",),
-    **dict.fromkeys(_RECURRENT, ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back")),
+    **dict.fromkeys(RECURRENT, ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back")),
 }  # fmt: skip
 _GATHERS = frozenset({"gather", "gather_along_axis"})
-_KINDS = {"softmax": OpKind.SOFTMAX, "avg_pool": OpKind.POOL, "max_pool": OpKind.POOL, "l2_pool": OpKind.POOL}
-
-
-def _kind(kind: str) -> OpKind:
-    if kind in _KINDS:
-        return _KINDS[kind]
-    groups = ((_MOVES, OpKind.MOVE), (_HOST, OpKind.HOST), (_RECURRENT, OpKind.RECURRENT), (_NORMS, OpKind.NORM))
-    for names, found in groups:
-        if kind in names:
-            return found
-    return OpKind.POOL if kind.startswith("reduce_") else OpKind.ELEMENTWISE
 
 
 def _constant_shape(word: str) -> Shape | None:

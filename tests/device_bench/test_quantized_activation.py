@@ -67,3 +67,22 @@ def test_the_package_quantizes_where_asked_and_is_proven(tmp_path):
     asked = Configuration(dict.fromkeys(("0", "2", "4"), FP16), dict.fromkeys(("0", "4"), Precision.INT8))
     assert not prove(path, model, inputs, asked, layers, DeploymentTarget.IOS18).failures
     assert compare(path, as_stored(model), [inputs]).passed
+
+
+def test_a_model_that_only_tracing_converts_is_rounded_too(tmp_path):
+    class Traced(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 4)
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.lstm(x)[0]))
+
+    model = Traced().eval()
+    inputs = (torch.randn(1, 5, 8),)
+    for signed in (False, True):
+        quantize_activations(model, "head", ActivationQuantization(0.0078125, 0 if signed else 128, signed))
+        convert(model, inputs, DeploymentTarget.IOS18).save(str(tmp_path / "p.mlpackage"))
+        kinds = [node.kind for node in program_nodes(tmp_path / "p.mlpackage")]
+        assert kinds[kinds.index("quantize") :][:3] == ["quantize", "dequantize", "linear"]
+        assert compare(tmp_path / "p.mlpackage", model, [inputs]).snr_db > 60

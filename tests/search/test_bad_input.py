@@ -42,6 +42,10 @@ EXPERIMENTS = {
         EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[objectives]\ncost = ["size_mb", "latency_ms"]\n[ladder]\nfine_tuning = 2\nadapter_rank = 4\n',
         ["ladder.adapter_placement", "merged"],
     ),
+    "branches within a latency": (
+        EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[constraints]\nmax_latency_ms = 5\n[ladder]\nfine_tuning = 2\nadapter_rank = 4\n',
+        ["ladder.adapter_placement", "max_latency_ms"],
+    ),
     "too few runs": (EXPERIMENT + "[measure]\nruns = 2\n", ["measure.runs", "8"]),
     "no toml": ("= 3", ["not valid TOML"]),
 }  # fmt: skip

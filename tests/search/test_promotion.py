@@ -160,3 +160,10 @@ def test_a_climb_is_read_back_as_it_was_written(result, rounds):
         asked = rounded(record(0, 1.0, 2.0))
         climb = replace(climb, configuration=asked.configuration, costs=asked.costs)
     assert Climb.from_json(3, json.loads(json.dumps(climb.to_json()))) == climb
+
+
+def test_branches_cost_bytes_and_leave_the_latency_unknown():
+    costs = {"size_mb": 1.0, "latency_ms": 2.0}
+    some = Climbed(record(0, 1.0, 1.0).evaluation, "state")
+    assert some.costs(costs) == costs
+    assert replace(some, added_bytes=500_000).costs(costs) == {"size_mb": 1.5}

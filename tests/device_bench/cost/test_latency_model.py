@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_bench.cost.latency_model import prepare
+from device_bench.cost.op import OpList
 from device_bench.cost.placement import ComputeUnitError
 from device_bench.cost.shapes import ShapeBuilder
+from device_bench.cost.stored_weight import StoredWeight
 from device_bench.device import DeviceError
 from space.configuration import Configuration, Precision
 from space.encoding import Encoding
@@ -66,6 +68,26 @@ def test_eight_bit_activations_pay_on_chips_with_the_fast_path():
     gains = [m.predict(uniform("int8")).ms / m.predict(uniform("int8", True)).ms for m in (fast, slow)]
     assert gains[0] > 1.4
     assert gains[0] > gains[1]
+
+
+@pytest.mark.parametrize("spelling", ["fp16", "sparse75"])
+def test_eight_bit_activations_gain_nothing_where_weights_are_floats(spelling):
+    m = model(device="A17 Pro", positions=2048)
+    assert m.predict(uniform(spelling, True)).ms == m.predict(uniform(spelling)).ms
+
+
+def test_what_the_program_says_of_its_ops_stands_until_a_configuration_names_their_layer():
+    plain = network(2048)
+    int8, fp16 = uniform("int8", True), uniform("fp16")
+    held = {op: StoredWeight.of(Encoding.parse("int8"), op.weight_shape) for op in plain if op.layer}
+    said = OpList(replace(op, int8=op in held, stored=held.get(op)) for op in plain)
+    options = {"device": "A17 Pro", "unit": "CPU_AND_NE"}
+    found, asked = prepare(said, **options), prepare(plain, **options)
+    assert found.predict(Configuration({})).ms == pytest.approx(asked.predict(int8).ms, rel=1e-12)
+    assert found.predict(fp16).ms == pytest.approx(asked.predict(fp16).ms, rel=1e-12)
+    nameless = prepare(OpList(replace(op, layer=None) for op in said), **options)
+    assert nameless.layers == ()
+    assert nameless.predict(Configuration({})).ms == pytest.approx(asked.predict(int8).ms, rel=1e-12)
 
 
 def test_before_ios_17_compression_changes_nothing():

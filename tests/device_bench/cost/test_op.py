@@ -1,7 +1,8 @@
 import json
 
-from device_bench.cost.op import OpList
+from device_bench.cost.op import CostOp, OpKind, OpList
 from device_bench.cost.shapes import ShapeBuilder
+from device_bench.cost.stored_weight import StoredWeight
 
 
 def test_an_op_list_survives_json_whole():
@@ -12,3 +13,12 @@ def test_an_op_list_survives_json_whole():
     b.host("pick", 5)
     ops = b.build()
     assert OpList.from_rows(json.loads(json.dumps(ops.to_rows()))) == ops
+
+
+def test_what_a_program_holds_survives_json_and_older_rows_are_read():
+    held = StoredWeight(64, 40.0, 2, 0.25, True, True)
+    op = CostOp("dense", OpKind.LINEAR, 640, (8, 8), 160, 160, int8=True, stored=held, float_bits=32)
+    (row,) = json.loads(json.dumps(OpList([op]).to_rows()))
+    assert OpList.from_rows([row]) == OpList([op])
+    (older,) = OpList.from_rows([row[:9]])  # of studies before ops said how their weights are stored
+    assert older == CostOp("dense", OpKind.LINEAR, 640, (8, 8), 160, 160)

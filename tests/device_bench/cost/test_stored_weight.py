@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from device_bench.cost.stored_weight import StoredWeight
 from space.encoding import Encoding
-from space.footprint import layer_bytes
+from space.footprint import blobs, layer_bytes
 from space.layer import Layer, LayerKind
 from space.target import DeploymentTarget
 
@@ -40,3 +40,26 @@ def test_what_matters_for_placement_is_told():
     assert StoredWeight.of(Encoding.parse("lut4"), SHAPE).table_channels is None
     assert not StoredWeight.of(Encoding(), SHAPE).compressed
     assert StoredWeight.of(Encoding.parse("lut4"), SHAPE).expanded() == StoredWeight.fp16(math.prod(SHAPE))
+
+
+@pytest.mark.parametrize(
+    ("spelling", "channels"), [("lut4-scaled", 1), ("lut4-g16-scaled", 1), ("sparse50+lut4-scaled", None)]
+)
+def test_scales_make_a_table_of_each_channel_but_for_sparse_weights(spelling, channels):
+    assert StoredWeight.of(Encoding.parse(spelling), SHAPE).table_channels == channels
+
+
+@pytest.mark.parametrize("target", [DeploymentTarget.IOS17, DeploymentTarget.IOS18])
+@pytest.mark.parametrize("float_bits", [16, 32])
+@pytest.mark.parametrize("spelling", ["lut4", "lut6", "int8", "uint8-asym", "sparse75", "sparse2:4"])
+def test_bytes_are_those_of_the_target_and_of_the_programs_floats(spelling, float_bits, target):
+    layer = Layer("l", LayerKind.LINEAR, SHAPE, float_bits=float_bits)
+    exact = sum(blob.data_bytes for blob in blobs(layer, Encoding.parse(spelling), target))
+    assert StoredWeight.of(Encoding.parse(spelling), SHAPE, target, float_bits).bytes == exact
+
+
+@pytest.mark.parametrize(
+    ("spelling", "coded"), [("fp16", False), ("sparse75", False), ("lut4", True), ("sparse50+int8", True)]
+)
+def test_integers_and_tables_are_told_from_floats(spelling, coded):
+    assert StoredWeight.of(Encoding.parse(spelling), SHAPE).coded is coded
