@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from search.coverage import uncompressed
 from search.objectives import MEGABYTE
 from search.preparation import Preparation
 from space.advice import Processor, advice
@@ -29,7 +30,12 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "rest_bytes": preparation.rest,
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
-        "kept": dict(preparation.workload.kept),
+        "coverage": preparation.coverage,
+        "uncompressed": [
+            {"name": constant.name, "shape": list(constant.shape), "bytes": constant.bytes}
+            for constant in preparation.base.floats
+        ],
+        "kept": {**preparation.workload.kept, **preparation.base.refusals},
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
@@ -50,9 +56,7 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
     """The same for people."""
     facts = inspection_json(preparation)
     console.print(_layers(facts))
-    for name, reason in preparation.base.refusals.items():
-        console.print(f"kept as it is: {name}: {reason}")
-    for line in _kept(facts["kept"]):
+    for line in (*_kept(facts["kept"]), *uncompressed(preparation)):
         console.print(line, highlight=False, markup=False)
     refused = Counter((name, reason) for layer in facts["layers"] for name, reason in layer["refused"].items())
     if refused:
