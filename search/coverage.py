@@ -22,15 +22,18 @@ def uncompressed(preparation: Preparation) -> list[str]:
     """
     target = preparation.experiment.deployment_target
     file = preparation.rest + sum(layer_bytes(layer, FP16, target) for layer in preparation.layers)
-    large = [constant for constant in preparation.base.floats if constant.bytes >= _LEAST * file]
-    lines = [
-        f"stays fp16: {constant.name} {constant.bytes / MEGABYTE:.3f} MB ({constant.bytes / file:.0%} of the file)"
-        for constant in large[:_SHOWN]
-    ]
-    left = large[_SHOWN:]
+    sizes: dict[str, int] = {}
+    for constant in preparation.base.floats:  # a parameter may be stored in parts
+        sizes[constant.name] = sizes.get(constant.name, 0) + constant.bytes
+    large = sorted(((name, size) for name, size in sizes.items() if size >= _LEAST * file), key=lambda item: -item[1])
+    lines = [f"stays fp16: {name} {_share(size, file)}" for name, size in large[:_SHOWN]]
+    left = [size for _, size in large[_SHOWN:]]
     if left:
-        size = sum(constant.bytes for constant in left)
-        lines.append(f"stays fp16: {len(left)} more, {size / MEGABYTE:.3f} MB ({size / file:.0%} of the file)")
+        lines.append(f"stays fp16: {len(left)} more, {_share(sum(left), file)}")
     if preparation.coverage < _ENOUGH and not isinstance(preparation.workload.model, PackageModule):
-        lines.append(f"layers are {preparation.coverage:.0%} of the weights' bytes; {WAY_OUT}")
+        lines.append(f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes; {WAY_OUT}")
     return lines
+
+
+def _share(size: int, file: int) -> str:
+    return f"{size / MEGABYTE:.3f} MB ({100 * size / file:.0f} % of the file)"
