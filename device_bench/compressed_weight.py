@@ -17,7 +17,7 @@ from coremltools.optimize.torch._utils.metadata_utils import (
 )
 from torch import Tensor, nn
 
-__all__ = ["CompressedWeight", "clear", "install"]
+__all__ = ["CompressedWeight", "clear", "install", "metadata"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ def clear(module: nn.Module, parameter: str = "weight") -> None:
     prefix = _buffer_name(parameter, "")
     for name in [name for name in module._buffers if name.startswith(prefix)]:
         del module._buffers[name]
+
+
+def metadata(module: nn.Module, parameter: str = "weight") -> dict[str, Tensor]:
+    """coremltools' metadata of one parameter by key, as ``install`` registers it; empty where it has none."""
+    prefix = _buffer_name(parameter, "")
+    found = ((name.removeprefix(prefix), value) for name, value in module._buffers.items() if name.startswith(prefix))
+    return {key: value for key, value in found if value is not None}
 
 
 def _buffer_name(parameter: str, key: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from device_bench.package import PackageWeight
 from device_bench.program_graph import ProgramNode
@@ -51,17 +51,9 @@ def float_constants(
             if offset is not None and (index, operand, position) not in layers and _is_float(weight):
                 name = weight.name if _is_named(module) else f"{operand} of op {node.name} ({node.kind})"
                 kept.setdefault(offset, (name, weight))
-    names = _names(module, {np.size(weight.value) for _, weight in kept.values()})
-    found = []
-    for name, weight in kept.values():
-        known = next((names[key] for key in _keys(weight.value) if key in names), None) if names else None
-        found.append(FloatConstant(_next(known) if known else name, weight.shape, weight.bytes))
+    tensors = _Tensors(module, [np.asarray(weight.value) for _, weight in kept.values()])
+    found = [FloatConstant(tensors.name(w.value) or name, w.shape, w.bytes) for name, w in kept.values()]
     return tuple(sorted(found, key=lambda one: (-one.bytes, one.name)))
-
-
-def _next(names: list[str]) -> str:
-    """Of tensors with equal values the next one, for constants come in the order of the model."""
-    return names.pop(0) if len(names) > 1 else names[0]
 
 
 def _weights(node: ProgramNode) -> Iterator[tuple[str, int, PackageWeight]]:
@@ -81,35 +73,53 @@ def _is_named(module: nn.Module) -> bool:
     return hasattr(module, "constants")
 
 
-def _names(module: nn.Module, sizes: set[int]) -> dict[str, list[str]]:
-    """Parameter and buffer names by the content of what they hold.
+class _Tensors:
+    """Parameters and buffers by the content of what they hold, in fp16.
 
     Args:
-        sizes: numbers of elements to look for, so that no other tensor is read.
+        constants: what will be looked up, so that no other tensor is read.
     """
-    names: dict[str, list[str]] = {}
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.numel() in sizes and tensor.is_floating_point() and tensor.ndim >= 2 and "_COREML_/" not in name:
-            same: list[str] | None = None  # one list for all keys of equal tensors
-            for key in _keys(_array(tensor)):
-                same = names.setdefault(key, [] if same is None else same)
-                if name not in same:
-                    same.append(name)
-    return names
+
+    def __init__(self, module: nn.Module, constants: Sequence[NDArray[Any]]) -> None:
+        sizes = {value.size for value in constants}
+        widths = {width for value in constants if value.ndim == 2 for width in value.shape}
+        self._whole: dict[bytes, list[str]] = {}
+        self._rows: dict[bytes, str] = {}
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if tensor.ndim < 2 or not tensor.is_floating_point() or "_COREML_/" in name:
+                continue
+            if tensor.numel() in sizes:
+                for value in _both_ways(_half(tensor.detach().float().cpu().numpy())):
+                    self._whole.setdefault(_hash(value), []).append(name)
+            if tensor.ndim == 2 and tensor.shape[1] in widths:
+                for row in _half(tensor.detach().float().cpu().numpy()):
+                    self._rows.setdefault(_hash(row), name)
+
+    def name(self, value: NDArray[Any]) -> str | None:
+        """The tensor that a constant is, or whose rows it is made of (a recurrent op's gates, a part of a projection).
+
+        Of equal tensors the next one, for constants come in the order of the model.
+        """
+        half = _half(value)
+        same = self._whole.get(_hash(half))
+        if same:
+            return same.pop(0) if len(same) > 1 else same[0]
+        for matrix in _both_ways(half) if half.ndim == 2 else ():
+            names = {self._rows.get(_hash(row)) for row in matrix}
+            if len(names) == 1:
+                return names.pop()
+        return None
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
-    values: NDArray[Any] = tensor.detach().float().cpu().numpy()
-    return values
-
-
-def _keys(value: NDArray[Any]) -> Iterator[str]:
-    """Hashes of a constant's values: as they lie, turned over, and row by row in any order (a recurrent op's gates)."""
+def _half(value: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore", invalid="ignore"):
-        half = np.ascontiguousarray(value.astype(np.float16))
-    yield hashlib.sha256(half.tobytes()).hexdigest()
-    matrix = half.reshape(half.shape[0], -1) if half.ndim == 2 else None
-    if matrix is not None:
-        yield hashlib.sha256(np.ascontiguousarray(matrix.T).tobytes()).hexdigest()
-        rows = sorted(hashlib.sha256(row.tobytes()).digest() for row in matrix)
-        yield hashlib.sha256(b"".join(rows)).hexdigest()
+        return value.astype(np.float16)
+
+
+def _both_ways(value: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """A matrix and its transpose; anything else alone."""
+    return (value, value.T) if value.ndim == 2 else (value,)
+
+
+def _hash(value: NDArray[Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).digest()

@@ -68,6 +68,8 @@ class Proof:
         constants: constants outside the layers that were compared, by content.
         weight_bytes: size of the weight file.
         base_digest: of the graph and the constants that the package was compared with.
+        last_layer: the layer whose weight ends the weight file, which goes without padding; ``None`` where another
+            constant does.
     """
 
     layers: tuple[LayerProof, ...]
@@ -76,6 +78,7 @@ class Proof:
     constants: int
     weight_bytes: int
     base_digest: str
+    last_layer: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -141,7 +144,21 @@ def prove(
         constants,
         weight_bytes(package),
         base.digest,
+        _last_layer(nodes, base),
     )
+
+
+def _last_layer(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> str | None:
+    """The layer that holds the last entry of the weight file, of a base program whose file ends with a layer."""
+    if not base.ends_with_layer:
+        return None
+    ends = {
+        max((part.offset for *_, part in operand.parts() if part.offset is not None), default=("", -1)): name
+        for name, places in base.places.items()
+        for operand in (_operand(nodes, place) for place in places)
+        if isinstance(operand, PackageWeight)
+    }
+    return ends[max(ends)] if ends else None
 
 
 def _matching(records: list[NodeRecord], expected: tuple[NodeRecord, ...]) -> int:

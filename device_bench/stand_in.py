@@ -151,7 +151,9 @@ def _computed(variable: Any) -> str | None:
         if op.op_type == "shape" or (turned and op.op_type == "transpose"):
             continue
         if any(output.val is not None for output in op.outputs):
-            return f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
+            return (
+                f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
+            )
         if op.op_type == "matmul" and not turned and _becomes_linear(op):
             return f"op {op.name!r} (matmul) becomes a linear op of the turned weight where the weight is fp16"
     return None

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from device_bench.base_program import base_program
 from device_bench.conversion import convert
-from device_bench.package import package_bytes, weight_bytes
+from device_bench.package import package_bytes
 from device_bench.proof import Proof, prove
 from device_bench.runtime import Comparison, as_stored, compare
 from evaluators.model_state import ModelState, model_digest
@@ -27,7 +27,7 @@ from search.progress import Display
 from search.run_folder import RunFolder
 from search.study import Record
 from search.versions import tool_versions
-from space.footprint import configuration_bytes
+from search.weight_file import WeightFile, weight_file
 
 __all__ = ["Exported", "execution_json", "export", "write_manifest"]
 
@@ -40,30 +40,41 @@ class Exported:
 
     Attributes:
         path: the package; ends in ``.unproven.mlpackage`` where the proof failed.
-        predicted_weight_bytes: from the footprint, before conversion.
-        weight_bytes: of the real weight file.
+        weight_file: its bytes, as predicted and as they are.
         execution: the package run on samples beside the compressed torch model.
         methods: by layer, which method found its weight.
+        coverage: bytes of the model's layers over those of all its large constants.
     """
 
     path: Path
     record: Record
-    predicted_weight_bytes: int
-    weight_bytes: int
+    weight_file: WeightFile
     package_bytes: int
     proof: Proof
     execution: Comparison
     methods: Mapping[str, str] = field(default_factory=dict)
+    coverage: float | None = None
+
+    @property
+    def predicted_weight_bytes(self) -> int:
+        """From the base program and the footprint, before conversion."""
+        return self.weight_file.predicted
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the real weight file."""
+        return self.weight_file.real
 
     @property
     def proven(self) -> bool:
-        """Whether the package holds what was asked for, and computes what the compressed torch model does."""
-        return self.proof.passed and self.execution.passed
+        """Whether the package holds what was asked for in the bytes predicted, and computes what the model does."""
+        return self.proof.passed and self.weight_file.passed and self.execution.passed
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Everything that is wrong with it, in words."""
-        return (*self.proof.failures, *(() if self.execution.passed else (str(self.execution),)))
+        checked = (self.weight_file, self.execution)
+        return (*self.proof.failures, *(str(outcome) for outcome in checked if not outcome.passed))
 
     def to_json(self, folder: Path) -> dict[str, Any]:
         """The manifest's entry; ``path`` is relative to the manifest's folder."""
@@ -80,7 +91,14 @@ class Exported:
             "package_bytes": self.package_bytes,
             "divergence": evaluation.divergence if evaluation else None,
             "metrics": dict(evaluation.metrics) if evaluation else {},
-            "proof": {**self.proof.to_dict(), "passed": self.proven, "execution": execution_json(self.execution)},
+            "coverage": self.coverage,
+            "proof": {
+                **self.proof.to_dict(),
+                "passed": self.proven,
+                "failures": list(self.failures),
+                "bytes": self.weight_file.to_json(),
+                "execution": execution_json(self.execution),
+            },
         }
 
 
@@ -133,29 +151,20 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         experiment.deployment_target,
         base=base,
     )
-    kept = {
-        name: _nonzero(module, name) for name, e in record.configuration.encodings.items() if e.sparsity is not None
-    }
-    predicted = base.rest_bytes + configuration_bytes(
-        preparation.layers, record.configuration, experiment.deployment_target, kept
-    )
+    file = weight_file(module, base, record.configuration, preparation.layers, experiment.deployment_target, proof)
     execution = compare(path, as_stored(module), _samples(preparation))
-    if not (proof.passed and execution.passed):
+    if not (proof.passed and file.passed and execution.passed):
         path = path.rename(out / f"{name}.unproven.mlpackage")
     return Exported(
         path,
         record,
-        predicted,
-        weight_bytes(path),
+        file,
         package_bytes(path),
         proof,
         execution,
         state.methods,
+        preparation.coverage,
     )
-
-
-def _nonzero(module: nn.Module, layer: str) -> int:
-    return int(module.get_submodule(layer).get_parameter("weight").count_nonzero())
 
 
 def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:

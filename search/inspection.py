@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from search.coverage import uncompressed
 from search.objectives import MEGABYTE
 from search.preparation import Preparation
 from space.advice import Processor, advice
@@ -29,8 +30,13 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "rest_bytes": preparation.rest,
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
-        "kept": dict(preparation.workload.kept),
         "notes": list(preparation.workload.notes),
+        "coverage": preparation.coverage,
+        "uncompressed": [
+            {"name": constant.name, "shape": list(constant.shape), "bytes": constant.bytes}
+            for constant in preparation.base.floats
+        ],
+        "kept": {**preparation.workload.kept, **preparation.base.refusals},
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
@@ -53,9 +59,7 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
     for words in facts["notes"]:
         console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(_layers(facts))
-    for name, reason in preparation.base.refusals.items():
-        console.print(f"kept as it is: {name}: {reason}")
-    for line in _kept(facts["kept"]):
+    for line in (*_kept(facts["kept"]), *uncompressed(preparation)):
         console.print(line, highlight=False, markup=False)
     refused = Counter((name, reason) for layer in facts["layers"] for name, reason in layer["refused"].items())
     if refused:

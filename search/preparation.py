@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from device_bench.cost.latency_model import LatencyModel
 from device_bench.cost.latency_model import prepare as prepare_latency
 from device_bench.cost.latency_reach import check_latency, latency_reach
 from device_bench.cost.program_ops import ops_of_base_program
+from device_bench.package_module import PackageModule
 from evaluators.divergence import detect_kind
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.model_state import model_digest
@@ -25,7 +26,7 @@ from search.resident import scoring_split
 from search.study_identity import workload_digest
 from search.versions import tool_versions
 from space.configuration import Configuration
-from space.encoding import Encoding
+from space.encoding import FP16, Encoding
 from space.errors import UserError
 from space.footprint import layer_bytes
 from space.groups import shared_groups
@@ -34,7 +35,15 @@ from space.modules import layers_of
 from space.reach import BudgetError, Reach, check_budget, reach
 from space.search_space import SearchSpace, SearchSpaceError
 
-__all__ = ["Preparation", "prepare"]
+__all__ = ["WAY_OUT", "Preparation", "prepare"]
+
+#: What to do about large weights of a torch model that are no layer's.
+WAY_OUT = (
+    "weights that are no layer's (recurrent layers, packed projections of nn.MultiheadAttention, bare parameters, weights "
+    "that are computed with) become layers of a package: convert it once and give the .mlpackage as the model: model() "
+    "returns its path"
+)
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Preparation:
     """A checked experiment.
 
     Attributes:
-        layers: every layer of the model, kept ones included.
+        layers: every layer of the model, kept ones included; those that ``base`` refuses are part of the rest.
         space: the menus of the layers that may be compressed; kept layers have ``fp16`` alone.
         base: the converted program without its layers' weights.
         latency: predicts latency on the experiment's device; ``None`` without one.
@@ -86,6 +95,13 @@ class Preparation:
         ]
 
     @cached_property
+    def coverage(self) -> float:
+        """Bytes of the layers, in fp16, over those of all floating-point constants of two or more axes."""
+        layers = sum(layer_bytes(layer, FP16, self.experiment.deployment_target) for layer in self.layers)
+        others = sum(constant.bytes for constant in self.base.floats)
+        return layers / (layers + others) if layers + others else 1.0
+
+    @cached_property
     def reach(self) -> Reach:
         """The smallest and the largest configuration."""
         return reach(self.space, self.experiment.deployment_target, self.rest)
@@ -100,6 +116,8 @@ class Preparation:
             "data": data,
             "menus": {name: list(choices) for name, choices in self.space.choices.items()},
             "versions": tool_versions(),
+            # earlier studies of models without any are gone on with; those with some had other sizes
+            **({"refused": sorted(self.base.refusals)} if self.base.refusals else {}),
         }
 
     def _splits(self) -> set[Split]:
@@ -122,18 +140,33 @@ def prepare(experiment: Experiment) -> Preparation:
         else DivergenceKind(experiment.objectives.divergence)
     )
     _check_metrics(experiment, workload, outputs)
-    layers = layers_of(model)
+    found = layers_of(model)
+    if not found:
+        raise ExperimentError(
+            f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed"
+            f"{_reasons(workload.kept)}{_way_out(model)}"
+        )
+    base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in found])
+    layers = tuple(layer for layer in found if layer.name not in base.refusals)
     if not layers:
         raise ExperimentError(
-            f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed: no linear, "
-            f"convolution or embedding module that holds one{_why_none(workload)}. Convert it with coremltools and "
-            "return the .mlpackage's path, where ops on bare parameters are layers, too"
+            f"{workload.path}: none of the model's {len(found)} layers can be compressed"
+            f"{_reasons(base.refusals)}{_way_out(model)}"
         )
-    base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
     space = _search_space(experiment, model, layers, workload, base)
     preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
     _check_reachable(preparation)
     return preparation
+
+
+def _reasons(kept: Mapping[str, str]) -> str:
+    """The first few reasons why weights are no layers, in brackets."""
+    shown = "; ".join(f"{name}: {reason}" for name, reason in list(kept.items())[:_SHOWN])
+    return f" ({shown})" if shown else ""
+
+
+def _way_out(model: nn.Module) -> str:
+    return "" if isinstance(model, PackageModule) else f"; {WAY_OUT}"
 
 
 def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:
@@ -161,27 +194,30 @@ def _search_space(
             layers,
             experiment.space.parsed,
             experiment.deployment_target,
-            groups=() if isinstance(asked, str) else asked,
+            groups=() if isinstance(asked, str) else _without(asked, base.refusals),
             found=found,
-            keep=_kept(experiment, layers, workload.kept) | set(base.refusals),
+            keep=_kept(experiment, layers, {*workload.kept, *base.refusals}),
         )
     except SearchSpaceError as error:
         raise ExperimentError(f"space: {error}") from error
 
 
-def _why_none(workload: Workload) -> str:
-    return "".join(f"; {name!r}: {reason}" for name, reason in list(workload.kept.items())[:1])
+def _without(groups: Iterable[Sequence[str]], refused: Collection[str]) -> list[list[str]]:
+    """The user's groups less the layers that cannot be compressed, as of those that are kept."""
+    left = [[name for name in group if name not in refused] for group in groups]
+    return [group for group in left if group]
 
 
-def _kept(experiment: Experiment, layers: tuple[Layer, ...], no_layers: Mapping[str, str]) -> set[str]:
-    """Layers that the experiment keeps; a pattern may also name what is kept in any case, since it is no layer."""
+def _kept(experiment: Experiment, layers: tuple[Layer, ...], refused: Collection[str]) -> set[str]:
+    """The layers that the experiment keeps; a pattern may match refused ones alone."""
+    names = [layer.name for layer in layers]
     kept: set[str] = set()
     for pattern in experiment.space.keep:
-        matched = {layer.name for layer in layers if fnmatch.fnmatchcase(layer.name, pattern)}
-        if not matched and not any(fnmatch.fnmatchcase(name, pattern) for name in no_layers):
-            names = ", ".join(layer.name for layer in layers[:5])
-            raise ExperimentError(f"space.keep: {pattern!r} matches no layer; layers are named like {names}")
-        kept |= matched
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in (*names, *refused)):
+            raise ExperimentError(
+                f"space.keep: {pattern!r} matches no layer; layers are named like {', '.join(names[:5])}"
+            )
+        kept |= {name for name in names if fnmatch.fnmatchcase(name, pattern)}
     return kept
 
 

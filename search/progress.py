@@ -22,6 +22,7 @@ from rich.progress import (
 from device_bench.cost.latency_model import LatencyModel
 from device_bench.cost.latency_reach import latency_reach
 from search.activation_rung import rounding
+from search.coverage import uncompressed
 from search.experiment import Experiment
 from search.front import Front
 from search.objectives import NOTICEABLE, ObjectiveSet
@@ -75,6 +76,8 @@ class Display:
             f"to make, divergence: {preparation.kind.value}; reachable sizes {floor:.2f} to {top:.2f} MB",
             soft_wrap=True,
         )
+        for line in uncompressed(preparation):
+            self.say(line)
         if preparation.latency is not None:
             self._describe_latency(preparation, preparation.latency)
 
@@ -146,16 +149,14 @@ class Display:
 
     def exported(self, item: Exported) -> None:
         """One exported package: predicted against real size, and the proof."""
-        predicted, real = item.predicted_weight_bytes, item.weight_bytes
-        exact = "exact" if predicted == real else f"off by {real - predicted:+d} B"
         verdict = (
             f"[green]proven[/green] ({len(item.proof.layers)} layers, {item.execution.snr_db:.0f} dB when run)"
             if item.proven
             else f"[red]NOT PROVEN: {'; '.join(item.failures)}[/red]"
         )
         self.console.print(
-            f"{item.path}: weight file {real} B (predicted {predicted} B: {exact}), "
-            f"package {item.package_bytes} B, {verdict}",
+            f"{item.path}: weight file {item.weight_bytes} B (predicted {item.predicted_weight_bytes} B"
+            f"{': exact' if item.weight_file.passed else ''}), package {item.package_bytes} B, {verdict}",
             highlight=False,
             soft_wrap=True,
         )
