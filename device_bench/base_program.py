@@ -16,7 +16,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import clear
-from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
+from device_bench.conversion import ConversionError, converted, shared_copy, unhindered
+from device_bench.front_end import FrontEnd
 from device_bench.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from device_bench.package import weight_bytes
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
@@ -77,6 +78,7 @@ class BaseProgram:
         places: by layer name; layers with one tied weight have the same places.
         refusals: by layer name, why its weight cannot be compressed in this program.
         records: the ops; operands that hold a layer's weight name its first layer.
+        front_end: what read the module, and what of the example's course is frozen in the program.
     """
 
     rest_bytes: int
@@ -84,6 +86,7 @@ class BaseProgram:
     places: Mapping[str, tuple[Place, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
+    front_end: FrontEnd = FrontEnd("torch.export")
 
     @cached_property
     def digest(self) -> str:
@@ -145,8 +148,9 @@ def _convert(
     """Convert a module full of stand-ins, some of them as tables, which is quicker, and read where they are."""
     with tempfile.TemporaryDirectory() as folder, as_tables(tables), unhindered():
         path = Path(folder) / "skeleton.mlpackage"
-        convert(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES)).save(str(path))
-        return _read(path, stand_ins)
+        conversion = converted(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES))
+        conversion.model.save(str(path))
+        return replace(_read(path, stand_ins), front_end=conversion.front_end)
 
 
 def record(node: ProgramNode, index: int, layer_at: Mapping[tuple[int, str, int], str]) -> NodeRecord:
