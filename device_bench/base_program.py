@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -86,7 +86,7 @@ class BaseProgram:
     places: Mapping[str, tuple[Place, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
-    front_end: FrontEnd = FrontEnd("torch.export")
+    front_end: FrontEnd = field(default_factory=FrontEnd)
 
     @cached_property
     def digest(self) -> str:

@@ -30,6 +30,7 @@ from coremltools.converters.mil.mil.scope import ScopeSource
 from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.jit._trace import TracerWarning
 from torch.utils import _pytree as pytree
 
 from device_bench.front_end import FrontEnd, FrozenValue, export_refusal, frozen_values
@@ -156,7 +157,7 @@ def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple
 
 def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
     with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", torch.jit.TracerWarning)
+        warnings.simplefilter("always", TracerWarning)
         traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
     return traced, frozen_values(said)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch.jit._trace import TracerWarning
 
 __all__ = ["FrontEnd", "FrozenValue", "export_refusal", "frozen_values"]
 
@@ -61,7 +61,7 @@ class FrontEnd:
         frozen: what the program keeps of the example's course, in the order of execution.
     """
 
-    name: str
+    name: str = "torch.export"
     refusal: str | None = None
     frozen: tuple[FrozenValue, ...] = ()
 
@@ -106,7 +106,7 @@ def frozen_values(said: Iterable[warnings.WarningMessage]) -> tuple[FrozenValue,
     """Each value that the tracer warns of, once for each line that took it."""
     found: dict[FrozenValue, None] = {}
     for message in said:
-        if issubclass(message.category, torch.jit.TracerWarning):
+        if issubclass(message.category, TracerWarning):
             source = linecache.getline(message.filename, message.lineno).strip()
             found[FrozenValue(_taken(str(message.message)), message.filename, message.lineno, source)] = None
     return tuple(found)
