@@ -143,7 +143,7 @@ class Display:
         predicted, real = item.predicted_weight_bytes, item.weight_bytes
         exact = "exact" if predicted == real else f"off by {real - predicted:+d} B"
         verdict = (
-            f"[green]proven[/green] ({len(item.proof.layers)} layers, {item.execution.snr_db:.0f} dB when run)"
+            f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures})"
             if item.proven
             else f"[red]NOT PROVEN: {'; '.join(item.failures)}[/red]"
         )
@@ -153,6 +153,8 @@ class Display:
             highlight=False,
             soft_wrap=True,
         )
+        for warning in item.warnings:
+            self.warn(warning)
 
     def end(self) -> None:
         """End the lines of trials."""
