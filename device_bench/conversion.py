@@ -33,7 +33,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.jit._trace import TracerWarning
 from torch.utils import _pytree as pytree
 
-from device_bench.front_end import FrontEnd, FrozenValue, export_refusal, frozen_values
+from device_bench.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from device_bench.neutral_pipeline import neutral_pipeline
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import rewrite
@@ -159,7 +159,10 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[F
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", TracerWarning)
         traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
-    return traced, frozen_values(said)
+    if not any(issubclass(message.category, TracerWarning) for message in said):
+        return traced, ()
+    apart = shared_copy(module, {id(buffer): buffer.clone() for buffer in module.buffers()})
+    return traced, frozen_values(said, data_reads(apart, inputs))
 
 
 def _to_package(

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import linecache
 import re
+import sys
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
+from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["FrontEnd", "FrozenValue", "export_refusal", "frozen_values"]
+__all__ = ["FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
+
+#: A line of Python: file and number.
+Line = tuple[str, int]
 
 _MOST_NAMED = 3
 #: How ``torch.jit.trace`` begins its warnings, and what Python took (torch/csrc/jit and torch/_tensor.py).
@@ -23,6 +30,8 @@ _TAKEN = (
     (re.compile(r"Iterating over a tensor"), "the number of turns of a loop"),
     (re.compile(r"torch\.(\w+) results are registered as constants"), "the result of torch.{0}"),
 )
+#: These are taken from values whatever torch's dispatcher sees of it.
+_UNSEEN = ("a NumPy array", "a Python list", "the result of")
 _RAISED_AT = re.compile(r'File "([^"]+)", line (\d+), in')
 
 
@@ -35,12 +44,14 @@ class FrozenValue:
         file: where, the full path.
         line: where, from 1.
         source: the line itself.
+        from_data: whether it was taken from values; a size alone is the same for all inputs of a package's shape.
     """
 
     taken: str
     file: str
     line: int
     source: str = ""
+    from_data: bool = True
 
     @property
     def where(self) -> str:
@@ -72,12 +83,10 @@ class FrontEnd:
 
     @property
     def frozen_text(self) -> str:
-        """The frozen values in words, the first few by line; empty when there are none."""
-        if not self.frozen:
-            return ""
-        named = ", ".join(map(str, self.frozen[:_MOST_NAMED]))
-        more = len(self.frozen) - _MOST_NAMED
-        return f"{named}{f' and {more} more' if more > 0 else ''}"
+        """The frozen values that come from data in words, the first few by line; empty when there are none."""
+        found = [value for value in self.frozen if value.from_data]
+        more = len(found) - _MOST_NAMED
+        return ", ".join(map(str, found[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
     @property
     def warning(self) -> str | None:
@@ -85,11 +94,11 @@ class FrontEnd:
         if not self.traced:
             return None
         text = f"converted by torch.jit.trace because torch.export failed: {self.refusal}"
-        if not self.frozen:
+        if not self.frozen_text:
             return text
         return (
-            f"{text}; taken from a tensor and frozen to its value on example_inputs(): {self.frozen_text}. Where it "
-            "depends on the data (and not on shapes alone), the package computes something else than the model"
+            f"{text}; data-dependent control flow was frozen to what example_inputs() give: {self.frozen_text}. Inputs "
+            "for which it is another get wrong outputs"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -97,19 +106,55 @@ class FrontEnd:
         return {
             "front_end": self.name,
             "refusal": self.refusal,
-            "frozen": [{"taken": v.taken, "file": v.file, "line": v.line, "source": v.source} for v in self.frozen],
+            "frozen": [asdict(value) for value in self.frozen],
             "warning": self.warning,
         }
 
 
-def frozen_values(said: Iterable[warnings.WarningMessage]) -> tuple[FrozenValue, ...]:
-    """Each value that the tracer warns of, once for each line that took it."""
+def frozen_values(said: Iterable[warnings.WarningMessage], reads: Collection[Line] | None) -> tuple[FrozenValue, ...]:
+    """Each value that the tracer warns of, once for each line that took it.
+
+    Args:
+        reads: lines that read values of tensors, from ``data_reads``; None where they are not known.
+    """
     found: dict[FrozenValue, None] = {}
     for message in said:
         if issubclass(message.category, TracerWarning):
             source = linecache.getline(message.filename, message.lineno).strip()
-            found[FrozenValue(_taken(str(message.message)), message.filename, message.lineno, source)] = None
+            taken = _taken(str(message.message))
+            seen = reads is None or taken.startswith(_UNSEEN) or (message.filename, message.lineno) in reads
+            found[FrozenValue(taken, message.filename, message.lineno, source, seen)] = None
     return tuple(found)
+
+
+def data_reads(module: nn.Module, inputs: tuple[Tensor, ...]) -> set[Line] | None:
+    """The lines of Python during which a module's forward pass takes values, and not only sizes, out of tensors.
+
+    The module is run once, untraced, from the buffers given here; None where that fails.
+    """
+    recorder = _Reads()
+    try:
+        with torch.no_grad(), recorder:
+            module(*inputs)
+    except Exception:
+        return None
+    return recorder.lines
+
+
+class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes from where ops are called whose results, or their sizes, depend on values."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lines: set[Line] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
+            frame = sys._getframe(1)
+            while frame is not None:
+                self.lines.add((frame.f_code.co_filename, frame.f_lineno))
+                frame = frame.f_back  # type: ignore[assignment]
+        return func(*args, **(kwargs or {}))
 
 
 def export_refusal(error: Exception) -> str:

@@ -145,7 +145,7 @@ class Display:
         verdict = (
             f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures})"
             if item.proven
-            else f"[red]NOT PROVEN: {'; '.join(item.failures)}[/red]"
+            else f"[red]NOT PROVEN: {escape('; '.join(item.failures))}[/red]"
         )
         self.console.print(
             f"{item.path}: weight file {real} B (predicted {predicted} B: {exact}), "
