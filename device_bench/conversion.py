@@ -159,8 +159,6 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[F
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", TracerWarning)
         traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
-    if not any(issubclass(message.category, TracerWarning) for message in said):
-        return traced, ()
     apart = shared_copy(module, {id(buffer): buffer.clone() for buffer in module.buffers()})
     return traced, frozen_values(said, data_reads(apart, inputs))
 

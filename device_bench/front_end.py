@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import linecache
 import re
-import sys
+import traceback
 import warnings
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
+__all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
 
 #: A line of Python: file and number.
 Line = tuple[str, int]
 
 _MOST_NAMED = 3
+_TORCH = str(Path(torch.__file__).parent)
 #: How ``torch.jit.trace`` begins its warnings, and what Python took (torch/csrc/jit and torch/_tensor.py).
 _TAKEN = (
     (re.compile(r"Converting a tensor to a Python (\w+)"), "a Python {0}"),
@@ -111,49 +112,64 @@ class FrontEnd:
         }
 
 
-def frozen_values(said: Iterable[warnings.WarningMessage], reads: Collection[Line] | None) -> tuple[FrozenValue, ...]:
-    """Each value that the tracer warns of, once for each line that took it.
+def frozen_values(said: Iterable[warnings.WarningMessage], reads: DataReads | None) -> tuple[FrozenValue, ...]:
+    """Each value that the tracer warns of, once for each line that took it, and those that it takes without a word.
 
     Args:
-        reads: lines that read values of tensors, from ``data_reads``; None where they are not known.
+        reads: what takes values out of tensors, from ``data_reads``; None where that is not known.
     """
     found: dict[FrozenValue, None] = {}
     for message in said:
         if issubclass(message.category, TracerWarning):
-            source = linecache.getline(message.filename, message.lineno).strip()
+            line = (message.filename, message.lineno)
             taken = _taken(str(message.message))
-            seen = reads is None or taken.startswith(_UNSEEN) or (message.filename, message.lineno) in reads
-            found[FrozenValue(taken, message.filename, message.lineno, source, seen)] = None
+            seen = reads is None or taken.startswith(_UNSEEN) or line in reads.lines
+            found[FrozenValue(taken, *line, _source(line), seen)] = None
+    warned = {(value.file, value.line) for value in found}
+    for line, stack in reads.values.items() if reads is not None else ():
+        if not stack & warned:
+            found[FrozenValue("a Python value", *line, _source(line))] = None
     return tuple(found)
 
 
-def data_reads(module: nn.Module, inputs: tuple[Tensor, ...]) -> set[Line] | None:
-    """The lines of Python during which a module's forward pass takes values, and not only sizes, out of tensors.
+@dataclass
+class DataReads:
+    """The lines of Python during which values, and not only sizes, are taken out of tensors.
 
-    The module is run once, untraced, from the buffers given here; None where that fails.
+    Attributes:
+        lines: all of them, callers included.
+        values: where Python gets a value, by the innermost line that is not torch's: with all lines around it.
     """
-    recorder = _Reads()
+
+    lines: set[Line] = field(default_factory=set)
+    values: dict[Line, set[Line]] = field(default_factory=dict)
+
+
+def data_reads(module: nn.Module, inputs: tuple[Tensor, ...]) -> DataReads | None:
+    """What a module's forward pass takes out of tensors: it is run once, untraced. None where that fails."""
+    recorder = _Recorder()
     try:
         with torch.no_grad(), recorder:
             module(*inputs)
     except Exception:
         return None
-    return recorder.lines
+    return recorder.reads
 
 
-class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes from where ops are called whose results, or their sizes, depend on values."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.lines: set[Line] = set()
+        self.reads = DataReads()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
-            frame = sys._getframe(1)
-            while frame is not None:
-                self.lines.add((frame.f_code.co_filename, frame.f_lineno))
-                frame = frame.f_back  # type: ignore[assignment]
+            stack = [(frame.filename, frame.lineno or 0) for frame in reversed(traceback.extract_stack()[:-1])]
+            self.reads.lines.update(stack)
+            if torch.Tag.data_dependent_output in func.tags:
+                innermost = next((line for line in stack if not line[0].startswith(_TORCH)), stack[0])
+                self.reads.values.setdefault(innermost, set()).update(stack)
         return func(*args, **(kwargs or {}))
 
 
@@ -169,8 +185,12 @@ def export_refusal(error: Exception) -> str:
     if not at:
         return summary
     file, number = at[-1]
-    source = linecache.getline(file, int(number)).strip()
+    source = _source((file, int(number)))
     return f"{summary} at {Path(file).name}:{number}" + (f" (`{source}`)" if source else "")
+
+
+def _source(line: Line) -> str:
+    return linecache.getline(*line).strip()
 
 
 def _taken(message: str) -> str:

@@ -30,6 +30,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
         "kept": dict(preparation.workload.kept),
+        "conversion": preparation.base.front_end.to_json(),
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
@@ -49,6 +50,8 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
 def print_inspection(preparation: Preparation, console: Console) -> None:
     """The same for people."""
     facts = inspection_json(preparation)
+    if facts["conversion"]["warning"]:
+        console.print(f"note: {facts['conversion']['warning']}", style="yellow", highlight=False, markup=False)
     console.print(_layers(facts))
     for name, reason in preparation.base.refusals.items():
         console.print(f"kept as it is: {name}: {reason}")

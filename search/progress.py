@@ -66,6 +66,8 @@ class Display:
 
     def describe(self, preparation: Preparation) -> None:
         """Say what is about to be searched."""
+        if preparation.base.front_end.warning:
+            self.warn(preparation.base.front_end.warning)
         weights = sum(layer.parameters for layer in preparation.layers)
         floor = preparation.reach.smallest_bytes / 1e6
         top = preparation.reach.largest_bytes / 1e6

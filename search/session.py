@@ -24,6 +24,7 @@ from search.ladder import Ladder, check_ladder
 from search.live_front import LiveFront
 from search.loop import Ending, Loop
 from search.preparation import Preparation, prepare
+from search.program_check import check_traced_program
 from search.progress import Display
 from search.promotion import verdicts
 from search.run_folder import RunFolder
@@ -98,6 +99,7 @@ def run_search(
     with display.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
+        check_traced_program(preparation)
     folder.create()
     if fresh:
         folder.set_aside()

@@ -5,7 +5,7 @@ It is run in float32, to be set against its own record, and in fp16 where it com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,10 @@ def verify(package: Path, experiment: Experiment) -> Verification:
         floats = [workload.model(*batch.inputs) for batch in batches]
         reference = Reference.of(kind, floats)
         case = _Case(package, workload, reference, floats, indices)
-        rounding = case.measured(case.run_module(as_stored(workload.model)))[0]
-        divergence, metrics = case.measured(case.run(programs.float32))
-        half, half_metrics = case.measured(case.run(programs.fp16)) if programs.fp16 else (None, {})
+        stored = as_stored(workload.model)
+        rounding = case.divergence([stored(*batch.inputs) for batch in case.batches])
+        divergence, metrics = case.measured(programs.float32)
+        half, half_metrics = case.measured(programs.fp16) if programs.fp16 else (None, {})
     samples = [len(batch[0]) if batch[0].ndim else 1 for batch in reference.batches]
     found = Found(
         divergence,
@@ -189,21 +190,21 @@ class _Case:
         every = self.workload.batches(Split.EVALUATION)
         return tuple(every[index] for index in self.indices)
 
-    def run_module(self, module: nn.Module) -> Iterator[Any]:
-        return (module(*batch.inputs) for batch in self.batches)
-
-    def run(self, program: Program) -> Iterator[Any]:
-        """The package's outputs in the structure of the torch model's."""
-        for index, batch in zip(self.indices, self.batches, strict=True):
-            yield _outputs(program, batch, self.floats[index], self.package)
-
-    def measured(self, outputs: Iterator[Any]) -> tuple[float | None, Mapping[str, float]]:
+    def measured(self, program: Program) -> tuple[float | None, Mapping[str, float]]:
         """Divergence and metrics; None and nothing where outputs are not finite."""
-        kept = list(outputs)
-        by_sample = torch.cat([self.reference.by_sample(i, o) for i, o in zip(self.indices, kept, strict=True)])
-        if not bool(torch.isfinite(by_sample).all()):
-            return None, {}
-        return max(float(by_sample.mean()), 0.0), self.workload.metrics(kept, batches=self.batches)
+        batches = self.batches
+        outputs = [
+            _outputs(program, batch, self.floats[index], self.package)
+            for index, batch in zip(self.indices, batches, strict=True)
+        ]
+        divergence = self.divergence(outputs)
+        return divergence, {} if divergence is None else self.workload.metrics(outputs, batches=batches)
+
+    def divergence(self, outputs: Sequence[Any]) -> float | None:
+        """From the float model, of outputs by batch; None where they are not finite."""
+        values = [self.reference.by_sample(i, given) for i, given in zip(self.indices, outputs, strict=True)]
+        by_sample = torch.cat(values)
+        return max(float(by_sample.mean()), 0.0) if bool(torch.isfinite(by_sample).all()) else None
 
 
 def _record(package: Path, model: nn.Module) -> PackageRecord:

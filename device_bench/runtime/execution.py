@@ -79,7 +79,7 @@ class Execution:
     def warnings(self) -> tuple[str, ...]:
         """What a user should know of a package that is right."""
         found = []
-        if self.fp16 is not None and self.finite and self.fp16.loss > LOSS:
+        if self.fp16 is not None and self.finite and self.float32.passed and self.fp16.loss > LOSS:
             where = f"; {self.fp16.departure}" if self.fp16.departure else ""
             found.append(f"computing in fp16 takes {self.fp16.loss:.1e} of an output's energy{where}")
         if self.fitting < self.total:
