@@ -80,11 +80,13 @@ def _sample(batch: Batch, row: int | None) -> Inputs:
 
 def _shares(sizes: Sequence[int], count: int) -> list[int]:
     """How many of each part: one at least where there are enough, the rest by size; parts drawn evenly where not."""
+    if count >= sum(sizes):
+        return list(sizes)
     shares = [0] * len(sizes)
     filled = [index for index, size in enumerate(sizes) if size]
     for index in _drawn(filled, min(count, len(filled))):
         shares[index] = 1
-    left = min(count, sum(sizes)) - sum(shares)
+    left = count - sum(shares)
     spread = _from_afar(filled)
     for _ in range(max(left, 0)):  # to whom has the fewest for its size
         index = min((i for i in spread if shares[i] < sizes[i]), key=lambda i: shares[i] / sizes[i])

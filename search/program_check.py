@@ -7,23 +7,30 @@ goes another way for other inputs, and every package of every configuration woul
 from __future__ import annotations
 
 import tempfile
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from device_bench.conversion import converted, unhindered
+from device_bench.conversion import converted, shared_copy, unhindered
 from device_bench.front_end import FrontEnd
 from device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare, load
 from device_bench.runtime.comparison import THRESHOLD_DB, Comparison
 from device_bench.runtime.execution import takes, within
+from device_bench.runtime.signal import signal_to_noise
+from evaluators.outputs import floating_outputs
 from evaluators.samples import SpreadSamples, spread_samples
 from evaluators.workload import Split
 from search.preparation import Preparation
 from space.errors import UserError
 
-__all__ = ["ProgramCheckError", "check_program", "check_traced_program", "program_samples"]
+__all__ = ["ProgramCheckError", "check_course", "check_program", "check_traced_program", "program_samples"]
 
 SAMPLES, _SECONDS = 16, 60.0
+_EVERY = 10**9
 
 
 class ProgramCheckError(UserError):
@@ -31,7 +38,9 @@ class ProgramCheckError(UserError):
 
 
 def check_traced_program(preparation: Preparation) -> None:
-    """Convert the float model and run it beside its program, if tracing was needed; else there is nothing to do.
+    """Run the float model beside its own program, if tracing was needed; else there is nothing to do.
+
+    Where values were frozen, first beside its trace, which torch runs on all of the evaluation data in little time.
 
     Raises:
         ProgramCheckError: they differ on some sample.
@@ -39,6 +48,11 @@ def check_traced_program(preparation: Preparation) -> None:
     if not preparation.base.front_end.traced:
         return
     workload = preparation.workload
+    if preparation.base.front_end.frozen_text:
+        shapes = [value.shape for value in workload.example_inputs]
+        batches = workload.batches(Split.EVALUATION)
+        every = spread_samples(batches, _EVERY, lambda sample: [value.shape for value in sample] == shapes)
+        check_course(workload.model, workload.example_inputs, every, preparation.base.front_end)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.mlpackage"
         with unhindered():
@@ -46,6 +60,49 @@ def check_traced_program(preparation: Preparation) -> None:
             conversion.model.save(str(path))
         program = load(path)
         check_program(program, workload.model, program_samples(preparation, program), conversion.front_end)
+
+
+def check_course(
+    model: nn.Module, example_inputs: tuple[Tensor, ...], spread: SpreadSamples, front_end: FrontEnd
+) -> None:
+    """Run the float model beside its trace of the example, as far as a minute goes.
+
+    Raises:
+        ProgramCheckError: they differ on some sample, or the trace fails on it.
+    """
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(_FloatingOutputs(model), example_inputs, check_trace=False)  # type: ignore[no-untyped-call]
+        plain = _FloatingOutputs(model)
+        run = differing = 0
+        for sample in within(spread.samples, _SECONDS):
+            run += 1
+            differing += not _same(traced, plain, sample)
+    if differing:
+        raise ProgramCheckError(_message(f"it goes another way on {differing} of {run} evaluation samples", front_end))
+
+
+class _FloatingOutputs(nn.Module):
+    """A module whose floating-point outputs come as one tuple; with buffers of its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = shared_copy(model, {id(buffer): buffer.clone() for buffer in model.buffers()})
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(value for _, value in floating_outputs(self.model(*inputs)))
+
+
+def _same(traced: Any, plain: nn.Module, sample: Sequence[Tensor]) -> bool:
+    wanted = plain(*sample)
+    try:
+        given = traced(*sample)
+    except RuntimeError:  # a size that was frozen
+        return False
+    return len(given) == len(wanted) and all(
+        value.shape == expected.shape and signal_to_noise(value, expected) >= THRESHOLD_DB
+        for value, expected in zip(given, wanted, strict=True)
+    )
 
 
 def program_samples(preparation: Preparation, program: Program) -> SpreadSamples:
