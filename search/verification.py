@@ -16,7 +16,7 @@ from torch import nn
 
 from device_bench.package_module import PackageModule
 from device_bench.runtime import Program, as_stored, in_precisions
-from device_bench.runtime.execution import takes
+from device_bench.runtime.execution import misfit, takes
 from evaluators.divergence import Reference, detect_kind
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.model_state import model_digest
@@ -229,15 +229,12 @@ def _fitting(program: Program, batches: Sequence[Batch], package: Path) -> list[
     found = [index for index, batch in enumerate(batches) if takes(program, batch.inputs)]
     if found:
         return found
-    given = list(dict.fromkeys(tuple(value.shape) for batch in batches for value in batch.inputs[:1]))
+    given = list(dict.fromkeys(", ".join(str(tuple(v.shape)) for v in batch.inputs) for batch in batches))
     more = f" and {len(given) - _MOST_SHAPES} more" if len(given) > _MOST_SHAPES else ""
-    expected = "; ".join(
-        f"input {name!r}: {feature.expected()} is expected" for name, feature in program.inputs.items()
-    )
     raise UserError(
-        f"{package}: takes none of the evaluation data: input {names[0]!r} has shape "
-        f"{', '.join(map(str, given[:_MOST_SHAPES]))}{more}; {expected}. Give evaluation_data() in such shapes, or "
-        "example_inputs() in theirs, from which a package is exported; is it a package of this model?"
+        f"{misfit(program, batches[0].inputs)}; it takes none of evaluation_data(), whose shapes are "
+        f"{'; '.join(given[:_MOST_SHAPES])}{more}. Give data in the package's shape, or export from example_inputs() in the "
+        "data's; is it a package of this model?"
     )
 
 

@@ -24,7 +24,7 @@ from device_bench.runtime.program import Program
 from device_bench.runtime.program_file import ProgramFile, read_program_file
 from device_bench.runtime.values import Precision, is_half
 
-__all__ = ["LOSS", "Execution", "Precisions", "execute", "in_precisions", "takes", "within"]
+__all__ = ["LOSS", "Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 
 #: Share of an output's energy that computing in fp16 may take: more is worth a warning.
 LOSS = 1e-3
@@ -152,14 +152,19 @@ def execute(
 
 def takes(program: Program, sample: Sample) -> bool:
     """Whether a program takes inputs of these shapes: as they are, or several samples along the first dimension."""
+    return misfit(program, sample) is None
+
+
+def misfit(program: Program, sample: Sample) -> str | None:
+    """Why a program does not take inputs of these shapes; None when it does."""
     names = list(program.inputs)
     if len(sample) > len(names):
-        return False
+        return f"{program.path}: takes {len(names)} inputs ({', '.join(names)}), a sample has {len(sample)}"
     try:
         batch_size(program.path, program.inputs, dict(zip(names, sample, strict=False)))
-    except ProgramError:
-        return False
-    return True
+    except ProgramError as error:
+        return str(error)
+    return None
 
 
 def within(samples: Iterable[Sample], seconds: float, least: int = 4) -> Iterator[Sample]:
