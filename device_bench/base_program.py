@@ -18,9 +18,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import clear
-from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
+from device_bench.conversion import ConversionError, converted, shared_copy, unhindered
 from device_bench.cost.package_weights import StoredConstant, stored_constant
 from device_bench.float_constants import FloatConstant, float_constants
+from device_bench.front_end import FrontEnd
 from device_bench.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
 from device_bench.package import PackageWeight, weight_bytes
 from device_bench.package_module import PackageModule
@@ -83,6 +84,7 @@ class BaseProgram:
         records: the ops; operands that hold a layer's weight name its first layer.
         constants: how the other constants of two and more axes are stored, by the words of their operands.
         floats: the plain constants of two or more axes that are no layer's weight, the largest first.
+        front_end: what read the module, and what of the example's course is frozen in the program.
     """
 
     rest_bytes: int
@@ -92,6 +94,7 @@ class BaseProgram:
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
     floats: tuple[FloatConstant, ...] = ()
+    front_end: FrontEnd = field(default_factory=FrontEnd)
 
     @cached_property
     def digest(self) -> str:
@@ -173,8 +176,9 @@ class _Skeleton:
         pipeline = neutral_pipeline(AS_TABLES)
         with tempfile.TemporaryDirectory() as folder, as_tables(by_size) as computed, unhindered():
             path = Path(folder) / "skeleton.mlpackage"
-            convert(skeleton, self.inputs, self.target, pipeline=pipeline).save(str(path))
-            return _read(path, by_size, computed, self.module)
+            conversion = converted(skeleton, self.inputs, self.target, pipeline=pipeline)
+            conversion.model.save(str(path))
+            return replace(_read(path, by_size, computed, self.module), front_end=conversion.front_end)
 
     def culprit(self, stand_ins: Mapping[int, StandIn]) -> StandIn | None:
         """A stand-in that makes the conversion fail, by halving; ``None`` where it fails without any."""

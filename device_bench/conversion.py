@@ -1,5 +1,8 @@
 """From an assembled torch module to a Core ML package: torch.export first, torch.jit.trace when that fails.
 
+Tracing keeps the course that the example takes: what Python takes out of a tensor there (a branch, a number, a length)
+becomes a constant of the program. ``converted`` says which of the two was used, and what was frozen.
+
 The module holds its compressed weights together with coremltools' metadata buffers (``compressed_weight.install``),
 which the converter reads from the exported program's state.
 See https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html.
@@ -15,6 +18,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import coremltools as ct
@@ -25,8 +29,10 @@ from coremltools.converters.mil.mil.scope import ScopeSource
 from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.jit._trace import TracerWarning
 
 from device_bench.distinct_outputs import output_names
+from device_bench.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from device_bench.neutral_pipeline import neutral_pipeline
 from device_bench.outputs import OutputError, Path, identifiers, leaves
 from device_bench.package_module import PackageModule
@@ -34,11 +40,24 @@ from device_bench.package_rewriting import rewrite
 from space.errors import UserError
 from space.target import DeploymentTarget
 
-__all__ = ["ConversionError", "convert", "unhindered"]
+__all__ = ["Conversion", "ConversionError", "convert", "converted", "unhindered"]
 
 
 class ConversionError(UserError):
     """A module that neither front end of coremltools converts; the message names the op."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """A converted module.
+
+    Attributes:
+        model: the ML program, not yet saved.
+        front_end: what read the module, and what it froze.
+    """
+
+    model: ct.models.MLModel
+    front_end: FrontEnd
 
 
 def convert(
@@ -49,6 +68,18 @@ def convert(
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
 ) -> ct.models.MLModel:
+    """The model of ``converted``, whose arguments and errors are these, for whoever need not know what read it."""
+    return converted(module, example_inputs, target, metadata=metadata, pipeline=pipeline).model
+
+
+def converted(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    pipeline: ct.PassPipeline | None = None,
+) -> Conversion:
     """Convert a module, compressed weights and all, to an ML program with fp16 computation.
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
@@ -71,7 +102,7 @@ def convert(
     _check_tensors(module)
     if isinstance(module, PackageModule):
         with _quiet():
-            return _described(rewrite(module, target), metadata)
+            return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
     model = _spread_metadata(shared_copy(module)).eval()
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
@@ -79,14 +110,17 @@ def convert(
     flat, outputs = FlatOutputs(model, paths).eval(), identifiers(paths, names)
     passes = pipeline or neutral_pipeline()
     failures: list[str] = []
+    refusal: str | None = None
     for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
         try:
             with _quiet(), torch.no_grad():
-                model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes)
+                program, frozen = front_end(flat, example_inputs)
+                model = _to_package(program, inputs, outputs, target, passes)
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
+            refusal = refusal or export_refusal(error)
             continue
-        return _described(model, metadata)
+        return Conversion(_described(model, metadata), FrontEnd(name, refusal, frozen))
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
         "in one whose forward avoids it. " + "; ".join(failures)
@@ -127,12 +161,16 @@ def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = N
     return copy.deepcopy(module, memo)
 
 
-def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    return torch.export.export(module, inputs, strict=False).run_decompositions({})
+def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
+    return torch.export.export(module, inputs, strict=False).run_decompositions({}), ()
 
 
-def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    return torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", TracerWarning)
+        traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+    apart = shared_copy(module, {id(buffer): buffer.clone() for buffer in module.buffers()})
+    return traced, frozen_values(said, data_reads(apart, inputs))
 
 
 def _to_package(

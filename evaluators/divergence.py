@@ -11,8 +11,13 @@ from torch import Tensor
 
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
+from space.errors import UserError
 
-__all__ = ["Reference", "detect_kind"]
+__all__ = ["OutputCountError", "Reference", "detect_kind"]
+
+
+class OutputCountError(UserError):
+    """A model whose number of outputs depends on its input."""
 
 
 def detect_kind(outputs: Any, targets: Any) -> DivergenceKind:
@@ -55,6 +60,12 @@ class Reference:
         batches = tuple(tuple(value.float() for _, value in floating_outputs(output)) for output in outputs)
         if not batches or not batches[0]:
             raise ValueError("the model has no floating-point output, so no divergence can be taken")
+        counts = {len(batch) for batch in batches}
+        if len(counts) > 1:
+            raise OutputCountError(
+                f"model() gives {' or '.join(map(str, sorted(counts)))} floating-point outputs, depending on its input; a "
+                "divergence needs as many of each: return one tensor, or lists of the same length"
+            )
         energy = tuple(
             max(float(torch.cat([_squares(batch[i]) for batch in batches]).mean()), torch.finfo(torch.float32).tiny)
             for i in range(len(batches[0]))
@@ -96,7 +107,15 @@ def _chance(kind: DivergenceKind, batches: tuple[tuple[Tensor, ...], ...], energ
         return 1.0  # a zero output: relative squared error of one by definition
     values = []
     for i in range(len(energy)):
-        log_p = torch.cat([torch.log_softmax(b[i].double(), -1).reshape(-1, b[i].shape[-1]) for b in batches])
-        mean = log_p.exp().mean(dim=0).clamp_min(1e-12)
-        values.append(float((log_p.exp() * (log_p - mean.log())).sum(dim=-1).mean()))
+        by_classes: dict[int, list[Tensor]] = {}  # where shapes vary, so may the number of classes
+        for batch in batches:
+            classes = batch[i].shape[-1]
+            by_classes.setdefault(classes, []).append(torch.log_softmax(batch[i].double(), -1).reshape(-1, classes))
+        values.append(float(torch.cat([_from_mean(torch.cat(found)) for found in by_classes.values()]).mean()))
     return max(sum(values) / len(values), 1e-6)
+
+
+def _from_mean(log_p: Tensor) -> Tensor:
+    """Divergence of the mean distribution from each of some: (N, classes) to (N,)."""
+    mean = log_p.exp().mean(dim=0).clamp_min(1e-12)
+    return (log_p.exp() * (log_p - mean.log())).sum(dim=-1)

@@ -226,24 +226,19 @@ def verify(
     against: Annotated[Path, typer.Option("--against", help="The experiment file of its model and data.")],
     as_json: AsJson = False,
 ) -> None:
-    """Run a package on this machine and compare it with the float model on the evaluation data."""
+    """Run a package on this machine; compare it with the float model, and with its own record (exit code 1: far off)."""
     from search.experiment import load_experiment
-    from search.tables import digits
     from search.verification import verify as run_package
 
     found = run_package(package, load_experiment(against))
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
-        return
-    console = Console()
-    metrics = "".join(f", {name} {digits(value)}" for name, value in found.metrics.items())
-    console.print(
-        f"{package}: divergence from the float model {digits(found.divergence)}{metrics} on {found.samples} samples",
-        soft_wrap=True,
-        highlight=False,
-    )
-    if found.claimed is not None:
-        console.print(f"its own record says {digits(found.claimed)}", highlight=False)
+    else:
+        console = Console()
+        for line in found.lines(package):
+            console.print(line, soft_wrap=True, highlight=False)
+    if not found.passed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,28 +10,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import nn
 
 from device_bench.base_program import base_program
-from device_bench.conversion import convert
+from device_bench.conversion import converted
+from device_bench.front_end import FrontEnd
 from device_bench.package import package_bytes
 from device_bench.proof import Proof, prove
-from device_bench.runtime import Comparison, as_stored, compare
+from device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
+from device_bench.runtime.execution import takes, within
 from evaluators.model_state import ModelState, model_digest
-from evaluators.samples import single_samples
+from evaluators.samples import spread_samples
 from evaluators.workload import Split
 from search.groundwork import layer_weights
 from search.member_state import member_state
+from search.package_record import record_values, write_record
 from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
 from search.study import Record
-from search.versions import tool_versions
 from search.weight_file import WeightFile, weight_file
 
 __all__ = ["Exported", "execution_json", "export", "write_manifest"]
 
-_SAMPLES = 4
+#: Samples that a package is run on, and the seconds after which those that are left are not.
+_SAMPLES, _SECONDS = 16, 120.0
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,10 @@ class Exported:
     Attributes:
         path: the package; ends in ``.unproven.mlpackage`` where the proof failed.
         weight_file: its bytes, as predicted and as they are.
-        execution: the package run on samples beside the compressed torch model.
+        execution: the package run on samples beside the compressed torch model, in float32 and as it computes.
         methods: by layer, which method found its weight.
         coverage: bytes of the model's layers over those of all its large constants.
+        front_end: what read the model for conversion, and what it froze.
     """
 
     path: Path
@@ -51,9 +55,10 @@ class Exported:
     weight_file: WeightFile
     package_bytes: int
     proof: Proof
-    execution: Comparison
+    execution: Execution
     methods: Mapping[str, str] = field(default_factory=dict)
     coverage: float | None = None
+    front_end: FrontEnd = field(default_factory=FrontEnd)
 
     @property
     def predicted_weight_bytes(self) -> int:
@@ -73,8 +78,13 @@ class Exported:
     @property
     def failures(self) -> tuple[str, ...]:
         """Everything that is wrong with it, in words."""
-        checked = (self.weight_file, self.execution)
-        return (*self.proof.failures, *(str(outcome) for outcome in checked if not outcome.passed))
+        sizes = () if self.weight_file.passed else (str(self.weight_file),)
+        return (*self.proof.failures, *sizes, *self.execution.failures)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of it, whether it is proven or not."""
+        return (*self.execution.warnings, *([self.front_end.warning] if self.front_end.warning else ()))
 
     def to_json(self, folder: Path) -> dict[str, Any]:
         """The manifest's entry; ``path`` is relative to the manifest's folder."""
@@ -92,6 +102,8 @@ class Exported:
             "divergence": evaluation.divergence if evaluation else None,
             "metrics": dict(evaluation.metrics) if evaluation else {},
             "coverage": self.coverage,
+            "conversion": self.front_end.to_json(),
+            "warnings": list(self.warnings),
             "proof": {
                 **self.proof.to_dict(),
                 "passed": self.proven,
@@ -131,17 +143,14 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         names = [layer.name for layer in preparation.layers]
         inputs = preparation.workload.example_inputs
         base = base_program(module, inputs, experiment.deployment_target, names)
-    package = convert(
-        module,
-        preparation.workload.example_inputs,
-        experiment.deployment_target,
-        metadata=_metadata(preparation, record),
-    )
+    conversion = converted(module, preparation.workload.example_inputs, experiment.deployment_target)
     name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
     for stale in (path, out / f"{name}.unproven.mlpackage"):
         shutil.rmtree(stale, ignore_errors=True)
-    package.save(str(path))
+    conversion.model.save(str(path))
+    programs = in_precisions(path)
+    write_record(path, record_values(preparation, record, programs.float32))
     proof = prove(
         path,
         module,
@@ -152,7 +161,7 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         base=base,
     )
     file = weight_file(module, base, record.configuration, preparation.layers, experiment.deployment_target, proof)
-    execution = compare(path, as_stored(module), _samples(preparation))
+    execution = _execute(preparation, module, programs)
     if not (proof.passed and file.passed and execution.passed):
         path = path.rename(out / f"{name}.unproven.mlpackage")
     return Exported(
@@ -164,45 +173,62 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         execution,
         state.methods,
         preparation.coverage,
+        conversion.front_end,
     )
 
 
-def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:
-    """A few evaluation samples, of the shape that the package was converted for."""
-    shapes = [value.shape for value in preparation.workload.example_inputs]
-    singles = single_samples(preparation.workload.batches(Split.EVALUATION), _SAMPLES)
-    fitting = [sample for sample in singles if [value.shape for value in sample] == shapes]
-    return fitting or [preparation.workload.example_inputs]
+def _execute(preparation: Preparation, module: nn.Module, programs: Precisions) -> Execution:
+    """Run a package on samples from all over the evaluation data, or on the example where it takes none of them."""
+    batches = preparation.workload.batches(Split.EVALUATION)
+    spread = spread_samples(batches, _SAMPLES, lambda sample: takes(programs.float32, sample))
+    samples = within(spread.samples or (preparation.workload.example_inputs,), _SECONDS)
+    return execute(programs, as_stored(module), samples, fitting=spread.fitting, total=spread.total)
 
 
-def execution_json(execution: Comparison) -> dict[str, Any]:
-    """What running a package has shown, as plain values; an infinite ratio (no difference at all) is ``None``."""
-    ratio = execution.snr_db
+def execution_json(execution: Execution) -> dict[str, Any]:
+    """What running a package has shown, as plain values; an infinite ratio (no difference at all) is ``None``.
+
+    The keys beside ``float32`` and ``fp16`` are those of float32, but for ``passed``, which is of both.
+    """
+    half = execution.fp16
     return {
+        **_comparison_json(execution.float32),
         "passed": execution.passed,
-        "snr_db": ratio if math.isfinite(ratio) else None,
-        "largest_difference": execution.largest_difference,
-        "agreement": execution.agreement,
-        "samples": execution.samples,
-        "threshold_db": execution.threshold_db,
-        "departure": str(execution.departure) if execution.departure else None,
+        "samples_fitting": execution.fitting,
+        "samples_total": execution.total,
+        "float32": _comparison_json(execution.float32),
+        "fp16": None
+        if half is None
+        else _comparison_json(half) | {"passed": half.finite, **_half_json(execution, half)},
+        "failures": list(execution.failures),
+        "warnings": list(execution.warnings),
     }
 
 
-def _metadata(preparation: Preparation, record: Record) -> Mapping[str, str]:
-    evaluation = record.evaluation
-    values = {
-        "experiment": preparation.experiment.name,
-        "trial": str(record.trial),
-        "workflow": record.workflow.value,
-        "configuration_hash": record.configuration.hash,
-        "configuration": record.configuration.to_json(),
-        "divergence": f"{evaluation.divergence:.6g}" if evaluation else "",
+def _half_json(execution: Execution, half: Comparison) -> dict[str, Any]:
+    return {
+        "finite": half.finite,
+        "not_finite": sum(output.not_finite for output in half.outputs),
+        "first_not_finite": execution.not_finite,
+        "loss": half.loss if math.isfinite(half.loss) else None,
     }
-    if evaluation is not None:
-        values |= {f"metric.{name}": f"{value:.6g}" for name, value in evaluation.metrics.items()}
-    values |= {f"version.{name}": number for name, number in tool_versions().items()}
-    return {f"palettune.{key}": value for key, value in values.items()}
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "passed": comparison.passed,
+        "snr_db": _finite(comparison.snr_db),
+        "worst_sample_db": _finite(comparison.worst_sample_db),
+        "largest_difference": _finite(comparison.largest_difference),
+        "agreement": comparison.agreement,
+        "samples": comparison.samples,
+        "threshold_db": comparison.threshold_db,
+        "departure": str(comparison.departure) if comparison.departure else None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def write_manifest(exported: Sequence[Exported], out: Path) -> Path:

@@ -37,6 +37,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
             for constant in preparation.base.floats
         ],
         "kept": {**preparation.workload.kept, **preparation.base.refusals},
+        "conversion": preparation.base.front_end.to_json(),
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
         "layers": [
@@ -56,7 +57,8 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
 def print_inspection(preparation: Preparation, console: Console) -> None:
     """The same for people."""
     facts = inspection_json(preparation)
-    for words in facts["notes"]:
+    warning = facts["conversion"]["warning"]
+    for words in (*facts["notes"], *([warning] if warning else ())):
         console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(_layers(facts))
     for line in (*_kept(facts["kept"]), *uncompressed(preparation)):

@@ -68,6 +68,8 @@ class Display:
     def describe(self, preparation: Preparation) -> None:
         """Say what is about to be searched, and what the user should know of it."""
         self.notes(preparation)
+        if preparation.base.front_end.warning:
+            self.warn(preparation.base.front_end.warning)
         weights = sum(layer.parameters for layer in preparation.layers)
         floor = preparation.reach.smallest_bytes / 1e6
         top = preparation.reach.largest_bytes / 1e6
@@ -150,9 +152,9 @@ class Display:
     def exported(self, item: Exported) -> None:
         """One exported package: predicted against real size, and the proof."""
         verdict = (
-            f"[green]proven[/green] ({len(item.proof.layers)} layers, {item.execution.snr_db:.0f} dB when run)"
+            f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures})"
             if item.proven
-            else f"[red]NOT PROVEN: {'; '.join(item.failures)}[/red]"
+            else f"[red]NOT PROVEN: {escape('; '.join(item.failures))}[/red]"
         )
         self.console.print(
             f"{item.path}: weight file {item.weight_bytes} B (predicted {item.predicted_weight_bytes} B"
@@ -160,6 +162,8 @@ class Display:
             highlight=False,
             soft_wrap=True,
         )
+        for warning in item.warnings:
+            self.warn(warning)
 
     def end(self) -> None:
         """End the lines of trials."""

@@ -18,7 +18,7 @@ from typing import Any
 import coremltools as ct
 from coremltools import proto
 
-from device_bench.base_program import BaseProgram, Place
+from device_bench.base_program import BaseProgram
 from device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
 from device_bench.cost.op_names import ACTIVATIONS, FREE, OF_CONSTANTS, PASSED_ON, RECURRENT, kind_of_op
 from device_bench.cost.package_weights import StoredConstant, stored_bytes, stored_constant
@@ -73,8 +73,7 @@ def ops_of_base_program(base: BaseProgram, layers: Iterable[Layer]) -> OpList:
     """
     known = {layer.name: layer for layer in layers}
     nodes = [_Node(r.name, r.kind, dict(r.operands), r.types) for r in base.records]
-    turned = {_place(place) for places in base.places.values() for place in places if place.transposed}
-    ops = OpList(_Reader(nodes, known, base.constants, turned).ops())
+    ops = OpList(_Reader(nodes, known, base.constants).ops())
     unused = (layer for name, layer in known.items() if name not in ops.layers)
     return OpList([*ops, *map(_unused, unused)])
 
@@ -119,10 +118,6 @@ def _target(path: Path) -> DeploymentTarget:
 def _unused(layer: Layer) -> CostOp:
     """A layer that no op reads, or whose weight is computed with beforehand: it takes no time."""
     return CostOp(layer.name, OpKind.LINEAR, 0, layer.shape, layer=layer.name, count=0)
-
-
-def _place(place: Place) -> tuple[int, str, int]:
-    return place.node, place.operand, place.position
 
 
 def _materialized(path: Path, shapes: Mapping[str, Sequence[int]], destination: Path) -> Path:
@@ -192,7 +187,6 @@ class _Reader:
         nodes: the program; its constants as they are, or as words.
         layers: by name; their weights are operands by words.
         constants: how those are stored that are words, and no layer's.
-        turned: where the weight of a layer has been transposed by the converter.
     """
 
     def __init__(
@@ -200,10 +194,9 @@ class _Reader:
         nodes: Sequence[_Node],
         layers: Mapping[str, Layer],
         constants: Mapping[str, StoredConstant] | None = None,
-        turned: Iterable[tuple[int, str, int]] = (),
     ) -> None:
         self._nodes, self._layers = nodes, layers
-        self._constants, self._turned = constants or {}, frozenset(turned)
+        self._constants = constants or {}
         self._inputs = {
             name: _shape(kind, node.name)
             for node in nodes
@@ -318,8 +311,7 @@ class _Reader:
         axis = _output_axis(node, operand)
         if isinstance(value, str) and value.startswith("weight of "):
             layer = self._layers[value.removeprefix("weight of ")]
-            shape = layer.shape[::-1] if place in self._turned else layer.shape
-            return _Weight(layer.name, _output_first(shape, axis), operand, place[2], None, layer.float_bits)
+            return _Weight(layer.name, _output_first(layer.shape, axis), operand, place[2], None, layer.float_bits)
         constant = self._constant(value)
         if constant is None or len(constant.shape) < 2:
             return None

@@ -7,6 +7,7 @@ emulated, differentiable with respect to its weights; ``compare`` sets it agains
 from device_bench.runtime.comparison import Comparison, OutputComparison, as_stored, compare
 from device_bench.runtime.departure import Departure
 from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
+from device_bench.runtime.execution import Execution, Precisions, execute, in_precisions
 from device_bench.runtime.features import Colour, Feature
 from device_bench.runtime.program import Program, load
 from device_bench.runtime.values import Precision
@@ -16,10 +17,12 @@ __all__ = [
     "Colour",
     "Comparison",
     "Departure",
+    "Execution",
     "ExecutionError",
     "Feature",
     "OutputComparison",
     "Precision",
+    "Precisions",
     "Program",
     "ProgramError",
     "UnsupportedOpError",
@@ -27,5 +30,7 @@ __all__ = [
     "Weight",
     "as_stored",
     "compare",
+    "execute",
+    "in_precisions",
     "load",
 ]

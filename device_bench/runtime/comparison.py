@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,19 @@ from device_bench.runtime.errors import ProgramError
 from device_bench.runtime.program import Program, load
 from device_bench.runtime.signal import agreement, powers, ratio_db
 
-__all__ = ["THRESHOLD_DB", "Comparison", "OutputComparison", "as_stored", "compare"]
+__all__ = ["THRESHOLD_DB", "Comparison", "OutputComparison", "as_stored", "compare", "compare_all"]
 
 #: A right package differs from its module by the rounding of weights to fp16: 48 dB were measured on EfficientNet-Lite0,
 #: 85 dB when the module's weights are rounded too (``as_stored``). A wrong weight or op leaves 20 dB or less.
 THRESHOLD_DB = 40.0
+#: By how much one sample alone may stay below that: many right samples must not hide one that goes another way.
+SAMPLE_SLACK_DB = 20.0
+#: Share of the mean signal below which a sample has no scale of its own.
+_SILENT = 1e-4
 
 Sample = Sequence[Tensor]
+#: What a reference gives: a program its outputs by name, a module whatever it returns.
+Outputs = Any
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,16 @@ class OutputComparison:
         snr_db: signal-to-noise ratio, the reference being the signal; infinite when nothing differs.
         largest_difference: between two elements, in the output's own unit.
         agreement: share of places where both pick the same class; None for an output without classes.
+        not_finite: values that are infinite or NaN where the reference's are finite.
+        worst_sample_db: the same ratio of the worst sample (or batch) alone.
     """
 
     name: str
     snr_db: float
     largest_difference: float
     agreement: float | None
+    not_finite: int = 0
+    worst_sample_db: float = inf
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,23 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """True when every output reaches the threshold."""
-        return self.snr_db >= self.threshold_db
+        """True when every output reaches the threshold, and no sample alone stays far below it."""
+        return self.snr_db >= self.threshold_db and self.worst_sample_db >= self.threshold_db - SAMPLE_SLACK_DB
+
+    @property
+    def finite(self) -> bool:
+        """True when every value is finite where the reference's is."""
+        return not any(output.not_finite for output in self.outputs)
+
+    @property
+    def worst_sample_db(self) -> float:
+        """Of the worst output, in dB."""
+        return min(output.worst_sample_db for output in self.outputs)
+
+    @property
+    def loss(self) -> float:
+        """Share of the worst output's energy that differs: infinite where values are not finite."""
+        return 10 ** (-self.snr_db / 10) if self.snr_db > -inf else inf
 
     @property
     def snr_db(self) -> float:
@@ -81,10 +107,13 @@ class Comparison:
         return min((o.agreement for o in self.outputs if o.agreement is not None), default=None)
 
     def __str__(self) -> str:
-        worst = min(self.outputs, key=lambda output: output.snr_db)
+        worst = min(self.outputs, key=lambda output: (output.snr_db, output.worst_sample_db))
         text = f"output {worst.name!r}: {worst.snr_db:.1f} dB over {self.samples} samples"
         if self.passed:
             return text
+        if self.snr_db >= self.threshold_db:
+            worst = min(self.outputs, key=lambda output: output.worst_sample_db)
+            text = f"output {worst.name!r}: {worst.worst_sample_db:.1f} dB on one of {self.samples} samples"
         where = str(self.departure) if self.departure else "no single op could be named"
         return f"{text}, {self.threshold_db:g} dB are needed; {where}"
 
@@ -98,22 +127,33 @@ class _Sums:
     largest: float = 0.0
     same: int = 0
     places: int = 0
+    not_finite: int = 0
+    by_sample: list[tuple[float, float]] = field(default_factory=list)
 
-    def add(self, value: Tensor, reference: Tensor) -> None:
+    def add(self, value: Tensor, reference: Tensor) -> float:
+        """One sample's values; the ratio of this sample alone."""
+        if not value.numel():
+            return inf
         signal, noise = powers(value, reference)
         self.signal, self.noise = self.signal + signal, self.noise + noise
+        self.by_sample.append((signal, noise))
+        self.not_finite += int((reference.isfinite() & ~value.isfinite()).sum())
         difference = (value.double() - reference.double()).abs()
-        self.largest = max(self.largest, float(difference.nan_to_num(nan=float("inf") if noise else 0.0).max()))
+        self.largest = max(self.largest, float(difference.nan_to_num(nan=inf if noise else 0.0).max()))
         same = agreement(value, reference)
         if same is not None:
             self.same, self.places = self.same + same[0], self.places + same[1]
+        return ratio_db(signal, noise)
 
     def result(self, name: str) -> OutputComparison:
         share = self.same / self.places if self.places else None
-        return OutputComparison(name, ratio_db(self.signal, self.noise), self.largest, share)
+        ratio = ratio_db(self.signal, self.noise)
+        least = _SILENT * self.signal / max(len(self.by_sample), 1)
+        worst = min((ratio_db(max(signal, least), noise) for signal, noise in self.by_sample), default=inf)
+        return OutputComparison(name, ratio, self.largest, share, self.not_finite, worst)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pair:
     """A program and what it is compared with, brought to one way of calling."""
 
@@ -121,6 +161,7 @@ class _Pair:
     reference: nn.Module | Program
     to_inputs: Callable[[Sample], Mapping[str, Any]] | None
     sums: dict[str, _Sums] = field(default_factory=dict)
+    worst: tuple[float, Sample] | None = None
 
     def inputs(self, sample: Sample) -> Mapping[str, Any]:
         if self.to_inputs is not None:
@@ -132,12 +173,17 @@ class _Pair:
             )
         return dict(zip(names, sample, strict=False))
 
-    def add(self, sample: Sample) -> float:
-        """Run both on one sample (or batch); the worst ratio of this sample alone."""
+    def given(self, sample: Sample) -> Outputs:
+        """What the reference gives for a sample."""
+        if isinstance(self.reference, Program):
+            return self.reference.run_tensors(self.inputs(sample))
+        return self.reference(*sample)
+
+    def add(self, sample: Sample, given: Outputs) -> None:
+        """Run the program on one sample (or batch), and set it against what the reference gives."""
         values = self.program.run_tensors(self.inputs(sample))
-        expected = self.expected(sample, values)
-        worst = float("inf")
-        for name, reference in expected.items():
+        worst = inf
+        for name, reference in self.named(given, values).items():
             value = values[name].cpu()
             if value.numel() != reference.numel():
                 raise ProgramError(
@@ -145,21 +191,28 @@ class _Pair:
                     f"{tuple(reference.shape)}"
                 )
             reference = reference.detach().cpu().reshape(value.shape)
-            self.sums.setdefault(name, _Sums()).add(value, reference)
-            worst = min(worst, ratio_db(*powers(value, reference)))
-        return worst
+            worst = min(worst, self.sums.setdefault(name, _Sums()).add(value, reference))
+        if self.worst is None or worst < self.worst[0]:
+            self.worst = (worst, sample)
 
-    def expected(self, sample: Sample, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def named(self, given: Outputs, values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The reference's outputs under the names of the program's."""
         if isinstance(self.reference, Program):
-            return self.reference.run_tensors(self.inputs(sample))
-        outputs = self.reference(*sample)
-        leaves = [leaf for _, leaf in flatten(outputs)]
+            found: Mapping[str, Tensor] = given
+            return found
+        leaves = [leaf for _, leaf in flatten(given)]
         if len(leaves) != len(values):
             raise ProgramError(
                 f"{self.program.path}: has {len(values)} outputs ({', '.join(values)}), the module returns {len(leaves)}"
             )
-        return dict(zip(named_as(values, outputs, self.program.inputs), leaves, strict=True))
+        return dict(zip(named_as(values, given, self.program.inputs), leaves, strict=True))
+
+    def comparison(self, count: int, threshold_db: float) -> Comparison:
+        """What all samples have shown; of a program that falls short, with the first op that departs."""
+        comparison = Comparison(tuple(sums.result(name) for name, sums in self.sums.items()), count, threshold_db)
+        if (comparison.passed and comparison.finite) or self.worst is None:
+            return comparison
+        return replace(comparison, departure=self.departure(self.worst[1], threshold_db))
 
     def departure(self, sample: Sample, threshold_db: float) -> Departure | None:
         """Compare the first row of a sample value by value."""
@@ -210,18 +263,27 @@ def compare(
         ProgramError: inputs or outputs that do not fit together, or no samples.
     """
     program = package if isinstance(package, Program) else load(package)
-    pair = _Pair(program, reference, to_inputs)
+    return compare_all({program: threshold_db}, reference, samples, to_inputs=to_inputs)[0]
+
+
+def compare_all(
+    programs: Mapping[Program, float],
+    reference: nn.Module | Program,
+    samples: Iterable[Sample],
+    *,
+    to_inputs: Callable[[Sample], Mapping[str, Any]] | None = None,
+) -> list[Comparison]:
+    """``compare`` for several programs, each with its threshold, beside one run of the reference."""
+    pairs = [_Pair(program, reference, to_inputs) for program in programs]
     count = 0
-    worst: tuple[float, Sample | None] = (float("inf"), None)
     with torch.no_grad():
         for sample in samples:
             count += max((value.shape[0] for value in sample if value.dim()), default=1)
-            snr = pair.add(sample)
-            worst = (snr, sample) if worst[1] is None or snr < worst[0] else worst
+            for pair in pairs:
+                pair.inputs(sample)  # what does not fit is said before the reference is run
+            given = pairs[0].given(sample)
+            for pair in pairs:
+                pair.add(sample, given)
     if not count:
-        raise ProgramError(f"{program.path}: no samples to compare on")
-    outputs = tuple(sums.result(name) for name, sums in pair.sums.items())
-    comparison = Comparison(outputs, count, threshold_db)
-    if comparison.passed or worst[1] is None:
-        return comparison
-    return Comparison(outputs, count, threshold_db, pair.departure(worst[1], threshold_db))
+        raise ProgramError(f"{pairs[0].program.path}: no samples to compare on")
+    return [pair.comparison(count, threshold) for pair, threshold in zip(pairs, programs.values(), strict=True)]

@@ -47,4 +47,10 @@ def test_workloads_import_nothing_of_ours():
     for path in Path(__file__).with_name("workloads").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")] if isinstance(node, ast.ImportFrom) else []  # fmt: skip
-            assert not {name.partition(".")[0] for name in names} & {"palettune", "search", "space", "evaluators", "device_bench"}
+            assert not {name.partition(".")[0] for name in names} & {
+                "palettune",
+                "search",
+                "space",
+                "evaluators",
+                "device_bench",
+            }

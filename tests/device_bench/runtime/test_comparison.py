@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from device_bench.runtime import ProgramError, as_stored, compare, load
+from device_bench.runtime.comparison import compare_all
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 from tests.device_bench.runtime.test_packages import save
 
@@ -173,3 +174,39 @@ def test_what_does_not_fit_together(pair):
         compare(path, Two(), samples)
     with pytest.raises(ProgramError, match="the reference's has"):
         compare(path, nn.Flatten(0), samples)
+
+
+def test_several_programs_are_compared_beside_one_run_of_the_reference(pair):
+    path, module, samples = pair
+    calls = []
+    hook = module.register_forward_hook(lambda *_: calls.append(1))
+    sharp, blunt = compare_all({load(path): 200.0, load(path): 40.0}, module, samples)
+    hook.remove()
+    assert len(calls) == len(samples) + 1  # and once to look for what departs
+    assert not sharp.passed
+    assert blunt.passed
+    assert sharp.snr_db == blunt.snr_db
+
+
+def test_outputs_without_elements_agree(tmp_path):
+    class Picked(nn.Module):
+        def forward(self, x):
+            return x[x > 0]
+
+    x = torch.rand(1, 8) + 0.1
+    path = save(Picked(), x, tmp_path / "net.mlpackage", traced=True)
+    comparison = compare(path, Picked(), [(x,), (-x,)])
+    assert comparison.passed
+    assert comparison.samples == 2
+
+
+def test_values_that_are_finite_in_the_reference_alone_are_counted(pair):
+    path, module, samples = pair
+    poisoned = load(path)
+    weight = next(iter(poisoned.weights))
+    place = poisoned._plan.weight_places[weight]
+    poisoned._plan.frame[place] = torch.full_like(poisoned._plan.frame[place], math.inf)
+    comparison = compare(poisoned, module, samples)
+    assert not comparison.finite
+    assert comparison.loss == math.inf
+    assert compare(path, module, samples).finite

@@ -1,0 +1,201 @@
+"""What read a module for conversion, and which values of the example it made constants of the program."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+import warnings
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
+
+#: A line of Python: file and number.
+Line = tuple[str, int]
+
+_MOST_NAMED = 3
+_TORCH = str(Path(torch.__file__).parent)
+#: How ``torch.jit.trace`` begins its warnings, and what Python took (torch/csrc/jit and torch/_tensor.py).
+_TAKEN = (
+    (re.compile(r"Converting a tensor to a Python (\w+)"), "a Python {0}"),
+    (re.compile(r"Converting a tensor to a NumPy array"), "a NumPy array"),
+    (re.compile(r"Using len to get tensor shape"), "a length"),
+    (re.compile(r"Iterating over a tensor"), "the number of turns of a loop"),
+    (re.compile(r"torch\.(\w+) results are registered as constants"), "the result of torch.{0}"),
+)
+#: These are taken from values whatever torch's dispatcher sees of it.
+_UNSEEN = ("a NumPy array", "a Python list", "the result of")
+_RAISED_AT = re.compile(r'File "([^"]+)", line (\d+), in')
+
+
+@dataclass(frozen=True)
+class FrozenValue:
+    """Something that Python took out of a tensor while a module was traced.
+
+    Attributes:
+        taken: what, such as ``a Python boolean``.
+        file: where, the full path.
+        line: where, from 1.
+        source: the line itself.
+        from_data: whether it was taken from values; a size alone is the same for all inputs of a package's shape.
+    """
+
+    taken: str
+    file: str
+    line: int
+    source: str = ""
+    from_data: bool = True
+
+    @property
+    def where(self) -> str:
+        """``workload.py:15``."""
+        return f"{Path(self.file).name}:{self.line}"
+
+    def __str__(self) -> str:
+        return f"{self.taken} at {self.where}" + (f" (`{self.source}`)" if self.source else "")
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """What read a module.
+
+    Attributes:
+        name: ``torch.export``, ``torch.jit.trace``, or ``package`` where a package was written again.
+        refusal: why ``torch.export`` could not, in one line; None where it did or was not asked.
+        frozen: what the program keeps of the example's course, in the order of execution.
+    """
+
+    name: str = "torch.export"
+    refusal: str | None = None
+    frozen: tuple[FrozenValue, ...] = ()
+
+    @property
+    def traced(self) -> bool:
+        """Whether the program is the course of the example inputs alone."""
+        return self.name == "torch.jit.trace"
+
+    @property
+    def frozen_text(self) -> str:
+        """The frozen values that come from data in words, the first few by line; empty when there are none."""
+        found = [value for value in self.frozen if value.from_data]
+        more = len(found) - _MOST_NAMED
+        return ", ".join(map(str, found[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+    @property
+    def warning(self) -> str | None:
+        """What a user should know of it; None when there is nothing."""
+        if not self.traced:
+            return None
+        text = f"converted by torch.jit.trace because torch.export failed: {self.refusal}"
+        if not self.frozen_text:
+            return text
+        return (
+            f"{text}; data-dependent control flow was frozen to what example_inputs() give: {self.frozen_text}. Inputs "
+            "for which it is another get wrong outputs"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "front_end": self.name,
+            "refusal": self.refusal,
+            "frozen": [asdict(value) for value in self.frozen],
+            "warning": self.warning,
+        }
+
+
+def frozen_values(said: Iterable[warnings.WarningMessage], reads: DataReads | None) -> tuple[FrozenValue, ...]:
+    """Each value that the tracer warns of, once for each line that took it, and those that it takes without a word.
+
+    Args:
+        reads: what takes values out of tensors, from ``data_reads``; None where that is not known.
+    """
+    found: dict[FrozenValue, None] = {}
+    for message in said:
+        if issubclass(message.category, TracerWarning):
+            line = (message.filename, message.lineno)
+            taken = _taken(str(message.message))
+            seen = reads is None or taken.startswith(_UNSEEN) or line in reads.lines
+            found[FrozenValue(taken, *line, _source(line), seen)] = None
+    warned = {(value.file, value.line) for value in found}
+    for line, stack in reads.values.items() if reads is not None else ():
+        if not stack & warned:
+            found[FrozenValue("a Python value", *line, _source(line))] = None
+    return tuple(found)
+
+
+@dataclass
+class DataReads:
+    """The lines of Python during which values, and not only sizes, are taken out of tensors.
+
+    Attributes:
+        lines: all of them, callers included.
+        values: where Python gets a value, by the innermost line that is not torch's: with all lines around it.
+    """
+
+    lines: set[Line] = field(default_factory=set)
+    values: dict[Line, set[Line]] = field(default_factory=dict)
+
+
+def data_reads(module: nn.Module, inputs: tuple[Tensor, ...]) -> DataReads | None:
+    """What a module's forward pass takes out of tensors: it is run once, untraced. None where that fails."""
+    recorder = _Recorder()
+    try:
+        with torch.no_grad(), recorder:
+            module(*inputs)
+    except Exception:
+        return None
+    return recorder.reads
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes from where ops are called whose results, or their sizes, depend on values."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.reads = DataReads()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
+            stack = [(frame.filename, frame.lineno or 0) for frame in reversed(traceback.extract_stack()[:-1])]
+            self.reads.lines.update(stack)
+            if torch.Tag.data_dependent_output in func.tags:
+                innermost = next((line for line in stack if not line[0].startswith(_TORCH)), stack[0])
+                self.reads.values.setdefault(innermost, set()).update(stack)
+        return func(*args, **(kwargs or {}))
+
+
+def export_refusal(error: Exception) -> str:
+    """Why a front end failed, in one line, with the user's line where the error names one."""
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if "data-dependent" in text:
+        summary = "forward() asks Python for a value that only the data give"
+    else:
+        summary = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    at = _RAISED_AT.findall(text)
+    if not at:
+        return summary
+    file, number = at[-1]
+    source = _source((file, int(number)))
+    return f"{summary} at {Path(file).name}:{number}" + (f" (`{source}`)" if source else "")
+
+
+def _source(line: Line) -> str:
+    return linecache.getline(*line).strip()
+
+
+def _taken(message: str) -> str:
+    for pattern, words in _TAKEN:
+        match = pattern.match(message)
+        if match:
+            return words.format(*match.groups())
+    return message.splitlines()[0][:120]

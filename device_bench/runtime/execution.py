@@ -1,0 +1,233 @@
+"""A package run twice beside its module: in float32, which tells its structure, and in fp16, which is what it does.
+
+In float32 only weights and ops can differ, so the threshold is sharp. In fp16 the package computes as it will on a
+device, as far as the program says fp16: values beyond 65,504 become infinite there, and rounding takes its share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from device_bench.runtime.batching import batch_size
+from device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
+from device_bench.runtime.errors import ProgramError
+from device_bench.runtime.plan import prepare
+from device_bench.runtime.program import Program
+from device_bench.runtime.program_file import ProgramFile, read_program_file
+from device_bench.runtime.values import Precision, is_half
+
+__all__ = ["LOSS", "Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
+
+#: Share of an output's energy that computing in fp16 may take: more is worth a warning.
+LOSS = 1e-3
+_LOSS_DB = 30.0
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What running a package in both precisions has shown.
+
+    Attributes:
+        float32: computed in float32 throughout.
+        fp16: computed in fp16 where the program says so; None for a program of float32.
+        not_finite: the first op, in words, that makes a value that is not finite in fp16 and is in float32; None
+            where all outputs are finite.
+        fitting: samples of the data that the package takes.
+        total: samples of the data.
+    """
+
+    float32: Comparison
+    fp16: Comparison | None
+    not_finite: str | None = None
+    fitting: int = 0
+    total: int = 0
+
+    @property
+    def finite(self) -> bool:
+        """Whether every output is finite in fp16 where the module's is."""
+        return self.fp16 is None or self.fp16.finite
+
+    @property
+    def passed(self) -> bool:
+        """Whether the package computes what its module does, and gives finite outputs as it computes."""
+        return self.float32.passed and self.finite
+
+    @property
+    def loss(self) -> float:
+        """Share of the worst output's energy that differs as the program computes."""
+        return (self.fp16 or self.float32).loss
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What is wrong, in words."""
+        found = [] if self.float32.passed else [f"in float32, {self.float32}"]
+        if self.fp16 is not None and not self.fp16.finite:
+            count = sum(output.not_finite for output in self.fp16.outputs)
+            where = self.not_finite or str(self.fp16.departure or "no single op could be named")
+            found.append(f"in fp16, {count} values of its outputs are not finite where the model's are: {where}")
+        return tuple(found)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of a package that is right."""
+        found = []
+        if self.fp16 is not None and self.finite and self.float32.passed and self.fp16.loss > LOSS:
+            where = f"; {self.fp16.departure}" if self.fp16.departure else ""
+            found.append(f"computing in fp16 takes {self.fp16.loss:.1e} of an output's energy{where}")
+        if self.fitting < self.total:
+            left = "the example was run instead" if not self.fitting else "the others were left out"
+            found.append(f"{self.fitting} of {self.total} samples fit the package's shapes; {left}")
+        return tuple(found)
+
+    @property
+    def figures(self) -> str:
+        """Both precisions in a few words."""
+        half = "computes in float32" if self.fp16 is None else f"{_decibels(self.fp16.snr_db)} in fp16"
+        return f"{_decibels(self.float32.snr_db)} in float32, {half}, {self.float32.samples} samples"
+
+
+@dataclass(frozen=True)
+class Precisions:
+    """One function of a package, ready to run in both precisions.
+
+    Attributes:
+        float32: every float in float32.
+        fp16: rounded to fp16 where the program says so; None where it nowhere does.
+    """
+
+    float32: Program
+    fp16: Program | None
+
+
+def in_precisions(path: str | Path) -> Precisions:
+    """A package loaded for both precisions, read once.
+
+    Raises:
+        ProgramError: not an ML Program, or damaged.
+        UnsupportedOpError: an op without a kernel.
+    """
+    file = read_program_file(path)
+    half = _loaded(file, Precision.FP16) if _says_half(file.function) else None
+    return Precisions(_loaded(file, Precision.FP32), half)
+
+
+def execute(
+    path: str | Path | Precisions,
+    module: nn.Module,
+    samples: Iterable[Sample],
+    *,
+    fitting: int = 0,
+    total: int = 0,
+) -> Execution:
+    """Run a package in both precisions beside the module that it should hold.
+
+    Args:
+        path: the ``.mlpackage``, or one that is loaded.
+        module: best ``as_stored``, in evaluation mode on the CPU.
+        samples: the module's positional inputs, each of a shape that the package takes.
+        fitting: samples of the data that the package takes.
+        total: samples of the data.
+
+    Raises:
+        ProgramError: inputs or outputs that do not fit together, or no samples.
+    """
+    programs = path if isinstance(path, Precisions) else in_precisions(path)
+    kept: list[Sample] = []
+    if programs.fp16 is None:
+        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, samples)
+        return Execution(float32, None, None, fitting, total)
+    thresholds = {programs.float32: THRESHOLD_DB, programs.fp16: _LOSS_DB}
+    float32, fp16 = compare_all(thresholds, module, _kept(samples, kept))
+    blamed = None if fp16.finite else _first_not_finite(programs, kept)
+    return Execution(float32, fp16, blamed, fitting, total)
+
+
+def takes(program: Program, sample: Sample) -> bool:
+    """Whether a program takes inputs of these shapes: as they are, or several samples along the first dimension."""
+    return misfit(program, sample) is None
+
+
+def misfit(program: Program, sample: Sample) -> str | None:
+    """Why a program does not take inputs of these shapes; None when it does."""
+    names = list(program.inputs)
+    if len(sample) > len(names):
+        return f"{program.path}: takes {len(names)} inputs ({', '.join(names)}), a sample has {len(sample)}"
+    try:
+        batch_size(program.path, program.inputs, dict(zip(names, sample, strict=False)))
+    except ProgramError as error:
+        return str(error)
+    return None
+
+
+def within(samples: Iterable[Sample], seconds: float, least: int = 4) -> Iterator[Sample]:
+    """Samples as long as there is time; the ``least`` first ones in any case."""
+    started = time.monotonic()
+    for count, sample in enumerate(samples):
+        if count >= least and time.monotonic() - started > seconds:
+            return
+        yield sample
+
+
+def _loaded(file: ProgramFile, precision: Precision) -> Program:
+    device = torch.device("cpu")
+    return Program(file, prepare(file, precision, device), precision, device)
+
+
+def _says_half(block: Any) -> bool:
+    """Whether any op of a block computes in fp16; constants alone are no computation."""
+    for op in block.operations:
+        if any(_says_half(inner) for inner in op.blocks):
+            return True
+        constant = op.op_type in ("const", "cast") or op.op_type.startswith("constexpr_")
+        if not constant and any(is_half(output.sym_type) for output in op.outputs):
+            return True
+    return False
+
+
+def _kept(samples: Iterable[Sample], kept: list[Sample]) -> Iterator[Sample]:
+    for sample in samples:
+        kept.append(sample)
+        yield sample
+
+
+def _first_not_finite(programs: Precisions, samples: Sequence[Sample]) -> str | None:
+    """The first op whose value is not finite in fp16 and is in float32, on the first sample that has one."""
+    assert programs.fp16 is not None
+    for sample in samples:
+        inputs = dict(zip(programs.fp16.inputs, sample, strict=False))
+        finite: dict[str, Tensor] = {}
+        found: list[tuple[str, float]] = []
+
+        def keep(name: str, value: Any, finite: dict[str, Tensor] = finite) -> None:
+            if isinstance(value, Tensor) and value.is_floating_point():
+                finite[name] = value
+
+        def judge(
+            name: str, value: Any, finite: Mapping[str, Tensor] = finite, found: list[tuple[str, float]] = found
+        ) -> None:
+            if found or not isinstance(value, Tensor) or name not in finite:
+                return
+            wide = finite[name]
+            if wide.shape == value.shape and bool((wide.isfinite() & ~value.isfinite()).any()):
+                found.append((name, float(wide.abs().nan_to_num(posinf=0.0).max())))
+
+        with torch.no_grad():
+            programs.float32.run(inputs, observe=keep)
+            programs.fp16.run(inputs, observe=judge)
+        if found:
+            name, largest = found[0]
+            op, kind = programs.fp16.op_names.get(name, name), programs.fp16.op_types.get(name, "unknown")
+            return f"op {op!r} of type {kind!r} reaches {largest:.3g} in float32, and fp16 ends at 65504"
+    return None
+
+
+def _decibels(ratio: float) -> str:
+    return "no difference" if ratio == inf else "not finite" if ratio == -inf else f"{ratio:.0f} dB"

@@ -1,0 +1,72 @@
+"""A workload exported in this process, without a search: one uniform configuration, evaluated data-free."""
+
+import tempfile
+import textwrap
+from pathlib import Path
+
+from rich.console import Console
+
+from evaluators.data_free import DataFreeEvaluator
+from evaluators.evaluation import Workflow
+from evaluators.workflow import WorkflowSetting
+from search.experiment import load_experiment
+from search.export import export
+from search.groundwork import layer_weights
+from search.preparation import prepare
+from search.progress import Display
+from search.run_folder import RunFolder
+from search.study import Record
+from space.configuration import Configuration
+from space.encoding import Encoding
+
+EXPERIMENT = """
+name = "case"
+workload = "workload.py"
+deployment_target = "{target}"
+
+[objectives]
+divergence = "{kind}"
+
+[space]
+encodings = ["fp16", "lut4", "int8"]
+"""
+
+
+def write_case(folder: Path, workload: str, *, kind: str = "auto", target: str = "iOS18") -> Path:
+    """A workload and its experiment; the experiment's path."""
+    (folder / "workload.py").write_text(textwrap.dedent(workload))
+    (folder / "experiment.toml").write_text(EXPERIMENT.format(kind=kind, target=target))
+    return folder / "experiment.toml"
+
+
+def exported(toml: Path, encoding: str = "int8", console: Console | None = None):
+    """The uniform configuration of an encoding, evaluated and exported beside the experiment."""
+    preparation = prepare(load_experiment(toml))
+    folder = RunFolder(Path(tempfile.mkdtemp(dir=toml.parent)), "case")
+    weights = layer_weights(preparation, folder)
+    parsed = Encoding.parse(encoding)
+    menus = preparation.space.menus
+    configuration = Configuration(
+        {name: parsed if parsed in menus[name].encodings else Encoding.parse("fp16") for name in weights.layers}
+    )
+    outcome = DataFreeEvaluator(WorkflowSetting(preparation.workload, weights, preparation.kind)).evaluate(
+        configuration
+    )
+    record = Record(
+        trial=0,
+        origin="test",
+        configuration=configuration,
+        workflow=Workflow.DATA_FREE,
+        values=(outcome.evaluation.divergence,),
+        costs=preparation.costs(configuration),
+        evaluation=outcome.evaluation,
+        feasible=True,
+        answered_from=None,
+        failure=None,
+        span=(0.0, 1.0),
+        escalated_from=None,
+        state=None,
+    )
+    display = Display(console or Console(quiet=True))
+    (item,) = export(preparation, folder, [record], folder.path, display)
+    return item
