@@ -29,6 +29,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from device_bench.neutral_pipeline import neutral_pipeline
+from device_bench.op_modules import mark_exported, marked_traces
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import rewrite
 from space.errors import UserError
@@ -79,7 +80,7 @@ def convert(
     failures: list[str] = []
     for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
         try:
-            with _quiet(), torch.no_grad():
+            with _quiet(), torch.no_grad(), marked_traces():
                 model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes)
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
@@ -118,7 +119,7 @@ def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = N
 
 
 def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    return torch.export.export(module, inputs, strict=False).run_decompositions({})
+    return mark_exported(torch.export.export(module, inputs, strict=False).run_decompositions({}))
 
 
 def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:

@@ -8,24 +8,31 @@ from device_bench.runtime.comparison import Comparison, OutputComparison, as_sto
 from device_bench.runtime.departure import Departure
 from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
 from device_bench.runtime.features import Colour, Feature
+from device_bench.runtime.precision_cause import Cause
+from device_bench.runtime.precision_check import LOSS, OutputPrecision, PrecisionCheck, check_precision
 from device_bench.runtime.program import Program, load
 from device_bench.runtime.values import Precision
 from device_bench.runtime.weights import Use, Weight
 
 __all__ = [
+    "LOSS",
+    "Cause",
     "Colour",
     "Comparison",
     "Departure",
     "ExecutionError",
     "Feature",
     "OutputComparison",
+    "OutputPrecision",
     "Precision",
+    "PrecisionCheck",
     "Program",
     "ProgramError",
     "UnsupportedOpError",
     "Use",
     "Weight",
     "as_stored",
+    "check_precision",
     "compare",
     "load",
 ]
