@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from coremltools.converters.mil.mil import types
 from torch import Tensor
 
 from device_bench.runtime.precision_judge import Values
@@ -77,7 +78,9 @@ class Cause:
 
     def __str__(self) -> str:
         if self.overflow:
-            what = f"is the first whose output is not finite (up to {self.largest:.3g} in float32; fp16 ends at 65504)"
+            what = (
+                f"is the first whose output fp16 cannot hold (up to {self.largest:.3g} in float32; fp16 ends at 65504)"
+            )
         else:
             what = "is the first that loses precision"
         return f"{self.where} {what}: {self.mend}"
@@ -208,16 +211,25 @@ def _cause(suspects: Suspects, name: str, spread: Iterable[str]) -> Cause:
     overflow = suspects.overflows(name)
     wide = suspects.wide.get(name, torch.zeros(1))
     largest = float(wide[suspects.overflowed(name)].abs().max()) if overflow else float(wide.abs().max())
-    op = suspects.program.op_names.get(name, name)
+    made = _made(suspects, name)
+    op = suspects.program.op_names.get(made, made)
     return Cause(
         kept_name(op),
-        suspects.program.op_types.get(name, "input"),
+        suspects.program.op_types.get(made, "input"),
         suspects.modules.get(op),
         overflow,
         overflow and _is_mask(suspects, name),
         largest,
         _patterns(suspects, list(spread)),
     )
+
+
+def _made(suspects: Suspects, name: str) -> str:
+    """The value itself, or the one that it is a cast of."""
+    sources = suspects.program.sources.get(name, ())
+    if suspects.program.op_types.get(name) == "cast" and sources and sources[0] in suspects.wide:
+        return _made(suspects, sources[0])
+    return name
 
 
 def _patterns(suspects: Suspects, spread: Sequence[str]) -> tuple[str, ...]:
@@ -236,13 +248,16 @@ def _patterns(suspects: Suspects, spread: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_mask(suspects: Suspects, name: str) -> bool:
-    """Whether what overflows is negative throughout, and comes from a large constant (or input) that is added."""
+    """Whether what overflows is negative, or is subtracted, throughout, and comes from a large constant or input."""
     overflowed = suspects.wide[name][suspects.overflowed(name)]
-    return bool((overflowed <= 0).all()) and name in suspects.ops and _masks(suspects, suspects.ops[name], set())
+    readers = [reader for value in _spread(suspects, name) for reader in suspects.readers.get(value, ())]
+    subtracted = any(suspects.program.op_types[reader] == "sub" for reader in readers)
+    lowers = bool((overflowed <= 0).all()) or (subtracted and bool((overflowed >= 0).all()))
+    return lowers and name in suspects.ops and _masks(suspects, suspects.ops[name], set())
 
 
 def _masks(suspects: Suspects, op: Any, seen: set[str]) -> bool:
-    if op.op_type in _CONTRACTIONS or op.name in seen or op.blocks:
+    if op.op_type in _CONTRACTIONS or op.op_type.startswith("reduce_") or op.name in seen or op.blocks:
         return False
     seen.add(op.name)
     operands = _operands(op)
@@ -266,8 +281,8 @@ def _is_large(suspects: Suspects, value: Any) -> bool:
 
 
 def _is_free(suspects: Suspects, value: Any, depth: int = 0) -> bool:
-    """Whether a value is made of constants and inputs, without a weight."""
-    if value.op is None or value.op.op_type == "const":
+    """Whether a value is made of constants, inputs and comparisons, without a weight."""
+    if value.op is None or value.op.op_type == "const" or not types.is_float(value.dtype):
         return True
     if value.op.op_type in _CONTRACTIONS or value.op.blocks or depth > 50:
         return False
