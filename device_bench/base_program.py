@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from device_bench.compressed_weight import clear
 from device_bench.conversion import ConversionError, convert, shared_copy, unhindered
 from device_bench.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
-from device_bench.package import weight_bytes
+from device_bench.package import PackageWeight, weight_bytes
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
 from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from space.errors import UserError
@@ -77,6 +77,7 @@ class BaseProgram:
         places: by layer name; layers with one tied weight have the same places.
         refusals: by layer name, why its weight cannot be compressed in this program.
         records: the ops; operands that hold a layer's weight name its first layer.
+        float32: names of the layers whose ops compute in float32.
     """
 
     rest_bytes: int
@@ -84,6 +85,7 @@ class BaseProgram:
     places: Mapping[str, tuple[Place, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
+    float32: frozenset[str] = frozenset()
 
     @cached_property
     def digest(self) -> str:
@@ -101,7 +103,12 @@ class BaseProgram:
 
 
 def base_program(
-    module: nn.Module, example_inputs: tuple[Tensor, ...], target: DeploymentTarget, layers: Iterable[str]
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    layers: Iterable[str],
+    *,
+    float32: Sequence[str] = (),
 ) -> BaseProgram:
     """Convert a module once, with stand-ins for its layers' weights.
 
@@ -110,9 +117,11 @@ def base_program(
         example_inputs: positional arguments of ``forward``.
         target: deployment target, as for ``convert``.
         layers: names of the submodules whose ``weight`` a configuration may compress.
+        float32: as for ``convert``.
 
     Raises:
         ConversionError: the module does not convert.
+        UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
     stand_ins = _stand_ins(module, layers)
@@ -125,13 +134,13 @@ def base_program(
                 clear(part, name)
     by_size = {stand_in.size: stand_in for stand_in in stand_ins.values()}
     try:
-        base = _convert(skeleton, example_inputs, target, by_size, by_size)
+        base = _convert(skeleton, example_inputs, target, by_size, by_size, float32)
     except ConversionError:  # a weight that is computed with where a table cannot be
-        return _convert(skeleton, example_inputs, target, by_size, {})
+        return _convert(skeleton, example_inputs, target, by_size, {}, float32)
     if not base.refusals:
         return base
     tables = {size: stand_in for size, stand_in in by_size.items() if stand_in.layers[0] not in base.refusals}
-    plain = _convert(skeleton, example_inputs, target, by_size, tables)
+    plain = _convert(skeleton, example_inputs, target, by_size, tables, float32)
     return replace(plain, refusals={**plain.refusals, **base.refusals})
 
 
@@ -141,11 +150,13 @@ def _convert(
     target: DeploymentTarget,
     stand_ins: Mapping[float, StandIn],
     tables: Mapping[float, StandIn],
+    float32: Sequence[str],
 ) -> BaseProgram:
     """Convert a module full of stand-ins, some of them as tables, which is quicker, and read where they are."""
     with tempfile.TemporaryDirectory() as folder, as_tables(tables), unhindered():
         path = Path(folder) / "skeleton.mlpackage"
-        convert(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES)).save(str(path))
+        passes = neutral_pipeline(AS_TABLES)
+        convert(skeleton, example_inputs, target, pipeline=passes, float32=float32).save(str(path))
         return _read(path, stand_ins)
 
 
@@ -184,12 +195,15 @@ def _read(path: Path, by_size: Mapping[float, StandIn]) -> BaseProgram:
     places: dict[str, list[Place]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
     refusals: dict[str, str] = {}
     entries: dict[tuple[str, int], int] = {}
+    float32: set[str] = set()
     for place, operand in _operands(nodes):
         found = found_in(operand, by_size)
         if found is None or isinstance(operand, str):
             continue
         stand_in, transposed = found
         entries.update({part.offset: part.bytes for *_, part in operand.parts() if part.offset is not None})
+        if _computes_in_float32(operand):
+            float32.update(stand_in.layers)
         for name in stand_in.layers:
             places[name].append(replace(place, transposed=transposed))
             _refuse(refusals, name, nodes[place.node], places[name][-1])
@@ -198,7 +212,15 @@ def _read(path: Path, by_size: Mapping[float, StandIn]) -> BaseProgram:
     rest, ends_with_layer = _rest(weight_bytes(path), entries)
     base = BaseProgram(rest, ends_with_layer, {name: tuple(found) for name, found in places.items()}, refusals, ())
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
-    return replace(base, records=records)
+    return replace(base, records=records, float32=frozenset(float32))
+
+
+def _computes_in_float32(operand: PackageWeight) -> bool:
+    """Whether what a constant decodes to is float32."""
+    if operand.operation == "constexpr_cast":
+        return True
+    part = operand.part(operand.operation, "lut" if operand.operation == "constexpr_lut_to_dense" else "val")
+    return part is not None and part.dtype == "fp32"
 
 
 def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:

@@ -15,7 +15,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import coremltools as ct
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
+from device_bench.float32_ops import Float32Ops, UnmatchedPatternError
 from device_bench.neutral_pipeline import neutral_pipeline
 from device_bench.op_modules import mark_exported, marked_traces
 from device_bench.package_module import PackageModule
@@ -49,8 +50,9 @@ def convert(
     *,
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
+    float32: Sequence[str] = (),
 ) -> ct.models.MLModel:
-    """Convert a module, compressed weights and all, to an ML program with fp16 computation.
+    """Convert a module, compressed weights and all, to an ML program with fp16 computation, but for ``float32``.
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping, ``output`` for a
     single tensor, ``output_0``, ``output_1`` ... for a sequence. Outputs that are not tensors are dropped. The module
@@ -63,13 +65,17 @@ def convert(
         target: decides the opset, hence which encodings the package can hold.
         metadata: written as user-defined metadata.
         pipeline: graph passes; ``neutral_pipeline()`` unless given. A package keeps its graph, whatever they are.
+        float32: patterns of modules, ops and types of ops that compute in float32 (``Float32Ops``); none of a package.
 
     Raises:
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
+        UnmatchedPatternError: a pattern of ``float32`` that matches nothing, or any for a package.
         RewritingError: a package that the deployment target cannot hold.
     """
     _check_tensors(module)
     if isinstance(module, PackageModule):
+        if float32:
+            raise UnmatchedPatternError(f"{module.path}: the ops of a package compute in the precision that it says")
         with _quiet():
             return _described(rewrite(module, target), metadata)
     flat = FlatOutputs(_spread_metadata(shared_copy(module))).eval()
@@ -81,10 +87,12 @@ def convert(
     for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
         try:
             with _quiet(), torch.no_grad(), marked_traces():
-                model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes)
+                kept = Float32Ops(float32)
+                model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes, kept)
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
             continue
+        kept.check()
         return _described(model, metadata)
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
@@ -132,6 +140,7 @@ def _to_package(
     outputs: tuple[str, ...],
     target: DeploymentTarget,
     pipeline: ct.PassPipeline,
+    kept: Float32Ops,
 ) -> ct.models.MLModel:
     model = ct.convert(
         program,
@@ -140,7 +149,7 @@ def _to_package(
         outputs=[ct.TensorType(name=name) for name in outputs],
         convert_to="mlprogram",
         minimum_deployment_target=getattr(ct.target, str(target)),
-        compute_precision=ct.precision.FLOAT16,
+        compute_precision=kept.precision,
         pass_pipeline=pipeline,
         skip_model_load=True,
     )

@@ -15,7 +15,7 @@ import coremltools as ct
 from coremltools.converters.mil.frontend.torch.internal_graph import InternalTorchIRNode
 from coremltools.converters.mil.mil.scope import ScopeSource
 
-__all__ = ["enclosing", "mark_exported", "marked_traces", "module_of", "op_modules"]
+__all__ = ["enclosing", "kept_name", "mark_exported", "marked_traces", "module_of", "op_modules"]
 
 #: Where the wrapper that is converted holds the module (``conversion.FlatOutputs``).
 _WRAPPED = "model"
@@ -48,6 +48,11 @@ def enclosing(module: str) -> tuple[str, ...]:
     """A module's own name and those of the modules around it."""
     parts = module.split(".") if module else []
     return tuple(".".join(parts[:count]) for count in range(len(parts), 0, -1))
+
+
+def kept_name(op: str) -> str:
+    """An op's name as it is before a conversion makes it fp16."""
+    return op.removesuffix("_cast_fp16")
 
 
 def mark_exported(program: Any) -> Any:

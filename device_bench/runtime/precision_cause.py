@@ -18,10 +18,11 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
+from device_bench.op_modules import kept_name
 from device_bench.runtime.precision_judge import Values
 from device_bench.runtime.program import Program
 
-__all__ = ["Cause", "Suspects", "find_cause", "kept_name"]
+__all__ = ["Cause", "Suspects", "find_cause"]
 
 _LARGEST = 65504
 #: From here on a constant is one that masks, or one that scales.
@@ -143,11 +144,6 @@ class Suspects:
     def ops(self) -> Mapping[str, Any]:
         """Ops of the function itself by the name of each output."""
         return {output.name: op for op in self.function.operations for output in op.outputs}
-
-
-def kept_name(op: str) -> str:
-    """An op's name as it is before a conversion makes it fp16, which is what ``space.float32`` is matched with."""
-    return op.removesuffix("_cast_fp16")
 
 
 def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: Trial) -> Cause:
