@@ -112,12 +112,13 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
     if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
         names = [layer.name for layer in preparation.layers]
         inputs = preparation.workload.example_inputs
-        base = base_program(module, inputs, experiment.deployment_target, names)
+        base = base_program(module, inputs, experiment.deployment_target, names, float32=experiment.space.float32)
     package = convert(
         module,
         preparation.workload.example_inputs,
         experiment.deployment_target,
         metadata=_metadata(preparation, record),
+        float32=experiment.space.float32,
     )
     name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"

@@ -15,6 +15,8 @@ from device_bench.cost.latency_model import LatencyModel
 from device_bench.cost.latency_model import prepare as prepare_latency
 from device_bench.cost.latency_reach import check_latency, latency_reach
 from device_bench.cost.program_ops import ops_of_base_program
+from device_bench.float32_ops import UnmatchedPatternError
+from device_bench.package_module import PackageModule
 from evaluators.divergence import detect_kind
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.model_state import model_digest
@@ -29,7 +31,7 @@ from space.errors import UserError
 from space.footprint import layer_bytes
 from space.groups import shared_groups
 from space.layer import Layer
-from space.modules import layers_of
+from space.modules import compute_in_float32, layers_of
 from space.reach import BudgetError, Reach, check_budget, reach
 from space.search_space import SearchSpace, SearchSpaceError
 
@@ -124,11 +126,28 @@ def prepare(experiment: Experiment) -> Preparation:
     layers = layers_of(model)
     if not layers:
         raise ExperimentError(f"{workload.path}: the model has no layer whose weight can be compressed")
-    base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
+    base = _base(experiment, workload, layers)
+    if base.float32:
+        compute_in_float32(model, base.float32)
+        layers = layers_of(model)
     space = _search_space(experiment, model, layers, workload, base)
     preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
     _check_reachable(preparation)
     return preparation
+
+
+def _base(experiment: Experiment, workload: Workload, layers: tuple[Layer, ...]) -> BaseProgram:
+    names, float32 = [layer.name for layer in layers], experiment.space.float32
+    if float32 and isinstance(workload.model, PackageModule):
+        raise ExperimentError(
+            "space.float32: the model is a package, whose ops compute in the precision that it says; leave the key out, "
+            "or convert the package again with ct.transform.FP16ComputePrecision(op_selector=...)"
+        )
+    try:
+        target = experiment.deployment_target
+        return base_program(workload.model, workload.example_inputs, target, names, float32=float32)
+    except UnmatchedPatternError as error:
+        raise ExperimentError(f"space.float32: {error}") from error
 
 
 def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:

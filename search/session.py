@@ -18,6 +18,7 @@ from search.artifacts import artifacts
 from search.confirmation import confirm_members
 from search.context import StudyContext
 from search.experiment import Experiment, Needs
+from search.fp16_check import check_before_search
 from search.front import Front
 from search.groundwork import call, fill_bank, prune, score_layers
 from search.ladder import Ladder, check_ladder
@@ -109,6 +110,7 @@ def run_search(
         study = SearchStudy.load(storage, experiment, identity)
     display.describe(preparation)
     check_ladder(preparation)
+    check_before_search(preparation, folder, identity, display)
     with StopFlag() as flag:
         pools = _start_pools(preparation, folder, places, display)
         pool = pools[Workflow.DATA_FREE]
@@ -157,6 +159,8 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         states=folder.states.resolve(),
         checkpoints=folder.checkpoints.resolve(),
         ladder=experiment.ladder,
+        float32=experiment.space.float32,
+        float32_layers=tuple(sorted(preparation.base.float32)),
     )
 
 

@@ -49,7 +49,8 @@ class Cause:
         overflow: whether its output is not finite in fp16; otherwise it loses precision.
         mask: whether what overflows is a mask, added or filled in to keep positions out of a softmax.
         largest: the largest magnitude in float32 of what overflows, or of its output.
-        patterns: what to name in ``space.float32`` for these ops and those that read what overflows.
+        patterns: what to name in ``space.float32`` for these ops and those that read what overflows; none where the
+            modules are not known.
     """
 
     op: str
@@ -67,6 +68,11 @@ class Cause:
             return (
                 "a mask must be finite in fp16: write -1e4 in place of torch.finfo(...).min, -inf or any number below "
                 "-65504"
+            )
+        if not self.patterns:
+            return (
+                "keep it and the ops that read it in float32 when the package is converted (space.float32 in an "
+                "experiment; op_selector of ct.transform.FP16ComputePrecision), or rescale what they work on"
             )
         keep = ", ".join(f'"{pattern}"' for pattern in self.patterns)
         return f"keep these ops in float32, space.float32 = [{keep}], or rescale what they work on"
@@ -232,6 +238,8 @@ def _patterns(suspects: Suspects, spread: Sequence[str]) -> tuple[str, ...]:
     """Modules, or ops of modules that hold others, of these values and of those that read them."""
     involved = {*spread, *(reader for name in spread for reader in suspects.readers.get(name, ()))}
     modules = set(suspects.modules.values())
+    if not modules:
+        return ()
     patterns: dict[str, None] = {}
     for name in suspects.program.sources:
         op = suspects.program.op_names[name]
