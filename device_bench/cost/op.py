@@ -47,11 +47,12 @@ class CostOp:
         kind: what it does.
         macs: multiply-accumulates.
         weight_shape: shape of its weight, output channels first; empty without a weight.
-        read_bytes: activation bytes read, in fp16.
-        written_bytes: activation bytes written, in fp16.
+        read_bytes: activation bytes read, in fp16 (in float32, where the op computes in it).
+        written_bytes: activation bytes written, likewise.
         layer: the layer whose encoding its weight takes, or None.
         matrix_bytes: bytes of one attention matrix (softmax and its two products), which must fit on the chip.
         count: how many identical ops this stands for.
+        float32: it computes in float32, which the Neural Engine does not.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CostOp:
     layer: str | None = None
     matrix_bytes: int = 0
     count: int = 1
+    float32: bool = False
 
     @property
     def weight_elements(self) -> int:
@@ -71,7 +73,7 @@ class CostOp:
 
     @property
     def activation_bytes(self) -> int:
-        """Activation bytes read and written, in fp16."""
+        """Activation bytes read and written."""
         return self.read_bytes + self.written_bytes
 
     @property
