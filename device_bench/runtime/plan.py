@@ -73,7 +73,8 @@ def prepare(
     Args:
         exact: names of values that stay float32 where fp16 is emulated.
         widened: an infinite fp16 constant counts as the largest float32 number, which is what it was before it was
-            stored if it was not infinite then (``torch.finfo(torch.float32).min`` in a mask).
+            stored if it was not infinite then (``torch.finfo(torch.float32).min`` in a mask). Of what ``exact`` values
+            are made of alone, where there are some.
 
     Raises:
         UnsupportedOpError: an op without a kernel; names the op, its type and where it stands.
@@ -155,6 +156,9 @@ class _Planner:
     def _value(self, variable: Any, value: Any) -> Any:
         """A constant's value, with its infinities as large float32 numbers where the plan is widened."""
         if not self._widened or not is_half(variable.sym_type) or np.isfinite(value).all():
+            return value
+        readers = {output.name for op in variable.child_ops for output in op.outputs}
+        if self._exact and self._exact.isdisjoint(readers):
             return value
         largest = float(np.finfo(np.float32).max)
         return np.nan_to_num(np.asarray(value, np.float32), nan=np.nan, posinf=largest, neginf=-largest)

@@ -8,6 +8,7 @@ the first op whose output has it and whose inputs have not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,9 +47,9 @@ class Cause:
         op: its name in the program, without what a conversion to fp16 adds.
         op_type: its type.
         module: the torch module that it belongs to; empty for the outermost one, None where that is not known.
-        overflow: whether its output is not finite in fp16; otherwise it loses precision.
+        overflow: whether its output is not finite in fp16 (or in the program at all); otherwise it loses precision.
         mask: whether what overflows is a mask, added or filled in to keep positions out of a softmax.
-        largest: the largest magnitude in float32 of what overflows, or of its output.
+        largest: the largest magnitude in float32 of what overflows, or of its output; NaN where that is.
         patterns: what to name in ``space.float32`` for these ops and those that read what overflows; none where the
             modules are not known.
     """
@@ -84,7 +85,9 @@ class Cause:
         return f"op {self.op!r} ({self.op_type}){module}"
 
     def __str__(self) -> str:
-        if self.overflow:
+        if math.isnan(self.largest):
+            what = "is the first whose output is not a number, in float32 neither: its constants are not finite"
+        elif self.overflow:
             what = (
                 f"is the first whose output fp16 cannot hold (up to {self.largest:.3g} in float32; fp16 ends at 65504)"
             )
@@ -121,6 +124,10 @@ class Suspects:
     def overflowed(self, name: str) -> Tensor:
         """Where it is not."""
         return self.wide[name].isfinite() & ~self.half[name].isfinite()
+
+    def is_lost(self, name: str) -> bool:
+        """Whether a value is NaN in float32 already: a constant of the program was not finite before it was stored."""
+        return name in self.wide and bool(self.wide[name].isnan().any())
 
     def exceeds(self, name: str) -> bool:
         """Whether a value is beyond what fp16 holds, and not only made of one that is."""
@@ -160,7 +167,9 @@ def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: T
         order: how bad it is.
         trial: how bad it is when some values stay in float32.
     """
-    roots = _roots(suspects, judged)
+    roots = _roots(suspects, judged, suspects.overflows)
+    if not roots and order[0] and (lost := _roots(suspects, judged, suspects.is_lost)):
+        return _cause(suspects, lost[0], lost[:1])
     everywhere = frozenset(name for root in roots for name in _spread(suspects, root))
     if roots and (order[0] or trial(everywhere)[1] < order[1] / 2):
         trials = {root: trial(frozenset(_spread(suspects, root))) for root in roots}
@@ -174,15 +183,15 @@ def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: T
     return _cause(suspects, start, [start])
 
 
-def _roots(suspects: Suspects, judged: Iterable[str]) -> list[str]:
-    """Overflows that follow from no other, among all that leads to an output, in the order of the program."""
+def _roots(suspects: Suspects, judged: Iterable[str], wrong: Callable[[str], bool]) -> list[str]:
+    """What is wrong and follows from nothing else that is, of all that leads to an output, in the program's order."""
     sources = suspects.program.sources
     behind, waiting = set(judged), list(judged)
     while waiting:
         new = [name for name in sources.get(waiting.pop(), ()) if name not in behind]
         behind.update(new)
         waiting += new
-    found = {name for name in behind if suspects.overflows(name)}
+    found = {name for name in behind if wrong(name)}
     return [name for name in sources if name in found and not found.intersection(sources[name])]
 
 
@@ -210,9 +219,9 @@ def _departure(suspects: Suspects, names: Sequence[str]) -> str | None:
 
 
 def _cause(suspects: Suspects, name: str, spread: Iterable[str]) -> Cause:
-    overflow = suspects.overflows(name)
+    overflow = suspects.overflows(name) or suspects.is_lost(name)
     wide = suspects.wide.get(name, torch.zeros(1))
-    largest = float(wide[suspects.overflowed(name)].abs().max()) if overflow else float(wide.abs().max())
+    largest = float((wide[suspects.overflowed(name)] if suspects.overflows(name) else wide).abs().max())
     made = _made(suspects, name)
     op = suspects.program.op_names.get(made, made)
     return Cause(
@@ -281,7 +290,7 @@ def _is_large(suspects: Suspects, value: Any) -> bool:
         found = value.val if value.op.op_type == "const" else None
     if found is None or not np.issubdtype(np.asarray(found).dtype, np.floating) or not np.size(found):
         return False
-    return bool(np.abs(np.asarray(found, np.float64)).max() >= _LARGE)
+    return not bool(np.abs(np.asarray(found, np.float64)).max() < _LARGE)  # NaN counts, too
 
 
 def _is_free(suspects: Suspects, value: Any, depth: int = 0) -> bool:

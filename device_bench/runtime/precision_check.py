@@ -94,7 +94,7 @@ class PrecisionCheck:
             if output.non_finite:
                 yield (
                     f"computed in fp16, {output.non_finite} of {output.elements} values of output {output.name!r} are "
-                    f"not finite on {self.samples} samples; in float32 they are"
+                    f"not finite on {self.samples} samples, where the model's are"
                 )
             elif output.loss > LOSS:
                 yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -104,35 +104,38 @@ class Judge:
             settled = name not in self._floats and name in self._outputs and _equal(found[name], expected[name])
             parts = [_shares(found[value], expected[value], settled) for value in values]
             shares[name] = sum(parts[1:], start=parts[0])
-        if self._reference is not None and any(share.non_finite for share in shares.values()):
-            self._absolve(self._reference, shares, found, expected, sample)
+        doubtful = any(share.non_finite for share in shares.values()) or not self._finite(expected)
+        if self._reference is not None and doubtful:
+            shares |= dict(self._by_reference(self._reference, found, expected, sample))
         return shares
 
-    def _absolve(
-        self,
-        reference: nn.Module,
-        shares: dict[str, Shares],
-        found: Mapping[str, Any],
-        expected: Mapping[str, Any],
-        sample: Sequence[Tensor],
-    ) -> None:
-        """What is not finite in the float module either is no matter of precision."""
+    def _finite(self, expected: Mapping[str, Any]) -> bool:
+        """Whether all outputs are finite in float32."""
+        return all(bool(expected[name].isfinite().all()) for name in self._floats)
+
+    def _by_reference(
+        self, reference: nn.Module, found: Mapping[str, Any], expected: Mapping[str, Any], sample: Sequence[Tensor]
+    ) -> Iterator[tuple[str, Shares]]:
+        """What should be finite, as the float module says: a program may have lost that in its constants already."""
         buffers = {name: buffer.clone() for name, buffer in reference.named_buffers()}
         outputs = torch.func.functional_call(reference, buffers, tuple(sample))  # which may write into its buffers
         leaves = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
         if len(leaves) != len(self._outputs):
             return
         for name, leaf in zip(self._outputs, leaves, strict=True):
-            value = found[name]
-            if name in self._floats and isinstance(value, Tensor) and leaf.numel() == value.numel():
-                truth = torch.where(leaf.reshape(value.shape).isfinite(), expected[name], torch.nan)
-                shares[name] = _shares(value, truth, False)
+            if name in self._floats and leaf.numel() == found[name].numel():
+                yield name, _shares(found[name], expected[name], False, leaf.reshape(found[name].shape).isfinite())
 
 
-def _shares(found: Tensor, expected: Tensor, settled: bool) -> Shares:
-    """``settled``: what was found from these values is the same, so that infinities were as good as large numbers."""
+def _shares(found: Tensor, expected: Tensor, settled: bool, finite: Tensor | None = None) -> Shares:
+    """Shares of one value.
+
+    Args:
+        settled: what was found from it is the same, so that infinities were as good as large numbers.
+        finite: where it should be finite; by default where it is in float32.
+    """
     wide, half = expected.isfinite(), found.isfinite()
-    wrong = wide & (found.isnan() if settled else ~half)
+    wrong = (wide if finite is None else finite) & (found.isnan() if settled else ~half)
     both = wide & half
     signal = torch.where(both, expected, 0.0).double()
     noise = torch.where(both, found - expected, 0.0).double()

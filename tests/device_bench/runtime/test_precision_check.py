@@ -207,7 +207,9 @@ FINE = {
     "near the end": lambda: Network(Scaled(nn.Linear(32, 32), 5e4, nn.LayerNorm(32))),
     "a mask of -inf": lambda: Network(Attention(filled(-torch.inf))),
     "a mask of finfo.min": lambda: Network(Attention(filled(LOW))),
-    "a causal mask of -inf": lambda: Network(Attention(lambda scores, _: scores + causal(-torch.inf))),
+    "a causal mask of -inf": lambda: Network(
+        Attention(lambda scores, _: scores.masked_fill(causal(1) > 0, -torch.inf))
+    ),
     "a causal mask of finfo.min": lambda: Network(Attention(lambda scores, _: scores + causal(LOW))),
     "two masks of -1e4": lambda: Network(Attention(masked_twice(-1e4, False))),
     "an unused constant": lambda: Network(Function(lambda x: x + 0 * torch.tensor(1.0) * (torch.tensor(3e38) > 1))),
@@ -222,7 +224,21 @@ def test_what_fp16_holds_is_let_through(network):
     assert not check.warned, str(check)
     assert check.cause is None
     assert check.non_finite == 0
-    assert check.loss < 1e-4
+    assert 0 < check.loss < 1e-4
+
+
+def test_a_mask_that_the_converter_makes_nan_of_is_found():
+    """coremltools folds ``triu`` of minus infinity to zero times infinity, in float32 too."""
+    check = checked(lost)
+    assert torch.isfinite(lost()(*inputs())).all()
+    assert check.failed
+    assert check.cause.mask
+    assert check.cause.module == "body.fault"
+    assert "not a number" in str(check)
+
+
+def lost():
+    return Network(Attention(lambda scores, _: scores + causal(-torch.inf)))
 
 
 def test_the_network_near_the_end_is_near_it():
