@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +85,7 @@ class BaseProgram:
         constants: how the other constants of two and more axes are stored, by the words of their operands.
         floats: the plain constants of two or more axes that are no layer's weight, the largest first.
         front_end: what read the module, and what of the example's course is frozen in the program.
+        float32: names of the layers whose ops compute in float32.
     """
 
     rest_bytes: int
@@ -95,6 +96,7 @@ class BaseProgram:
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
     floats: tuple[FloatConstant, ...] = ()
     front_end: FrontEnd = field(default_factory=FrontEnd)
+    float32: frozenset[str] = frozenset()
 
     @cached_property
     def digest(self) -> str:
@@ -112,7 +114,12 @@ class BaseProgram:
 
 
 def base_program(
-    module: nn.Module, example_inputs: tuple[Tensor, ...], target: DeploymentTarget, layers: Iterable[str]
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    layers: Iterable[str],
+    *,
+    float32: Sequence[str] = (),
 ) -> BaseProgram:
     """Convert a module with stand-ins for its layers' weights, until every stand-in arrives where a weight can be.
 
@@ -124,12 +131,14 @@ def base_program(
         example_inputs: positional arguments of ``forward``.
         target: deployment target, as for ``convert``.
         layers: names of the submodules whose ``weight`` a configuration may compress.
+        float32: as for ``convert``.
 
     Raises:
         ConversionError: the module does not convert.
+        UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
-    skeleton = _Skeleton(module, example_inputs, target)
+    skeleton = _Skeleton(module, example_inputs, target, tuple(float32))
     stand_ins = _stand_ins(module, layers)
     refusals: dict[str, str] = {}
     while True:
@@ -162,6 +171,7 @@ class _Skeleton:
     module: nn.Module
     inputs: tuple[Tensor, ...]
     target: DeploymentTarget
+    float32: tuple[str, ...]
 
     def convert(self, stand_ins: Mapping[int, StandIn]) -> BaseProgram:
         """Convert with these stand-ins, as tables, which is quicker, and read where they are."""
@@ -176,7 +186,7 @@ class _Skeleton:
         pipeline = neutral_pipeline(AS_TABLES)
         with tempfile.TemporaryDirectory() as folder, as_tables(by_size) as computed, unhindered():
             path = Path(folder) / "skeleton.mlpackage"
-            conversion = converted(skeleton, self.inputs, self.target, pipeline=pipeline)
+            conversion = converted(skeleton, self.inputs, self.target, pipeline=pipeline, float32=self.float32)
             conversion.model.save(str(path))
             return replace(_read(path, by_size, computed, self.module), front_end=conversion.front_end)
 
@@ -237,12 +247,15 @@ def _read(
     refusals = {name: reason for size, reason in computed.items() for name in by_size[size].layers}
     entries: dict[tuple[str, int], int] = {}
     homes: dict[str, set[str]] = {name: set() for name in places}
+    float32: set[str] = set()
     for place, operand in _operands(nodes):
         found = found_in(operand, by_size)
         if found is None or isinstance(operand, str):
             continue
         stand_in, transposed = found
         entries.update({part.offset: part.bytes for *_, part in operand.parts() if part.offset is not None})
+        if _computes_in_float32(operand):
+            float32.update(stand_in.layers)
         for name in stand_in.layers:
             places[name].append(place)
             homes[name].add(operand.name)
@@ -258,7 +271,7 @@ def _read(
     base = BaseProgram(rest, ends_with_layer, {name: tuple(found) for name, found in places.items()}, refusals, ())
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
     floats = () if refusals else float_constants(nodes, base.layer_at, module)  # else it is converted once more
-    return replace(base, records=records, constants=_constants(nodes, base), floats=floats)
+    return replace(base, records=records, constants=_constants(nodes, base), floats=floats, float32=frozenset(float32))
 
 
 def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, StoredConstant]:
@@ -270,6 +283,14 @@ def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, S
         and (place.node, place.operand, place.position) not in base.layer_at
         and np.ndim(operand.value) > 1
     }
+
+
+def _computes_in_float32(operand: PackageWeight) -> bool:
+    """Whether what a constant decodes to is float32."""
+    if operand.operation == "constexpr_cast":
+        return True
+    part = operand.part(operand.operation, "lut" if operand.operation == "constexpr_lut_to_dense" else "val")
+    return part is not None and part.dtype == "fp32"
 
 
 def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:

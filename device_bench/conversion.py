@@ -32,8 +32,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.jit._trace import TracerWarning
 
 from device_bench.distinct_outputs import output_names
+from device_bench.float32_ops import Float32Ops, UnmatchedPatternError
 from device_bench.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from device_bench.neutral_pipeline import neutral_pipeline
+from device_bench.op_modules import mark_exported, marked_traces
 from device_bench.outputs import OutputError, Path, identifiers, leaves
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import rewrite
@@ -67,9 +69,10 @@ def convert(
     *,
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
+    float32: Sequence[str] = (),
 ) -> ct.models.MLModel:
     """The model of ``converted``, whose arguments and errors are these, for whoever need not know what read it."""
-    return converted(module, example_inputs, target, metadata=metadata, pipeline=pipeline).model
+    return converted(module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32).model
 
 
 def converted(
@@ -79,8 +82,9 @@ def converted(
     *,
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
+    float32: Sequence[str] = (),
 ) -> Conversion:
-    """Convert a module, compressed weights and all, to an ML program with fp16 computation.
+    """Convert a module, compressed weights and all, to an ML program with fp16 computation, but for ``float32``.
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
     ``output`` for a single tensor, ``output_0``, ``output_1`` ... for a sequence, in the order of ``outputs.flatten``.
@@ -94,13 +98,17 @@ def converted(
         target: decides the opset, hence which encodings the package can hold.
         metadata: written as user-defined metadata.
         pipeline: graph passes; ``neutral_pipeline()`` unless given. A package keeps its graph, whatever they are.
+        float32: patterns of modules, ops and types of ops that compute in float32 (``Float32Ops``); none of a package.
 
     Raises:
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
+        UnmatchedPatternError: a pattern of ``float32`` that matches nothing, or any for a package.
         RewritingError: a package that the deployment target cannot hold.
     """
     _check_tensors(module)
     if isinstance(module, PackageModule):
+        if float32:
+            raise UnmatchedPatternError(f"{module.path}: the ops of a package compute in the precision that it says")
         with _quiet():
             return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
     model = _spread_metadata(shared_copy(module)).eval()
@@ -113,13 +121,15 @@ def converted(
     refusal: str | None = None
     for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
         try:
-            with _quiet(), torch.no_grad():
+            with _quiet(), torch.no_grad(), marked_traces():
+                kept = Float32Ops(float32)
                 program, frozen = front_end(flat, example_inputs)
-                model = _to_package(program, inputs, outputs, target, passes)
+                model = _to_package(program, inputs, outputs, target, passes, kept)
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
             refusal = refusal or export_refusal(error)
             continue
+        kept.check()
         return Conversion(_described(model, metadata), FrontEnd(name, refusal, frozen))
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
@@ -162,7 +172,7 @@ def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = N
 
 
 def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
-    return torch.export.export(module, inputs, strict=False).run_decompositions({}), ()
+    return mark_exported(torch.export.export(module, inputs, strict=False).run_decompositions({})), ()
 
 
 def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
@@ -179,6 +189,7 @@ def _to_package(
     outputs: tuple[str, ...],
     target: DeploymentTarget,
     pipeline: ct.PassPipeline,
+    kept: Float32Ops,
 ) -> ct.models.MLModel:
     with output_names(outputs):
         model = ct.convert(
@@ -188,7 +199,7 @@ def _to_package(
             outputs=[ct.TensorType(name=name) for name in outputs],
             convert_to="mlprogram",
             minimum_deployment_target=getattr(ct.target, str(target)),
-            compute_precision=ct.precision.FLOAT16,
+            compute_precision=kept.precision,
             pass_pipeline=pipeline,
             skip_model_load=True,
         )

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from coremltools import PassPipeline
+from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
@@ -47,6 +49,7 @@ RECURRENT = frozenset({"gru", "lstm", "rnn"})
 
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
+_HALVED = "palettune::halve_float32_weights"
 _DEDUPLICATION = "common::const_deduplication"
 
 
@@ -61,7 +64,7 @@ def neutral_pipeline(*before: str) -> PassPipeline:
     passes = [*before, HOLD]
     for name in pipeline.passes:
         passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
-    pipeline.passes = [*passes, RELEASE, DISTINCT_OUTPUTS, _SET_APART, _FIRST]
+    pipeline.passes = [*passes, RELEASE, DISTINCT_OUTPUTS, _HALVED, _SET_APART, _FIRST]
     return pipeline
 
 
@@ -78,6 +81,41 @@ class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools
             for index, op in enumerate(_operations(function)):
                 if op.op_type.startswith("constexpr_") or _is_weight(op):
                     op.weight_key = f"weight_{index}"
+
+
+@register_pass(namespace="palettune", override=True)
+class halve_float32_weights(AbstractGraphPass):  # type: ignore[misc]
+    """Store the plain weights of ops that compute in float32 as fp16, which the program casts back as it loads.
+
+    What a layer is stored in is its encoding, and ``fp16`` is one; what its op computes in is another matter. A weight
+    that fp16 cannot hold stays as it is.
+    """
+
+    def apply(self, prog: Any) -> None:
+        """Replace the weights in all functions of a MIL program."""
+        for function in prog.functions.values():
+            with function:
+                for op in list(function.operations):
+                    if _is_weight(op) and _fits(op.outputs[0]) and not _is_recurrent(op.outputs[0]):
+                        self._replace(function, op)
+
+    @staticmethod
+    def _replace(function: Any, op: Any) -> None:
+        half = op.outputs[0].val.astype(np.float16)
+        new = mb.constexpr_cast(source_val=half, output_dtype="fp32", before_op=op, name=op.name)
+        function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
+        function.remove_ops([op])
+
+
+def _fits(weight: Any) -> bool:
+    value = weight.val
+    if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.ndim < 2:
+        return False
+    return bool(np.abs(value).max(initial=0) <= np.finfo(np.float16).max)
+
+
+def _is_recurrent(weight: Any) -> bool:
+    return any(user.op_type in RECURRENT or user.op_type.startswith("constexpr_") for user in weight.child_ops)
 
 
 @register_pass(namespace="palettune", override=True)

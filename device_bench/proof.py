@@ -6,7 +6,7 @@ where the graph has it, never by likeness: two layers of equal content cannot be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def prove(
     target: DeploymentTarget,
     *,
     base: BaseProgram | None = None,
+    float32: Sequence[str] = (),
 ) -> Proof:
     """Open a package again and compare all of it with what it was made from.
 
@@ -121,6 +122,7 @@ def prove(
         layers: of the module, all of them.
         target: as for ``convert``.
         base: of this very module, when the caller has it; otherwise it is converted once more, without its weights.
+        float32: as for ``convert``; used where there is no ``base``.
 
     Returns:
         A proof, passed or not: see ``Proof.require``.
@@ -131,7 +133,7 @@ def prove(
     """
     found = tuple(layers)
     names = [layer.name for layer in found]
-    base = base or base_program(module, example_inputs, target, names)
+    base = base or base_program(module, example_inputs, target, names, float32=float32)
     nodes = program_nodes(package)
     records = [record(node, index, base.layer_at) for index, node in enumerate(nodes)]
     matching = _matching(records, base.records)

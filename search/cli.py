@@ -45,17 +45,31 @@ RUNS = Path("runs")
 
 
 @app.command()
-def inspect(experiment: ExperimentFile, as_json: AsJson = False) -> None:
+def inspect(
+    experiment: ExperimentFile,
+    as_json: AsJson = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Convert the float model, too, and run it in fp16 on evaluation data.")
+    ] = False,
+) -> None:
     """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
     from search.experiment import load_experiment
+    from search.fp16_check import fp16_json, run_in_fp16
     from search.inspection import inspection_json, print_inspection
     from search.preparation import prepare
 
     preparation = prepare(load_experiment(experiment))
+    found = run_in_fp16(preparation) if run else None
     if as_json:
-        print(json.dumps(inspection_json(preparation), indent=2))
+        values = inspection_json(preparation)
+        print(json.dumps(values if found is None else values | {"fp16": fp16_json(found)}, indent=2))
     else:
         print_inspection(preparation, _wide())
+    if found is not None:
+        found.require()
+    if found is not None and not as_json:
+        said = found.warning or f"run in fp16: {found.check}, {found.seconds:.1f} s"
+        _wide().print(said, style="yellow" if found.warning else None, soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

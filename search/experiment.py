@@ -97,6 +97,7 @@ class Space(_Section):
     keep: tuple[str, ...] = ()
     groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
     prune: bool = False
+    float32: tuple[str, ...] = ()
 
     @field_validator("encodings")
     @classmethod
@@ -228,7 +229,10 @@ class Experiment(_Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
-        return self.model_dump(mode="json", exclude={"budget", "resources", "workload", "ladder", "measure"})
+        values = self.model_dump(mode="json", exclude={"budget", "resources", "workload", "ladder", "measure"})
+        if not self.space.float32:  # searches from before there was this key go on
+            del values["space"]["float32"]
+        return values
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -142,8 +142,13 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
     if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
         names = [layer.name for layer in preparation.layers]
         inputs = preparation.workload.example_inputs
-        base = base_program(module, inputs, experiment.deployment_target, names)
-    conversion = converted(module, preparation.workload.example_inputs, experiment.deployment_target)
+        base = base_program(module, inputs, experiment.deployment_target, names, float32=experiment.space.float32)
+    conversion = converted(
+        module,
+        preparation.workload.example_inputs,
+        experiment.deployment_target,
+        float32=experiment.space.float32,
+    )
     name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
     for stale in (path, out / f"{name}.unproven.mlpackage"):

@@ -15,6 +15,7 @@ from device_bench.cost.latency_model import LatencyModel
 from device_bench.cost.latency_model import prepare as prepare_latency
 from device_bench.cost.latency_reach import check_latency, latency_reach
 from device_bench.cost.program_ops import ops_of_base_program
+from device_bench.float32_ops import UnmatchedPatternError
 from device_bench.package_module import PackageModule
 from evaluators.divergence import detect_kind
 from evaluators.divergence_kind import DivergenceKind
@@ -31,7 +32,7 @@ from space.errors import UserError
 from space.footprint import layer_bytes
 from space.groups import shared_groups
 from space.layer import Layer
-from space.modules import layers_of
+from space.modules import compute_in_float32, layers_of
 from space.reach import BudgetError, Reach, check_budget, reach
 from space.search_space import SearchSpace, SearchSpaceError
 
@@ -146,13 +147,16 @@ def prepare(experiment: Experiment) -> Preparation:
             f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed"
             f"{_reasons(workload.kept)}{_way_out(model)}"
         )
-    base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in found])
+    base = _base(experiment, workload, found)
     layers = tuple(layer for layer in found if layer.name not in base.refusals)
     if not layers:
         raise ExperimentError(
             f"{workload.path}: none of the model's {len(found)} layers can be compressed"
             f"{_reasons(base.refusals)}{_way_out(model)}"
         )
+    if base.float32:
+        compute_in_float32(model, base.float32)
+        layers = tuple(layer for layer in layers_of(model) if layer.name not in base.refusals)
     space = _search_space(experiment, model, layers, workload, base)
     preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
     _check_reachable(preparation)
@@ -167,6 +171,20 @@ def _reasons(kept: Mapping[str, str]) -> str:
 
 def _way_out(model: nn.Module) -> str:
     return "" if isinstance(model, PackageModule) else f"; {WAY_OUT}"
+
+
+def _base(experiment: Experiment, workload: Workload, layers: tuple[Layer, ...]) -> BaseProgram:
+    names, float32 = [layer.name for layer in layers], experiment.space.float32
+    if float32 and isinstance(workload.model, PackageModule):
+        raise ExperimentError(
+            "space.float32: the model is a package, whose ops compute in the precision that it says; leave the key out, "
+            "or convert the package again with ct.transform.FP16ComputePrecision(op_selector=...)"
+        )
+    try:
+        target = experiment.deployment_target
+        return base_program(workload.model, workload.example_inputs, target, names, float32=float32)
+    except UnmatchedPatternError as error:
+        raise ExperimentError(f"space.float32: {error}") from error
 
 
 def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:

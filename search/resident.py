@@ -29,7 +29,7 @@ from evaluators.workload import Split, load_workload
 from search.climb import Climbed
 from space.configuration import Configuration
 from space.encoding import Encoding
-from space.modules import layers_of
+from space.modules import compute_in_float32, layers_of
 from space.target import DeploymentTarget
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Resident:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.workload = load_workload(settings.workload)
+        compute_in_float32(self.workload.model, settings.float32_layers)
         chosen = set(settings.layers)
         layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
         bank = WeightBank(settings.bank, settings.other_banks)
@@ -157,7 +158,8 @@ class Resident:
             module = ModelState.load(self._states / state).apply(self.workload.model)
         else:
             module = self.assembler.with_metadata(Configuration.from_json(configuration))
-        model = convert(module, self.workload.example_inputs, DeploymentTarget(target))
+        inputs, float32 = self.workload.example_inputs, self.settings.float32
+        model = convert(module, inputs, DeploymentTarget(target), float32=float32)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"
             model.save(str(path))

@@ -103,6 +103,11 @@ class RunFolder:
         """Held by the search that runs here."""
         return self.path / "search.lock"
 
+    @property
+    def fp16_check(self) -> Path:
+        """Identity of the search whose model has been run in fp16 and found usable."""
+        return self.path / "fp16_check"
+
     def create(self) -> None:
         """Make the folder."""
         self.path.mkdir(parents=True, exist_ok=True)

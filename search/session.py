@@ -19,6 +19,7 @@ from search.confirmation import confirm_members
 from search.context import StudyContext
 from search.experiment import Experiment, Needs
 from search.folder_lock import hold
+from search.fp16_check import check_before_search
 from search.front import Front
 from search.groundwork import call, fill_bank, prune, score_layers
 from search.inline_workers import InlinePool
@@ -120,6 +121,7 @@ def _run(
     study = None if fresh else _study(experiment, folder, places, identity, display)
     display.describe(preparation)
     check_ladder(preparation)
+    check_before_search(preparation, folder, identity, display)
     with StopFlag() as flag:
         pools = _start_pools(preparation, folder, places, display)
         pool = pools[Workflow.DATA_FREE]
@@ -181,6 +183,8 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         states=folder.states.resolve(),
         checkpoints=folder.checkpoints.resolve(),
         ladder=experiment.ladder,
+        float32=experiment.space.float32,
+        float32_layers=tuple(sorted(preparation.base.float32)),
     )
 
 

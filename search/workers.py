@@ -44,6 +44,7 @@ class WorkerSettings:
         threads: torch threads of one worker.
         states, checkpoints: folders of the states of models that climbed, and of trainings under way.
         ladder: how far climbs go.
+        float32: patterns of the ops that compute in float32, and the layers that are among them.
     """
 
     workload: Path
@@ -56,6 +57,8 @@ class WorkerSettings:
     states: Path | None = None
     checkpoints: Path | None = None
     ladder: Ladder = field(default_factory=Ladder)
+    float32: tuple[str, ...] = ()
+    float32_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -345,7 +345,7 @@ class _Prices:
 
     def _table(self, unit: Unit, entries: Sequence[tuple[CostOp, StoredWeight | None, bool]]) -> tuple[float, float]:
         held = [
-            (op, None if weight is None else self._placement.held(weight, unit, self._chip), int8)
+            (op, _in_floats(op, weight if weight is None else self._placement.held(weight, unit, self._chip)), int8)
             for op, weight, int8 in entries
         ]
         busy, stream = op_milliseconds(OpTable.of(held), self._units[unit])
@@ -363,3 +363,11 @@ def _in_int8(op: CostOp, weight: StoredWeight | None, asked: bool) -> bool:
     if op.kind not in QUANTIZED or not (asked or op.int8):
         return False
     return not op.weight_elements or (weight is not None and weight.coded)
+
+
+def _in_floats(op: CostOp, weight: StoredWeight | None) -> StoredWeight | None:
+    """A weight as an op reads it: what is not compressed any more has the size of the op's floats."""
+    if not op.float32 or (weight is not None and weight.compressed):
+        return weight
+    plain = weight or StoredWeight.fp16(op.weight_elements)
+    return replace(plain, bytes=2 * plain.bytes)

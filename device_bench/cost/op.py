@@ -49,14 +49,15 @@ class CostOp:
         kind: what it does.
         macs: multiply-accumulates.
         weight_shape: shape of its weight, output channels first; empty without a weight.
-        read_bytes: activation bytes read, in fp16.
-        written_bytes: activation bytes written, in fp16.
+        read_bytes: activation bytes read, in fp16 (in float32, where the op computes in it).
+        written_bytes: activation bytes written, likewise.
         layer: the layer whose encoding its weight takes, or None.
         matrix_bytes: bytes of one attention matrix (softmax and its two products), which must fit on the chip.
         count: how many identical ops this stands for.
         int8: its activations are 8-bit in the program itself, whatever a configuration says.
         stored: how the program holds its weight; None where it is fp16, or a configuration's to say.
         float_bits: of the floats in which a configuration's tables, scales and kept values are stored, 16 or 32.
+        float32: it computes in float32, which the Neural Engine does not.
     """
 
     name: str
@@ -71,6 +72,7 @@ class CostOp:
     int8: bool = False
     stored: StoredWeight | None = None
     float_bits: int = 16
+    float32: bool = False
 
     @property
     def weight_elements(self) -> int:
@@ -79,7 +81,7 @@ class CostOp:
 
     @property
     def activation_bytes(self) -> int:
-        """Activation bytes read and written, in fp16."""
+        """Activation bytes read and written."""
         return self.read_bytes + self.written_bytes
 
     @property

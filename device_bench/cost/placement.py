@@ -81,7 +81,9 @@ class Placement:
 
 
 def refuses(unit: Unit, op: CostOp) -> bool:
-    """Whether a processor does not take an op at all."""
+    """Whether a processor does not take an op at all; the Neural Engine computes in fp16 alone."""
+    if unit is Unit.NEURAL_ENGINE and op.float32:
+        return True
     return unit is not Unit.CPU and op.kind in (OpKind.HOST, OpKind.RECURRENT)
 
 
@@ -109,4 +111,7 @@ def place(
         return Placement(Unit.CPU, Unit.CPU, streams)
     if setting is ComputeUnit.CPU_AND_GPU:
         return Placement(Unit.GPU, Unit.CPU, streams)
-    return Placement(Unit.NEURAL_ENGINE, Unit.GPU if setting is ComputeUnit.ALL else Unit.CPU, streams)
+    fallback = Unit.GPU if setting is ComputeUnit.ALL else Unit.CPU
+    if ops and all(op.float32 for op in ops):  # nothing is left for the Neural Engine
+        return Placement(fallback, Unit.CPU, streams)
+    return Placement(Unit.NEURAL_ENGINE, fallback, streams)

@@ -211,7 +211,7 @@ class _Reader:
         for index, node in enumerate(self._nodes):
             if node.kind in FREE or not node.types or self._is_fused(node):
                 continue
-            yield from self._op(index, node)
+            yield from map(_in_float32, self._op(index, node)) if _computes_in_float32(node) else self._op(index, node)
 
     def _op(self, index: int, node: _Node) -> Iterator[CostOp]:
         out = _shape(node.types[0], node.name)
@@ -410,6 +410,22 @@ class _Reader:
         if value.startswith("weight of "):
             return self._layers[value.removeprefix("weight of ")].shape
         return _constant_shape(value) or ()
+
+
+def _computes_in_float32(node: _Node) -> bool:
+    kind: Any = proto.MIL_pb2.ValueType.FromString(node.types[0])
+    return bool(kind.tensorType.dataType == proto.MIL_pb2.DataType.FLOAT32)
+
+
+def _in_float32(op: CostOp) -> CostOp:
+    """The same op on floats of twice the size."""
+    return replace(
+        op,
+        float32=True,
+        read_bytes=2 * op.read_bytes,
+        written_bytes=2 * op.written_bytes,
+        matrix_bytes=2 * op.matrix_bytes,
+    )
 
 
 _OUTPUT = re.compile(r"output (\d+) of op (\d+)")

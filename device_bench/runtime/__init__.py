@@ -9,11 +9,15 @@ from device_bench.runtime.departure import Departure
 from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
 from device_bench.runtime.execution import Execution, Precisions, execute, in_precisions
 from device_bench.runtime.features import Colour, Feature
+from device_bench.runtime.precision_cause import Cause
+from device_bench.runtime.precision_check import LOSS, OutputPrecision, PrecisionCheck, check_precision
 from device_bench.runtime.program import Program, load
 from device_bench.runtime.values import Precision
 from device_bench.runtime.weights import Use, Weight
 
 __all__ = [
+    "LOSS",
+    "Cause",
     "Colour",
     "Comparison",
     "Departure",
@@ -21,7 +25,9 @@ __all__ = [
     "ExecutionError",
     "Feature",
     "OutputComparison",
+    "OutputPrecision",
     "Precision",
+    "PrecisionCheck",
     "Precisions",
     "Program",
     "ProgramError",
@@ -29,6 +35,7 @@ __all__ = [
     "Use",
     "Weight",
     "as_stored",
+    "check_precision",
     "compare",
     "execute",
     "in_precisions",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
@@ -59,13 +60,26 @@ class Plan:
     sources: dict[str, tuple[str, ...]]
 
 
-def prepare(file: ProgramFile, precision: Precision, device: torch.device) -> Plan:
+def prepare(
+    file: ProgramFile,
+    precision: Precision,
+    device: torch.device,
+    *,
+    exact: frozenset[str] = frozenset(),
+    widened: bool = False,
+) -> Plan:
     """Prepare one function of a package.
+
+    Args:
+        exact: names of values that stay float32 where fp16 is emulated.
+        widened: an infinite fp16 constant counts as the largest float32 number, which is what it was before it was
+            stored if it was not infinite then (``torch.finfo(torch.float32).min`` in a mask). Of what ``exact`` values
+            are made of alone, where there are some.
 
     Raises:
         UnsupportedOpError: an op without a kernel; names the op, its type and where it stands.
     """
-    return _Planner(file, precision, device).plan()
+    return _Planner(file, precision, device, exact, widened).plan()
 
 
 def _is_constant_op(op: Any) -> bool:
@@ -87,8 +101,11 @@ def _flat(value: Any) -> Sequence[Any]:
 
 
 class _Planner:
-    def __init__(self, file: ProgramFile, precision: Precision, device: torch.device) -> None:
+    def __init__(
+        self, file: ProgramFile, precision: Precision, device: torch.device, exact: frozenset[str], widened: bool
+    ) -> None:
         self._file, self._half, self._device = file, precision is Precision.FP16, device
+        self._exact, self._widened = exact, widened
         self._places: dict[Any, int] = {}
         self._frame: Frame = []
         self._uses: dict[int, list[Use]] = {}
@@ -132,12 +149,22 @@ class _Planner:
             self._frame.append(None)
             if _is_constant(variable):
                 place = self._places[variable]
-                self._frame[place] = tensor(decoded(variable), self._device)
+                self._frame[place] = tensor(self._value(variable, decoded(variable)), self._device)
                 self._constants[place] = variable
         return self._places[variable]
 
+    def _value(self, variable: Any, value: Any) -> Any:
+        """A constant's value, with its infinities as large float32 numbers where the plan is widened."""
+        if not self._widened or not is_half(variable.sym_type) or np.isfinite(value).all():
+            return value
+        readers = {output.name for op in variable.child_ops for output in op.outputs}
+        if self._exact and self._exact.isdisjoint(readers):
+            return value
+        largest = float(np.finfo(np.float32).max)
+        return np.nan_to_num(np.asarray(value, np.float32), nan=np.nan, posinf=largest, neginf=-largest)
+
     def _output(self, variable: Any, name: str | None = None) -> Output:
-        half = self._half and is_half(variable.sym_type)
+        half = self._half and is_half(variable.sym_type) and variable.name not in self._exact
         return Output(name or variable.name, self._place(variable), storage_dtype(variable.sym_type), half)
 
     def _block(self, block: Any, kept: set[int]) -> list[Step]:
@@ -240,11 +267,11 @@ class _Planner:
                 constant[name] = None
             elif isinstance(variable, list | tuple):
                 if all(v.val is not None for v in variable):
-                    constant[name] = [attribute(v.val) for v in variable]
+                    constant[name] = [attribute(self._value(v, v.val)) for v in variable]
                 else:
                     dynamic[name] = [self._place(v) for v in variable]
             elif variable.val is not None:
-                constant[name] = attribute(variable.val)
+                constant[name] = attribute(self._value(variable, variable.val))
             else:
                 dynamic[name] = self._place(variable)
         return constant, dynamic

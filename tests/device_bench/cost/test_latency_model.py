@@ -173,3 +173,25 @@ def test_bad_names_are_refused():
         model(device="iPhone 3G")
     with pytest.raises(ComputeUnitError):
         model(unit="TPU")
+
+
+@pytest.mark.parametrize("unit", ["ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"])
+def test_an_op_in_float32_takes_longer_wherever_it_runs(unit):
+    def wider(op):
+        wide = op.name == "l1"
+        return replace(
+            op, float32=wide, read_bytes=op.read_bytes * (1 + wide), written_bytes=op.written_bytes * (1 + wide)
+        )
+
+    # A GPU computes in both alike, and streams a table as it is: what differs there is the bytes of plain weights.
+    on_gpu = unit == "CPU_AND_GPU"
+    plain = network(1 if on_gpu else 64)
+    wide = OpList(map(wider, plain))
+    for spelling in ("fp16", "lut4"):
+        half, full = (
+            prepare(ops, device="iPhone 15 Pro", unit=unit).predict(uniform(spelling)).ms for ops in (plain, wide)
+        )
+        assert full >= half * (1.0 if on_gpu and spelling == "lut4" else 1.01)
+    assert OpList.from_rows(wide.to_rows()) == wide
+    older = [row[:-1] for row in plain.to_rows()]  # of a study from before there was the mark
+    assert OpList.from_rows(older) == plain

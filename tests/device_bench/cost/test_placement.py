@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from device_bench.cost.observation import Unit
-from device_bench.cost.placement import ComputeUnit, ComputeUnitError, place
+from device_bench.cost.op import OpList
+from device_bench.cost.placement import ComputeUnit, ComputeUnitError, place, refuses
 from device_bench.cost.shapes import ShapeBuilder
 from device_bench.cost.stored_weight import StoredWeight
 from device_bench.devices import specifications
@@ -68,3 +71,19 @@ def test_unknown_settings_suggest():
     assert ComputeUnit.parse("cpu_and_ne") is ComputeUnit.CPU_AND_NE
     with pytest.raises(ComputeUnitError, match="did you mean 'CPU_AND_NE'"):
         ComputeUnit.parse("CPU_AND_ANE")
+
+
+def in_float32(ops, *names):
+    return OpList(replace(op, float32=True) if op.name in names or not names else op for op in ops)
+
+
+def test_ops_in_float32_leave_the_neural_engine_and_a_program_of_nothing_else_never_goes_there():
+    some = in_float32(network(), "l1")
+    placement = place(some, ComputeUnit.ALL)
+    assert placement.unit is Unit.NEURAL_ENGINE
+    assert [refuses(Unit.NEURAL_ENGINE, op) for op in some if op.name in ("l0", "l1")] == [False, True]
+    assert not any(refuses(Unit.GPU, op) for op in some if op.name in ("l0", "l1"))
+    found = {setting: place(in_float32(network()), setting).unit for setting in ComputeUnit}
+    assert found[ComputeUnit.ALL] is found[ComputeUnit.CPU_AND_GPU] is Unit.GPU
+    assert found[ComputeUnit.CPU_AND_NE] is found[ComputeUnit.CPU_ONLY] is Unit.CPU
+    assert place(in_float32(network(16)), ComputeUnit.ALL).unit is Unit.CPU

@@ -323,3 +323,19 @@ def test_the_deployment_target_of_a_package_is_its_formats(tmp_path, target, exp
     (stored,) = found.weights.values()
     assert (stored.bytes, stored.compressed) == (16 * 16 * 4, False)
     assert dict(found.stored_bytes) == {"fp32": pytest.approx(1024, abs=200)}
+
+
+def test_ops_in_float32_are_marked_and_move_twice_the_bytes(model, layers, from_base, tmp_path):
+    names = [layer.name for layer in layers]
+    wide = ops_of_base_program(base_program(model, INPUTS, TARGET, names, float32=["stem", "softmax"]), layers)
+    assert not any(op.float32 for op in from_base)
+    assert {op.layer or op.kind for op in wide if op.float32} == {"stem", OpKind.SOFTMAX}
+    before = {op.layer: op for op in from_base if op.layer}
+    after = {op.layer: op for op in wide if op.layer}
+    assert after["stem"].activation_bytes == 2 * before["stem"].activation_bytes
+    assert after["stem"].macs == before["stem"].macs
+    assert after["up"] == before["up"]
+    path = tmp_path / "wide.mlpackage"
+    convert(model, INPUTS, TARGET, float32=["stem", "softmax"]).save(str(path))
+    read = ops_of_package(path).ops
+    assert [op.float32 for op in read] == [op.float32 for op in wide]

@@ -1,0 +1,89 @@
+"""Which torch module each op of a converted program comes from.
+
+coremltools keeps a scope beside each op. Of a traced graph that is the last name of each module called, which does not
+tell ``encoder.layers.0`` from ``decoder.layers.0``; of an exported one, the lines of source. Both are given the dotted
+name of the module before the conversion instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import coremltools as ct
+from coremltools.converters.mil.frontend.torch.internal_graph import InternalTorchIRNode
+from coremltools.converters.mil.mil.scope import ScopeSource
+
+__all__ = ["enclosing", "kept_name", "mark_exported", "marked_traces", "module_of", "op_modules"]
+
+#: Where the wrapper that is converted holds the module (``conversion.FlatOutputs``).
+_WRAPPED = "model"
+_TRACED = "__module."
+
+
+def op_modules(model: ct.models.MLModel) -> dict[str, str]:
+    """Dotted name of the torch module of each op, by the op's name, of a model just converted.
+
+    Ops of the outermost module's own ``forward`` have the empty name. A package that is opened does not tell any more:
+    it gives none.
+    """
+    program = getattr(model, "_mil_program", None)
+    functions = program.functions.values() if program is not None else ()
+    found = {op.name: module_of(op) for function in functions for op in _walked(function) if op.op_type != "const"}
+    return {name: module for name, module in found.items() if module is not None}
+
+
+def module_of(op: Any) -> str | None:
+    """Dotted name of the torch module that an op of a MIL program comes from; None where that is not known."""
+    exported = op.scopes.get(ScopeSource.EXIR_STACK_TRACE)
+    traced = op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME)
+    path: str | None = exported[-1] if exported else traced[0].replace("/", ".") if traced else None
+    if path is None or path.split(".")[0] != _WRAPPED:
+        return None
+    return path.removeprefix(_WRAPPED).removeprefix(".").split("@")[0]  # a module called again is name@1
+
+
+def enclosing(module: str) -> tuple[str, ...]:
+    """A module's own name and those of the modules around it."""
+    parts = module.split(".") if module else []
+    return tuple(".".join(parts[:count]) for count in range(len(parts), 0, -1))
+
+
+def kept_name(op: str) -> str:
+    """An op's name as it is before a conversion makes it fp16."""
+    return op.removesuffix("_cast_fp16")
+
+
+def mark_exported(program: Any) -> Any:
+    """Put the name of each node's module where coremltools looks for lines of source."""
+    for node in program.graph.nodes:
+        stack = node.meta.get("nn_module_stack")
+        node.meta["stack_trace"] = next(reversed(stack.values()))[0] if stack else None
+    return program
+
+
+@contextlib.contextmanager
+def marked_traces() -> Iterator[None]:
+    """Let coremltools see the whole name of each traced node's module, as one scope, instead of each part's type."""
+    read = InternalTorchIRNode.from_torchscript_node
+
+    def whole(cls: Any, node: Any, parent: Any) -> Any:
+        made = read(node, parent)
+        path = node.scopeName().rpartition("/")[2]
+        if path.startswith(_TRACED):
+            made.model_hierarchy = path.removeprefix(_TRACED).replace(".", "/") + "(module)"
+        return made
+
+    InternalTorchIRNode.from_torchscript_node = classmethod(whole)
+    try:
+        yield
+    finally:
+        InternalTorchIRNode.from_torchscript_node = read
+
+
+def _walked(block: Any) -> Iterator[Any]:
+    for op in block.operations:
+        yield op
+        for inner in op.blocks:
+            yield from _walked(inner)
