@@ -6,19 +6,17 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from device_bench.conversion import convert, unhindered
 from device_bench.op_modules import op_modules
 from device_bench.package_module import PackageModule
 from device_bench.runtime import PrecisionCheck, check_precision
-from evaluators.samples import single_samples
-from evaluators.workload import Batch, Split
+from evaluators.samples import Inputs, spread_samples
+from evaluators.workload import Split
 from search.preparation import Preparation
 from search.progress import Display
 from search.run_folder import RunFolder
@@ -131,20 +129,11 @@ def fp16_json(run: Fp16Run) -> dict[str, Any]:
     }
 
 
-def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:
-    """Samples spread evenly over all that have the shapes that the model is converted for; else the example."""
-    example = preparation.workload.example_inputs
-    shapes = [value.shape for value in example]
-    singles = [
-        (batch, row)
-        for batch in preparation.workload.batches(Split.EVALUATION)
-        for row, sample in enumerate(single_samples([batch], _rows(batch)))
-        if [value.shape for value in sample] == shapes
-    ]
-    count = min(SAMPLES, len(singles))
-    chosen = [singles[len(singles) * (2 * part + 1) // (2 * count)] for part in range(count)]
-    return [single_samples([batch], row + 1)[row] for batch, row in chosen] or [example]
-
-
-def _rows(batch: Batch) -> int:
-    return max((value.shape[0] for value in batch.inputs if value.ndim), default=1)
+def _samples(preparation: Preparation) -> Sequence[Inputs]:
+    """Samples from all over the evaluation data that have the shapes that the model is converted for; else the example."""
+    workload = preparation.workload
+    shapes = [value.shape for value in workload.example_inputs]
+    fitting = spread_samples(
+        workload.batches(Split.EVALUATION), SAMPLES, lambda sample: [value.shape for value in sample] == shapes
+    )
+    return fitting.samples or (workload.example_inputs,)
