@@ -32,19 +32,31 @@ def floating_outputs(outputs: Any) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in flatten(outputs) if value.is_floating_point()]
 
 
-def concatenate(parts: Sequence[Any]) -> Any:
-    """Per-batch values joined along the first axis, structure kept; a plain list where they cannot be joined."""
+def concatenate(parts: Sequence[Any], axis: int | None = 0) -> Any:
+    """Per-batch values joined along an axis, structure kept; a plain list where they cannot be joined.
+
+    Args:
+        axis: that of the samples; values without it are joined along their first one. Where it is ``None``, a batch is
+            a sample, and only values whose first axis is of length 1 are joined.
+    """
     first = parts[0]
     if first is None:
         return None
     if isinstance(first, Tensor):
-        joinable = first.ndim > 0 and all(part.shape[1:] == first.shape[1:] for part in parts)
-        return torch.cat(list(parts)) if joinable else list(parts)
+        at = axis if axis is not None and first.ndim > axis else 0
+        joinable = first.ndim > 0 and all(_but(part, at) == _but(first, at) for part in parts)
+        joinable = joinable and (axis is not None or all(part.shape[0] == 1 for part in parts))
+        return torch.cat(list(parts), at) if joinable else list(parts)
     if isinstance(first, Mapping):
-        return {key: concatenate([part[key] for part in parts]) for key in first}
+        return {key: concatenate([part[key] for part in parts], axis) for key in first}
     if isinstance(first, tuple) and len({len(part) for part in parts}) == 1:
-        return tuple(concatenate([part[index] for part in parts]) for index in range(len(first)))
+        return tuple(concatenate([part[index] for part in parts], axis) for index in range(len(first)))
     return list(parts)
+
+
+def _but(value: Tensor, axis: int) -> tuple[int, ...]:
+    """The shape without one axis."""
+    return (*value.shape[:axis], *value.shape[axis + 1 :])
 
 
 def first_non_finite_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> str | None:

@@ -111,7 +111,7 @@ def prepare(experiment: Experiment) -> Preparation:
     Raises:
         UserError: naming the file, function, key or layer.
     """
-    workload = load_workload(experiment.workload)
+    workload = load_workload(experiment.workload, experiment.data.options)
     model = workload.model
     outputs = workload.check()
     targets = workload.batches(Split.EVALUATION)[0].targets

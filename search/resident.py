@@ -43,7 +43,7 @@ class Resident:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
-        self.workload = load_workload(settings.workload)
+        self.workload = load_workload(settings.workload, settings.data)
         chosen = set(settings.layers)
         layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
         bank = WeightBank(settings.bank, settings.other_banks)
@@ -124,13 +124,18 @@ class Resident:
 
     def score(self, method: str, columns: tuple[tuple[str, str], ...], part: Part, energy: tuple[float, ...]) -> Scores:
         """Sensitivity scores of one part of the columns and of the scoring data."""
-        samples = single_samples(self.workload.batches(scoring_split(self.workload.offers)), part.samples.stop)
-        setting = ScoringSetting(self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed)
+        sampling = self.workload.sampling
+        batches = self.workload.batches(scoring_split(self.workload.offers))
+        samples = single_samples(batches, part.samples.stop, sampling.axes)
+        setting = ScoringSetting(
+            self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed, sampling=sampling
+        )
         chosen = [
             (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]
         ]
         scorer = scorers()[method](setting)
-        return scorer.score(chosen, samples[part.samples.start :], part.samples.start)
+        first = part.samples.start
+        return scorer.score(chosen, samples[first:], first, samples[sampling.begin(first) : first])
 
     def evaluate(
         self, configuration: str, rivals: tuple[Rival, ...] = (), screen: int = 0

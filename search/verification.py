@@ -54,7 +54,7 @@ def verify(package: Path, experiment: Experiment) -> Verification:
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     program = load(package)
-    workload = load_workload(experiment.workload)
+    workload = load_workload(experiment.workload, experiment.data.options)
     first = workload.check()
     batches = workload.batches(Split.EVALUATION)
     asked = experiment.objectives.divergence

@@ -19,6 +19,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Failure, Stage, Workflow
+from evaluators.sampling import DataOptions
 from search.experiment import Ladder, Needs
 from search.freed_memory import keep_freed_memory
 from space.errors import UserError
@@ -44,6 +45,7 @@ class WorkerSettings:
         threads: torch threads of one worker.
         states, checkpoints: folders of the states of models that climbed, and of trainings under way.
         ladder: how far climbs go.
+        data: what the experiment says of the data.
     """
 
     workload: Path
@@ -56,6 +58,7 @@ class WorkerSettings:
     states: Path | None = None
     checkpoints: Path | None = None
     ladder: Ladder = field(default_factory=Ladder)
+    data: DataOptions = field(default_factory=DataOptions)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from evaluators.calibration.samples import CalibrationSamples
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
-from evaluators.samples import Inputs
 from evaluators.sensitivity.fisher import drawn_loss
 from space.modules import kind_of
 
@@ -28,7 +25,7 @@ class Importance:
 
     def __init__(self, model: nn.Module, kind: DivergenceKind, samples: CalibrationSamples, seed: int = 0) -> None:
         self._model, self._kind, self._seed = model, kind, seed
-        self._samples: Sequence[Inputs] = samples.fit[:_MOST]
+        self._course = samples.fitting().first(_MOST)
         self._found: dict[str, Tensor] | None = None
 
     def get(self, layer: str) -> Tensor:
@@ -47,13 +44,14 @@ class Importance:
         model = copy.deepcopy(self._model).requires_grad_(False)
         layers = {name: part for name, part in model.named_modules() if kind_of(part) is not None}
         with torch.inference_mode():
-            energy = Reference.of(self._kind, [self._model(*sample) for sample in self._samples]).energy
+            outputs = list(self._course.outputs(self._model))
+            energy = Reference.of(self._kind, outputs, self._course.axes).energy
         total: dict[str, Tensor] = {}
         for part in layers.values():
             part.get_parameter("weight").requires_grad_(True)
-        for number, sample in enumerate(self._samples):
-            with torch.enable_grad():
-                loss, _ = drawn_loss(model(*sample), self._kind, energy, self._seed * 1_000_003 + number)
+        for number, forward in enumerate(self._course.passes(model)):
+            with torch.enable_grad(), self._course.gradients():
+                loss, _ = drawn_loss(forward(), self._kind, energy, self._seed * 1_000_003 + number, self._course.axes)
                 if not loss.requires_grad:
                     continue
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -62,4 +60,4 @@ class Importance:
                 if weight.grad is not None:
                     total[name] = total.get(name, torch.zeros_like(weight.grad)) + weight.grad.square()
                 weight.grad = None
-        return {name: squares / len(self._samples) for name, squares in total.items()}
+        return {name: squares / len(self._course.inputs) for name, squares in total.items()}
