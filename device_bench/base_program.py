@@ -20,6 +20,7 @@ from device_bench.conversion import ConversionError, convert, shared_copy, unhin
 from device_bench.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from device_bench.package import weight_bytes
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
+from device_bench.recurrent_state import NO_STATE, RecurrentState
 from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from space.errors import UserError
 from space.target import DeploymentTarget
@@ -101,7 +102,11 @@ class BaseProgram:
 
 
 def base_program(
-    module: nn.Module, example_inputs: tuple[Tensor, ...], target: DeploymentTarget, layers: Iterable[str]
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    layers: Iterable[str],
+    state: RecurrentState = NO_STATE,
 ) -> BaseProgram:
     """Convert a module once, with stand-ins for its layers' weights.
 
@@ -110,6 +115,7 @@ def base_program(
         example_inputs: positional arguments of ``forward``.
         target: deployment target, as for ``convert``.
         layers: names of the submodules whose ``weight`` a configuration may compress.
+        state: as for ``convert``.
 
     Raises:
         ConversionError: the module does not convert.
@@ -125,13 +131,13 @@ def base_program(
                 clear(part, name)
     by_size = {stand_in.size: stand_in for stand_in in stand_ins.values()}
     try:
-        base = _convert(skeleton, example_inputs, target, by_size, by_size)
+        base = _convert(skeleton, example_inputs, target, by_size, by_size, state)
     except ConversionError:  # a weight that is computed with where a table cannot be
-        return _convert(skeleton, example_inputs, target, by_size, {})
+        return _convert(skeleton, example_inputs, target, by_size, {}, state)
     if not base.refusals:
         return base
     tables = {size: stand_in for size, stand_in in by_size.items() if stand_in.layers[0] not in base.refusals}
-    plain = _convert(skeleton, example_inputs, target, by_size, tables)
+    plain = _convert(skeleton, example_inputs, target, by_size, tables, state)
     return replace(plain, refusals={**plain.refusals, **base.refusals})
 
 
@@ -141,11 +147,12 @@ def _convert(
     target: DeploymentTarget,
     stand_ins: Mapping[float, StandIn],
     tables: Mapping[float, StandIn],
+    state: RecurrentState,
 ) -> BaseProgram:
     """Convert a module full of stand-ins, some of them as tables, which is quicker, and read where they are."""
     with tempfile.TemporaryDirectory() as folder, as_tables(tables), unhindered():
         path = Path(folder) / "skeleton.mlpackage"
-        convert(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES)).save(str(path))
+        convert(skeleton, example_inputs, target, pipeline=neutral_pipeline(AS_TABLES), state=state).save(str(path))
         return _read(path, stand_ins)
 
 

@@ -31,6 +31,8 @@ from torch.utils import _pytree as pytree
 from device_bench.neutral_pipeline import neutral_pipeline
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import rewrite
+from device_bench.package_state import CarriedState, check_holdable
+from device_bench.recurrent_state import NO_STATE, RecurrentState
 from space.errors import UserError
 from space.target import DeploymentTarget
 
@@ -48,6 +50,7 @@ def convert(
     *,
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
+    state: RecurrentState = NO_STATE,
 ) -> ct.models.MLModel:
     """Convert a module, compressed weights and all, to an ML program with fp16 computation.
 
@@ -62,8 +65,11 @@ def convert(
         target: decides the opset, hence which encodings the package can hold.
         metadata: written as user-defined metadata.
         pipeline: graph passes; ``neutral_pipeline()`` unless given. A package keeps its graph, whatever they are.
+        state: what the module's forward passes change, as it is at first; what outputs depend on becomes states of the
+            program.
 
     Raises:
+        PackageStateError: state that the package cannot hold.
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
         RewritingError: a package that the deployment target cannot hold.
     """
@@ -71,20 +77,34 @@ def convert(
     if isinstance(module, PackageModule):
         with _quiet():
             return _described(rewrite(module, target), metadata)
-    flat = FlatOutputs(_spread_metadata(shared_copy(module))).eval()
+    check_holdable(state, module, example_inputs, target)
+    with state.around(module):
+        return _described(_converted(module, example_inputs, target, pipeline or neutral_pipeline(), state), metadata)
+
+
+def _converted(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    passes: ct.PassPipeline,
+    state: RecurrentState,
+) -> ct.models.MLModel:
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
-    outputs = _output_names(flat.model, example_inputs, names)
-    passes = pipeline or neutral_pipeline()
+    outputs = _output_names(shared_copy(module), example_inputs, names)
+    carried = CarriedState(state, module, (*names, *outputs)) if state.recurrent else None
+    flat = FlatOutputs(_spread_metadata(shared_copy(module)), carried).eval()
     failures: list[str] = []
-    for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
+    front_ends = (("torch.export", _exported), ("torch.jit.trace", _traced))
+    for name, front_end in front_ends[:1] if carried else front_ends:  # a trace has no state
         try:
             with _quiet(), torch.no_grad():
                 model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes)
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
             continue
-        return _described(model, metadata)
+        _check_states(model, carried)
+        return model
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
         "in one whose forward avoids it. " + "; ".join(failures)
@@ -96,16 +116,32 @@ def _described(model: ct.models.MLModel, metadata: Mapping[str, str] | None) -> 
     return model
 
 
-class FlatOutputs(nn.Module):
-    """A module whose outputs, however nested, come as one flat tuple of tensors."""
+def _check_states(model: ct.models.MLModel, carried: CarriedState | None) -> None:
+    """Raise ConversionError where the program does not hold the state that was asked for, and no other."""
+    found = {item.name for item in model.get_spec().description.state}
+    wanted = len(carried.names) if carried is not None else 0
+    if len(found) != wanted:
+        raise ConversionError(
+            f"the converted program has the states {', '.join(sorted(found)) or 'none'}, and the model carries "
+            f"{', '.join(carried.names) if carried is not None else 'nothing'} from one input to the next"
+        )
 
-    def __init__(self, model: nn.Module) -> None:
+
+class FlatOutputs(nn.Module):
+    """A module whose outputs, however nested, come as one flat tuple of tensors; with the state that it carries on."""
+
+    def __init__(self, model: nn.Module, carried: CarriedState | None = None) -> None:
         super().__init__()
         self.model = model
+        self.state = carried
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the module and flatten what it returns; what is not a tensor is dropped."""
+        before = self.state.put(self.model) if self.state is not None else []
         leaves, _ = pytree.tree_flatten(self.model(*inputs))
+        if self.state is not None:
+            leaves = [leaf.clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+            self.state.take(self.model, before)
         return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
 
 
@@ -234,8 +270,9 @@ def _output_names(module: nn.Module, inputs: tuple[Tensor, ...], taken: tuple[st
 
 def _run_on_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[tuple[Any, Any]]:
     """What the module returns, without computing it; in a copy of its own, for it may keep what it computes."""
+    apart = shared_copy(module)  # made here: plain tensors among its attributes cannot be copied within the mode
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-        outputs = shared_copy(module)(*(mode.from_tensor(tensor) for tensor in inputs))
+        outputs = apart(*(mode.from_tensor(tensor) for tensor in inputs))
     leaves, _ = pytree.tree_flatten_with_path(outputs)
     return leaves
 

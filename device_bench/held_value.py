@@ -108,7 +108,7 @@ def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
 class _HeldSequence(Held):
     """A list, tuple, deque or set; members of sets are plain."""
 
-    kind: type
+    kind: Any
     members: tuple[Held, ...]
     build: Callable[[list[Any]], Any]
 
@@ -132,7 +132,7 @@ class _HeldSequence(Held):
 
 @dataclass(frozen=True, eq=False)
 class _HeldMapping(Held):
-    kind: type
+    kind: Any
     members: Mapping[Any, Held]
 
     @property
@@ -158,7 +158,7 @@ class _HeldMapping(Held):
 class _HeldObject(Held):
     """An object by its attributes, such as a cache of somebody's own class."""
 
-    kind: type
+    kind: Any
     members: Mapping[str, Held]
 
     @property

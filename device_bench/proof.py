@@ -20,6 +20,7 @@ from device_bench.base_program import BaseProgram, NodeRecord, Place, base_progr
 from device_bench.package import PackageWeight, weight_bytes
 from device_bench.package_encoding import differences, roundings, stored_as
 from device_bench.program_graph import ProgramNode, program_nodes
+from device_bench.recurrent_state import NO_STATE, RecurrentState
 from space.configuration import Configuration, Precision
 from space.encoding import FP16, Encoding
 from space.errors import UserError
@@ -107,6 +108,7 @@ def prove(
     target: DeploymentTarget,
     *,
     base: BaseProgram | None = None,
+    state: RecurrentState = NO_STATE,
 ) -> Proof:
     """Open a package again and compare all of it with what it was made from.
 
@@ -118,6 +120,7 @@ def prove(
         layers: of the module, all of them.
         target: as for ``convert``.
         base: of this very module, when the caller has it; otherwise it is converted once more, without its weights.
+        state: as for ``convert``.
 
     Returns:
         A proof, passed or not: see ``Proof.require``.
@@ -128,7 +131,7 @@ def prove(
     """
     found = tuple(layers)
     names = [layer.name for layer in found]
-    base = base or base_program(module, example_inputs, target, names)
+    base = base or base_program(module, example_inputs, target, names, state)
     nodes = program_nodes(package)
     records = [record(node, index, base.layer_at) for index, node in enumerate(nodes)]
     matching = _matching(records, base.records)

@@ -50,7 +50,7 @@ def _assignments(inputs: Inputs, mains: Sequence[int]) -> Iterator[tuple[int | N
     for main in mains:
         for count in dict.fromkeys(value.shape[main] for value in inputs if value.ndim > main):
             likely = tuple(_axis(value, main, count) for value in inputs)
-            shared = (likely[:i] + (None,) + likely[i + 1 :] for i in range(len(likely)))
+            shared = ((*likely[:i], None, *likely[i + 1 :]) for i in range(len(likely)))
             for axes in (likely, *shared):
                 if count and any(axis is not None for axis in axes) and axes not in seen:
                     seen.add(axes)
@@ -78,7 +78,7 @@ def _tried(run: Run, axes: tuple[int | None, ...], items: Sequence[Inputs], firs
             together, alone = first, [run(guess.part(items[0], place)) for place in places]
     except Exception:  # whatever the model does with what it is not made for
         return None
-    main = next(axis for axis in axes if axis is not None)
+    main: int = next(axis for axis in axes if axis is not None)
     outputs: list[int | None] = []
     for index, whole in enumerate(together):
         if any(len(one) != len(together) for one in alone):
@@ -121,5 +121,3 @@ def _as_asked(inputs: Inputs, outputs: Outputs, main: int) -> SampleAxes:
 def _plain(axes: SampleAxes) -> SampleAxes:
     """The first axis everywhere has one spelling."""
     return FIRST if set(axes.inputs) | set(axes.outputs) == {0} else axes
-
-

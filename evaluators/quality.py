@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from evaluators.course import Course
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from evaluators.course import Course
 from evaluators.outputs import first_non_finite_module
 from evaluators.workload import Split, Workload
 

@@ -102,6 +102,13 @@ class SampleAxes:
             for place, values in enumerate(zip(*samples, strict=True))
         )
 
+    def together(self, outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """Floating-point outputs of one sample each as those of one batch."""
+        return [
+            values[0] if (axis := self.of_output(place)) is None else torch.cat(values, axis)
+            for place, values in enumerate(zip(*outputs, strict=True))
+        ]
+
     def rows(self, output: Tensor, index: int) -> Tensor:
         """A floating-point output as (N, ...), N samples; one row of what all samples share."""
         axis = self.of_output(index)

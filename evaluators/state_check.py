@@ -54,7 +54,9 @@ def find_state(
     RecurrentState(changed).restore(model)
     outputs = []
     for inputs in items:
-        outputs.append(pytree.tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, run(inputs)))
+        outputs.append(
+            pytree.tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, run(inputs))
+        )
         changed |= before.changed(model)
         if sequence == 1:
             RecurrentState(changed).restore(model)
@@ -137,7 +139,12 @@ def _matters(
 
 
 def _from(
-    state: RecurrentState, model: nn.Module, run: Run, before: Sequence[Inputs], inputs: Inputs, back: Collection[Place] = ()
+    state: RecurrentState,
+    model: nn.Module,
+    run: Run,
+    before: Sequence[Inputs],
+    inputs: Inputs,
+    back: Collection[Place] = (),
 ) -> Any:
     """Outputs after other inputs, some places put back between; ``None`` where the model cannot go on so."""
     state.restore(model)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from device_bench.package_module import PackageModule
-from evaluators.content_hash import tensors_digest
 from evaluators.axes_search import find_axes
+from evaluators.content_hash import tensors_digest
 from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs
 from evaluators.sample_axes import WHOLE
 from evaluators.sampling import DataOptions, Sampling

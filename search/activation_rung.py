@@ -25,7 +25,8 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
     The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
     """
     workload = preparation.workload
-    takers = roundable(workload.model, workload.example_inputs, [layer.name for layer in preparation.layers])
+    with workload.sampling.state.around(workload.model):
+        takers = roundable(workload.model, workload.example_inputs, [layer.name for layer in preparation.layers])
 
     def rounded(configuration: Configuration) -> Configuration | None:
         encodings = configuration.encodings

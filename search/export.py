@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
@@ -108,16 +109,18 @@ def export(
 def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path) -> Exported:
     experiment = preparation.experiment
     module = state.apply(preparation.workload.model)
+    state_of_model = preparation.workload.sampling.state
     base = preparation.base
     if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
         names = [layer.name for layer in preparation.layers]
         inputs = preparation.workload.example_inputs
-        base = base_program(module, inputs, experiment.deployment_target, names)
+        base = base_program(module, inputs, experiment.deployment_target, names, state_of_model)
     package = convert(
         module,
         preparation.workload.example_inputs,
         experiment.deployment_target,
         metadata=_metadata(preparation, record),
+        state=state_of_model,
     )
     name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
@@ -161,7 +164,12 @@ def _nonzero(module: nn.Module, layer: str) -> int:
 def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:
     """A few evaluation samples, of the shape that the package was converted for."""
     shapes = [value.shape for value in preparation.workload.example_inputs]
-    singles = single_samples(preparation.workload.batches(Split.EVALUATION), _SAMPLES)
+    sampling = preparation.workload.sampling
+    singles = single_samples(preparation.workload.batches(Split.EVALUATION), _SAMPLES, sampling.axes)
+    if sampling.recurrent:  # one sequence, from its beginning
+        length = sampling.sequence or len(singles)
+        fitting = list(itertools.takewhile(lambda sample: [v.shape for v in sample] == shapes, singles[:length]))
+        return fitting or [preparation.workload.example_inputs]
     fitting = [sample for sample in singles if [value.shape for value in sample] == shapes]
     return fitting or [preparation.workload.example_inputs]
 

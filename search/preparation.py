@@ -124,7 +124,8 @@ def prepare(experiment: Experiment) -> Preparation:
     layers = layers_of(model)
     if not layers:
         raise ExperimentError(f"{workload.path}: the model has no layer whose weight can be compressed")
-    base = base_program(model, workload.example_inputs, experiment.deployment_target, [layer.name for layer in layers])
+    names, state = [layer.name for layer in layers], workload.sampling.state
+    base = base_program(model, workload.example_inputs, experiment.deployment_target, names, state)
     space = _search_space(experiment, model, layers, workload, base)
     preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
     _check_reachable(preparation)
@@ -150,7 +151,8 @@ def _search_space(
     experiment: Experiment, model: nn.Module, layers: tuple[Layer, ...], workload: Workload, base: BaseProgram
 ) -> SearchSpace:
     asked = experiment.space.groups
-    found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
+    with workload.sampling.state.around(model):
+        found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
     try:
         return SearchSpace.build(
             layers,

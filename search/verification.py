@@ -9,6 +9,7 @@ from typing import Any
 
 import coremltools
 import torch
+from torch import Tensor
 
 from device_bench.runtime import Program, load
 from evaluators.divergence import Reference, detect_kind
@@ -60,8 +61,14 @@ def verify(package: Path, experiment: Experiment) -> Verification:
     asked = experiment.objectives.divergence
     kind = detect_kind(first, batches[0].targets) if asked == "auto" else DivergenceKind(asked)
     with torch.inference_mode():
-        reference = Reference.of(kind, [workload.model(*batch.inputs) for batch in batches])
-        outputs = [_run(program, batch, first, package) for batch in batches]
+        sampling = workload.sampling
+        floats = sampling.course([batch.inputs for batch in batches]).outputs(workload.model)
+        reference = Reference.of(kind, list(floats), sampling.axes)
+        outputs, state = [], program.new_state()
+        for position, batch in enumerate(batches):
+            if sampling.begin(position) == position:
+                state = program.new_state()
+            outputs.append(_run(program, batch, first, package, state))
         by_sample = torch.cat([reference.by_sample(i, output) for i, output in enumerate(outputs)])
     if not bool(torch.isfinite(by_sample).all()):
         raise UserError(f"{package}: gives outputs that are not finite on the evaluation data")
@@ -74,7 +81,7 @@ def verify(package: Path, experiment: Experiment) -> Verification:
     )
 
 
-def _run(program: Program, batch: Batch, like: Any, package: Path) -> Any:
+def _run(program: Program, batch: Batch, like: Any, package: Path, state: dict[str, Tensor]) -> Any:
     """The package's outputs in the structure of the torch model's."""
     names = list(program.inputs)
     if len(batch.inputs) > len(names):
@@ -82,7 +89,7 @@ def _run(program: Program, batch: Batch, like: Any, package: Path) -> Any:
             f"{package}: takes {len(names)} inputs ({', '.join(names)}), the workload gives {len(batch.inputs)}; "
             "is it a package of this model?"
         )
-    values = program.run_tensors(dict(zip(names, batch.inputs, strict=False)))
+    values = program.run_tensors(dict(zip(names, batch.inputs, strict=False)), state=state)
     if isinstance(like, Mapping) and set(like) == set(values):
         values = {name: values[name] for name in like}
     found, wanted = list(values.values()), flatten(like)

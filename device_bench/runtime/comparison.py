@@ -161,7 +161,9 @@ class _Pair:
         return dict(zip(values, leaves, strict=True))
 
     def departure(self, sample: Sample, threshold_db: float) -> Departure | None:
-        """Compare the first row of a sample value by value."""
+        """Compare the first row of a sample value by value; nothing where that depends on samples before it."""
+        if self.program.states:
+            return None
         row = [value[:1] if value.dim() else value for value in sample]
         values = program_values(self.program, self.inputs(row))
         if isinstance(self.reference, Program):
@@ -200,7 +202,8 @@ def compare(
             so that what differs is the weights and the ops, not the rounding of activations.
         reference: the torch module whose compressed weights the package should hold, in evaluation mode on the CPU,
             best ``as_stored``; or another program with the same inputs and outputs.
-        samples: the module's positional inputs; several samples at once lie along the first dimension.
+        samples: the module's positional inputs; several samples at once lie along the first dimension. A program with
+            states runs them as one sequence, and so does its module, which must be as it was loaded.
         threshold_db: signal-to-noise ratio that each output must reach.
         to_inputs: makes the program's inputs from a sample, where they are not the same in the same order, such as the
             pixels that belong to a normalized image.
@@ -212,7 +215,7 @@ def compare(
     pair = _Pair(program, reference, to_inputs)
     count = 0
     worst: tuple[float, Sample | None] = (float("inf"), None)
-    with torch.no_grad():
+    with torch.no_grad(), program.sequence():
         for sample in samples:
             count += max((value.shape[0] for value in sample if value.dim()), default=1)
             snr = pair.add(sample)
