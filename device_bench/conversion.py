@@ -91,7 +91,7 @@ def _converted(
 ) -> ct.models.MLModel:
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
-    outputs = _output_names(shared_copy(module), example_inputs, names)
+    outputs = _output_names(shared_copy(module).eval(), example_inputs, names)
     carried = CarriedState(state, module, (*names, *outputs)) if state.recurrent else None
     flat = FlatOutputs(_spread_metadata(shared_copy(module)), carried).eval()
     failures: list[str] = []

@@ -93,7 +93,7 @@ def _tried(run: Run, axes: tuple[int | None, ...], items: Sequence[Inputs], firs
 
 def _output_axis(whole: Tensor, singles: Sequence[Tensor], places: Sequence[int], count: int, main: int) -> int | None:
     """The axis along which an output holds its samples; ``None`` for one that all share, -1 for one that fits nothing."""
-    for axis in dict.fromkeys((main, *range(whole.ndim))):
+    for axis in sorted(range(whole.ndim), key=lambda axis: axis != main):
         if whole.ndim <= axis or whole.shape[axis] != count:
             continue
         parts = [whole.narrow(axis, place, 1) for place in places]

@@ -162,8 +162,8 @@ class Resident:
             module = ModelState.load(self._states / state).apply(self.workload.model)
         else:
             module = self.assembler.with_metadata(Configuration.from_json(configuration))
-        state = self.workload.sampling.state
-        model = convert(module, self.workload.example_inputs, DeploymentTarget(target), state=state)
+        carried = self.workload.sampling.state
+        model = convert(module, self.workload.example_inputs, DeploymentTarget(target), state=carried)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"
             model.save(str(path))
