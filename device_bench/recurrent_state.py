@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from device_bench.held_value import ABSENT, Held, HeldTensor, Holder
@@ -46,7 +47,9 @@ class Place:
         owner = self.owner(root)
         if owner is None:
             return
-        if value is ABSENT:
+        if isinstance(owner, torch.jit.ScriptModule):
+            setattr(owner, self.attribute, value)
+        elif value is ABSENT:
             owner._buffers.pop(self.attribute, None)
             vars(owner).pop(self.attribute, None)
         elif self.attribute in owner._buffers:
@@ -65,6 +68,8 @@ class Place:
             return root.get_submodule(self.module)
         except AttributeError:
             return None
+        except RuntimeError:  # scripted modules are found by name alone
+            return dict(root.named_modules()).get(self.module)
 
 
 @dataclass(frozen=True)
@@ -142,5 +147,7 @@ def snapshot(module: nn.Module) -> RecurrentState:
 
 def _places(module: nn.Module) -> Iterable[Place]:
     for name, part in module.named_modules():
-        for attribute in (*part._buffers.keys(), *(key for key in vars(part) if key not in _OWN)):
+        scripted = isinstance(part, torch.jit.ScriptModule)  # whose attributes lie where Python does not see them
+        attributes = [] if scripted else [key for key in vars(part) if key not in _OWN]
+        for attribute in (*part._buffers.keys(), *attributes):
             yield Place(name, attribute)
