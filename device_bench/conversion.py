@@ -92,11 +92,11 @@ def _converted(
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
     outputs = _output_names(shared_copy(module).eval(), example_inputs, names)
-    carried = CarriedState(state, module, (*names, *outputs)) if state.recurrent else None
+    carried = CarriedState(state, module, (*names, *outputs)) if state else None
     flat = FlatOutputs(_spread_metadata(shared_copy(module)), carried).eval()
     failures: list[str] = []
     front_ends = (("torch.export", _exported), ("torch.jit.trace", _traced))
-    for name, front_end in front_ends[:1] if carried else front_ends:  # a trace has no state
+    for name, front_end in front_ends[:1] if state.recurrent else front_ends:  # a trace has no state
         try:
             with _quiet(), torch.no_grad():
                 model = _to_package(front_end(flat, example_inputs), inputs, outputs, target, passes)

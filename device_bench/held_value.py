@@ -171,7 +171,7 @@ class _HeldObject(Held):
         return all(held.same(vars(current)[key]) for key, held in self.members.items())
 
     def restored(self, current: Any, memo: Memo) -> Any:
-        found = current if type(current) is self.kind else object.__new__(self.kind)
+        found = current if type(current) is self.kind else self.kind.__new__(self.kind)
         there = dict(vars(found))
         vars(found).clear()
         vars(found).update({key: held.restored(there.get(key), memo) for key, held in self.members.items()})

@@ -79,6 +79,8 @@ def _listed(names: tuple[str, ...]) -> str:
 class CarriedState(nn.Module):
     """The states of a program as buffers that a forward pass reads and writes, which is what the converter looks for.
 
+    What is written and never read is written into copies, of which nothing reaches the program.
+
     Args:
         state: what ``module`` holds at first.
         taken: names that no state may have.
@@ -87,6 +89,8 @@ class CarriedState(nn.Module):
     def __init__(self, state: RecurrentState, module: nn.Module, taken: tuple[str, ...]) -> None:
         super().__init__()
         self._carried: list[tuple[Place, str]] = []
+        unread = state.only([place for place in state.values if place not in state.read])
+        self._unread = [place for place in unread.values if unread.tensor(place) is not None]
         for place in sorted(state.read):
             held = state.tensor(place)
             assert held is not None  # or else it would have been refused
@@ -110,7 +114,9 @@ class CarriedState(nn.Module):
 
     def put(self, module: nn.Module) -> list[Any]:
         """Put the states into their places; give what was there."""
-        before = []
+        before = [place.get(module) for place in self._unread]
+        for place, current in zip(self._unread, before, strict=True):
+            place.put(module, current.clone())
         for place, name in self._carried:
             current = place.get(module)
             before.append(current)
@@ -120,7 +126,9 @@ class CarriedState(nn.Module):
 
     def take(self, module: nn.Module, before: list[Any]) -> None:
         """Take what a forward pass has left, and put back what was there before."""
-        for (place, name), earlier in zip(self._carried, before, strict=True):
+        for place, earlier in zip(self._unread, before, strict=False):
+            place.put(module, earlier)
+        for (place, name), earlier in zip(self._carried, before[len(self._unread) :], strict=True):
             value, begin = place.get(module), getattr(self, f"{name}_begin")
             state = self.get_buffer(name)
             state.copy_((value if begin is None else value - begin).to(state.dtype).reshape(state.shape))

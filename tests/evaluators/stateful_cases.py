@@ -63,7 +63,7 @@ class Network(nn.Module):
 
     def forward(self, x):
         gate, new = self.cell(torch.cat([x, self.hidden], 1)).chunk(2, 1)
-        self.hidden = torch.lerp(self.hidden, new.tanh(), gate.sigmoid())
+        self.hidden = self.hidden + gate.sigmoid() * (new.tanh() - self.hidden)
         return self.head(self.hidden)
 """
 
