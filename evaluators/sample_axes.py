@@ -102,12 +102,12 @@ class SampleAxes:
             for place, values in enumerate(zip(*samples, strict=True))
         )
 
-    def together(self, outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """Floating-point outputs of one sample each as those of one batch."""
-        return [
-            values[0] if (axis := self.of_output(place)) is None else torch.cat(values, axis)
-            for place, values in enumerate(zip(*outputs, strict=True))
-        ]
+    def together(self, values: Sequence[Tensor], index: int | None) -> Tensor:
+        """An output of one sample each as that of one batch; other outputs than floating-point ones have no index."""
+        axis = self.main if index is None else self.of_output(index)
+        if axis is None or not values[0].ndim:
+            return values[0]
+        return torch.cat(list(values), min(axis, values[0].ndim - 1))
 
     def rows(self, output: Tensor, index: int) -> Tensor:
         """A floating-point output as (N, ...), N samples; one row of what all samples share."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
 
 from evaluators.course import Course
 from evaluators.sample_axes import FIRST, Inputs, SampleAxes
 from evaluators.workload import Batch
 
-__all__ = ["Inputs", "joined", "single_samples"]
+__all__ = ["Inputs", "joined", "one_by_one", "single_samples"]
 
 
 def single_samples(batches: Sequence[Batch], count: int, axes: SampleAxes = FIRST) -> list[Inputs]:
@@ -31,3 +33,19 @@ def joined(samples: Sequence[Inputs], size: int = 16, axes: SampleAxes = FIRST) 
     A sample that is a whole batch, because its inputs do not agree on their number, stays by itself.
     """
     return Course.of(samples, axes).together(size).inputs
+
+
+def one_by_one(
+    run: Callable[[Inputs], Mapping[str, Tensor]], inputs: Inputs, axes: SampleAxes = FIRST
+) -> dict[str, Tensor]:
+    """A batch through what was made for one sample: its outputs by name, as those of the batch.
+
+    Samples along the first axis go through together, which a program does by itself.
+    """
+    parts = [inputs] if axes == FIRST else axes.split(inputs)
+    found = [run(part) for part in parts]
+    if len(found) == 1:
+        return dict(found[0])
+    floating = [name for name, value in found[0].items() if value.is_floating_point()]
+    places = {name: floating.index(name) if name in floating else None for name in found[0]}
+    return {name: axes.together([one[name] for one in found], place) for name, place in places.items()}

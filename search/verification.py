@@ -15,6 +15,8 @@ from device_bench.runtime import Program, load
 from evaluators.divergence import Reference, detect_kind
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import flatten
+from evaluators.sample_axes import FIRST, SampleAxes
+from evaluators.samples import Inputs, one_by_one
 from evaluators.workload import Batch, Split, Workload, load_workload
 from search.experiment import Experiment
 from space.errors import UserError
@@ -68,7 +70,7 @@ def verify(package: Path, experiment: Experiment) -> Verification:
         for position, batch in enumerate(batches):
             if sampling.begin(position) == position:
                 state = program.new_state()
-            outputs.append(_run(program, batch, first, package, state))
+            outputs.append(_run(program, batch, first, package, state, sampling.axes))
         by_sample = torch.cat([reference.by_sample(i, output) for i, output in enumerate(outputs)])
     if not bool(torch.isfinite(by_sample).all()):
         raise UserError(f"{package}: gives outputs that are not finite on the evaluation data")
@@ -81,7 +83,7 @@ def verify(package: Path, experiment: Experiment) -> Verification:
     )
 
 
-def _run(program: Program, batch: Batch, like: Any, package: Path, state: dict[str, Tensor]) -> Any:
+def _run(program: Program, batch: Batch, like: Any, package: Path, state: dict[str, Tensor], axes: SampleAxes) -> Any:
     """The package's outputs in the structure of the torch model's."""
     names = list(program.inputs)
     if len(batch.inputs) > len(names):
@@ -89,7 +91,11 @@ def _run(program: Program, batch: Batch, like: Any, package: Path, state: dict[s
             f"{package}: takes {len(names)} inputs ({', '.join(names)}), the workload gives {len(batch.inputs)}; "
             "is it a package of this model?"
         )
-    values = program.run_tensors(dict(zip(names, batch.inputs, strict=False)), state=state)
+
+    def run(inputs: Inputs) -> dict[str, Tensor]:
+        return program.run_tensors(dict(zip(names, inputs, strict=False)), state=state)
+
+    values = one_by_one(run, batch.inputs, axes)
     if isinstance(like, Mapping) and set(like) == set(values):
         values = {name: values[name] for name in like}
     found, wanted = list(values.values()), flatten(like)
@@ -98,7 +104,7 @@ def _run(program: Program, batch: Batch, like: Any, package: Path, state: dict[s
             f"{package}: gives {len(found)} outputs, the workload's model {len(wanted)}; is it a package of it?"
         )
     for value, (name, expected) in zip(found, wanted, strict=True):
-        if value.shape[1:] != expected.shape[1:]:
+        if axes == FIRST and value.shape[1:] != expected.shape[1:]:
             raise UserError(
                 f"{package}: {name} has shape {tuple(value.shape[1:])} a sample, the workload's model gives "
                 f"{tuple(expected.shape[1:])}; is it a package of it?"
