@@ -26,6 +26,7 @@ from device_bench.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pi
 from device_bench.package import PackageWeight, weight_bytes
 from device_bench.package_module import PackageModule
 from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
+from device_bench.recurrent_state import NO_STATE, RecurrentState
 from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from space.errors import UserError
 from space.target import DeploymentTarget
@@ -118,6 +119,7 @@ def base_program(
     example_inputs: tuple[Tensor, ...],
     target: DeploymentTarget,
     layers: Iterable[str],
+    state: RecurrentState = NO_STATE,
     *,
     float32: Sequence[str] = (),
 ) -> BaseProgram:
@@ -132,13 +134,14 @@ def base_program(
         target: deployment target, as for ``convert``.
         layers: names of the submodules whose ``weight`` a configuration may compress.
         float32: as for ``convert``.
+        state: as for ``convert``.
 
     Raises:
         ConversionError: the module does not convert.
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
-    skeleton = _Skeleton(module, example_inputs, target, tuple(float32))
+    skeleton = _Skeleton(module, example_inputs, target, state, tuple(float32))
     stand_ins = _stand_ins(module, layers)
     refusals: dict[str, str] = {}
     while True:
@@ -171,6 +174,7 @@ class _Skeleton:
     module: nn.Module
     inputs: tuple[Tensor, ...]
     target: DeploymentTarget
+    state: RecurrentState
     float32: tuple[str, ...]
 
     def convert(self, stand_ins: Mapping[int, StandIn]) -> BaseProgram:
@@ -186,7 +190,9 @@ class _Skeleton:
         pipeline = neutral_pipeline(AS_TABLES)
         with tempfile.TemporaryDirectory() as folder, as_tables(by_size) as computed, unhindered():
             path = Path(folder) / "skeleton.mlpackage"
-            conversion = converted(skeleton, self.inputs, self.target, pipeline=pipeline, float32=self.float32)
+            conversion = converted(
+                skeleton, self.inputs, self.target, pipeline=pipeline, float32=self.float32, state=self.state
+            )
             conversion.model.save(str(path))
             return replace(_read(path, by_size, computed, self.module), front_end=conversion.front_end)
 

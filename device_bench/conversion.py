@@ -18,7 +18,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import coremltools as ct
@@ -39,6 +39,8 @@ from device_bench.op_modules import mark_exported, marked_traces
 from device_bench.outputs import OutputError, Path, identifiers, leaves
 from device_bench.package_module import PackageModule
 from device_bench.package_rewriting import rewrite
+from device_bench.package_state import CarriedState, check_holdable
+from device_bench.recurrent_state import NO_STATE, RecurrentState
 from space.errors import UserError
 from space.target import DeploymentTarget
 
@@ -70,9 +72,12 @@ def convert(
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
     float32: Sequence[str] = (),
+    state: RecurrentState = NO_STATE,
 ) -> ct.models.MLModel:
     """The model of ``converted``, whose arguments and errors are these, for whoever need not know what read it."""
-    return converted(module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32).model
+    return converted(
+        module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32, state=state
+    ).model
 
 
 def converted(
@@ -83,6 +88,7 @@ def converted(
     metadata: Mapping[str, str] | None = None,
     pipeline: ct.PassPipeline | None = None,
     float32: Sequence[str] = (),
+    state: RecurrentState = NO_STATE,
 ) -> Conversion:
     """Convert a module, compressed weights and all, to an ML program with fp16 computation, but for ``float32``.
 
@@ -99,8 +105,11 @@ def converted(
         metadata: written as user-defined metadata.
         pipeline: graph passes; ``neutral_pipeline()`` unless given. A package keeps its graph, whatever they are.
         float32: patterns of modules, ops and types of ops that compute in float32 (``Float32Ops``); none of a package.
+        state: what the module's forward passes change, as it is at first; what outputs depend on becomes states of the
+            program.
 
     Raises:
+        PackageStateError: state that the package cannot hold.
         ConversionError: no front end converts the module, or it is not float32 on the CPU.
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing, or any for a package.
         RewritingError: a package that the deployment target cannot hold.
@@ -111,15 +120,30 @@ def converted(
             raise UnmatchedPatternError(f"{module.path}: the ops of a package compute in the precision that it says")
         with _quiet():
             return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
-    model = _spread_metadata(shared_copy(module)).eval()
+    check_holdable(state, module, example_inputs, target)
+    with state.around(module):
+        conversion = _converted(module, example_inputs, target, pipeline or neutral_pipeline(), float32, state)
+    return replace(conversion, model=_described(conversion.model, metadata))
+
+
+def _converted(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    passes: ct.PassPipeline,
+    float32: Sequence[str],
+    state: RecurrentState,
+) -> Conversion:
     names = _input_names(module, len(example_inputs))
     inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
-    paths = _output_paths(model, example_inputs)
-    flat, outputs = FlatOutputs(model, paths).eval(), identifiers(paths, names)
-    passes = pipeline or neutral_pipeline()
+    paths = _output_paths(shared_copy(module).eval(), example_inputs)
+    outputs = identifiers(paths, names)
+    carried = CarriedState(state, module, (*names, *outputs)) if state else None
+    flat = FlatOutputs(_spread_metadata(shared_copy(module)), paths, carried).eval()
     failures: list[str] = []
     refusal: str | None = None
-    for name, front_end in (("torch.export", _exported), ("torch.jit.trace", _traced)):
+    front_ends = (("torch.export", _exported), ("torch.jit.trace", _traced))
+    for name, front_end in front_ends[:1] if state.recurrent else front_ends:  # a trace has no state
         try:
             with _quiet(), torch.no_grad(), marked_traces():
                 kept = Float32Ops(float32)
@@ -130,7 +154,8 @@ def converted(
             refusal = refusal or export_refusal(error)
             continue
         kept.check()
-        return Conversion(_described(model, metadata), FrontEnd(name, refusal, frozen))
+        _check_states(model, carried)
+        return Conversion(model, FrontEnd(name, refusal, frozen))
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
         "in one whose forward avoids it. " + "; ".join(failures)
@@ -142,22 +167,39 @@ def _described(model: ct.models.MLModel, metadata: Mapping[str, str] | None) -> 
     return model
 
 
+def _check_states(model: ct.models.MLModel, carried: CarriedState | None) -> None:
+    """Raise ConversionError where the program does not hold the state that was asked for, and no other."""
+    found = {item.name for item in model.get_spec().description.state}
+    wanted = len(carried.names) if carried is not None else 0
+    if len(found) != wanted:
+        raise ConversionError(
+            f"the converted program has the states {', '.join(sorted(found)) or 'none'}, and the model carries "
+            f"{', '.join(carried.names) if carried is not None else 'nothing'} from one input to the next"
+        )
+
+
 class FlatOutputs(nn.Module):
-    """A module whose outputs, however nested, come as one flat tuple of tensors.
+    """A module whose outputs, however nested, come as one flat tuple of tensors; with the state that it carries on.
 
     Args:
         paths: places of the tensors in what the module returns, from ``outputs.leaves``: a number is a tensor, too,
             while it is traced.
+        carried: put into the module before it runs, and taken out of it after.
     """
 
-    def __init__(self, model: nn.Module, paths: Sequence[Path]) -> None:
+    def __init__(self, model: nn.Module, paths: Sequence[Path], carried: CarriedState | None = None) -> None:
         super().__init__()
         self.model = model
         self.paths = frozenset(paths)
+        self.state = carried
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the module and flatten what it returns; what is not a tensor is dropped."""
+        before = self.state.put(self.model) if self.state is not None else []
         found = [value for path, value in leaves(self.model(*inputs)) if path in self.paths]
+        if self.state is not None:
+            found = [value.clone() for value in found]
+            self.state.take(self.model, before)
         # what no op makes is no output to the front ends: an input, a parameter
         given = [*inputs, *self.model.parameters(), *self.model.buffers()]
         return tuple(v.reshape(v.shape) if any(v is other for other in given) else v for v in found)
@@ -289,8 +331,9 @@ def _output_paths(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
 
 def _run_on_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
     """Places of what the module returns, without computing it; in a copy of its own, for it may keep what it computes."""
+    apart = shared_copy(module)  # made here: plain tensors among its attributes cannot be copied within the mode
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-        return [path for path, _ in leaves(shared_copy(module)(*(mode.from_tensor(tensor) for tensor in inputs)))]
+        return [path for path, _ in leaves(apart(*(mode.from_tensor(tensor) for tensor in inputs)))]
 
 
 def _first_lines(error: Exception) -> str:

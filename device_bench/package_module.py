@@ -142,6 +142,7 @@ class RecurrentOp(nn.Module):
 class PackageModule(nn.Module):
     """A Core ML program with its weights as parameters, computed in float32.
 
+    Its states are buffers, carried on from one call to the next as in a session of Core ML.
     It takes the program's inputs in their order, trailing ones with a default may be left out, and gives its outputs by
     name: tensors, and for a classifier's table of probabilities a tensor of them.
 
@@ -176,6 +177,11 @@ class PackageModule(nn.Module):
         self.calls: dict[str, str] = {}
         for uses in weight_uses(file.function).values():
             self._add(uses, file)
+        self._states = dict(
+            zip(self.program.states, (f"state_{i}" for i in range(len(self.program.states))), strict=True)
+        )
+        for name, value in self.program.new_state().items():
+            self.register_buffer(self._states[name], value, persistent=False)
         self.register_buffer("content", _digest(self.path))
         self.eval()
 
@@ -189,7 +195,11 @@ class PackageModule(nn.Module):
             module = self.get_submodule(name)
             assert isinstance(module, (PackageLayer, RecurrentOp))
             calls[output] = module.call
-        return self.program.run_tensors(dict(zip(names, inputs, strict=False)), calls=calls)
+        state = {name: self.get_buffer(buffer).clone() for name, buffer in self._states.items()}
+        outputs = self.program.run_tensors(dict(zip(names, inputs, strict=False)), calls=calls, state=state)
+        for name, buffer in self._states.items():
+            self.get_buffer(buffer).copy_(state[name].detach())
+        return outputs
 
     def constants(self) -> dict[str, str]:
         """For each layer's weight, the name of the layer by that of the constant."""

@@ -20,6 +20,7 @@ from device_bench.base_program import BaseProgram, NodeRecord, Place, base_progr
 from device_bench.package import PackageWeight, weight_bytes
 from device_bench.package_encoding import differences, roundings, stored_as
 from device_bench.program_graph import ProgramNode, program_nodes
+from device_bench.recurrent_state import NO_STATE, RecurrentState
 from space.configuration import Configuration, Precision
 from space.encoding import FP16, Encoding
 from space.errors import UserError
@@ -111,6 +112,7 @@ def prove(
     *,
     base: BaseProgram | None = None,
     float32: Sequence[str] = (),
+    state: RecurrentState = NO_STATE,
 ) -> Proof:
     """Open a package again and compare all of it with what it was made from.
 
@@ -123,6 +125,7 @@ def prove(
         target: as for ``convert``.
         base: of this very module, when the caller has it; otherwise it is converted once more, without its weights.
         float32: as for ``convert``; used where there is no ``base``.
+        state: as for ``convert``.
 
     Returns:
         A proof, passed or not: see ``Proof.require``.
@@ -133,7 +136,7 @@ def prove(
     """
     found = tuple(layers)
     names = [layer.name for layer in found]
-    base = base or base_program(module, example_inputs, target, names, float32=float32)
+    base = base or base_program(module, example_inputs, target, names, state, float32=float32)
     nodes = program_nodes(package)
     records = [record(node, index, base.layer_at) for index, node in enumerate(nodes)]
     matching = _matching(records, base.records)

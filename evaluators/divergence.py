@@ -11,6 +11,7 @@ from torch import Tensor
 
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
+from evaluators.sample_axes import FIRST, SampleAxes
 from space.errors import UserError
 
 __all__ = ["OutputCountError", "Reference", "detect_kind"]
@@ -40,18 +41,20 @@ class Reference:
 
     Attributes:
         kind: the distance.
-        batches: for each batch, the floating-point outputs, each (N, ...).
+        batches: for each batch, the floating-point outputs, samples along their axes.
         energy: for each output, the mean squared norm by sample over all batches (``SQUARED_ERROR`` only).
         chance: the divergence of a constant output (the mean over the data): the scale of "knows nothing".
+        axes: where samples lie.
     """
 
     kind: DivergenceKind
     batches: tuple[tuple[Tensor, ...], ...]
     energy: tuple[float, ...]
     chance: float
+    axes: SampleAxes = FIRST
 
     @classmethod
-    def of(cls, kind: DivergenceKind, outputs: Sequence[Any]) -> Reference:
+    def of(cls, kind: DivergenceKind, outputs: Sequence[Any], axes: SampleAxes = FIRST) -> Reference:
         """From the float model's outputs by batch.
 
         Raises:
@@ -67,10 +70,13 @@ class Reference:
                 "divergence needs as many of each: return one tensor, or lists of the same length"
             )
         energy = tuple(
-            max(float(torch.cat([_squares(batch[i]) for batch in batches]).mean()), torch.finfo(torch.float32).tiny)
+            max(
+                float(torch.cat([_squares(axes.rows(batch[i], i)) for batch in batches]).mean()),
+                torch.finfo(torch.float32).tiny,
+            )
             for i in range(len(batches[0]))
         )
-        return cls(kind, batches, energy, _chance(kind, batches, energy))
+        return cls(kind, batches, energy, _chance(kind, batches, energy), axes)
 
     def with_energy(self, energy: Sequence[float]) -> Reference:
         """The same reference on the scale of other data; as it is when none is given."""
@@ -78,8 +84,8 @@ class Reference:
 
     def by_sample(self, index: int, outputs: Any) -> Tensor:
         """Divergence of each sample of batch ``index``: float64, (N,). Non-finite outputs give non-finite values."""
-        current = [value for _, value in floating_outputs(outputs)]
-        reference = self.batches[index]
+        current = self._rows([value for _, value in floating_outputs(outputs)])
+        reference = self._rows(self.batches[index])
         if self.kind is DivergenceKind.KL:
             terms = [_kl(want, have) for want, have in zip(reference, current, strict=True)]
         else:
@@ -88,8 +94,11 @@ class Reference:
                 for want, have, energy in zip(reference, current, self.energy, strict=True)
             ]
         samples = max(len(term) for term in terms)
-        # an output without axes counts in every sample of its batch
+        # what all samples share counts for each of them
         return torch.stack([term.expand(samples) if len(term) == 1 else term for term in terms]).mean(dim=0)
+
+    def _rows(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        return [self.axes.rows(value, place) for place, value in enumerate(outputs)]
 
 
 def _squares(values: Tensor) -> Tensor:

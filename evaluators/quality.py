@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from evaluators.course import Course
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
@@ -20,7 +22,7 @@ __all__ = ["Quality", "beaten"]
 
 
 class Quality:
-    """Runs the float model once, then measures modules against it.
+    """Runs the float model once, then measures modules against it; each pass begins from the state of a loaded model.
 
     Args:
         workload: the user's model and data, already checked.
@@ -38,9 +40,10 @@ class Quality:
     ) -> None:
         self.workload = workload
         self.split = split
+        self._course: Course = workload.sampling.course([batch.inputs for batch in workload.batches(split)])
         with torch.inference_mode():
-            outputs = [workload.model(*batch.inputs) for batch in workload.batches(split)]
-        self.reference = Reference.of(kind, outputs).with_energy(energy)
+            outputs = list(self._course.outputs(workload.model))
+        self.reference = Reference.of(kind, outputs, workload.sampling.axes).with_energy(energy)
         self.float_metrics = workload.metrics(outputs, split)
 
     def measure(
@@ -63,19 +66,20 @@ class Quality:
         outputs: list[Any] = []
         values: list[float] = []
         try:
-            for index, batch in enumerate(self.workload.batches(self.split)):
-                with torch.inference_mode():
-                    outputs.append(module(*batch.inputs))
-                    values += self.reference.by_sample(index, outputs[-1]).tolist()
-                if screen and index + 1 < len(self.reference.batches) and len(values) >= screen:
-                    screen = 0  # once: a second look would need a stricter test
-                    screened = beaten(values, rivals)
-                    if screened is not None:
-                        return screened
+            with torch.inference_mode(), contextlib.closing(self._course.outputs(module)) as passes:
+                for index, given in enumerate(passes):
+                    outputs.append(given)
+                    values += self.reference.by_sample(index, given).tolist()
+                    if screen and index + 1 < len(self.reference.batches) and len(values) >= screen:
+                        screen = 0  # once: a second look would need a stricter test
+                        screened = beaten(values, rivals)
+                        if screened is not None:
+                            return screened
         except Exception as error:
             return Failure(Stage.FORWARD, f"{type(error).__name__}: {error}")
         if not np.isfinite(values).all():
-            layer = first_non_finite_module(module, self.workload.batches(self.split)[0].inputs)
+            with self._course.state.around(module):
+                layer = first_non_finite_module(module, self.workload.batches(self.split)[0].inputs)
             return Failure(Stage.FORWARD, "the compressed model's outputs are not finite", layer)
         forwarded = time.perf_counter()
         try:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
+from evaluators.course import Course
+from evaluators.sample_axes import FIRST, Inputs, SampleAxes
+from evaluators.sampling import Sampling
 from evaluators.workload import Batch
 
-__all__ = ["Inputs", "SpreadSamples", "joined", "single_samples", "spread_samples"]
+__all__ = ["Inputs", "SpreadSamples", "joined", "one_by_one", "single_samples", "spread_samples"]
 
-Inputs = tuple[Tensor, ...]
 #: Batch and row; no row where the batch is one sample.
 _Place = tuple[int, int | None]
 T = TypeVar("T")
@@ -37,45 +38,64 @@ class SpreadSamples:
 
 
 def spread_samples(
-    batches: Sequence[Batch], count: int, accepts: Callable[[Inputs], bool] | None = None
+    batches: Sequence[Batch],
+    count: int,
+    accepts: Callable[[Inputs], bool] | None = None,
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
 ) -> SpreadSamples:
     """Samples from the whole of some data: of every shape, of every batch, and from all parts of a batch.
 
+    A model with state is run on the beginning of its first sequence, in order.
+
     Of each part one is drawn by a fixed seed, for data often repeat at a fixed distance (classes in turn). A batch whose
-    inputs do not share a first axis is one sample, as is one that is only accepted whole.
+    inputs do not agree on their number is one sample, as is one that is only accepted whole.
 
     Args:
         count: how many at most; where there are more shapes or batches than that, they are drawn from evenly.
         accepts: whether a sample of these shapes can be used; it is asked of a batch's first sample, then of the batch.
+        sampling: where samples lie, and what state a sequence begins with.
     """
+    if sampling.recurrent:
+        return _sequence(batches, count, accepts, sampling)
+    axes = sampling.axes
     total, shapes = 0, dict[Any, list[list[_Place]]]()
     for index, batch in enumerate(batches):
-        rows = _rows(batch)
+        rows = axes.count(batch.inputs)
         places: list[_Place] = [(index, row) for row in range(rows)] if rows is not None else [(index, None)]
-        if places and accepts is not None and not accepts(_sample(batch, places[0][1])):
+        if places and accepts is not None and not accepts(_sample(batch, places[0][1], axes)):
             whole = accepts(batch.inputs)  # the first axis is not that of samples
             total += 1 if whole else len(places)
             places = [(index, None)] if whole else []
         else:
             total += len(places)
         if places:
-            shapes.setdefault(tuple(_shapes(_sample(batch, places[0][1]))), []).append(places)
+            shapes.setdefault(tuple(_shapes(_sample(batch, places[0][1], axes))), []).append(places)
     fitting = [[place for places in group for place in places] for group in shapes.values()]
     chosen: list[_Place] = []
     for group, share in zip(shapes.values(), _shares([len(places) for places in fitting], count), strict=True):
         for places, few in zip(group, _shares([len(places) for places in group], share), strict=True):
             chosen += _drawn(places, few)
     ordered = _from_afar(sorted(chosen, key=lambda place: (place[0], place[1] or 0)))
-    return SpreadSamples(tuple(_sample(batches[index], row) for index, row in ordered), sum(map(len, fitting)), total)
+    return SpreadSamples(
+        tuple(_sample(batches[index], row, axes) for index, row in ordered), sum(map(len, fitting)), total
+    )
 
 
-def _rows(batch: Batch) -> int | None:
-    sizes = {value.shape[0] if value.ndim else -1 for value in batch.inputs}
-    return None if len(sizes) != 1 or -1 in sizes else sizes.pop()
+def _sequence(
+    batches: Sequence[Batch], count: int, accepts: Callable[[Inputs], bool] | None, sampling: Sampling
+) -> SpreadSamples:
+    """The items with which the first sequence begins, as far as they are accepted."""
+    items = [batch.inputs for batch in batches[: sampling.sequence]]
+    fitting = list(itertools.takewhile(accepts, items)) if accepts is not None else items
+    return SpreadSamples(tuple(fitting[:count]), len(fitting), len(items))
 
 
-def _sample(batch: Batch, row: int | None) -> Inputs:
-    return batch.inputs if row is None else tuple(value[row : row + 1] for value in batch.inputs)
+def _sample(batch: Batch, row: int | None, axes: SampleAxes) -> Inputs:
+    return batch.inputs if row is None else axes.part(batch.inputs, row)
+
+
+def _shapes(sample: Inputs) -> list[Any]:
+    return [(value.shape, value.dtype) for value in sample]
 
 
 def _shares(sizes: Sequence[int], count: int) -> list[int]:
@@ -109,31 +129,39 @@ def _from_afar(items: Sequence[T]) -> list[T]:
     return [items[place] for place in places if place < len(items)]
 
 
-def single_samples(batches: Sequence[Batch], count: int) -> list[tuple[Tensor, ...]]:
-    """The first ``count`` samples as inputs of batch 1; a batch whose inputs do not share a first axis stays whole."""
-    samples: list[tuple[Tensor, ...]] = []
+def single_samples(batches: Sequence[Batch], count: int, axes: SampleAxes = FIRST) -> list[Inputs]:
+    """The first ``count`` samples as inputs of batch 1; a batch whose inputs do not agree on their number stays whole.
+
+    Args:
+        axes: where samples lie.
+    """
+    samples: list[Inputs] = []
     for batch in batches:
-        rows = _rows(batch)
-        samples.extend(_sample(batch, row) for row in ([None] if rows is None else range(rows)))
+        samples.extend(axes.split(batch.inputs))
         if len(samples) >= count:
             break
     return samples[:count]
 
 
-def joined(samples: Sequence[Inputs], size: int = 16) -> list[Inputs]:
+def joined(samples: Sequence[Inputs], size: int = 16, axes: SampleAxes = FIRST) -> list[Inputs]:
     """Samples in order as batches of at most ``size``; neighbours of other shapes begin another batch.
 
-    A sample that is a whole batch, because its inputs do not share a first axis, stays by itself.
+    A sample that is a whole batch, because its inputs do not agree on their number, stays by itself.
     """
-    batches: list[list[Inputs]] = []
-    for sample in samples:
-        fits = batches and len(batches[-1]) < size and _shapes(batches[-1][0]) == _shapes(sample)
-        if fits and all(value.ndim and value.shape[0] == 1 for value in sample):
-            batches[-1].append(sample)
-        else:
-            batches.append([sample])
-    return [batch[0] if len(batch) == 1 else tuple(torch.cat(v) for v in zip(*batch, strict=True)) for batch in batches]
+    return Course.of(samples, axes).together(size).inputs
 
 
-def _shapes(sample: Inputs) -> list[Any]:
-    return [(value.shape, value.dtype) for value in sample]
+def one_by_one(
+    run: Callable[[Inputs], Mapping[str, Tensor]], inputs: Inputs, axes: SampleAxes = FIRST
+) -> dict[str, Tensor]:
+    """A batch through what was made for one sample: its outputs by name, as those of the batch.
+
+    Samples along the first axis go through together, which a program does by itself.
+    """
+    parts = [inputs] if axes == FIRST else axes.split(inputs)
+    found = [run(part) for part in parts]
+    if len(found) == 1:
+        return dict(found[0])
+    floating = [name for name, value in found[0].items() if value.is_floating_point()]
+    places = {name: floating.index(name) if name in floating else None for name in found[0]}
+    return {name: axes.together([one[name] for one in found], place) for name, place in places.items()}

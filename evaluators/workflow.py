@@ -114,6 +114,12 @@ class WorkflowEvaluator(ABC):
     @classmethod
     def missing(cls, workload: Workload) -> str | None:
         """What the workload lacks, in words; ``None`` where the workflow can run."""
+        state = workload.sampling.state
+        if Requirement.GRADIENTS in cls.requirements and state.recurrent:
+            return (
+                f"{workload.path}: the workflow {cls.name!r} trains on items in any order, and the model carries state "
+                f"from one to the next ({', '.join(state.names[:3])}): it can be calibrated, not trained"
+            )
         for requirement in sorted(cls.requirements):
             lacking = _lacking(requirement, workload)
             if lacking is not None:

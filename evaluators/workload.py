@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from device_bench.outputs import OutputError, mapped
 from device_bench.package_module import PackageModule
+from evaluators.axes_search import find_axes
 from evaluators.content_hash import tensors_digest
 from evaluators.float_model import (
     LoadingError,
@@ -32,6 +33,9 @@ from evaluators.float_model import (
 )
 from evaluators.folding import fold
 from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs, joined_outputs
+from evaluators.sample_axes import WHOLE
+from evaluators.sampling import DataOptions, Sampling
+from evaluators.state_check import StateCheckError, close, find_state, floats, seeded
 from space.errors import UserError, suggestion
 from space.modules import weightless
 
@@ -75,12 +79,22 @@ class Batch:
 class Workload:
     """The functions of one workload file, each called once, checked and kept.
 
+    Args:
+        options: what the experiment says of the data.
+
     Attributes:
         notes: what the user should know of how the model or the data were taken, in words; each once.
     """
 
-    def __init__(self, path: Path, module: ModuleType, defaults: _Defaults | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        module: ModuleType,
+        options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
+        defaults: _Defaults | None = None,
+    ) -> None:
         self.path = path
+        self.options = options
         self._own = defaults or _default_type_and_place()
         self.notes: list[str] = []
         self._module = module
@@ -190,9 +204,9 @@ class Workload:
         """
         if not self.offers("metrics"):
             return {}
-        targets = concatenate([batch.targets for batch in batches or self.batches(split)])
+        targets = concatenate([batch.targets for batch in batches or self.batches(split)], self._along)
         try:
-            joined = joined_outputs(outputs)
+            joined = joined_outputs(outputs, self._along)
         except OutputError as error:
             raise self._error("model", f"returned what metrics() cannot be given over all batches: {error}") from error
         result = self._call("metrics", joined, targets)
@@ -208,15 +222,55 @@ class Workload:
                 raise self._error("metrics", f"gave {key!r} = {values[key]}; expected a finite number")
         return values
 
+    @property
+    def _along(self) -> int | None:
+        """The axis that outputs of several batches are joined along; ``None`` where batches are samples."""
+        sampling = self.sampling
+        return None if sampling.axes.whole and not sampling.recurrent else sampling.axes.main
+
     def check(self) -> Any:
-        """Run the model once on the example and on the first evaluation batch; give the latter's outputs.
+        """Run the model on the example and on the first evaluation batches; give the outputs for the first of these.
 
         Raises:
-            WorkloadError: if a forward pass fails, or an output is missing or not finite (the layer is named).
+            WorkloadError: if a forward pass fails, an output is missing or not finite (the layer is named), or the model
+                keeps state that cannot be restored.
         """
-        self._forward("example_inputs", self.example_inputs)
-        batches = self.batches(Split.EVALUATION)
-        return self._forward("evaluation_data", batches[0].inputs)
+        return self._looked[1]
+
+    @property
+    def sampling(self) -> Sampling:
+        """How data go through the model; found by running it on the example and the first evaluation batches.
+
+        Raises:
+            WorkloadError: as for ``check``.
+        """
+        return self._looked[0]
+
+    @cached_property
+    def _looked(self) -> tuple[Sampling, Any]:
+        example = self.example_inputs
+
+        def run(inputs: tuple[Tensor, ...]) -> Any:
+            with seeded():
+                return self._forward("example_inputs" if inputs is example else "evaluation_data", inputs)
+
+        items = [batch.inputs for batch in self.batches(Split.EVALUATION)[:4]]
+        try:
+            state, outputs = find_state(self.model, run, example, items[:2], self.options.sequence)
+        except StateCheckError as error:
+            raise self._error("model", f"gives a model that cannot be evaluated again and again: {error}") from error
+        if state.recurrent:
+            return Sampling(WHOLE, state, self.options.sequence), outputs
+
+        def quietly(inputs: tuple[Tensor, ...], seed: int = 0) -> list[Tensor]:
+            with seeded(seed), torch.inference_mode(), state.around(self.model):
+                return floats(self.model(*inputs))
+
+        def random() -> bool:
+            return not close(quietly(items[0], 1), quietly(items[0], 2), 0.0)
+
+        axes = find_axes(quietly, items, floats(outputs), self.options.batch_axis, random)
+        return Sampling(axes, state, self.options.sequence), outputs
 
     def _forward(self, function: str, inputs: tuple[Tensor, ...]) -> Any:
         with torch.inference_mode():
@@ -317,8 +371,11 @@ class Workload:
         return WorkloadError(f"{self.path}: {function}() {problem}")
 
 
-def load_workload(path: Path) -> Workload:
+def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
     """Load a workload file by its path; its folder is importable from it.
+
+    Args:
+        options: what the experiment says of the data.
 
     Raises:
         WorkloadError: if the file is missing, does not import, or lacks a required function.
@@ -343,7 +400,7 @@ def load_workload(path: Path) -> Workload:
         own = _default_type_and_place()
         _set_defaults(ours)
     _require(path, module)
-    return Workload(path, module, own)
+    return Workload(path, module, options, own)
 
 
 def _default_type_and_place() -> _Defaults:

@@ -26,7 +26,8 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
     """
     workload = preparation.workload
     alone = [layer.name for layer in preparation.layers if not layer.tied]  # each use would need a scale of its own
-    takers = roundable(workload.model, workload.example_inputs, alone)
+    with workload.sampling.state.around(workload.model):
+        takers = roundable(workload.model, workload.example_inputs, alone)
 
     def rounded(configuration: Configuration) -> Configuration | None:
         encodings = configuration.encodings

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from evaluators.adapters.setting import Placement
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Workflow
+from evaluators.sampling import DataOptions
 from space.encoding import Encoding
 from space.errors import UserError, suggestion
 from space.target import DeploymentTarget
@@ -166,6 +167,18 @@ class Needs(_Section):
     memory_gb: float | None = Field(default=None, gt=0)
 
 
+class Data(_Section):
+    """How the workload's data are to be run."""
+
+    sequence: int | None = Field(default=None, ge=1)
+    batch_axis: Literal[0, 1, "none"] | None = None
+
+    @property
+    def options(self) -> DataOptions:
+        """The same as a workload takes it."""
+        return DataOptions(self.sequence, self.batch_axis)
+
+
 class Measure(_Section):
     """How a bench worker measures what this search finds, once one has joined the cluster."""
 
@@ -184,6 +197,7 @@ class Experiment(_Section):
     objectives: Objectives = Objectives()
     constraints: Constraints = Constraints()
     device: Device | None = None
+    data: Data = Data()
     space: Space = Space()
     search: Search = Search()
     budget: Budget = Budget()
@@ -229,7 +243,10 @@ class Experiment(_Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
-        values = self.model_dump(mode="json", exclude={"budget", "resources", "workload", "ladder", "measure"})
+        left_out = {"budget", "resources", "workload", "ladder", "measure"}
+        if self.data == Data():  # searches begun before there was such a section go on
+            left_out.add("data")
+        values = self.model_dump(mode="json", exclude=left_out)
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
         return values

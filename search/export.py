@@ -138,16 +138,20 @@ def export(
 def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path) -> Exported:
     experiment = preparation.experiment
     module = state.apply(preparation.workload.model)
+    carried = preparation.workload.sampling.state
     base = preparation.base
     if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
         names = [layer.name for layer in preparation.layers]
         inputs = preparation.workload.example_inputs
-        base = base_program(module, inputs, experiment.deployment_target, names, float32=experiment.space.float32)
+        base = base_program(
+            module, inputs, experiment.deployment_target, names, carried, float32=experiment.space.float32
+        )
     conversion = converted(
         module,
         preparation.workload.example_inputs,
         experiment.deployment_target,
         float32=experiment.space.float32,
+        state=carried,
     )
     name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
@@ -185,7 +189,8 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
 def _execute(preparation: Preparation, module: nn.Module, programs: Precisions) -> Execution:
     """Run a package on samples from all over the evaluation data, or on the example where it takes none of them."""
     batches = preparation.workload.batches(Split.EVALUATION)
-    spread = spread_samples(batches, _SAMPLES, lambda sample: takes(programs.float32, sample))
+    sampling = preparation.workload.sampling
+    spread = spread_samples(batches, _SAMPLES, lambda sample: takes(programs.float32, sample), sampling)
     samples = within(spread.samples or (preparation.workload.example_inputs,), _SECONDS)
     return execute(programs, as_stored(module), samples, fitting=spread.fitting, total=spread.total)
 

@@ -74,10 +74,12 @@ def run_in_fp16(preparation: Preparation) -> Fp16Run:
                 workload.example_inputs,
                 experiment.deployment_target,
                 float32=experiment.space.float32,
+                state=workload.sampling.state,
             )
             package.save(str(path))
         modules = op_modules(package)
-        check = check_precision(path, samples, reference=workload.model, modules=modules)
+        with workload.sampling.state.around(workload.model):
+            check = check_precision(path, samples, reference=workload.model, modules=modules)
     return Fp16Run(check, time.monotonic() - started)
 
 
@@ -134,6 +136,9 @@ def _samples(preparation: Preparation) -> Sequence[Inputs]:
     workload = preparation.workload
     shapes = [value.shape for value in workload.example_inputs]
     fitting = spread_samples(
-        workload.batches(Split.EVALUATION), SAMPLES, lambda sample: [value.shape for value in sample] == shapes
+        workload.batches(Split.EVALUATION),
+        SAMPLES,
+        lambda sample: [value.shape for value in sample] == shapes,
+        workload.sampling,
     )
     return fitting.samples or (workload.example_inputs,)

@@ -92,7 +92,8 @@ def score_layers(
     experiment = preparation.experiment
     split = scoring_split(preparation.workload.offers)
     wanted = experiment.search.score_samples
-    count = len(single_samples(preparation.workload.batches(split), wanted))
+    sampling = preparation.workload.sampling
+    count = len(single_samples(preparation.workload.batches(split), wanted, sampling.axes))
     columns = tuple((layer, str(encoding)) for layer, encoding in preparation.columns())
     method = registry()[experiment.search.scores]
     name = evaluation_identity(
@@ -104,6 +105,7 @@ def score_layers(
         count=count,
         kind=preparation.kind.value,
         seed=experiment.seed,
+        **sampling.identity(),
     )
     path = folder.scores / f"{name}.safetensors"
     work = _Scoring(pool, count, tuple(energy), display)

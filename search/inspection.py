@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from evaluators.sample_axes import FIRST
 from search.coverage import uncompressed
 from search.objectives import MEGABYTE
 from search.preparation import Preparation
@@ -40,6 +41,8 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "conversion": preparation.base.front_end.to_json(),
         "advice": _advice(preparation),
         "groups": [list(group) for group in space.groups if len(group) > 1],
+        "samples": str(preparation.workload.sampling.axes),
+        "state": list(preparation.workload.sampling.state.names),
         "layers": [
             {
                 "name": layer.name,
@@ -81,6 +84,8 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
                 item["processor"], " ".join(item["encodings"]), str(item["layers"]), mark + item["text"], item["source"]
             )
         console.print(table)
+    for line in _sampling(facts, preparation.experiment.data.sequence):
+        console.print(line, highlight=False, markup=False)
     for group in facts["groups"]:
         console.print(f"share one encoding: {', '.join(group)}")
     least, most = facts["smallest_bytes"] / MEGABYTE, facts["largest_bytes"] / MEGABYTE
@@ -91,6 +96,17 @@ def print_inspection(preparation: Preparation, console: Console) -> None:
     by_size = sorted(facts["layers"], key=lambda layer: -layer["menu"][layer["smallest"]])[:5]
     listed = ", ".join(f"{l['name']} {l['menu'][l['smallest']] / MEGABYTE:.3f} MB ({l['smallest']})" for l in by_size)  # noqa: E741
     console.print(f"the smallest size is set by: {listed}")
+
+
+def _sampling(facts: Mapping[str, Any], sequence: int | None) -> list[str]:
+    """How the data are run, where that is not along the first axis, one item like another."""
+    if facts["state"]:
+        length = "in one pass over the data" if sequence is None else f"for {sequence} item{'s' * (sequence > 1)}"
+        return [
+            f"carries state from one item to the next ({', '.join(facts['state'])}): items run in order, {length}, and "
+            "then begin anew ([data] sequence)"
+        ]
+    return [] if facts["samples"] == str(FIRST) else [f"{facts['samples']} ([data] batch_axis)"]
 
 
 def _kept(reasons: Mapping[str, str]) -> list[str]:

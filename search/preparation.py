@@ -131,7 +131,7 @@ def prepare(experiment: Experiment) -> Preparation:
     Raises:
         UserError: naming the file, function, key or layer.
     """
-    workload = load_workload(experiment.workload)
+    workload = load_workload(experiment.workload, experiment.data.options)
     model = workload.model
     outputs = workload.check()
     targets = workload.batches(Split.EVALUATION)[0].targets
@@ -182,7 +182,8 @@ def _base(experiment: Experiment, workload: Workload, layers: tuple[Layer, ...])
         )
     try:
         target = experiment.deployment_target
-        return base_program(workload.model, workload.example_inputs, target, names, float32=float32)
+        state = workload.sampling.state
+        return base_program(workload.model, workload.example_inputs, target, names, state, float32=float32)
     except UnmatchedPatternError as error:
         raise ExperimentError(f"space.float32: {error}") from error
 
@@ -206,7 +207,8 @@ def _search_space(
     experiment: Experiment, model: nn.Module, layers: tuple[Layer, ...], workload: Workload, base: BaseProgram
 ) -> SearchSpace:
     asked = experiment.space.groups
-    found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
+    with workload.sampling.state.around(model):
+        found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
     try:
         return SearchSpace.build(
             layers,

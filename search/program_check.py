@@ -51,12 +51,20 @@ def check_traced_program(preparation: Preparation) -> None:
     if preparation.base.front_end.frozen_text:
         shapes = [value.shape for value in workload.example_inputs]
         batches = workload.batches(Split.EVALUATION)
-        every = spread_samples(batches, _EVERY, lambda sample: [value.shape for value in sample] == shapes)
+        every = spread_samples(
+            batches, _EVERY, lambda sample: [value.shape for value in sample] == shapes, workload.sampling
+        )
         check_course(workload.model, workload.example_inputs, every, preparation.base.front_end)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.mlpackage"
         with unhindered():
-            conversion = converted(workload.model, workload.example_inputs, preparation.experiment.deployment_target)
+            conversion = converted(
+                workload.model,
+                workload.example_inputs,
+                preparation.experiment.deployment_target,
+                float32=preparation.experiment.space.float32,
+                state=workload.sampling.state,
+            )
             conversion.model.save(str(path))
         program = load(path)
         check_program(program, workload.model, program_samples(preparation, program), conversion.front_end)
@@ -108,7 +116,7 @@ def _same(traced: Any, plain: nn.Module, sample: Sequence[Tensor]) -> bool:
 def program_samples(preparation: Preparation, program: Program) -> SpreadSamples:
     """Samples from all over the evaluation data that a program takes."""
     batches = preparation.workload.batches(Split.EVALUATION)
-    return spread_samples(batches, SAMPLES, lambda sample: takes(program, sample))
+    return spread_samples(batches, SAMPLES, lambda sample: takes(program, sample), preparation.workload.sampling)
 
 
 def check_program(program: Program, model: nn.Module, spread: SpreadSamples, front_end: FrontEnd) -> Comparison | None:

@@ -43,7 +43,7 @@ class Resident:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
-        self.workload = load_workload(settings.workload)
+        self.workload = load_workload(settings.workload, settings.data)
         compute_in_float32(self.workload.model, settings.float32_layers)
         chosen = set(settings.layers)
         layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
@@ -125,13 +125,18 @@ class Resident:
 
     def score(self, method: str, columns: tuple[tuple[str, str], ...], part: Part, energy: tuple[float, ...]) -> Scores:
         """Sensitivity scores of one part of the columns and of the scoring data."""
-        samples = single_samples(self.workload.batches(scoring_split(self.workload.offers)), part.samples.stop)
-        setting = ScoringSetting(self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed)
+        sampling = self.workload.sampling
+        batches = self.workload.batches(scoring_split(self.workload.offers))
+        samples = single_samples(batches, part.samples.stop, sampling.axes)
+        setting = ScoringSetting(
+            self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed, sampling=sampling
+        )
         chosen = [
             (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]
         ]
         scorer = scorers()[method](setting)
-        return scorer.score(chosen, samples[part.samples.start :], part.samples.start)
+        first = part.samples.start
+        return scorer.score(chosen, samples[first:], first, samples[sampling.begin(first) : first])
 
     def evaluate(
         self, configuration: str, rivals: tuple[Rival, ...] = (), screen: int = 0
@@ -158,8 +163,9 @@ class Resident:
             module = ModelState.load(self._states / state).apply(self.workload.model)
         else:
             module = self.assembler.with_metadata(Configuration.from_json(configuration))
-        inputs, float32 = self.workload.example_inputs, self.settings.float32
-        model = convert(module, inputs, DeploymentTarget(target), float32=float32)
+        carried, float32 = self.workload.sampling.state, self.settings.float32
+        inputs = self.workload.example_inputs
+        model = convert(module, inputs, DeploymentTarget(target), float32=float32, state=carried)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"
             model.save(str(path))

@@ -185,6 +185,7 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         ladder=experiment.ladder,
         float32=experiment.space.float32,
         float32_layers=tuple(sorted(preparation.base.float32)),
+        data=experiment.data.options,
     )
 
 
@@ -332,6 +333,7 @@ def _finish(ladder: Ladder, display: Display, stop: Callable[[], bool]) -> None:
 
 def _screen(experiment: Experiment, workload: Workload) -> int:
     """Samples of the first look at a configuration: a quarter of the evaluation data; none where those are few."""
-    count = sum(batch.inputs[0].shape[0] for batch in workload.batches(Split.EVALUATION) if batch.inputs[0].ndim)
+    axes = workload.sampling.axes
+    count = sum(axes.count(batch.inputs) or 1 for batch in workload.batches(Split.EVALUATION))
     divergence = experiment.objectives.quality == "divergence"
     return count // 4 if experiment.search.screen and divergence and count >= 64 else 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from rich.markup import escape
-from torch import nn
+from torch import Tensor, nn
 
 from device_bench.outputs import flatten, named_as, replaced
 from device_bench.package_module import PackageModule
@@ -21,6 +21,9 @@ from device_bench.runtime.execution import misfit, takes
 from evaluators.divergence import Reference, detect_kind
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.model_state import model_digest
+from evaluators.sample_axes import FIRST, Inputs
+from evaluators.samples import one_by_one
+from evaluators.sampling import Sampling
 from evaluators.workload import Batch, Split, Workload, load_workload
 from search.experiment import Experiment
 from search.package_record import PackageRecord, weights_digest
@@ -113,21 +116,23 @@ def verify(package: Path, experiment: Experiment) -> Verification:
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     programs = in_precisions(package)
-    workload = load_workload(experiment.workload)
+    workload = load_workload(experiment.workload, experiment.data.options)
     first = workload.check()
     batches = workload.batches(Split.EVALUATION)
     asked = experiment.objectives.divergence
     kind = detect_kind(first, batches[0].targets) if asked == "auto" else DivergenceKind(asked)
-    indices = _fitting(programs.float32, batches, package)
     with torch.inference_mode():
-        floats = [workload.model(*batch.inputs) for batch in batches]
-        reference = Reference.of(kind, floats)
+        sampling = workload.sampling
+        course = sampling.course([batch.inputs for batch in batches])
+        floats = list(course.outputs(workload.model))
+        reference = Reference.of(kind, floats, sampling.axes)
+        indices = _fitting(programs.float32, batches, package, sampling)
         case = _Case(package, workload, reference, floats, indices)
-        stored = as_stored(workload.model)
-        rounding = case.divergence([stored(*batch.inputs) for batch in case.batches])
+        stored = sampling.course([batch.inputs for batch in batches], indices).outputs(as_stored(workload.model))
+        rounding = case.divergence(list(stored))
         divergence, metrics = case.measured(programs.float32)
         half, half_metrics = case.measured(programs.fp16) if programs.fp16 else (None, {})
-    samples = [len(batch[0]) if batch[0].ndim else 1 for batch in reference.batches]
+    samples = [len(reference.by_sample(index, outputs)) for index, outputs in enumerate(floats)]
     found = Found(
         divergence,
         half,
@@ -192,13 +197,18 @@ class _Case:
 
     def measured(self, program: Program) -> tuple[float | None, Mapping[str, float]]:
         """Divergence and metrics; None and nothing where outputs are not finite."""
-        batches = self.batches
-        outputs = [
-            _outputs(program, batch, self.floats[index], self.package)
-            for index, batch in zip(self.indices, batches, strict=True)
-        ]
+        outputs = self.outputs(program)
         divergence = self.divergence(outputs)
-        return divergence, {} if divergence is None else self.workload.metrics(outputs, batches=batches)
+        return divergence, {} if divergence is None else self.workload.metrics(outputs, batches=self.batches)
+
+    def outputs(self, program: Program) -> list[Any]:
+        """The package's outputs by batch, in the structure of the model's."""
+        sampling, state, found = self.workload.sampling, program.new_state(), []
+        for index, batch in zip(self.indices, self.batches, strict=True):
+            if sampling.begin(index) == index:
+                state = program.new_state()
+            found.append(_outputs(program, batch, self.floats[index], self.package, state, sampling))
+        return found
 
     def divergence(self, outputs: Sequence[Any]) -> float | None:
         """From the float model, of outputs by batch; None where they are not finite."""
@@ -214,11 +224,11 @@ def _record(package: Path, model: nn.Module) -> PackageRecord:
     return PackageRecord.read(package)
 
 
-def _fitting(program: Program, batches: Sequence[Batch], package: Path) -> list[int]:
-    """The batches whose shapes a package takes.
+def _fitting(program: Program, batches: Sequence[Batch], package: Path, sampling: Sampling) -> list[int]:
+    """The batches whose shapes a package takes, whole or sample by sample; all, where the model carries state on.
 
     Raises:
-        UserError: none, or a batch has more inputs than the package.
+        UserError: none, one of a model with state that does not fit, or a batch has more inputs than the package.
     """
     names = list(program.inputs)
     if len(batches[0].inputs) > len(names):
@@ -226,21 +236,34 @@ def _fitting(program: Program, batches: Sequence[Batch], package: Path) -> list[
             f"{package}: takes {len(names)} inputs ({', '.join(names)}), the workload gives {len(batches[0].inputs)}; "
             "is it a package of this model?"
         )
-    fitting = [index for index, batch in enumerate(batches) if takes(program, batch.inputs)]
-    if fitting:
+    parts = [sampling.axes.split(batch.inputs)[0] for batch in batches]
+    fitting = [
+        index
+        for index, batch in enumerate(batches)
+        if takes(program, batch.inputs) or (parts[index] is not batch.inputs and takes(program, parts[index]))
+    ]
+    if fitting and (len(fitting) == len(batches) or not sampling.recurrent):
         return fitting
     given = list(dict.fromkeys(", ".join(str(tuple(v.shape)) for v in batch.inputs) for batch in batches))
     more = f" and {len(given) - _MOST_SHAPES} more" if len(given) > _MOST_SHAPES else ""
+    few = "it takes only some of" if fitting else "it takes none of"
+    misfitting = next(index for index in range(len(batches)) if index not in fitting)
     raise UserError(
-        f"{misfit(program, batches[0].inputs)}; it takes none of evaluation_data(), whose shapes are "
+        f"{misfit(program, batches[misfitting].inputs)}; {few} evaluation_data(), whose shapes are "
         f"{'; '.join(given[:_MOST_SHAPES])}{more}. Give data in the package's shape, or export from example_inputs() in the "
         "data's; is it a package of this model?"
     )
 
 
-def _outputs(program: Program, batch: Batch, like: Any, package: Path) -> Any:
+def _outputs(
+    program: Program, batch: Batch, like: Any, package: Path, state: dict[str, Tensor], sampling: Sampling
+) -> Any:
     """The package's outputs in the structure of the torch model's."""
-    values = program.run_tensors(dict(zip(program.inputs, batch.inputs, strict=False)))
+
+    def run(inputs: Inputs) -> dict[str, Tensor]:
+        return program.run_tensors(dict(zip(program.inputs, inputs, strict=False)), state=state)
+
+    values = one_by_one(run, batch.inputs, sampling.axes)
     wanted = flatten(like)
     found = [values[name] for name in named_as(values, like, program.inputs)]
     if len(found) != len(wanted):
@@ -248,7 +271,8 @@ def _outputs(program: Program, batch: Batch, like: Any, package: Path) -> Any:
             f"{package}: gives {len(found)} outputs, the workload's model {len(wanted)}; is it a package of it?"
         )
     for value, (name, expected) in zip(found, wanted, strict=True):
-        if value.shape[1:] != expected.shape[1:] or value.numel() != expected.numel():
+        mismatch = sampling.axes == FIRST and value.shape[1:] != expected.shape[1:]
+        if mismatch or value.numel() != expected.numel():
             raise UserError(
                 f"{package}: {name} has shape {tuple(value.shape)}, the workload's model gives "
                 f"{tuple(expected.shape)} for the same inputs; is it a package of it?"

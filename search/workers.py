@@ -19,6 +19,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.evaluation import Failure, Stage, Workflow
+from evaluators.sampling import DataOptions
 from search.experiment import Ladder, Needs
 from search.freed_memory import keep_freed_memory
 from space.errors import UserError
@@ -45,6 +46,7 @@ class WorkerSettings:
         states, checkpoints: folders of the states of models that climbed, and of trainings under way.
         ladder: how far climbs go.
         float32: patterns of the ops that compute in float32, and the layers that are among them.
+        data: what the experiment says of the data.
     """
 
     workload: Path
@@ -59,6 +61,7 @@ class WorkerSettings:
     ladder: Ladder = field(default_factory=Ladder)
     float32: tuple[str, ...] = ()
     float32_layers: tuple[str, ...] = ()
+    data: DataOptions = field(default_factory=DataOptions)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -215,7 +216,9 @@ class _Pair:
         return replace(comparison, departure=self.departure(self.worst[1], threshold_db))
 
     def departure(self, sample: Sample, threshold_db: float) -> Departure | None:
-        """Compare the first row of a sample value by value."""
+        """Compare the first row of a sample value by value; nothing where that depends on samples before it."""
+        if self.program.states:
+            return None
         row = [value[:1] if value.dim() else value for value in sample]
         values = program_values(self.program, self.inputs(row))
         if isinstance(self.reference, Program):
@@ -254,7 +257,8 @@ def compare(
             so that what differs is the weights and the ops, not the rounding of activations.
         reference: the torch module whose compressed weights the package should hold, in evaluation mode on the CPU,
             best ``as_stored``; or another program with the same inputs and outputs.
-        samples: the module's positional inputs; several samples at once lie along the first dimension.
+        samples: the module's positional inputs; several samples at once lie along the first dimension. A program with
+            states runs them as one sequence, and so does its module, which must be as it was loaded.
         threshold_db: signal-to-noise ratio that each output must reach.
         to_inputs: makes the program's inputs from a sample, where they are not the same in the same order, such as the
             pixels that belong to a normalized image.
@@ -276,7 +280,9 @@ def compare_all(
     """``compare`` for several programs, each with its threshold, beside one run of the reference."""
     pairs = [_Pair(program, reference, to_inputs) for program in programs]
     count = 0
-    with torch.no_grad():
+    with torch.no_grad(), contextlib.ExitStack() as sequences:
+        for program in programs:
+            sequences.enter_context(program.sequence())
         for sample in samples:
             count += max((value.shape[0] for value in sample if value.dim()), default=1)
             for pair in pairs:

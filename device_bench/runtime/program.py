@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def load(
 
 
 class Program:
-    """One function of a package, prepared once, run many times; it is not changed by running.
+    """One function of a package, prepared once, run many times; it is not changed by running, but within a ``sequence``.
 
     Gradients flow from outputs to inputs and to weights handed to ``run``, except through integers.
 
@@ -82,6 +82,7 @@ class Program:
         self.op_types: Mapping[str, str] = plan.op_types
         self.op_names: Mapping[str, str] = plan.op_names
         self.sources: Mapping[str, tuple[str, ...]] = plan.sources
+        self._carried: dict[str, Tensor] | None = None
 
     def new_state(self) -> dict[str, Tensor]:
         """States as a new session has them: zeros."""
@@ -105,7 +106,7 @@ class Program:
                 input has them along its first dimension: every sample is computed on its own.
             weights: tensors in the place of the program's weights, by name, for instance ones that need gradients.
             calls: by the name of an op's first output, what is called in the place of the op's kernel.
-            state: from ``new_state``; changed in place.
+            state: from ``new_state``; changed in place. Without it, a new one, or that of the ``sequence`` under way.
             capture: names of intermediate values to return beside the outputs.
             observe: called with the name and value of everything that is computed, in order; sample by sample.
             vectorize: whether several samples go through in one pass; by default on accelerators, where it is faster,
@@ -133,14 +134,25 @@ class Program:
         wanted = self.device.type != "cpu" if vectorize is None else vectorize
         return mapped(self.path, sample, tensors, count, wanted and observe is None)
 
-    def run_tensors(self, inputs: Inputs, *, calls: Mapping[str, Call] | None = None) -> dict[str, Tensor]:
+    @contextlib.contextmanager
+    def sequence(self) -> Iterator[None]:
+        """While it lasts, runs without a state of their own carry on one that begins as a new session's."""
+        before, self._carried = self._carried, self.new_state()
+        try:
+            yield
+        finally:
+            self._carried = before
+
+    def run_tensors(
+        self, inputs: Inputs, *, calls: Mapping[str, Call] | None = None, state: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Run once, and give the outputs that are tensors, and for a classifier's table the probabilities behind it.
 
         Arguments and errors as for ``run``. Labels, as all text, are left out.
         """
         tables = {name: self.sources[name] for name in self.outputs if self.op_types.get(name) == "classify"}
         behind = {name: sources[0] for name, sources in tables.items() if sources}
-        values = self.run(inputs, calls=calls, capture=behind.values())
+        values = self.run(inputs, calls=calls, state=state, capture=behind.values())
         tensors: dict[str, Tensor] = {}
         for name in self.outputs:
             value = values[name]
@@ -214,7 +226,7 @@ class Program:
         return wanted
 
     def _states(self, state: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        states = self.new_state() if state is None else state
+        states = state if state is not None else self._carried if self._carried is not None else self.new_state()
         if states.keys() != self.states.keys():
             raise ProgramError(f"{self.path}: states {sorted(self.states)} are expected, got {sorted(states)}")
         return states

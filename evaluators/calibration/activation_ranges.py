@@ -7,7 +7,7 @@ traced model; here each layer has its own, so that any part of a model may keep 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.ao.quantization.observer import HistogramObserver
 
 from device_bench.quantized_activation import ActivationQuantization
+from evaluators.course import Course, Hook, watched
 from evaluators.samples import Inputs
 
 __all__ = ["ActivationRangeError", "activation_ranges"]
@@ -35,7 +36,7 @@ class ActivationRangeError(ValueError):
 
 
 def activation_ranges(
-    module: nn.Module, layers: Iterable[str], batches: Sequence[Inputs]
+    module: nn.Module, layers: Iterable[str], batches: Sequence[Inputs] | Course
 ) -> dict[str, ActivationQuantization]:
     """How to round the inputs of some layers of a module, as it runs on these batches.
 
@@ -44,18 +45,14 @@ def activation_ranges(
             that are not finite.
     """
     observers = {name: HistogramObserver(dtype=torch.quint8, qscheme=torch.per_tensor_affine) for name in layers}
-    handles = [module.get_submodule(name).register_forward_pre_hook(_watch(name, o)) for name, o in observers.items()]
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                module(*batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = {name: _watch(name, observer) for name, observer in observers.items()}
+    with torch.inference_mode():
+        for _ in Course.of(batches).outputs(module, lambda: watched(module, hooks)):
+            pass
     return {name: _quantization(name, observer) for name, observer in observers.items()}
 
 
-def _watch(name: str, observer: Any) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+def _watch(name: str, observer: Any) -> Hook:
     def observe(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
         values = inputs[0] if inputs else None
         if not isinstance(values, Tensor) or not values.is_floating_point():

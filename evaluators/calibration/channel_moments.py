@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from evaluators.course import Course
 from evaluators.samples import Inputs
 
 __all__ = ["ChannelMoments", "channel_axis", "channel_moments", "observed", "record_moments"]
@@ -60,12 +61,18 @@ def channel_axis(module: nn.Module) -> int | None:
     return None
 
 
-def channel_moments(output: Tensor, axis: int, samples: int) -> ChannelMoments:
+def channel_moments(output: Tensor, axis: int, samples: int, along: int = 0) -> ChannelMoments:
     """Moments of an output of ``samples`` samples, whose first axis holds them one after another.
+
+    Args:
+        axis: that of the channels.
+        along: where the model has its samples; taken where the output is of that length there.
 
     Raises:
         ValueError: the first axis is no multiple of the samples.
     """
+    if along and axis == -1 and output.ndim > along + 1 and output.shape[along] == samples:
+        output = output.movedim(along, 0)
     if output.shape[0] % samples:
         raise ValueError(
             f"an output of shape {tuple(output.shape)} does not hold {samples} samples along its first axis"
@@ -98,18 +105,44 @@ def observed(
             handle.remove()
 
 
-def record_moments(model: nn.Module, modules: Mapping[str, nn.Module], inputs: Inputs, samples: int) -> dict[str, Any]:
-    """Moments by module name, of modules called once whose output can be read so; in the order of the calls."""
-    found: dict[str, ChannelMoments] = {}
+def record_moments(
+    model: nn.Module, modules: Mapping[str, nn.Module], inputs: Inputs | Course, samples: int
+) -> dict[str, ChannelMoments]:
+    """Moments by module name, of modules called once whose output can be read so; in the order of the calls.
+
+    Args:
+        inputs: one forward pass, or several.
+        samples: how many each forward pass has.
+    """
+    course = inputs if isinstance(inputs, Course) else Course.of([inputs])
+    found: dict[str, list[ChannelMoments]] = {}
+    seen: set[str] = set()
     often: set[str] = set()
 
     def see(name: str, module: nn.Module, output: Tensor) -> None:
-        axis = channel_axis(module)
-        if name in found or axis is None or output.shape[0] % samples or output.ndim < 2:
+        output, axis = batched(module, output), channel_axis(module)
+        if name in seen or axis is None or output.ndim < 2 or output.shape[0] % samples:
             often.add(name)
             return
-        found[name] = channel_moments(output, axis, samples)
+        seen.add(name)
+        found.setdefault(name, []).append(channel_moments(output, axis, samples, course.axes.main))
 
-    with torch.inference_mode(), observed(modules, see):
-        model(*inputs)
-    return {name: moments for name, moments in found.items() if name not in often}
+    passes = 0
+    with torch.inference_mode():
+        for _ in course.outputs(model, lambda: observed(modules, see)):
+            seen.clear()
+            passes += 1
+    return {name: _together(m) for name, m in found.items() if name not in often and len(m) == passes}
+
+
+def batched(module: nn.Module, output: Tensor) -> Tensor:
+    """The output of a module, with an axis of one sample where a convolution has run without one."""
+    if isinstance(module, nn.modules.conv._ConvNd) and output.ndim == len(module.kernel_size) + 1:
+        return output.unsqueeze(0)
+    return output
+
+
+def _together(parts: Sequence[ChannelMoments]) -> ChannelMoments:
+    if len(parts) == 1:
+        return parts[0]
+    return ChannelMoments(torch.cat([part.means for part in parts]), torch.cat([part.variances for part in parts]))

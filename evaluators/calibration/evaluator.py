@@ -17,7 +17,6 @@ from evaluators.evaluation import Failure, Screened, Stage, Workflow
 from evaluators.gain import Gain, paired
 from evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
 from evaluators.quality import Quality
-from evaluators.samples import joined
 from evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
 from space.configuration import Configuration
 from space.errors import UserError
@@ -61,8 +60,8 @@ class CalibrationEvaluator(WorkflowEvaluator):
         self._digest = model_digest(self._model)
         self.samples = calibration_samples(setting.workload, most)
         self._most = most
-        self._judge = Judge(self._model, self.samples.held_out, setting.kind)
-        self._moments = MomentMatching(self._model, self.samples.fit)
+        self._judge = Judge(self._model, self.samples.judging(), setting.kind)
+        self._moments = MomentMatching(self._model, self.samples.fitting())
         self._choices = LayerChoices(setting, self.samples) if layer_methods else None
         self._quality = Quality(setting.workload, setting.kind)
 
@@ -131,7 +130,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
     def _with_activations(self, configuration: Configuration, draft: _Draft, gains: list[Gain]) -> _Draft:
         """Rounding was asked for, so it is kept whatever it costs; matching moments under it only if that gains."""
         module = draft.state.apply(self._model, metadata=False)
-        ranges = activation_ranges(module, configuration.activations, joined(self.samples.fit))
+        ranges = activation_ranges(module, configuration.activations, self.samples.fitting().together(16))
         rounded = self._draft(replace(draft.state, configuration=configuration, activations=ranges))
         gains.append(replace(paired(ACTIVATIONS, draft.by_sample, rounded.by_sample), kept=True))
         return self._keep(MomentMatching.name, rounded, self._matched(rounded.state), gains)

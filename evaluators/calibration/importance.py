@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from evaluators.calibration.samples import CalibrationSamples
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
-from evaluators.samples import Inputs
 from evaluators.sensitivity.fisher import drawn_loss
 from evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
 from space.modules import kind_of
@@ -30,7 +28,7 @@ class Importance:
 
     def __init__(self, model: nn.Module, kind: DivergenceKind, samples: CalibrationSamples, seed: int = 0) -> None:
         self._model, self._kind, self._seed = model, kind, seed
-        self._samples: Sequence[Inputs] = samples.fit[:_MOST]
+        self._course = samples.fitting().first(_MOST)
         self._found: dict[str, Tensor] | None = None
         self._refusal: str | None = None
 
@@ -51,17 +49,20 @@ class Importance:
         model = copy.deepcopy(self._model).requires_grad_(False)
         layers = {name: part for name, part in model.named_modules() if kind_of(part) is not None}
         with torch.inference_mode():
-            energy = Reference.of(self._kind, [self._model(*sample) for sample in self._samples]).energy
+            outputs = list(self._course.outputs(self._model))
+            energy = Reference.of(self._kind, outputs, self._course.axes).energy
         total: dict[str, Tensor] = {}
         for part in layers.values():
             part.get_parameter("weight").requires_grad_(True)
-        for number, sample in enumerate(self._samples):
-            loss = partial(drawn_loss, kind=self._kind, energy=energy, seed=self._seed * 1_000_003 + number)
-            _, refusal = accumulate(model, sample, loss)
+        for number, forward in enumerate(self._course.passes(model)):
+            seed = self._seed * 1_000_003 + number
+            loss = partial(drawn_loss, kind=self._kind, energy=energy, seed=seed, axes=self._course.axes)
+            with self._course.gradients():
+                _, refusal = accumulate(model, forward, loss)
             self._refusal = self._refusal or refusal
             for name, part in layers.items():
                 weight = part.get_parameter("weight")
                 if weight.grad is not None and bool(weight.grad.any()):
                     total[name] = total.get(name, torch.zeros_like(weight.grad)) + weight.grad.square()
                 weight.grad = None
-        return {name: squares / len(self._samples) for name, squares in total.items()}
+        return {name: squares / len(self._course.inputs) for name, squares in total.items()}

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from evaluators.course import Course
 from evaluators.divergence import Reference
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import first_non_finite_module
-from evaluators.samples import Inputs, joined
+from evaluators.samples import Inputs
 
 __all__ = ["Judge", "NonFiniteError"]
 
@@ -33,14 +34,14 @@ class Judge:
 
     Args:
         model: the float model.
-        samples: inputs of one sample each, that nothing was fitted on.
+        samples: inputs of one sample each, that nothing was fitted on, or a course over them.
         kind: the divergence taken.
     """
 
-    def __init__(self, model: nn.Module, samples: Sequence[Inputs], kind: DivergenceKind) -> None:
-        self._batches = joined(samples)
+    def __init__(self, model: nn.Module, samples: Sequence[Inputs] | Course, kind: DivergenceKind) -> None:
+        self._course = Course.of(samples).together(16)
         with torch.inference_mode():
-            self._reference = Reference.of(kind, [model(*batch) for batch in self._batches])
+            self._reference = Reference.of(kind, list(self._course.outputs(model)), self._course.axes)
 
     def by_sample(self, module: nn.Module) -> tuple[float, ...]:
         """Divergence of each sample.
@@ -50,8 +51,9 @@ class Judge:
         """
         values: list[float] = []
         with torch.inference_mode():
-            for index, batch in enumerate(self._batches):
-                values += self._reference.by_sample(index, module(*batch)).tolist()
+            for index, outputs in enumerate(self._course.outputs(module)):
+                values += self._reference.by_sample(index, outputs).tolist()
         if not np.isfinite(values).all():
-            raise NonFiniteError(first_non_finite_module(module, self._batches[0]))
+            with self._course.state.around(module):
+                raise NonFiniteError(first_non_finite_module(module, self._course.inputs[0]))
         return tuple(values)

@@ -6,7 +6,7 @@ is ``dW G dW^T`` with the Gram matrix ``G``, the mean of ``x x^T``: the Hessian 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evaluators.calibration.samples import CalibrationSamples
-from evaluators.samples import Inputs, joined
+from evaluators.course import Course, Hook, watched
+from evaluators.samples import Inputs
 from space.layer import Layer, LayerKind
 
 __all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]
@@ -72,7 +73,7 @@ class StatisticsCache:
             return None
         if name not in self._looked:
             chosen = self._together(name)
-            found = layer_statistics(self._model, chosen, self._samples.fit, self._samples.held_out)
+            found = layer_statistics(self._model, chosen, self._samples.fitting(), self._samples.judging())
             self._looked = {layer.name: found.get(layer.name) for layer in chosen}
         return self._looked[name]
 
@@ -110,31 +111,23 @@ def from_matrices(matrices: Tensor, layer: Layer) -> Tensor:
 
 
 def layer_statistics(
-    model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs], held_out: Sequence[Inputs]
+    model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs] | Course, held_out: Sequence[Inputs] | Course
 ) -> dict[str, LayerStatistics]:
     """Run the float model over both parts and collect the statistics of some layers; unreached ones are left out."""
     found: dict[str, LayerStatistics] = {}
     chosen = [layer for layer in layers if observable(layer)]
-    handles = [model.get_submodule(x.name).register_forward_pre_hook(_watch(x, found, fitting=True)) for x in chosen]
-    _run(model, joined(fit, _BATCH), handles)
-    handles = [model.get_submodule(x.name).register_forward_pre_hook(_watch(x, found, fitting=False)) for x in chosen]
-    _run(model, held_out, handles)
+    _run(model, Course.of(fit).together(_BATCH), {x.name: _watch(x, found, fitting=True) for x in chosen})
+    _run(model, Course.of(held_out), {x.name: _watch(x, found, fitting=False) for x in chosen})
     return {name: statistics for name, statistics in found.items() if statistics.columns}
 
 
-def _run(model: nn.Module, batches: Iterable[Inputs], handles: Sequence[Any]) -> None:
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                model(*batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+def _run(model: nn.Module, course: Course, hooks: Mapping[str, Hook]) -> None:
+    with torch.inference_mode():
+        for _ in course.outputs(model, lambda: watched(model, hooks)):
+            pass
 
 
-def _watch(
-    layer: Layer, found: dict[str, LayerStatistics], *, fitting: bool
-) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+def _watch(layer: Layer, found: dict[str, LayerStatistics], *, fitting: bool) -> Hook:
     def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         columns = _columns(module, layer, inputs[0].float())
         if not fitting:
@@ -157,6 +150,8 @@ def _columns(module: nn.Module, layer: Layer, values: Tensor) -> Tensor:
         rows = values.reshape(values.shape[0], -1, values.shape[-1]) if values.ndim > 1 else values[None, None]
         return rows[:, _spread(rows.shape[1])].flatten(0, 1).t()[None]
     assert isinstance(module, (nn.Conv1d, nn.Conv2d))
+    if values.ndim == len(module.kernel_size) + 1:  # called without an axis of samples
+        values = values.unsqueeze(0)
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     values = functional.pad(values, module._reversed_padding_repeated_twice, mode=mode)
     kernel, stride, dilation = module.kernel_size, module.stride, module.dilation

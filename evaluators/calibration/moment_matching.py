@@ -10,7 +10,7 @@ from few samples are shrunk by their errors (``shrinkage``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,11 +24,14 @@ from evaluators.calibration.channel_moments import (
     record_moments,
 )
 from evaluators.calibration.shrinkage import shrunk
-from evaluators.samples import Inputs, joined
+from evaluators.course import Course
+from evaluators.samples import Inputs
 
 __all__ = ["Correction", "MomentMatching", "correction"]
 
 _LARGEST_SCALING = 4.0
+_FEWEST = 8
+_MOST_PASSES = 2048  # of samples that cannot be joined, for one configuration
 
 
 @dataclass(frozen=True)
@@ -69,30 +72,44 @@ class MomentMatching:
 
     Args:
         model: the float model.
-        samples: inputs of one sample each, of equal shapes.
-        most: samples used at most, as memory allows: all of them go through the model at once.
+        samples: inputs of one sample each, of equal shapes, or a course over them.
+        most: samples used at most, as memory allows: all of them go through the model at once. Where they cannot, each
+            module takes a pass of its own, and fewer samples are used.
         memory_bytes: bound on the largest single output of a module.
     """
 
     name = "moment_matching"
 
     def __init__(
-        self, model: nn.Module, samples: tuple[Inputs, ...], most: int = 64, memory_bytes: int = 512 * 1024**2
+        self,
+        model: nn.Module,
+        samples: Sequence[Inputs] | Course,
+        most: int = 64,
+        memory_bytes: int = 512 * 1024**2,
     ) -> None:
         modules = {name: module for name, module in model.named_modules() if correctable(module)}
-        largest = _largest_output(model, samples[0])
-        self.count = max(2, min(most, len(samples), memory_bytes // max(largest, 1)))
-        self._inputs = joined(samples[: self.count], self.count)[0]
-        self.wanted: Mapping[str, ChannelMoments] = record_moments(model, modules, self._inputs, self.count)
+        course = Course.of(samples)
+        largest = _largest_output(model, course.first(1))
+        self.count = max(2, min(most, len(course.inputs), memory_bytes // max(largest, 1)))
+        self._course = course.first(self.count).together(self.count)
+        self._inputs = self._course.inputs[0]
+        self._at_once = len(self._course.steps) == 1
+        if not self._at_once:
+            self.count = min(self.count, max(_FEWEST, _MOST_PASSES // max(len(modules), 1)))
+            self._course = course.first(self.count)
+        at_once = self.count if self._at_once else 1
+        self.wanted: Mapping[str, ChannelMoments] = record_moments(model, modules, self._course, at_once)
 
     def apply(self, module: nn.Module, strength: float = 1.0) -> dict[str, Tensor]:
         """Correct a compressed copy in place; give the changed tensors by their names in ``state_dict``."""
+        if not self._at_once:
+            return self._one_by_one(module, strength)
         changed: dict[str, Tensor] = {}
 
         def see(name: str, part: nn.Module, output: Tensor) -> Tensor:
             axis = channel_axis(part)
             assert axis is not None
-            found = channel_moments(output, axis, self.count)
+            found = channel_moments(output, axis, self.count, self._course.axes.main)
             made = correction(self.wanted[name], found, scaling=scales(part), strength=strength)
             scale, shift = made.scale.float(), made.shift.float()
             for key, parameter in _corrected(part, scale, shift).items():
@@ -104,6 +121,18 @@ class MomentMatching:
 
         with torch.inference_mode(), observed({name: module.get_submodule(name) for name in self.wanted}, see):
             module(*self._inputs)
+        return changed
+
+    def _one_by_one(self, module: nn.Module, strength: float) -> dict[str, Tensor]:
+        """The same for samples that run alone: a pass over them for each module, front to back."""
+        changed: dict[str, Tensor] = {}
+        for name, wanted in self.wanted.items():
+            part = module.get_submodule(name)
+            found = record_moments(module, {name: part}, self._course, 1)[name]
+            made = correction(wanted, found, scaling=scales(part), strength=strength)
+            for key, parameter in _corrected(part, made.scale.float(), made.shift.float()).items():
+                part.get_parameter(key).data.copy_(parameter)
+                changed[f"{name}.{key}"] = parameter
         return changed
 
 
@@ -126,7 +155,7 @@ def _corrected(module: nn.Module, scale: Tensor, shift: Tensor) -> dict[str, Ten
     return {"weight": module.get_parameter("weight").detach() * scale, "bias": bias * scale + shift}
 
 
-def _largest_output(model: nn.Module, inputs: Inputs) -> int:
+def _largest_output(model: nn.Module, course: Course) -> int:
     """Bytes of the largest output of any module for one sample."""
     largest = 0
 
@@ -134,6 +163,7 @@ def _largest_output(model: nn.Module, inputs: Inputs) -> int:
         nonlocal largest
         largest = max(largest, output.nbytes)
 
-    with torch.inference_mode(), observed(dict(model.named_modules()), see):
-        model(*inputs)
+    with torch.inference_mode():
+        for _ in course.outputs(model, lambda: observed(dict(model.named_modules()), see)):
+            pass
     return largest

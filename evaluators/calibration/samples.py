@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluators.content_hash import tensors_digest
+from evaluators.course import Course
+from evaluators.evaluation import evaluation_identity
 from evaluators.samples import Inputs, single_samples
+from evaluators.sampling import Sampling
 from evaluators.workload import Split, Workload, WorkloadError
 
 __all__ = ["CalibrationSamples", "calibration_samples"]
@@ -25,12 +28,31 @@ class CalibrationSamples:
         held_out: inputs of one sample each, on which results are compared; never fitted on.
         digest: content hash of ``fit``: part of the identity of whatever is found with it.
         notes: warnings for the user.
+        sampling: how they go through the model.
+        everything: both parts in the data's order, and at which positions each part lies.
     """
 
     fit: tuple[Inputs, ...]
     held_out: tuple[Inputs, ...]
     digest: str
     notes: tuple[str, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    everything: tuple[Inputs, ...] = ()
+    fit_at: tuple[int, ...] = ()
+    held_out_at: tuple[int, ...] = ()
+
+    def fitting(self) -> Course:
+        """A pass over the samples to fit on; where the model has state, the others bring it forward."""
+        return self._course(self.fit, self.fit_at)
+
+    def judging(self) -> Course:
+        """A pass over the samples that are held out, likewise."""
+        return self._course(self.held_out, self.held_out_at)
+
+    def _course(self, samples: tuple[Inputs, ...], positions: tuple[int, ...]) -> Course:
+        if self.sampling.recurrent:
+            return self.sampling.course(self.everything, positions)
+        return self.sampling.course(samples)
 
 
 def calibration_samples(workload: Workload, most: int = 256) -> CalibrationSamples:
@@ -44,7 +66,8 @@ def calibration_samples(workload: Workload, most: int = 256) -> CalibrationSampl
     Raises:
         WorkloadError: fewer than eight samples.
     """
-    samples = single_samples(workload.batches(Split.CALIBRATION), most)
+    sampling = workload.sampling
+    samples = single_samples(workload.batches(Split.CALIBRATION), most, sampling.axes)
     if len(samples) < FEWEST:
         raise WorkloadError(
             f"{workload.path}: calibration_data() gives {len(samples)} sample(s); calibration needs at least {FEWEST}, "
@@ -52,15 +75,31 @@ def calibration_samples(workload: Workload, most: int = 256) -> CalibrationSampl
         )
     shapes = [tuple(tuple(value.shape) for value in sample) for sample in samples]
     commonest = max(sorted(set(shapes)), key=shapes.count)
-    fit = [s for i, s in enumerate(samples) if i % _EVERY != _EVERY - 1 and shapes[i] == commonest]
-    held_out = [s for i, s in enumerate(samples) if i % _EVERY == _EVERY - 1]
-    digest = tensors_digest(value for sample in fit for value in sample)
-    return CalibrationSamples(tuple(fit), tuple(held_out), digest, tuple(_notes(workload, samples, fit)))
+    fit_at = [i for i in range(len(samples)) if i % _EVERY != _EVERY - 1 and shapes[i] == commonest]
+    held_out_at = [i for i in range(len(samples)) if i % _EVERY == _EVERY - 1]
+    fit = tuple(samples[i] for i in fit_at)
+    return CalibrationSamples(
+        fit,
+        tuple(samples[i] for i in held_out_at),
+        _digest(samples if sampling.recurrent else fit, sampling),
+        tuple(_notes(workload, samples, fit)),
+        sampling,
+        tuple(samples),
+        tuple(fit_at),
+        tuple(held_out_at),
+    )
+
+
+def _digest(samples: Sequence[Inputs], sampling: Sampling) -> str:
+    digest = tensors_digest(value for sample in samples for value in sample)
+    found = sampling.identity()
+    return evaluation_identity(samples=digest, **found) if found else digest
 
 
 def _notes(workload: Workload, samples: Sequence[Inputs], fit: Sequence[Inputs]) -> list[str]:
     notes = []
-    seen = {tensors_digest(sample) for sample in single_samples(workload.batches(Split.EVALUATION), 10**9)}
+    axes = workload.sampling.axes
+    seen = {tensors_digest(sample) for sample in single_samples(workload.batches(Split.EVALUATION), 10**9, axes)}
     repeated = sum(tensors_digest(sample) in seen for sample in samples)
     if repeated:
         notes.append(

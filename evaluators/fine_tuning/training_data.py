@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from evaluators.content_hash import raw_bytes, tensors_digest
+from evaluators.sample_axes import FIRST, SampleAxes
 from evaluators.workload import Batch, Split, Workload
 from space.errors import UserError
 
@@ -38,14 +39,14 @@ class TrainingData:
     def __init__(self, workload: Workload, held_out: int) -> None:
         self.split = Split.TRAINING if workload.offers(Split.TRAINING.value) else Split.CALIBRATION
         self.notes: list[str] = []
-        self._workload = workload
+        self._workload, self._axes = workload, workload.sampling.axes
         front, samples, batches = self._look(held_out)
         if batches < 2 or samples < FEWEST:
             raise TrainingDataError(
                 f"{workload.path}: {self.split.value}() gives {samples} samples in {batches} batches; fine-tuning "
                 f"needs {FEWEST} samples in 2 batches at least, some to train on and some to judge by"
             )
-        self.held_out = tuple(_until(iter(front[: batches - 1]), min(held_out, samples // 4)))
+        self.held_out = tuple(_until(iter(front[: batches - 1]), min(held_out, samples // 4), self._axes))
         self._digests = [batch_digest(batch) for batch in self.held_out]
 
     @property
@@ -66,20 +67,23 @@ class TrainingData:
 
     def _look(self, held_out: int) -> tuple[list[Batch], int, int]:
         """The first batches, and how many samples and batches there are; no further than the held-out part needs."""
-        seen = {digest for batch in self._workload.batches(Split.EVALUATION) for digest in _sample_digests(batch)}
+        seen = {digest for batch in self._workload.batches(Split.EVALUATION) for digest in self._seen(batch)}
         front: list[Batch] = []
         samples = batches = repeats = 0
-        for batch in _until(self._workload.stream(self.split), 4 * held_out):
+        for batch in _until(self._workload.stream(self.split), 4 * held_out, self._axes):
             if samples < held_out:
                 front.append(batch)
-            samples, batches = samples + batch_samples(batch), batches + 1
-            repeats += sum(digest in seen for digest in _sample_digests(batch))
+            samples, batches = samples + batch_samples(batch, self._axes), batches + 1
+            repeats += sum(digest in seen for digest in self._seen(batch))
         if repeats:
             self._note(
                 f"{self.split.value}() repeats {repeats} samples of evaluation_data() in its first {samples}: what is "
                 "measured there will look better than it is"
             )
         return front, samples, batches
+
+    def _seen(self, batch: Batch) -> Iterator[str]:
+        return _sample_digests(batch, self._axes)
 
     def _compare(self, index: int, batch: Batch) -> None:
         if self._digests[index] != batch_digest(batch):
@@ -93,9 +97,12 @@ class TrainingData:
             self.notes.append(words)
 
 
-def batch_samples(batch: Batch) -> int:
-    """Samples of a batch: the length of its first input's first axis."""
-    return int(batch.inputs[0].shape[0]) if batch.inputs[0].ndim else 1
+def batch_samples(batch: Batch, axes: SampleAxes = FIRST) -> int:
+    """Samples of a batch: the length of its first input's axis of samples."""
+    at = next((i for i in range(len(batch.inputs)) if axes.of_input(i) is not None), None)
+    if at is None:
+        return 1
+    return axes.rows_of_input(batch.inputs[at], at)
 
 
 def batch_digest(batch: Batch) -> str:
@@ -103,19 +110,20 @@ def batch_digest(batch: Batch) -> str:
     return tensors_digest(batch.inputs)
 
 
-def _sample_digests(batch: Batch) -> Iterator[str]:
-    for index in range(batch_samples(batch)):
+def _sample_digests(batch: Batch, axes: SampleAxes) -> Iterator[str]:
+    for index in range(batch_samples(batch, axes)):
         digest = hashlib.blake2b(digest_size=16)
-        for value in batch.inputs:
-            digest.update(raw_bytes(value[index] if value.ndim else value))
+        for place, value in enumerate(batch.inputs):
+            axis = axes.of_input(place)
+            digest.update(raw_bytes(value if axis is None or value.ndim <= axis else value.select(axis, index)))
         yield digest.hexdigest()
 
 
-def _until(batches: Iterator[Batch], samples: int) -> Iterator[Batch]:
+def _until(batches: Iterator[Batch], samples: int, axes: SampleAxes) -> Iterator[Batch]:
     """Batches until there are so many samples, one at least."""
     found = 0
     for batch in batches:
         yield batch
-        found += batch_samples(batch)
+        found += batch_samples(batch, axes)
         if found >= samples:
             return

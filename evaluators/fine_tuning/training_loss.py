@@ -46,12 +46,14 @@ class TrainingLoss:
         self.kind = kind
         self.device = device
         self.share = distillation if workload.offers("loss") else 1.0
+        self._axes = workload.sampling.axes
         self._teacher = workload.model if device.type == "cpu" else _moved(workload.model, device)
         self._remembered: dict[str, tuple[Tensor, ...]] = {}
         self._held = 0
         self._energy: tuple[float, ...] = ()
         with torch.inference_mode():
-            self._energy = Reference.of(kind, [self._teacher(*on(batch.inputs, device)) for batch in scale]).energy
+            outputs = [self._teacher(*on(batch.inputs, device)) for batch in scale]
+            self._energy = Reference.of(kind, outputs, self._axes).energy
 
     def of_batch(self, outputs: Any, batch: Batch) -> Tensor:
         """The mean over a batch, differentiable."""
@@ -70,7 +72,7 @@ class TrainingLoss:
         return [float(value) for value in values]
 
     def _divergence(self, outputs: Any, batch: Batch) -> Tensor:
-        reference = Reference(self.kind, (self._float_outputs(batch),), self._energy, 1.0)
+        reference = Reference(self.kind, (self._float_outputs(batch),), self._energy, 1.0, self._axes)
         return reference.by_sample(0, outputs)
 
     def _float_outputs(self, batch: Batch) -> tuple[Tensor, ...]:
@@ -86,14 +88,19 @@ class TrainingLoss:
         return self._remembered[key]
 
     def _losses(self, outputs: Any, batch: Batch) -> Tensor:
-        losses = []
-        for index in range(batch_samples(batch)):
-            one, target = (
-                mapped(lambda value, at=index: value[at : at + 1] if value.ndim else value, whole)  # type: ignore[misc]
-                for whole in (outputs, on(batch.targets, self.device))
-            )
-            losses.append(self.workload.loss(one, target).detach().double())
-        return torch.stack(losses)
+        count = batch_samples(batch, self._axes)
+        targets = on(batch.targets, self.device)
+        parts = [(outputs, targets)] if self._axes.whole else [self._sample(outputs, targets, i) for i in range(count)]
+        return torch.stack([self.workload.loss(*part).detach().double() for part in parts])
+
+    def _sample(self, outputs: Any, targets: Any, index: int) -> tuple[Any, Any]:
+        """One sample's outputs and targets, as a batch."""
+        main = self._axes.main
+
+        def part(value: Tensor) -> Tensor:
+            return value.narrow(main if value.ndim > main else 0, index, 1) if value.ndim else value
+
+        return mapped(part, outputs), mapped(part, targets)
 
 
 def on(values: Any, device: torch.device) -> Any:

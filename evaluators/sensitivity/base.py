@@ -12,7 +12,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from evaluators.assembly import LayerWeights
+from evaluators.course import Course
 from evaluators.divergence_kind import DivergenceKind
+from evaluators.sampling import Sampling
 from evaluators.sensitivity.scores import Column, Scores
 
 __all__ = ["Part", "ScoringSetting", "SensitivityScore", "join", "registry"]
@@ -37,6 +39,7 @@ class ScoringSetting:
         energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output on the evaluation data.
         seed: of the method's random numbers.
         memory_bytes: bound on what a method may hold beyond the model and one sample's activations.
+        sampling: where samples lie, and what state the model has.
     """
 
     model: nn.Module
@@ -45,6 +48,7 @@ class ScoringSetting:
     energy: Sequence[float] = ()
     seed: int = 0
     memory_bytes: int = 2 * 1024**3
+    sampling: Sampling = Sampling()  # noqa: RUF009 (frozen)
 
 
 class SensitivityScore(ABC):
@@ -61,14 +65,25 @@ class SensitivityScore(ABC):
         self.setting = setting
 
     @abstractmethod
-    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+    def score(
+        self,
+        columns: Sequence[Column],
+        samples: Sequence[tuple[Tensor, ...]],
+        first: int = 0,
+        before: Sequence[tuple[Tensor, ...]] = (),
+    ) -> Scores:
         """Score columns on samples.
 
         Args:
             columns: what to score.
             samples: inputs, each of one sample.
             first: position of ``samples[0]`` among all samples; it fixes random draws.
+            before: the samples of the same sequence that come before the first one; they bring the state forward.
         """
+
+    def course(self, samples: Sequence[tuple[Tensor, ...]], before: Sequence[tuple[Tensor, ...]]) -> Course:
+        """The samples as they run, after those before them."""
+        return self.setting.sampling.course([*before, *samples], range(len(before), len(before) + len(samples)))
 
     @classmethod
     @abstractmethod

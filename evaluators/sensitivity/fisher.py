@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.outputs import floating_outputs
+from evaluators.sample_axes import FIRST, SampleAxes
 from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
 from evaluators.sensitivity.gradients import accumulate
 from evaluators.sensitivity.scores import Column, Scores
@@ -47,18 +48,26 @@ class FisherScore(SensitivityScore):
         self._reached: set[str] = set()
         self._refusal: str | None = None
 
-    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+    def score(
+        self,
+        columns: Sequence[Column],
+        samples: Sequence[tuple[Tensor, ...]],
+        first: int = 0,
+        before: Sequence[tuple[Tensor, ...]] = (),
+    ) -> Scores:
         """Score every column on some samples; ``signed`` is (samples * draws, columns)."""
         started = time.perf_counter()
         self._reached, self._refusal = set(), None
         signed = np.zeros((len(samples) * self.draws, len(columns)))
         factor = np.ones((len(samples) * self.draws, 1))
+        course = self.course(samples, before)
         for indices in self._chunks(columns):
             changes = self._changes(columns, indices)
-            for position, inputs in enumerate(samples):
+            for position, forward in enumerate(course.passes(self._model)):
                 for draw in range(self.draws):
-                    row = position * self.draws + draw
-                    factor[row] = self._project(inputs, (first + position) * self.draws + draw, changes, signed[row])
+                    row, number = position * self.draws + draw, (first + position) * self.draws + draw
+                    with course.gradients():
+                        factor[row] = self._project(forward, number, changes, signed[row])
         scores = signed * np.sqrt(factor)
         unreached = tuple(dict.fromkeys(layer for layer, _ in columns if layer not in self._reached))
         seconds = time.perf_counter() - started
@@ -97,14 +106,14 @@ class FisherScore(SensitivityScore):
 
     def _project(
         self,
-        inputs: tuple[Tensor, ...],
+        forward: Callable[[], Any],
         number: int,
         changes: dict[str, tuple[NDArray[np.int64], Tensor]],
         row: NDArray[np.float64],
     ) -> float:
         handles = [self._hook(layer, *change, row) for layer, change in changes.items()]
         try:
-            factor, refusal = accumulate(self._model, inputs, lambda outputs: self._loss(outputs, number))
+            factor, refusal = accumulate(self._model, forward, lambda outputs: self._loss(outputs, number))
         finally:
             for parameter, handle in handles:
                 handle.remove()
@@ -128,14 +137,17 @@ class FisherScore(SensitivityScore):
 
     def _loss(self, outputs: Any, number: int) -> tuple[Tensor, float]:
         seed = self.setting.seed * 1_000_003 + number
-        return drawn_loss(outputs, self.setting.kind, self.setting.energy, seed)
+        return drawn_loss(outputs, self.setting.kind, self.setting.energy, seed, self.setting.sampling.axes)
 
 
-def drawn_loss(outputs: Any, kind: DivergenceKind, energy: Sequence[float], seed: int) -> tuple[Tensor, float]:
+def drawn_loss(
+    outputs: Any, kind: DivergenceKind, energy: Sequence[float], seed: int, axes: SampleAxes = FIRST
+) -> tuple[Tensor, float]:
     """A random scalar of the outputs whose squared gradient, times the factor, has the divergence's curvature as mean.
 
     Args:
         energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output.
+        axes: where the samples of the outputs lie.
     """
     generator = torch.Generator().manual_seed(seed)
     values = [value for _, value in floating_outputs(outputs)]
@@ -151,4 +163,4 @@ def drawn_loss(outputs: Any, kind: DivergenceKind, energy: Sequence[float], seed
     for value, scale in zip(values, energy, strict=True):
         noise = torch.randn(value.shape, generator=generator)
         total = total + (value * noise).sum() / float(np.sqrt(scale * len(values)))
-    return total, 1.0 / (values[0].shape[0] if values[0].ndim else 1)
+    return total, 1.0 / max(axes.rows(value, place).shape[0] for place, value in enumerate(values))

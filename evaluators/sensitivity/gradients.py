@@ -19,12 +19,13 @@ NO_GRADIENT = (
 
 
 def accumulate(
-    model: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Any], tuple[Tensor, float]]
+    model: nn.Module, forward: Callable[[], Any], loss: Callable[[Any], tuple[Tensor, float]]
 ) -> tuple[float, str | None]:
     """One forward and one backward pass; gradients go into the parameters that they reach.
 
     Args:
         model: its parameters say by ``requires_grad`` what is wanted.
+        forward: runs the model and gives its outputs; called again where the first pass meets inference tensors.
         loss: a scalar of the outputs, and a factor that is handed on.
 
     Returns:
@@ -35,22 +36,20 @@ def accumulate(
         torch.OutOfMemoryError: there is no room for the passes.
     """
     try:
-        return _passes(model, inputs, loss)
+        return _passes(forward, loss)
     except RuntimeError as error:
         if "Inference tensors" not in str(error):
             return 0.0, _words(error)
     try:
         with _without_inference_tensors(model):
-            return _passes(model, inputs, loss)
+            return _passes(forward, loss)
     except RuntimeError as error:
         return 0.0, _words(error)
 
 
-def _passes(
-    model: nn.Module, inputs: tuple[Tensor, ...], loss: Callable[[Any], tuple[Tensor, float]]
-) -> tuple[float, str | None]:
+def _passes(forward: Callable[[], Any], loss: Callable[[Any], tuple[Tensor, float]]) -> tuple[float, str | None]:
     with torch.enable_grad():
-        value, factor = loss(model(*inputs))
+        value, factor = loss(forward())
         try:
             if value.requires_grad:
                 value.backward()  # type: ignore[no-untyped-call]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from evaluators.assembly import Assembler
+from evaluators.course import Course
 from evaluators.divergence import Reference
-from evaluators.samples import joined
 from evaluators.sensitivity.base import Part, SensitivityScore, even
 from evaluators.sensitivity.scores import Column, Scores
 
@@ -26,23 +26,27 @@ class IsolatedScore(SensitivityScore):
 
     name = "isolated"
 
-    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+    def score(
+        self,
+        columns: Sequence[Column],
+        samples: Sequence[tuple[Tensor, ...]],
+        first: int = 0,
+        before: Sequence[tuple[Tensor, ...]] = (),
+    ) -> Scores:
         """One forward pass over the samples for each column."""
         started = time.perf_counter()
-        batches = joined(samples, _BATCH)
+        course = self.course(samples, before).together(_BATCH)
         assembler = Assembler(self.setting.model, self.setting.weights)
         with torch.inference_mode():
-            outputs = [self.setting.model(*batch) for batch in batches]
-            reference = Reference.of(self.setting.kind, outputs).with_energy(self.setting.energy)
-            table = np.stack([self._column(assembler, column, batches, reference) for column in columns], axis=1)
+            outputs = list(course.outputs(self.setting.model))
+            reference = Reference.of(self.setting.kind, outputs, course.axes).with_energy(self.setting.energy)
+            table = np.stack([self._column(assembler, column, course, reference) for column in columns], axis=1)
         return Scores(self.name, tuple(columns), np.maximum(table, 0.0), None, time.perf_counter() - started)
 
-    def _column(
-        self, assembler: Assembler, column: Column, batches: Sequence[tuple[Tensor, ...]], reference: Reference
-    ) -> Any:
+    def _column(self, assembler: Assembler, column: Column, course: Course, reference: Reference) -> Any:
         layer, encoding = column
         module = assembler.replace({layer: self.setting.weights.get(layer, encoding).weight})
-        parts = [reference.by_sample(i, module(*batch)) for i, batch in enumerate(batches)]
+        parts = [reference.by_sample(i, outputs) for i, outputs in enumerate(course.outputs(module))]
         return torch.cat(parts).numpy()
 
     @classmethod

@@ -21,7 +21,13 @@ class WeightErrorScore(SensitivityScore):
     name = "weight_error"
     needs_data = False
 
-    def score(self, columns: Sequence[Column], samples: Sequence[tuple[Tensor, ...]], first: int = 0) -> Scores:
+    def score(
+        self,
+        columns: Sequence[Column],
+        samples: Sequence[tuple[Tensor, ...]],
+        first: int = 0,
+        before: Sequence[tuple[Tensor, ...]] = (),
+    ) -> Scores:
         """One row; samples are not looked at."""
         started = time.perf_counter()
         values = [self._error(*column) for column in columns]

@@ -32,7 +32,18 @@ def test_budgets_and_resources_are_no_part_of_the_identity(tmp_path):
     assert plain != load(tmp_path, GOOD + "[constraints]\nmax_size_mb = 3\n").identity()
 
 
+def test_what_is_said_of_the_data_is_part_of_the_identity_and_searches_of_old_go_on(tmp_path):
+    plain = load(tmp_path, GOOD).identity()
+    assert "data" not in plain
+    found = load(tmp_path, GOOD + '[data]\nsequence = 3\nbatch_axis = "none"\n')
+    assert (found.data.options.sequence, found.data.options.batch_axis) == (3, "none")
+    assert found.identity() != plain
+
+
 BAD = [
+    (GOOD + "[data]\nsequences = 3", "data.sequences: unknown key; did you mean 'sequence'"),
+    (GOOD + "[data]\nsequence = 0", "data.sequence"),
+    (GOOD + "[data]\nbatch_axis = 2", "data.batch_axis"),
     ('name = "x"', "workload: this key is required"),
     (GOOD + "trails = 3", "trails: unknown key"),
     (GOOD + "[budget]\ntrails = 3", "budget.trails: unknown key; did you mean 'trials'"),
