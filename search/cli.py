@@ -388,7 +388,7 @@ def _quiet() -> None:
 
 
 def main() -> None:
-    """Run the command line: 0 done, 2 the user can mend it, 130 stopped by the user, 1 a bug."""
+    """Run the command line: 0 done, 2 the user can mend it, 130 stopped, 1 a bug, or a package that is not what it says."""
     keep_freed_memory()
     try:
         _quiet()

@@ -27,7 +27,14 @@ from evaluators.workload import Split
 from search.preparation import Preparation
 from space.errors import UserError
 
-__all__ = ["ProgramCheckError", "check_course", "check_program", "check_traced_program", "program_samples"]
+__all__ = [
+    "ProgramCheckError",
+    "check_course",
+    "check_frozen",
+    "check_program",
+    "check_traced_program",
+    "program_samples",
+]
 
 SAMPLES, _SECONDS = 16, 60.0
 _EVERY = 10**9
@@ -40,21 +47,13 @@ class ProgramCheckError(UserError):
 def check_traced_program(preparation: Preparation) -> None:
     """Run the float model beside its own program, if tracing was needed; else there is nothing to do.
 
-    Where values were frozen, first beside its trace, which torch runs on all of the evaluation data in little time.
-
     Raises:
         ProgramCheckError: they differ on some sample.
     """
     if not preparation.base.front_end.traced:
         return
+    check_frozen(preparation)
     workload = preparation.workload
-    if preparation.base.front_end.frozen_text:
-        shapes = [value.shape for value in workload.example_inputs]
-        batches = workload.batches(Split.EVALUATION)
-        every = spread_samples(
-            batches, _EVERY, lambda sample: [value.shape for value in sample] == shapes, workload.sampling
-        )
-        check_course(workload.model, workload.example_inputs, every, preparation.base.front_end)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.mlpackage"
         with unhindered():
@@ -68,6 +67,23 @@ def check_traced_program(preparation: Preparation) -> None:
             conversion.model.save(str(path))
         program = load(path)
         check_program(program, workload.model, program_samples(preparation, program), conversion.front_end)
+
+
+def check_frozen(preparation: Preparation) -> None:
+    """Run the float model beside its trace, without any conversion, on all of the evaluation data, if values were frozen.
+
+    Raises:
+        ProgramCheckError: they differ on some sample.
+    """
+    if not preparation.base.front_end.frozen_text:
+        return
+    workload = preparation.workload
+    shapes = [value.shape for value in workload.example_inputs]
+    batches = workload.batches(Split.EVALUATION)
+    every = spread_samples(
+        batches, _EVERY, lambda sample: [value.shape for value in sample] == shapes, workload.sampling
+    )
+    check_course(workload.model, workload.example_inputs, every, preparation.base.front_end)
 
 
 def check_course(

@@ -1,5 +1,6 @@
 """Export from states: what a calibrated member's package holds, and what is said when its state is gone."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from space.configuration import Configuration, Precision
 from space.encoding import Encoding
 from space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
+from tests.search.exporting import exported, write_case
+from tests.search.test_program_check import BRANCHING, FORWARDS
 
 
 class Case:
@@ -104,3 +107,32 @@ def test_a_data_free_member_needs_no_state_and_others_say_when_theirs_is_gone(ca
         case.export(calibrated, tmp_path)
     with pytest.raises(UserError, match=r"trial 4.*names no state"):
         case.export(replace(calibrated, state=None), tmp_path)
+
+
+def test_both_precisions_are_in_the_manifest_and_in_the_console(case, tmp_path):
+    record = case.record(DataFreeEvaluator, configuration_of(case))
+    console = Console(record=True, width=400, file=io.StringIO())
+    (item,) = export(case.preparation, case.folder, [record], tmp_path, Display(console))
+    shown = console.export_text()
+    assert "dB in float32" in shown
+    assert "dB in fp16" in shown
+    assert "16 samples" in shown
+    execution = json.loads(write_manifest([item], tmp_path).read_text())[0]["proof"]["execution"]
+    assert execution["samples_fitting"] == execution["samples_total"] == 16
+    for values in (execution, execution["float32"], execution["fp16"]):
+        assert values["passed"] is True
+        assert values["samples"] == 16
+    assert execution["snr_db"] == execution["float32"]["snr_db"] > execution["fp16"]["snr_db"] > 40
+    assert execution["fp16"]["finite"] is True
+    assert 0 < execution["fp16"]["loss"] < 1e-4
+
+
+@pytest.mark.parametrize("sign", ["(1 if i < 8 else -1)", "(1 if i % 2 else -1)"])
+def test_a_frozen_branch_is_not_proven_wherever_the_data_take_the_other(sign, tmp_path):
+    text = BRANCHING.format(forward=FORWARDS["branch"], sign=sign, count=64, batch=1)
+    item = exported(write_case(tmp_path, text))
+    assert not item.proven
+    assert any("in float32" in words and "40 dB are needed" in words for words in item.failures)
+    values = item.to_json(item.path.parent)
+    assert values["conversion"]["front_end"] == "torch.jit.trace"
+    assert any("frozen" in words and "workload.py:11" in words for words in values["warnings"])
