@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipeline
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
 #: Pass that stores stand-ins as tables of two entries, an eighth of a byte or a byte a value, and quick to convert.
 AS_TABLES = "palettune::stand_ins_as_tables"
 
+_NOTE = "palettune::note_computed_stand_ins"
+_FRONT_END = "frontend_pytorch"
 _STEPS = 1023
 #: How many stand-ins fp16 can tell apart.
 MOST = 14 * _STEPS
@@ -107,10 +110,31 @@ def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[Mapping[float, str
     """
     computed: dict[float, str] = {}
     token = _marks.set(_Marks(stand_ins, computed))
+    passes = PassPipeline._PIPELINE_NAME_TO_PASSES
+    before = passes[_FRONT_END]
+    # ahead of the front end's own passes, which drop the ops that it has computed with itself
+    passes[_FRONT_END] = [_NOTE, *before]
     try:
         yield computed
     finally:
+        passes[_FRONT_END] = before
         _marks.reset(token)
+
+
+@register_pass(namespace="palettune", override=True)
+class note_computed_stand_ins(AbstractGraphPass):  # type: ignore[misc]
+    """Note the stand-ins that the front end or a later pass computes with."""
+
+    def apply(self, prog: Any) -> None:
+        """Note those in all functions of a MIL program."""
+        marks = _marks.get()
+        marks.computed.clear()  # a front end that failed later has been here before
+        for function in prog.functions.values():
+            for op in function.operations:
+                stand_in = _of_constant(op, marks.stand_ins)
+                reason = None if stand_in is None else _computed(op.outputs[0])
+                if stand_in is not None and reason is not None:
+                    marks.computed.setdefault(stand_in.size, reason)
 
 
 @register_pass(namespace="palettune", override=True)
@@ -120,28 +144,25 @@ class stand_ins_as_tables(AbstractGraphPass):  # type: ignore[misc]  # coremltoo
     def apply(self, prog: Any) -> None:
         """Replace the stand-ins in all functions of a MIL program; those that are computed with stay as they are."""
         marks = _marks.get()
-        marks.computed.clear()  # a front end that failed later has been here before
         for function in prog.functions.values():
             with function:
                 for op in list(function.operations):
-                    stand_in = self._stand_in(op, marks.stand_ins)
-                    reason = None if stand_in is None else _computed(op.outputs[0])
-                    if stand_in is not None and reason is not None:
-                        marks.computed[stand_in.size] = reason
-                    elif stand_in is not None:
+                    stand_in = _of_constant(op, marks.stand_ins)
+                    if stand_in is not None and stand_in.size not in marks.computed:
                         self._replace(function, op, stand_in)
-
-    @staticmethod
-    def _stand_in(op: Any, stand_ins: Mapping[float, StandIn]) -> StandIn | None:
-        value = op.outputs[0].val if op.op_type == "const" else None
-        if not isinstance(value, np.ndarray) or value.ndim < 2 or value.dtype != np.float32:
-            return None
-        found = stand_ins.get(float(-value.flat[0]))
-        return found if found is not None and found.is_upright(value) else None
 
     @staticmethod
     def _replace(function: Any, op: Any, stand_in: StandIn) -> None:
         put_table(function, op, np.array([-stand_in.size, stand_in.size], np.float32))
+
+
+def _of_constant(op: Any, stand_ins: Mapping[float, StandIn]) -> StandIn | None:
+    """The stand-in that an op of a program is, before any pass has changed it."""
+    value = op.outputs[0].val if op.op_type == "const" else None
+    if not isinstance(value, np.ndarray) or value.ndim < 2 or value.dtype != np.float32:
+        return None
+    found = stand_ins.get(float(-value.flat[0]))
+    return found if found is not None and found.is_upright(value) else None
 
 
 def _computed(variable: Any) -> str | None:

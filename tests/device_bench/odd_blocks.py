@@ -258,7 +258,24 @@ class Inverse(Plain):
         return self.linear(x) @ torch.linalg.inv(self.linear.weight)
 
 
-#: Blocks that torch.export and coremltools take together; ``Gates`` needs tracing, ``Inverse`` is slow.
+class Shifted(Plain):
+    """An invertible matrix made of a weight, whose inverse the front end computes."""
+
+    refused = frozenset({"linear"})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) @ torch.linalg.inv(self.linear.weight + torch.eye(WIDTH))
+
+
+class CastCodebook(Codebook):
+    """A codebook whose norms are cast to the type of the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        norms = self.codes.weight.float().square().sum(-1).to(x.dtype)
+        return x + self.codes((functional.linear(x, self.codes.weight) - 0.5 * norms).argmax(-1))
+
+
+#: Blocks that need nothing else of a network. ``Gates`` needs tracing, ``Inverse`` several conversions.
 BLOCKS: dict[str, type[nn.Module]] = {
     block.__name__: block
     for block in (

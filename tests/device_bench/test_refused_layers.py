@@ -22,7 +22,17 @@ from space.encoding import Encoding
 from space.footprint import configuration_bytes
 from space.modules import layers_of
 from space.target import DeploymentTarget
-from tests.device_bench.odd_blocks import WIDTH, Chain, Gates, Inverse, Plain, chain, random_chain
+from tests.device_bench.odd_blocks import (
+    WIDTH,
+    CastCodebook,
+    Chain,
+    Gates,
+    Inverse,
+    Plain,
+    Shifted,
+    chain,
+    random_chain,
+)
 
 torch.set_num_threads(1)
 
@@ -84,7 +94,7 @@ def test_the_reason_says_what_is_done_with_the_weight(block, layer, words):
     assert "plain.linear" in found.places
 
 
-@pytest.mark.parametrize("block", [Gates, Inverse])
+@pytest.mark.parametrize("block", [Gates, Inverse, Shifted, CastCodebook])
 def test_weights_that_the_front_end_itself_computes_with_are_found(block, tmp_path):
     torch.manual_seed(0)
     module = Chain(Plain, block).eval()
