@@ -121,17 +121,17 @@ def same_memory(groups: list[list[Held]]) -> None:
 def untangle(model: nn.Module) -> None:
     """Give every parameter memory of its own, so that writing to one changes no other tensor."""
     taken: dict[Any, Tensor] = {}
-    for module in model.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is None:
-                continue
-            owner = taken.setdefault(_storage(parameter), parameter)
-            if owner is not parameter or _overlaps_itself(parameter) or parameter.is_inference():
-                if parameter.is_inference():
-                    module._parameters[name] = nn.Parameter(parameter.clone(), requires_grad=False)
-                else:
-                    parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
-                taken[_storage(parameter)] = parameter
+    trainable: dict[int, nn.Parameter] = {}
+    held = [(module, name, p) for module in model.modules() for name, p in module._parameters.items() if p is not None]
+    for module, name, parameter in held:
+        if parameter.is_inference():
+            made = trainable.setdefault(id(parameter), nn.Parameter(parameter.clone(), requires_grad=False))
+            module._parameters[name] = taken[_storage(made)] = made
+            continue
+        owner = taken.setdefault(_storage(parameter), parameter)
+        if owner is not parameter or _overlaps_itself(parameter):
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+            taken[_storage(parameter)] = parameter
     for module in model.modules():
         for name, tensor in _tensors(module):
             if not isinstance(tensor, nn.Parameter) and tensor.numel() and _storage(tensor) in taken:

@@ -177,9 +177,11 @@ def _everything(model: nn.Module) -> dict[str, Tensor]:
 
 def test_a_model_made_in_inference_mode_can_be_trained() -> None:
     with torch.inference_mode():
-        model = nn.Sequential(nn.Linear(4, 4))
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        model[1].weight = model[0].weight
     take_to_float32(model)
     untangle(model)
+    assert model[1].weight is model[0].weight
     model[0].weight.requires_grad_(True)
     model(torch.ones(1, 4)).sum().backward()
     assert model[0].weight.grad is not None

@@ -1,0 +1,81 @@
+"""Modules that are no layers, and notes, from preparation to what is printed."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from search.experiment import ExperimentError, load_experiment
+from search.inspection import inspection_json, print_inspection
+from search.preparation import prepare
+from search.progress import Display
+
+WORKLOAD = """
+import torch
+from torch import nn
+
+class Wrapped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.own = nn.Linear(8, 8), nn.Parameter(torch.eye(8))
+        del self.inner.weight
+
+    def forward(self, x):
+        self.inner.weight = self.own * 0.5
+        return self.inner(x)
+
+def model():
+    torch.manual_seed(0)
+    return {model}.double()
+
+def example_inputs():
+    return (torch.ones(1, 8),)
+
+def evaluation_data():
+    yield (torch.ones(4, 8),), None
+"""
+
+
+def experiment(folder, model="nn.Sequential(Wrapped(), nn.Linear(8, 8))", keep=""):
+    (folder / "workload.py").write_text(WORKLOAD.replace("{model}", model))
+    path = folder / "experiment.toml"
+    path.write_text(f'name = "kept"\nworkload = "workload.py"\n[space]\nencodings = ["fp16", "int8"]\n{keep}\n')
+    return load_experiment(path)
+
+
+@pytest.mark.parametrize("keep", ["", 'keep = ["0.inner"]', 'keep = ["0.*"]'])
+def test_a_module_that_is_no_layer_is_kept_listed_and_may_be_named(tmp_path, keep):
+    preparation = prepare(experiment(tmp_path, keep=keep))
+    assert [layer.name for layer in preparation.layers] == ["1"]
+    facts = inspection_json(preparation)
+    assert "set anew in each forward pass" in facts["kept"]["0.inner"]
+    console = Console(file=io.StringIO(), width=300)
+    print_inspection(preparation, console)
+    assert "kept as it is: 0.inner: its weight is no parameter" in console.file.getvalue()
+
+
+def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
+    with pytest.raises(ExperimentError, match=r"space\.keep: '9\.\*' matches no layer"):
+        prepare(experiment(tmp_path, keep='keep = ["9.*"]'))
+
+
+def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reason_and_a_way_out(tmp_path):
+    with pytest.raises(
+        ExperimentError, match=r"\(Wrapped\) has no layer .*'inner': its weight is no parameter.*mlpackage"
+    ):
+        prepare(experiment(tmp_path, "Wrapped()"))
+
+
+def test_notes_are_printed_once_by_inspect_and_by_a_search(tmp_path):
+    preparation = prepare(experiment(tmp_path))
+    note = f"note: {tmp_path / 'workload.py'}: model(): the model is float64: taken to float32"
+    assert inspection_json(preparation)["notes"] == [note.removeprefix("note: ")]
+    for show in (
+        lambda console: print_inspection(preparation, console),
+        lambda console: Display(console).describe(preparation),
+    ):
+        console = Console(file=io.StringIO(), width=300)
+        show(console)
+        assert console.file.getvalue().count(note) == 1
