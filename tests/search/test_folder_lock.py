@@ -1,5 +1,7 @@
 """One search at a time on a run folder; the lock goes with the process that holds it, however that ends."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -148,6 +150,17 @@ while held < 20:
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
+
+
+def test_a_file_system_without_locks_is_said_and_searched_on(folder, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    said = []
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with hold(folder, said.append):
+        pass
+    assert "no locks there (No locks available); run only one search at a time" in said[0]
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):

@@ -418,6 +418,21 @@ def test_packages_go_to_the_store_of_the_search_which_the_run_folder_remembers(s
         log_packages(folder, None, "another search", *export)
 
 
+def test_packages_go_to_the_run_folder_s_own_store_beside_its_trials(folder, export):
+    tracker = Tracker(folder, None, "search")
+    log(tracker, range(2))
+    tracker.finish("FINISHED", "done")
+    assert tracker.problems == ()
+    log_packages(folder, None, "search", *export)
+    client = MlflowClient(folder.tracking_uri)
+    (parent,) = client.search_runs(
+        [client.get_experiment_by_name(folder.name).experiment_id], "tags.search_id = 'search'"
+    )
+    found = {item.path for item in client.list_artifacts(parent.info.run_id, "packages")}
+    assert found == {"packages/manifest.json", "packages/one.mlpackage"}
+    assert (folder.artifacts / parent.info.run_id / "artifacts" / "packages" / "manifest.json").read_text() == "[]"
+
+
 @pytest.mark.parametrize("uri", [None, "sqlite:///{folder}/none.db", "http://127.0.0.1:9"])
 def test_packages_without_a_store_leave_nothing_behind(folder, export, uri):
     with pytest.raises(TrackingError, match="--tracking-uri names the store of the search"):
