@@ -26,7 +26,7 @@ from device_bench.cost.stored_weight import StoredWeight
 from device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
 from device_bench.device import Device, find_device
 from space.configuration import Configuration, Precision
-from space.encoding import FP16, Encoding
+from space.encoding import Encoding
 from space.errors import UserError
 from space.target import DeploymentTarget
 
@@ -138,7 +138,9 @@ class LatencyModel:
         rest = sum(
             by_busy * b + by_stream * self.stream * s
             for b, s in (
-                self._prices.of(name, at.encodings.get(name, FP16), at.activations.get(name) is Precision.INT8)
+                self._prices.of(name, at.encodings[name], at.activations.get(name) is Precision.INT8)
+                if name in at.encodings
+                else self._prices.default(name)
                 for name in self.layers
             )
         )
@@ -262,6 +264,10 @@ class _Prices:
             stored = self._stored(layer, encoding)
             found = self._known[key] = self._price(layer, stored, int8)
         return found
+
+    def default(self, layer: str) -> tuple[float, float]:
+        """Busy and stream milliseconds of a layer that no configuration names."""
+        return self._default[layer]
 
     def total(self, busy: float, stream: float) -> float:
         """Milliseconds of a program from its two sums."""

@@ -62,8 +62,8 @@ class StoredConstant:
         """
         elements = math.prod(self.shape)
         plain = not self.table_bits and not self.scales and not self.zeros
-        if plain:
-            return StoredWeight(elements, self.bytes, compressed=False, coded=False)
+        if plain:  # whether its floats are of 16 bits or of 32 is the op's to say
+            return StoredWeight.fp16(elements)
         tables = self.tables[output_axis] if self.tables else 1
         sharing = self.shape[output_axis] // tables if tables > 1 else None
         blocks = self.linear and not self.in_rows and _in_blocks(self.scales, self.shape, output_axis)

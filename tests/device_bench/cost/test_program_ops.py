@@ -321,7 +321,7 @@ def test_the_deployment_target_of_a_package_is_its_formats(tmp_path, target, exp
     found = ops_of_package(save(program, tmp_path / "p.mlpackage", getattr(ct.target, target)))
     assert found.target is DeploymentTarget(expected)
     (stored,) = found.weights.values()
-    assert (stored.bytes, stored.compressed) == (16 * 16 * 4, False)
+    assert (stored.elements, stored.compressed) == (16 * 16, False)
     assert dict(found.stored_bytes) == {"fp32": pytest.approx(1024, abs=200)}
 
 
