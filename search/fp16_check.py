@@ -132,18 +132,28 @@ def fp16_json(run: Fp16Run) -> dict[str, Any]:
 
 
 def _samples(preparation: Preparation) -> list[tuple[Tensor, ...]]:
-    """Samples spread evenly over all that have the shapes that the model is converted for; else the example."""
-    example = preparation.workload.example_inputs
+    """Samples spread evenly over all that have shapes which the program takes; else the example."""
+    example, batches = preparation.workload.example_inputs, preparation.workload.batches(Split.EVALUATION)
+    model = preparation.workload.model
     shapes = [value.shape for value in example]
-    singles = [
-        (batch, row)
-        for batch in preparation.workload.batches(Split.EVALUATION)
-        for row, sample in enumerate(single_samples([batch], _rows(batch)))
-        if [value.shape for value in sample] == shapes
+
+    def fits(sample: tuple[Tensor, ...]) -> bool:
+        if isinstance(model, PackageModule):
+            features = model.program.inputs.values()
+            return all(feature.accepts(v.shape) for feature, v in zip(features, sample, strict=False))
+        return [value.shape for value in sample] == shapes
+
+    places: list[tuple[Batch, int | None]] = []
+    for batch in batches:
+        if fits(batch.inputs):  # one sample as it is
+            places.append((batch, None))
+        else:
+            places += [(batch, row) for row, one in enumerate(single_samples([batch], _rows(batch))) if fits(one)]
+    count = min(SAMPLES, len(places))
+    chosen = [places[len(places) * (2 * part + 1) // (2 * count)] for part in range(count)]
+    return [batch.inputs if row is None else single_samples([batch], row + 1)[row] for batch, row in chosen] or [
+        example
     ]
-    count = min(SAMPLES, len(singles))
-    chosen = [singles[len(singles) * (2 * part + 1) // (2 * count)] for part in range(count)]
-    return [single_samples([batch], row + 1)[row] for batch, row in chosen] or [example]
 
 
 def _rows(batch: Batch) -> int:
