@@ -15,6 +15,7 @@ from device_bench.conversion import convert, unhindered
 from device_bench.op_modules import op_modules
 from device_bench.package_module import PackageModule
 from device_bench.runtime import PrecisionCheck, check_precision
+from device_bench.runtime.execution import takes
 from evaluators.samples import Inputs, spread_samples
 from evaluators.workload import Split
 from search.preparation import Preparation
@@ -132,13 +133,14 @@ def fp16_json(run: Fp16Run) -> dict[str, Any]:
 
 
 def _samples(preparation: Preparation) -> Sequence[Inputs]:
-    """Samples from all over the evaluation data that have the shapes that the model is converted for; else the example."""
+    """Samples from all over the evaluation data that have shapes which the program takes; else the example."""
     workload = preparation.workload
-    shapes = [value.shape for value in workload.example_inputs]
-    fitting = spread_samples(
-        workload.batches(Split.EVALUATION),
-        SAMPLES,
-        lambda sample: [value.shape for value in sample] == shapes,
-        workload.sampling,
-    )
-    return fitting.samples or (workload.example_inputs,)
+    model, shapes = workload.model, [value.shape for value in workload.example_inputs]
+
+    def fits(sample: Inputs) -> bool:
+        if isinstance(model, PackageModule):
+            return takes(model.program, sample)
+        return [value.shape for value in sample] == shapes
+
+    spread = spread_samples(workload.batches(Split.EVALUATION), SAMPLES, fits, workload.sampling)
+    return spread.samples or (workload.example_inputs,)

@@ -6,21 +6,23 @@ from torch import nn
 
 from evaluators.calibration.evaluator import CalibrationEvaluator
 from evaluators.calibration.importance import Importance
+from evaluators.calibration.samples import CalibrationSamples
 from evaluators.divergence_kind import DivergenceKind
 from evaluators.workflow import Outcome
 from tests.evaluators.sensitivity.test_gradients import CASES, samples_of
 from tests.evaluators.workflow_cases import RECURRENT, configuration_of, setting_of
 
 
-class Samples:
-    def __init__(self, fit):
-        self.fit = fit
+def calibration_of(samples):
+    return CalibrationSamples(
+        tuple(samples), (), "digest", everything=tuple(samples), fit_at=tuple(range(len(samples)))
+    )
 
 
 @pytest.mark.parametrize(("make", "unreached"), CASES, ids=lambda p: p.__name__ if isinstance(p, type) else None)
 def test_layers_without_a_gradient_are_named_and_all_others_have_one(make, unreached):
     model = make().eval()
-    importance = Importance(model, DivergenceKind.SQUARED_ERROR, Samples(samples_of(6)))
+    importance = Importance(model, DivergenceKind.SQUARED_ERROR, calibration_of(samples_of(6)))
     for name, part in model.named_modules():
         if not isinstance(part, (nn.Linear, nn.Embedding)):
             continue
