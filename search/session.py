@@ -248,6 +248,7 @@ def _loop(
         told,
         stopped,
         _screen(experiment, preparation.workload),
+        preparation.space.size,
     )
     status, reason = "FAILED", "the driver failed"
     try:
