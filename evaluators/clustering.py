@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-__all__ = ["BoundedKMeans", "cluster_values", "cluster_vectors"]
+__all__ = ["BoundedKMeans", "cluster_values", "cluster_vectors", "sample_size"]
 
 Array = NDArray[np.float32]
 _SHARES = 2**15
@@ -124,9 +124,14 @@ def cluster_vectors(points: Array, importance: Array | None, count: int, seed: i
     return _centres(points, importance, best.labels_, best.cluster_centers_), best.labels_
 
 
+def sample_size(count: int) -> int:
+    """Points at most from which starts for so many clusters are found."""
+    return max(_SAMPLE, _SAMPLE_OF_EACH * count)
+
+
 def _from_a_sample(points: Array, importance: Array | None, count: int, random: np.random.Generator) -> list[Array]:
     """The best few centres of some of the points, from starts by k-means++ (Arthur and Vassilvitskii, 2007)."""
-    size = max(_SAMPLE, _SAMPLE_OF_EACH * count)
+    size = sample_size(count)
     some = slice(None) if len(points) <= size else np.sort(random.choice(len(points), size, replace=False))
     counts = None if importance is None else importance[some]
     seeds = random.integers(2**31, size=_STARTS)

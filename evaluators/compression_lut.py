@@ -115,8 +115,11 @@ def _integer_entries(
     scale = carrier.per_axis(_buffer(carrier, module, "quantization_scale"), tail=2)
     stored = torch.where(scale > 0, to_half(scale).clamp(min=_SMALLEST_SCALE), torch.ones_like(scale))
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    entries = torch.round(lut / scale)
+    if not entries.any() and table.entries is Entries.INT8:
+        entries[..., -1, :] = 127  # used by nothing: the converter stores entries in 4 bits where all of them would fit
     buffers = {
-        **table_buffers(carrier, table, torch.round(lut / scale) * stored),
+        **table_buffers(carrier, table, entries * stored),
         "compression_type": torch.tensor([2, 3]),
         "quantization_n_bits": torch.tensor(8),
         "quantization_scale": stored,

@@ -98,4 +98,4 @@ class UnseenSampler(BaseSampler):  # type: ignore[misc]
 
 def _lost(trial: FrozenTrial) -> bool:
     failure = trial.user_attrs.get("failure", {})
-    return trial.state == TrialState.FAIL and failure.get("stage") == Stage.WORKER.value
+    return bool(trial.state == TrialState.FAIL and failure.get("stage") == Stage.WORKER.value)

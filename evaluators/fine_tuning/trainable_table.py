@@ -70,6 +70,8 @@ class TrainableTable(TrainableWeight):
             ``start`` chose; elsewhere from the entry itself.
     """
 
+    dead: Tensor
+
     def __init__(self, layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor) -> None:
         super().__init__(layer, encoding)
         table = encoding.table
