@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import CompressedWeight, clear, install
-from evaluators.compression import compress
+from evaluators.compression import changed_since, compress
 from evaluators.weight_bank import WeightBank, weight_digest
 from space.configuration import Configuration
 from space.encoding import Encoding
@@ -51,7 +51,8 @@ class LayerWeights:
         """The bank's key of one (layer, encoding)."""
         if layer not in self._digests:
             self._digests[layer] = weight_digest(self.float_weight(layer))
-        return self.bank.key(self._digests[layer], self.layers[layer], encoding, "data_free", {"seed": self._seed})
+        settings = {"seed": self._seed, **changed_since(encoding)}
+        return self.bank.key(self._digests[layer], self.layers[layer], encoding, "data_free", settings)
 
     def get(self, layer: str, encoding: Encoding) -> CompressedWeight:
         """One compressed weight: from memory, from the bank, or compressed now and written."""

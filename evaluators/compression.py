@@ -18,7 +18,7 @@ from evaluators.compression_sparse import prune
 from space.encoding import Encoding
 from space.layer import Layer
 
-__all__ = ["CompressionError", "compress"]
+__all__ = ["CompressionError", "changed_since", "compress"]
 
 
 def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
@@ -48,6 +48,15 @@ def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0)
         torch.set_num_threads(threads)
     _check(compressed, layer, encoding)
     return compressed
+
+
+def changed_since(encoding: Encoding) -> dict[str, int]:
+    """What tells a weight compressed now from one that an earlier version compressed otherwise; empty for most."""
+    table = encoding.table
+    if table is None or encoding.sparsity is not None:
+        return {}
+    clustering = {"clustering": 2} if table.vector > 1 else {}
+    return {**clustering, **({"scales": 2} if table.scaled else {})}
 
 
 def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWeight:

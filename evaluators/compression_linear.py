@@ -18,6 +18,10 @@ from space.encoding import Linear, Scheme
 __all__ = ["Quantization", "quantize"]
 
 _STAGE = "quantization"
+_NARROW = 16
+"""coremltools' converter stores integers in 4 bits where all of them would fit, whatever was asked for."""
+_WIDER = 1.25
+"""So much larger steps take the lowest integer of 8 bits out of that range."""
 
 
 class Quantization:
@@ -30,10 +34,16 @@ class Quantization:
     def __init__(self, carrier: Carrier, weight: Tensor, linear: Linear) -> None:
         self.carrier, self.linear = carrier, linear
         self.scale, self.zero = _parameters(carrier, weight, linear)
-        self.wide_scale, self.wide_zero = spread(self.scale, weight.shape), spread(self.zero, weight.shape)
         unused = int(linear.scheme is Scheme.SYMMETRIC)
         self.low = unused - 2 ** (linear.bits - 1) if linear.signed else 0
         self.high = (2 ** (linear.bits - 1) if linear.signed else 2**linear.bits - unused) - 1
+        self._spread(weight)
+        if linear.bits == 8 and not linear.signed and float((self.steps(weight) + self.wide_zero).max()) < _NARROW:
+            self.scale = (self.scale * _WIDER).half().float()
+            self._spread(weight)
+
+    def _spread(self, weight: Tensor) -> None:
+        self.wide_scale, self.wide_zero = spread(self.scale, weight.shape), spread(self.zero, weight.shape)
 
     def steps(self, weight: Tensor) -> Tensor:
         """Integers minus zero point."""
@@ -83,7 +93,10 @@ def _parameters(carrier: Carrier, weight: Tensor, linear: Linear) -> tuple[Tenso
 
 
 def _middle(linear: Linear) -> int:
-    return 0 if linear.signed else 2 ** (linear.bits - 1) - 1
+    """The zero point where all weights are zero: with 8 bits one that the converter does not store in 4."""
+    if linear.signed:
+        return 64 if linear.bits == 8 and linear.scheme is Scheme.ASYMMETRIC else 0
+    return int(2 ** (linear.bits - 1)) - 1
 
 
 def _stored(scale: Tensor) -> Tensor:

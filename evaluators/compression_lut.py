@@ -1,11 +1,14 @@
-"""Palettization of one weight by coremltools' PostTrainingPalettizer (k-means)."""
+"""Palettization of one weight by coremltools' PostTrainingPalettizer (k-means).
+
+Weighted values, and vectors, are clustered in bounded memory instead (``evaluators.clustering``).
+"""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
+from coremltools.optimize.torch._utils.k_means import KMeansConfig
 from coremltools.optimize.torch.palettization import (
     ModulePostTrainingPalettizerConfig,
     PostTrainingPalettizer,
@@ -14,6 +17,7 @@ from coremltools.optimize.torch.palettization import (
 from torch import Tensor, nn
 
 from device_bench.compressed_weight import CompressedWeight
+from evaluators.clustering import BoundedKMeans
 from evaluators.compression_carrier import Carrier, quiet, spread, to_half
 from space.encoding import Axis, Entries, Table
 
@@ -29,7 +33,8 @@ def palettize(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor
     Args:
         importance: of each element, positive, in the weight's shape; all count alike unless given.
     """
-    module = cluster(carrier, weight, table) if importance is None else _weighted(carrier, weight, table, importance)
+    bounded = importance is not None or table.vector > 1
+    module = _clustered(carrier, weight, table, importance) if bounded else cluster(carrier, weight, table)
     lut = carrier.per_axis(_buffer(carrier, module, "lut"), tail=2)
     decoded = carrier.weight(module)
     if table.entries is not Entries.FP16:
@@ -37,7 +42,7 @@ def palettize(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor
     if not table.scaled:
         return CompressedWeight(to_half(decoded), table_buffers(carrier, table, to_half(lut)))
     scale = carrier.per_axis(_buffer(carrier, module, "palettization_scale"))
-    stored = to_half(scale).clamp(min=_SMALLEST_SCALE)
+    stored = torch.where(_dead(carrier, weight), torch.zeros_like(scale), to_half(scale).clamp(min=_SMALLEST_SCALE))
     buffers = {**table_buffers(carrier, table, to_half(lut)), "palettization_scale": stored}
     return CompressedWeight(carrier.product(to_half(decoded / scale) * stored), buffers)
 
@@ -51,7 +56,6 @@ def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
         granularity="per_tensor" if table.group is None else "per_grouped_channel",
         group_size=table.group,
         channel_axis=0 if table.axis is Axis.OUTPUT else 1,
-        cluster_dim=table.vector if table.vector > 1 else None,
         enable_per_channel_scale=table.scaled,
         rounding_precision=4 if table.scaled else _decimals(weight),
     )
@@ -66,8 +70,12 @@ def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
     return module
 
 
-def _weighted(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor) -> nn.Sequential:
-    """The same by the clustering of coremltools' SKMPalettizer, which counts each element by its importance."""
+def _clustered(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor | None) -> nn.Sequential:
+    """The same in bounded memory; each element counts by its importance, as in coremltools' SKMPalettizer."""
+    layer = carrier.layer
+    channels = layer.output_channels if table.axis is Axis.OUTPUT else layer.input_channels
+    if channels % (table.group or channels) or (table.group or channels) % table.vector:
+        raise carrier.failure(_STAGE, f"groups or vectors do not divide {channels} channels, and would be skipped")
     module = carrier.module(weight)
     config = KMeansConfig(
         n_bits=table.bits,
@@ -76,14 +84,20 @@ def _weighted(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor
         block_size=table.group,
         cluster_dim=table.vector if table.vector > 1 else None,
         enable_per_channel_scale=table.scaled,
-        importance=carrier.weight_of(importance),
+        importance=None if importance is None else carrier.weight_of(importance),
     )
     with quiet():
         try:
-            SequentialKMeans.cluster_weights(module, {"0": {"weight": config}})
+            BoundedKMeans.cluster_weights(module, {"0": {"weight": config}})
         except (AssertionError, RuntimeError, ValueError) as error:
             raise carrier.failure(_STAGE, f"coremltools failed: {error}") from error
     return module
+
+
+def _dead(carrier: Carrier, weight: Tensor) -> Tensor:
+    """Output channels of zeros: no entry need be zero, so only their scale can keep them so."""
+    others = [axis for axis in range(weight.dim()) if axis != carrier.layer.output_axis]
+    return weight.abs().amax(dim=others, keepdim=True) == 0
 
 
 def table_buffers(carrier: Carrier, table: Table, lut: Tensor) -> dict[str, Tensor]:
@@ -101,8 +115,11 @@ def _integer_entries(
     scale = carrier.per_axis(_buffer(carrier, module, "quantization_scale"), tail=2)
     stored = torch.where(scale > 0, to_half(scale).clamp(min=_SMALLEST_SCALE), torch.ones_like(scale))
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    entries = torch.round(lut / scale)
+    if not entries.any() and table.entries is Entries.INT8:
+        entries[..., -1, :] = 127  # used by nothing: the converter stores entries in 4 bits where all of them would fit
     buffers = {
-        **table_buffers(carrier, table, torch.round(lut / scale) * stored),
+        **table_buffers(carrier, table, entries * stored),
         "compression_type": torch.tensor([2, 3]),
         "quantization_n_bits": torch.tensor(8),
         "quantization_scale": stored,

@@ -15,6 +15,7 @@ from torch import nn
 from device_bench.base_program import base_program
 from device_bench.conversion import converted
 from device_bench.front_end import FrontEnd
+from device_bench.op_modules import op_modules
 from device_bench.package import package_bytes
 from device_bench.proof import Proof, prove
 from device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
@@ -158,7 +159,7 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
     for stale in (path, out / f"{name}.unproven.mlpackage"):
         shutil.rmtree(stale, ignore_errors=True)
     conversion.model.save(str(path))
-    programs = in_precisions(path)
+    programs = in_precisions(path, op_modules(conversion.model))
     write_record(path, record_values(preparation, record, programs.float32))
     proof = prove(
         path,

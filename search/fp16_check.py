@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from device_bench.conversion import convert, unhindered
+from device_bench.conversion import converted, unhindered
 from device_bench.op_modules import op_modules
 from device_bench.package_module import PackageModule
-from device_bench.runtime import PrecisionCheck, check_precision
+from device_bench.runtime import PrecisionCheck, check_precision, load
 from device_bench.runtime.execution import takes
 from evaluators.samples import Inputs, spread_samples
 from evaluators.workload import Split
 from search.preparation import Preparation
+from search.program_check import check_frozen, check_program, program_samples
 from search.progress import Display
 from search.run_folder import RunFolder
 from space.errors import UserError
@@ -59,10 +60,14 @@ class Fp16Run:
 def run_in_fp16(preparation: Preparation) -> Fp16Run:
     """Convert the float model and run it in float32 and in fp16 on samples from all over the evaluation data.
 
-    A model that is a package is run as it is.
+    A model that is a package is run as it is. One that tracing converted is first set against its program in float32.
+
+    Raises:
+        ProgramCheckError: a traced program does not compute what the model does.
     """
     started = time.monotonic()
     workload, experiment = preparation.workload, preparation.experiment
+    check_frozen(preparation)
     samples = _samples(preparation)
     if isinstance(workload.model, PackageModule):
         check = check_precision(workload.model.path, samples)
@@ -70,15 +75,18 @@ def run_in_fp16(preparation: Preparation) -> Fp16Run:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fp16.mlpackage"
         with unhindered():
-            package = convert(
+            conversion = converted(
                 workload.model,
                 workload.example_inputs,
                 experiment.deployment_target,
                 float32=experiment.space.float32,
                 state=workload.sampling.state,
             )
-            package.save(str(path))
-        modules = op_modules(package)
+            conversion.model.save(str(path))
+        modules = op_modules(conversion.model)
+        if conversion.front_end.traced:
+            program = load(path)
+            check_program(program, workload.model, program_samples(preparation, program), conversion.front_end)
         with workload.sampling.state.around(workload.model):
             check = check_precision(path, samples, reference=workload.model, modules=modules)
     return Fp16Run(check, time.monotonic() - started)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluators.assembly import LayerWeights
+from evaluators.compression_time import compression_seconds
 from evaluators.evaluation import Failure, evaluation_identity
 from evaluators.samples import single_samples
 from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, join, registry
@@ -24,6 +25,9 @@ from space.footprint import layer_bytes
 from space.pruning import prune_menus
 
 __all__ = ["call", "fill_bank", "layer_weights", "prune", "score_layers"]
+
+_LONG = 60.0
+"""Seconds."""
 
 
 def layer_weights(preparation: Preparation, folder: RunFolder) -> LayerWeights:
@@ -67,6 +71,7 @@ def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, dis
         return
     sizes = {layer.name: layer.parameters for layer in preparation.layers}
     order = sorted(missing, key=lambda name: -sizes[name])
+    _say_minutes(preparation, missing, pool.size, display)
     failures: list[Failure] = []
     with display.bar("compressing layers", sum(len(e) for e in missing.values())) as advance:
         for answer in pool.map("compress", [(name, (name, tuple(missing[name]))) for name in order]):
@@ -77,6 +82,23 @@ def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, dis
         raise UserError(
             f"{len(failures)} weight(s) could not be compressed; take these encodings out of space.encodings, "
             f"or name the layers under space.keep:\n{listed}"
+        )
+
+
+def _say_minutes(preparation: Preparation, missing: dict[str, list[str]], workers: int, display: Display) -> None:
+    """Say beforehand how long the compression takes, where it is long, and which encoding takes most of it."""
+    layers = {layer.name: layer for layer in preparation.layers}
+    seconds: dict[str, float] = {}
+    for name, spellings in missing.items():
+        for spelling in spellings:
+            taken = compression_seconds(layers[name], Encoding.parse(spelling))
+            seconds[spelling] = seconds.get(spelling, 0.0) + taken
+    total = sum(seconds.values()) / workers
+    if total > _LONG:
+        most = max(seconds, key=lambda spelling: seconds[spelling])
+        display.warn(
+            f"compressing {sum(map(len, missing.values()))} weights takes about {total / 60:.0f} minute(s) on {workers} "
+            f"worker(s), {seconds[most] / sum(seconds.values()):.0%} of it in {most}; it is done once"
         )
 
 

@@ -27,7 +27,8 @@ class Ending(StrEnum):
 
     TRIALS = "the budget of trials is spent"
     MINUTES = "the budget of minutes is spent"
-    EXHAUSTED = "the sampler proposes nothing new"
+    EXHAUSTED = "every configuration of the space has been evaluated"
+    NOTHING_NEW = "the sampler proposes nothing new"
     STOPPED = "stopped"
 
 
@@ -40,6 +41,7 @@ class Loop:
         told: called with each finished trial, in the order of their numbers.
         stop: asked between waits; true ends the loop at once, and what is in flight stays RUNNING in the study.
         screen: samples after which an evaluation that is surely worse than a cheaper one ends; 0 for never.
+        size: configurations that there are; the loop ends when each has been evaluated.
 
     Attributes:
         seconds: the driver's time by errand (``ask``, ``wait``, ``keep``, ``tell``, ``told``).
@@ -56,10 +58,11 @@ class Loop:
         told: Callable[[Record], None],
         stop: Callable[[], bool],
         screen: int = 0,
+        size: int | None = None,
     ) -> None:
         self._study, self._pool, self._objectives, self._costs = study, pool, objectives, costs
         self._budget, self._in_flight, self._told, self._stop = budget, in_flight, told, stop
-        self._screen = screen
+        self._screen, self._size = screen, size
         self._records: list[Record] = []
         self._pending: deque[int] = deque()
         self._configurations: dict[int, Configuration] = {}
@@ -77,7 +80,7 @@ class Loop:
         while True:
             self._refill()
             if not self._pending:
-                return self._ending() or Ending.EXHAUSTED
+                return self._ending() or Ending.NOTHING_NEW
             if self._stop():
                 return Ending.STOPPED
             if self._pending[0] not in self._results and self._pending[0] not in self._sources:
@@ -193,8 +196,10 @@ class Loop:
             return Ending.TRIALS
         if self._deadline is not None and time.monotonic() > self._deadline:
             return Ending.MINUTES
-        if self._repeats >= _REPEATS:
+        if self._size is not None and len(self._first) >= self._size:
             return Ending.EXHAUSTED
+        if self._repeats >= _REPEATS:
+            return Ending.NOTHING_NEW
         return None
 
 

@@ -6,18 +6,16 @@ goes another way for other inputs, and every package of every configuration woul
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from device_bench.conversion import converted, shared_copy, unhindered
+from device_bench.conversion import shared_copy
 from device_bench.front_end import FrontEnd
-from device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare, load
+from device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare
 from device_bench.runtime.comparison import THRESHOLD_DB, Comparison
 from device_bench.runtime.execution import takes, within
 from device_bench.runtime.signal import signal_to_noise
@@ -32,7 +30,6 @@ __all__ = [
     "check_course",
     "check_frozen",
     "check_program",
-    "check_traced_program",
     "program_samples",
 ]
 
@@ -42,31 +39,6 @@ _EVERY = 10**9
 
 class ProgramCheckError(UserError):
     """A model that its own converted program does not compute; names the lines that were frozen."""
-
-
-def check_traced_program(preparation: Preparation) -> None:
-    """Run the float model beside its own program, if tracing was needed; else there is nothing to do.
-
-    Raises:
-        ProgramCheckError: they differ on some sample.
-    """
-    if not preparation.base.front_end.traced:
-        return
-    check_frozen(preparation)
-    workload = preparation.workload
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "float.mlpackage"
-        with unhindered():
-            conversion = converted(
-                workload.model,
-                workload.example_inputs,
-                preparation.experiment.deployment_target,
-                float32=preparation.experiment.space.float32,
-                state=workload.sampling.state,
-            )
-            conversion.model.save(str(path))
-        program = load(path)
-        check_program(program, workload.model, program_samples(preparation, program), conversion.front_end)
 
 
 def check_frozen(preparation: Preparation) -> None:

@@ -27,7 +27,6 @@ from search.ladder import Ladder, check_ladder
 from search.live_front import LiveFront
 from search.loop import Ending, Loop
 from search.preparation import Preparation, prepare
-from search.program_check import check_traced_program
 from search.progress import Display
 from search.promotion import verdicts
 from search.run_folder import RunFolder
@@ -117,7 +116,6 @@ def _run(
     with display.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
-        check_traced_program(preparation)
     study = None if fresh else _study(experiment, folder, places, identity, display)
     display.describe(preparation)
     check_ladder(preparation)
@@ -287,6 +285,7 @@ def _loop(
         told,
         stopped,
         _screen(experiment, preparation.workload),
+        preparation.space.size,
     )
     status, reason = "FAILED", "the driver failed"
     try:

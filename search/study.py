@@ -27,6 +27,7 @@ from search.objectives import ObjectiveSet
 from search.run_folder import RunFolder, without_secrets
 from search.samplers import CONSTRAINTS, make_sampler
 from search.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
+from search.unseen import UnseenSampler
 from space.configuration import Configuration
 
 __all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "asked_of", "open_storage"]
@@ -251,21 +252,24 @@ class SearchStudy:
         """The next trial: a seed if one waits, else the sampler's proposal. Written as RUNNING."""
         study = self._study
         number = sum(t.state != TrialState.WAITING for t in self._trials(deepcopy=False))
-        study.sampler = self.sampler(self._experiment.seed * 100_003 + number)
+        study.sampler = self._unseen(number)
         trial = study.ask(self._distributions)
         return trial.number, self._describe(trial)
+
+    def _unseen(self, number: int) -> BaseSampler:
+        """The sampler of one proposal."""
+        seed = self._experiment.seed * 100_003 + number
+        return UnseenSampler(self.sampler(seed), self._distributions, seed)
 
     def running(self) -> list[tuple[int, Configuration, Result | None]]:
         """Trials begun and not told, by number, with what is already known of each; half-made ones are completed."""
         found = []
         for frozen in self._trials(states=(TrialState.RUNNING,)):
             study = self._study
-            study.sampler = self.sampler(self._experiment.seed * 100_003 + frozen.number)
+            study.sampler = self._unseen(frozen.number)
             trial = Trial(study, frozen._trial_id)
             for name, distribution in self._distributions.items():
-                if name in frozen.params:  # drawn before the driver died: draw again, so that the next draws agree
-                    study.sampler.sample_independent(study, frozen, name, distribution)
-                else:
+                if name not in frozen.params:  # the proposal is made anew as a whole, and is the same
                     trial._suggest(name, distribution)
             found.append((frozen.number, self._describe(trial), _result(frozen)))
         return sorted(found, key=lambda item: item[0])

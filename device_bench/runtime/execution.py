@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from device_bench.runtime.batching import batch_size
 from device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
 from device_bench.runtime.errors import ProgramError
 from device_bench.runtime.plan import prepare
+from device_bench.runtime.precision_check import check_precision
 from device_bench.runtime.program import Program
 from device_bench.runtime.program_file import ProgramFile, read_program_file
 from device_bench.runtime.values import Precision, is_half
@@ -101,14 +102,21 @@ class Precisions:
     Attributes:
         float32: every float in float32.
         fp16: rounded to fp16 where the program says so; None where it nowhere does.
+        file: what both were read from.
+        modules: torch module by the name of the op, where that is known; for messages.
     """
 
     float32: Program
     fp16: Program | None
+    file: ProgramFile
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
-def in_precisions(path: str | Path) -> Precisions:
+def in_precisions(path: str | Path, modules: Mapping[str, str] | None = None) -> Precisions:
     """A package loaded for both precisions, read once.
+
+    Args:
+        modules: from ``op_modules`` of the conversion, where that is at hand.
 
     Raises:
         ProgramError: not an ML Program, or damaged.
@@ -116,7 +124,7 @@ def in_precisions(path: str | Path) -> Precisions:
     """
     file = read_program_file(path)
     half = _loaded(file, Precision.FP16) if _says_half(file.function) else None
-    return Precisions(_loaded(file, Precision.FP32), half)
+    return Precisions(_loaded(file, Precision.FP32), half, file, modules or {})
 
 
 def execute(
@@ -146,7 +154,7 @@ def execute(
         return Execution(float32, None, None, fitting, total)
     thresholds = {programs.float32: THRESHOLD_DB, programs.fp16: _LOSS_DB}
     float32, fp16 = compare_all(thresholds, module, _kept(samples, kept))
-    blamed = None if fp16.finite else _first_not_finite(programs, kept)
+    blamed = None if fp16.finite else _first_not_finite(programs, module, kept)
     return Execution(float32, fp16, blamed, fitting, total)
 
 
@@ -198,35 +206,10 @@ def _kept(samples: Iterable[Sample], kept: list[Sample]) -> Iterator[Sample]:
         yield sample
 
 
-def _first_not_finite(programs: Precisions, samples: Sequence[Sample]) -> str | None:
-    """The first op whose value is not finite in fp16 and is in float32, on the first sample that has one."""
-    assert programs.fp16 is not None
-    for sample in samples:
-        inputs = dict(zip(programs.fp16.inputs, sample, strict=False))
-        finite: dict[str, Tensor] = {}
-        found: list[tuple[str, float]] = []
-
-        def keep(name: str, value: Any, finite: dict[str, Tensor] = finite) -> None:
-            if isinstance(value, Tensor) and value.is_floating_point():
-                finite[name] = value
-
-        def judge(
-            name: str, value: Any, finite: Mapping[str, Tensor] = finite, found: list[tuple[str, float]] = found
-        ) -> None:
-            if found or not isinstance(value, Tensor) or name not in finite:
-                return
-            wide = finite[name]
-            if wide.shape == value.shape and bool((wide.isfinite() & ~value.isfinite()).any()):
-                found.append((name, float(wide.abs().nan_to_num(posinf=0.0).max())))
-
-        with torch.no_grad():
-            programs.float32.run(inputs, observe=keep)
-            programs.fp16.run(inputs, observe=judge)
-        if found:
-            name, largest = found[0]
-            op, kind = programs.fp16.op_names.get(name, name), programs.fp16.op_types.get(name, "unknown")
-            return f"op {op!r} of type {kind!r} reaches {largest:.3g} in float32, and fp16 ends at 65504"
-    return None
+def _first_not_finite(programs: Precisions, module: nn.Module, samples: Sequence[Sample]) -> str | None:
+    """The first op that fp16 cannot hold, its module where that is known, and the mend."""
+    cause = check_precision(programs.file, samples, reference=module, modules=programs.modules).cause
+    return None if cause is None else str(cause)
 
 
 def _decibels(ratio: float) -> str:

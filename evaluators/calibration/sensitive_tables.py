@@ -1,7 +1,7 @@
-"""Sensitive k-means: tables whose entries lie where the output depends on the weights, by coremltools' own clustering.
+"""Sensitive k-means: tables whose entries lie where the output depends on the weights.
 
 Each element counts by the mean square of its gradient (Kim et al., "SqueezeLLM: dense-and-sparse quantization", 2023;
-``coremltools.optimize.torch.palettization.SKMPalettizer``, whose clustering is used here on one layer).
+``coremltools.optimize.torch.palettization.SKMPalettizer``, of which this is the same in bounded memory).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _MOST_BITS = 6
 
 
 class SensitiveTables(LayerMethod):
-    """coremltools' weighted k-means."""
+    """Weighted k-means."""
 
     name = "sensitive_k_means"
+    version = 2
 
     @classmethod
     def applies(cls, layer: Layer, encoding: Encoding) -> bool:

@@ -70,6 +70,8 @@ class TrainableTable(TrainableWeight):
             ``start`` chose; elsewhere from the entry itself.
     """
 
+    dead: Tensor
+
     def __init__(self, layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor) -> None:
         super().__init__(layer, encoding)
         table = encoding.table
@@ -81,9 +83,11 @@ class TrainableTable(TrainableWeight):
         }
         scale = start.buffers.get("palettization_scale")
         self.scale = None if scale is None else nn.Parameter(scale.float().clone())
-        self.latent = nn.Parameter(start.weight / (1 if scale is None else scale.float()))
+        self.register_buffer("dead", None if scale is None else scale == 0, persistent=False)  # channels of zeros
+        divisor = 1.0 if scale is None else scale.float().clamp(min=_SMALLEST_SCALE)
+        self.latent = nn.Parameter(start.weight / divisor)
         with torch.no_grad():
-            wanted = weight / (1 if scale is None else scale.float())
+            wanted = weight / divisor
             folded, entries = self.layout.fold(wanted), self.tables.stored()
             agreed = self._value(folded, entries) == self.layout.fold(start.weight)
             self.latent.copy_(
@@ -92,7 +96,7 @@ class TrainableTable(TrainableWeight):
 
     def put(self, weight: Tensor) -> None:
         """Take another weight."""
-        self.latent.data.copy_(weight if self.scale is None else weight / self._scale())
+        self.latent.data.copy_(weight if self.scale is None else weight / self._scale().clamp(min=_SMALLEST_SCALE))
 
     def decoded(self) -> Tensor:
         """The nearest entry of each latent value, times its channel's scale."""
@@ -112,4 +116,4 @@ class TrainableTable(TrainableWeight):
 
     def _scale(self) -> Tensor:
         assert self.scale is not None
-        return half(self.scale.clamp(min=_SMALLEST_SCALE))
+        return half(torch.where(self.dead, 0.0, self.scale.clamp(min=_SMALLEST_SCALE)))

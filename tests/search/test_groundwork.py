@@ -2,16 +2,20 @@
 
 import io
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from evaluators.compression_time import compression_seconds
 from evaluators.sensitivity.scores import Scores
 from search.experiment import load_experiment
-from search.groundwork import call, fill_bank, score_layers
+from search.groundwork import _say_minutes, call, fill_bank, score_layers
 from search.preparation import prepare
 from search.progress import Display
 from search.run_folder import RunFolder
+from space.encoding import Encoding
+from space.layer import Layer, LayerKind
 from tests.search.inline_pool import InlinePool
 
 WORKLOAD = """
@@ -99,3 +103,24 @@ def test_scores_of_before_are_completed(tmp_path):
     assert {arguments[0] for _, arguments in pool.calls} == {"isolated"}
     assert again.by_sample == pytest.approx(whole.by_sample)
     assert said.getvalue().count("no gradient reaches layer encoder:") == 2
+
+
+def test_minutes_are_said_before_they_pass():
+    layers = (Layer("large", LayerKind.LINEAR, (4096, 4096)), Layer("small", LayerKind.LINEAR, (64, 64)))
+    preparation = SimpleNamespace(layers=layers)
+    for missing, words in (
+        ({"large": ["lut4", "lut6-v2"], "small": ["lut4"]}, "compressing 3 weights takes about"),
+        ({"large": ["lut4", "int8"], "small": ["lut4-v2"]}, ""),
+    ):
+        said = io.StringIO()
+        _say_minutes(preparation, missing, 2, Display(Console(file=said, width=400, no_color=True)))
+        assert words in said.getvalue()
+        assert bool(words) == bool(said.getvalue())
+        assert ("of it in lut6-v2" in said.getvalue()) == bool(words)
+
+
+@pytest.mark.parametrize("spelling", ["lut4", "lut4-g16", "lut4-v2", "int8", "sparse50", "sparse50+lut4"])
+def test_more_weights_take_longer(spelling):
+    small, large = (Layer("x", LayerKind.LINEAR, (width, 256)) for width in (256, 2560))
+    encoding = Encoding.parse(spelling)
+    assert 0 < 2 * compression_seconds(small, encoding) < compression_seconds(large, encoding)

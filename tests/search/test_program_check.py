@@ -3,9 +3,10 @@
 import pytest
 
 from search.experiment import load_experiment
+from search.fp16_check import run_in_fp16
 from search.inspection import inspection_json
 from search.preparation import prepare
-from search.program_check import ProgramCheckError, check_traced_program
+from search.program_check import ProgramCheckError
 from tests.search.exporting import write_case
 
 BRANCHING = """
@@ -53,7 +54,7 @@ def test_a_course_that_depends_on_data_is_refused_with_its_line(kind, tmp_path):
     preparation = prepared(tmp_path, FORWARDS[kind])
     assert "workload.py:11" in preparation.base.front_end.warning.replace(":12", ":11")
     with pytest.raises(ProgramCheckError, match=r"does not compute what model\(\) does.*workload\.py:1[12]"):
-        check_traced_program(preparation)
+        run_in_fp16(preparation)
 
 
 @pytest.mark.parametrize(
@@ -67,20 +68,20 @@ def test_a_course_that_depends_on_data_is_refused_with_its_line(kind, tmp_path):
 )
 def test_it_is_seen_wherever_the_other_course_is_taken(sign, count, batch, tmp_path):
     with pytest.raises(ProgramCheckError, match="evaluation samples"):
-        check_traced_program(prepared(tmp_path, FORWARDS["branch"], sign, count, batch))
+        run_in_fp16(prepared(tmp_path, FORWARDS["branch"], sign, count, batch))
 
 
 def test_a_course_that_all_data_take_is_said_and_goes_on(tmp_path):
     preparation = prepared(tmp_path, FORWARDS["branch"], sign="1")
-    check_traced_program(preparation)
+    run_in_fp16(preparation)
     shown = inspection_json(preparation)["conversion"]
     assert shown["front_end"] == "torch.jit.trace"
     assert "workload.py:11" in shown["warning"]
     assert shown["frozen"][0]["line"] == 11
 
 
-def test_a_model_that_torch_export_takes_is_not_run(tmp_path, monkeypatch):
+def test_a_model_that_torch_export_takes_is_not_set_against_its_program(tmp_path, monkeypatch):
     preparation = prepared(tmp_path, "h = self.a(x) if x.shape[1] > 4 else self.b(x)")
-    monkeypatch.setattr("search.program_check.converted", None)
-    check_traced_program(preparation)
+    monkeypatch.setattr("search.fp16_check.check_program", None)
+    run_in_fp16(preparation)
     assert inspection_json(preparation)["conversion"]["warning"] is None

@@ -55,7 +55,7 @@ def test_an_overflow_that_only_fp16_has_fails_with_its_op(by, op_type, tmp_path)
     assert not found.passed
     (words,) = found.failures
     assert "in fp16" in words
-    assert f"of type '{op_type}'" in words
+    assert f"({op_type}) is the first whose output fp16 cannot hold" in words
     assert "65504" in words
 
 

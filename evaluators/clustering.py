@@ -1,0 +1,160 @@
+"""K-means in bounded memory: single values exactly, vectors from a start that a sample of them finds.
+
+coremltools clusters weighted values one by one (550 bytes a weight) and vectors from five starts of up to 300 passes
+each. Here values that lie closest together are joined first, after which the same exact algorithm (``kmeans1d``: Wu,
+"Optimal quantization by matrix searching", 1991) has at most 100,000 of them; and vectors are clustered by
+scikit-learn on a sample, from k-means++ starts, before the best few are improved on all of them.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from coremltools._deps import _kmeans1d
+from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+__all__ = ["BoundedKMeans", "cluster_values", "cluster_vectors", "sample_size"]
+
+Array = NDArray[np.float32]
+_SHARES = 2**15
+_AT_ONCE = 2**22
+_STARTS = 12
+_KEPT_STARTS = (5, 2)
+_FEW_DISTANCES = 2**24
+_SAMPLE = 2**14
+_SAMPLE_OF_EACH = 128
+_START_PASSES = 100
+_PASSES = (30, 300)
+_WORK = 2_500_000_000
+"""Distances taken in all passes over all points from one start."""
+
+
+class BoundedKMeans(SequentialKMeans):  # type: ignore[misc]
+    """coremltools' clustering of a module, with its two algorithms replaced by those of this file."""
+
+    @classmethod
+    def _cluster_weights_1d(
+        cls, block_weight: Tensor, block_importance: Tensor, config: KMeansConfig
+    ) -> tuple[Tensor, Tensor]:
+        values, importance = block_weight.flatten().numpy(), block_importance.flatten().numpy()
+        centres, labels = cluster_values(values, importance, 2**config.n_bits)
+        return torch.from_numpy(centres), torch.from_numpy(labels)
+
+    @classmethod
+    def _cluster_weights_2d(
+        cls, block_weight: Tensor, block_importance: Tensor | None, config: KMeansConfig, rank: int
+    ) -> tuple[Tensor, Tensor]:
+        def vectors(values: Tensor) -> Array:
+            along = values.transpose(0, 1) if config.axis == 0 else values
+            return np.ascontiguousarray(along.reshape(-1, config.cluster_dim).numpy())
+
+        counts = None if block_importance is None else vectors(block_importance).sum(axis=1)
+        seed = int(torch.randint(2**31 - 1, (1,)))
+        centres, labels = cluster_vectors(vectors(block_weight), counts, 2**config.n_bits, seed)
+        return torch.from_numpy(centres), torch.from_numpy(labels)
+
+
+def cluster_values(values: Array, importance: Array, count: int) -> tuple[Array, NDArray[np.int32]]:
+    """The clusters of least weighted squared error, but for values that lie closest together, which stay so.
+
+    Args:
+        values: (N,), float32.
+        importance: (N,), what each counts; positive.
+        count: clusters at most.
+
+    Returns:
+        Centres in ascending order, ``count`` or as many as there are different values, and the label of each value.
+    """
+    edges = _edges(values)
+    mass, total = np.zeros(len(edges) + 1), np.zeros(len(edges) + 1)
+    codes = np.empty(len(values), np.int32)
+    for start in range(0, len(values), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        codes[part] = np.searchsorted(edges, values[part])
+        counts = importance[part].astype(np.float64)
+        mass += np.bincount(codes[part], counts, len(mass))
+        total += np.bincount(codes[part], counts * values[part], len(mass))
+    used = np.flatnonzero(mass)
+    points = total[used] / mass[used]
+    found = _kmeans1d.cluster(points, min(count, len(points)), weights=mass[used])
+    label_of = np.zeros(len(mass), np.int32)
+    label_of[used] = found.clusters
+    return np.array(found.centroids, np.float32), label_of[codes]
+
+
+def _edges(values: Array) -> Array:
+    """Between which values are taken together: the values themselves where they are few; else a share of them each,
+    and those that fp16 tells apart, lest the tails be taken together."""
+    ordered = np.sort(values)
+    if len(ordered) <= _SHARES:
+        return np.unique(ordered)
+    # to the upper end of fp16, so that small weights are told apart as well as large ones
+    shift = np.float32(2.0 ** (14 - np.frexp(max(float(np.abs(ordered[[0, -1]]).max()), 1e-30))[1]))
+    shares = ordered[:: len(ordered) // _SHARES]
+    apart = ordered[np.flatnonzero(np.diff((ordered * shift).astype(np.float16)))]  # the last of those alike
+    return np.unique(np.concatenate([shares, apart]))
+
+
+def cluster_vectors(points: Array, importance: Array | None, count: int, seed: int) -> tuple[Array, NDArray[np.int32]]:
+    """Clusters of small weighted squared error.
+
+    Args:
+        points: (N, D), float32.
+        importance: (N,), what each counts; positive. All count alike without.
+        count: clusters.
+        seed: of the sample and of the starts.
+
+    Returns:
+        Centres (count, D) and the label of each point.
+    """
+    random = np.random.default_rng(seed)
+    with threadpool_limits(1), warnings.catch_warnings():  # one thread: sums do not depend on how many there are
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different points than clusters
+        passes = int(np.clip(_WORK // (len(points) * count), *_PASSES))
+        starts = [*_from_a_sample(points, importance, count, random), _far_apart(points, count, random)]
+        runs = [KMeans(count, init=start, n_init=1, max_iter=passes, tol=1e-7) for start in starts]
+        best = min((run.fit(points, sample_weight=importance) for run in runs), key=lambda run: float(run.inertia_))
+    return _centres(points, importance, best.labels_, best.cluster_centers_), best.labels_
+
+
+def sample_size(count: int) -> int:
+    """Points at most from which starts for so many clusters are found."""
+    return max(_SAMPLE, _SAMPLE_OF_EACH * count)
+
+
+def _from_a_sample(points: Array, importance: Array | None, count: int, random: np.random.Generator) -> list[Array]:
+    """The best few centres of some of the points, from starts by k-means++ (Arthur and Vassilvitskii, 2007)."""
+    size = sample_size(count)
+    some = slice(None) if len(points) <= size else np.sort(random.choice(len(points), size, replace=False))
+    counts = None if importance is None else importance[some]
+    seeds = random.integers(2**31, size=_STARTS)
+    runs = [KMeans(count, n_init=1, max_iter=_START_PASSES, random_state=int(seed)) for seed in seeds]
+    ordered = sorted((run.fit(points[some], sample_weight=counts) for run in runs), key=lambda run: float(run.inertia_))
+    return [run.cluster_centers_ for run in ordered[: _KEPT_STARTS[len(points) * count > _FEW_DISTANCES]]]
+
+
+def _far_apart(points: Array, count: int, random: np.random.Generator) -> Array:
+    """Points each of which is the farthest from those before it, as coremltools starts: outliers have a say."""
+    chosen = [int(random.integers(len(points)))]
+    nearest = np.full(len(points), np.inf, np.float32)
+    while len(chosen) < count:
+        np.minimum(nearest, np.square(points - points[chosen[-1]]).sum(axis=1), out=nearest)
+        chosen.append(int(nearest.argmax()))
+    return points[chosen]
+
+
+def _centres(points: Array, importance: Array | None, labels: NDArray[np.int32], found: Array) -> Array:
+    """The means of the labelled points, summed in double precision; ``found`` where a cluster is empty."""
+    mass = np.bincount(labels, importance, len(found))
+    sums = [
+        np.bincount(labels, column if importance is None else column * importance, len(found)) for column in points.T
+    ]
+    means = np.stack(sums, axis=1) / np.maximum(mass, 1e-300)[:, None]
+    return np.where(mass[:, None] > 0, means, found).astype(np.float32)
