@@ -47,15 +47,15 @@ def test_a_right_package_passes_in_both_precisions(tmp_path):
     assert "in fp16" in found.figures
 
 
-@pytest.mark.parametrize(("by", "op_type"), [(2e5, "cast"), (6e4, "mul")])
-def test_an_overflow_that_only_fp16_has_fails_with_its_op(by, op_type, tmp_path):
+@pytest.mark.parametrize("by", [2e5, 6e4])
+def test_an_overflow_that_only_fp16_has_fails_with_its_op(by, tmp_path):
     found = run(Scaled(by), tmp_path)
     assert found.float32.passed
     assert not found.finite
     assert not found.passed
     (words,) = found.failures
     assert "in fp16" in words
-    assert f"({op_type}) is the first whose output fp16 cannot hold" in words
+    assert "op 'mul' (mul) is the first whose output fp16 cannot hold" in words
     assert "65504" in words
 
 
