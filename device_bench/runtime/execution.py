@@ -19,6 +19,7 @@ from torch import nn
 from device_bench.runtime.batching import batch_size
 from device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
 from device_bench.runtime.errors import ProgramError
+from device_bench.runtime.own_noise import allowing_own_noise
 from device_bench.runtime.plan import prepare
 from device_bench.runtime.precision_check import check_precision
 from device_bench.runtime.program import Program
@@ -80,6 +81,11 @@ class Execution:
     def warnings(self) -> tuple[str, ...]:
         """What a user should know of a package that is right."""
         found = []
+        if self.float32.passed and self.float32.threshold_db < THRESHOLD_DB:
+            found.append(
+                f"{self.float32.snr_db:.0f} dB in float32, for the model makes choices (an argmax, a rounding) that turn "
+                "over when its weights are rounded to fp16; its weights and ops are proven one by one all the same"
+            )
         if self.fp16 is not None and self.finite and self.float32.passed and self.fp16.loss > LOSS:
             where = f"; {self.fp16.departure}" if self.fp16.departure else ""
             found.append(f"computing in fp16 takes {self.fp16.loss:.1e} of an output's energy{where}")
@@ -150,12 +156,12 @@ def execute(
     programs = path if isinstance(path, Precisions) else in_precisions(path)
     kept: list[Sample] = []
     if programs.fp16 is None:
-        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, samples)
-        return Execution(float32, None, None, fitting, total)
+        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, _kept(samples, kept))
+        return Execution(allowing_own_noise(float32, module, kept), None, None, fitting, total)
     thresholds = {programs.float32: THRESHOLD_DB, programs.fp16: _LOSS_DB}
     float32, fp16 = compare_all(thresholds, module, _kept(samples, kept))
     blamed = None if fp16.finite else _first_not_finite(programs, module, kept)
-    return Execution(float32, fp16, blamed, fitting, total)
+    return Execution(allowing_own_noise(float32, module, kept), fp16, blamed, fitting, total)
 
 
 def takes(program: Program, sample: Sample) -> bool:
