@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,8 @@ def _vectors(weight: PackageWeight, layer: Layer, table: Table, length: int) -> 
 
 def _linear(weight: PackageWeight, layer: Layer, linear: Linear) -> Iterator[str]:
     data = _find(weight, _SCALE_OPS, "quantized_data", "data", "nonzero_data")
+    if data is not None and data.bits < linear.bits and not np.any(data.value):
+        linear = replace(linear, bits=data.bits)  # coremltools stores integers that are all zero in fewer bits
     if data is None or data.bits != linear.bits or not data.dtype.endswith(f"int{linear.bits}"):
         yield f"integers of {linear.bits} bits were asked for, they are {'none' if data is None else data.dtype}"
         return

@@ -148,7 +148,7 @@ def test_error_does_not_depend_on_the_size_of_the_weights(spelling: str, scale: 
 
 def test_a_weight_of_zeros_is_stored_as_asked() -> None:
     spellings = ("lut4", "lut4-g8", "lut4-scaled", "lut4-int8", "lut4-g8-int8", "lut2-uint8", "lut2-v2", "uint8")
-    spellings += ("int8-asym", "uint8-asym-b8", "int4", "int4-b8", "int4-asym-b8")
+    spellings += ("int8-asym", "uint8-asym-b8", "int4", "int4-b8", "int4-asym-b8", "int8", "int8-tensor", "int8-b8")
     modules = [nn.Linear(16, 24) for _ in spellings]
     for module in modules:
         module.weight.data.zero_()
