@@ -178,18 +178,20 @@ class _Separable(nn.Module):
 
 
 class _Loud(nn.Module):
-    """Beyond 65,504 in one of several ways, and back to the size of one."""
+    """Beyond 65,504 in one of several ways, and divided by the largest value after: infinite by infinite in fp16."""
 
-    def __init__(self, ways: str) -> None:
+    def __init__(self, way: str) -> None:
         super().__init__()
-        self.ways = ways
+        self.way = way
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.ways == "scale":
-            return torch.tanh((x * 3000 + 1000) * 1000 * 1e-6)
-        if self.ways == "square":
-            return torch.tanh((x * 600 + 300).square().square() * 1e-9)
-        return torch.tanh((x.clamp(-1, 1) * 4 + 16).exp() * 1e-8) + 0.01 * x
+        if self.way == "scale":
+            loud = (x + 2) * 60000
+        elif self.way == "square":
+            loud = (x * 60 + 300).square() * (x + 3)
+        else:
+            loud = (x.clamp(-1, 1) + 13).exp()
+        return loud / loud.abs().amax(1, keepdim=True)
 
 
 class _WithHead(nn.Module):
@@ -215,7 +217,7 @@ class _Leaking(nn.Module):
         return x + 0.5 * self.seen
 
 
-class _Branching(nn.Module):
+class Branching(nn.Module):
     """Two ways, chosen by what comes in."""
 
     middle: Tensor
@@ -233,7 +235,7 @@ class _Branching(nn.Module):
 def _balance(module: nn.Module, place: str, draw: Callable[..., Tensor], seed: int) -> None:
     """Let half of the data take each way."""
     block = module.get_submodule(place)
-    assert isinstance(block, _Branching)
+    assert isinstance(block, Branching)
     means: list[Tensor] = []
     handle = block.register_forward_pre_hook(lambda _, inputs: means.append(inputs[0].mean()))
     generator = torch.Generator().manual_seed(seed + 2)
@@ -248,5 +250,5 @@ _PLANTS: dict[Fault, Callable[[random.Random, object, int], nn.Module]] = {
     Fault.OVERFLOW: lambda rng, family, width: _Loud(rng.choice(["scale", "square", "exp"])),
     Fault.UNUSED_HEAD: lambda rng, family, width: _WithHead(width, rng.choice([4, 64])),
     Fault.LEAKING_BUFFER: lambda rng, family, width: _Leaking(),
-    Fault.FROZEN_BRANCH: lambda rng, family, width: _Branching(),
+    Fault.FROZEN_BRANCH: lambda rng, family, width: Branching(),
 }
