@@ -29,7 +29,6 @@ class Case:
         kind: what it is about, in words.
         refused: words of the error that ends it before anything expensive; empty where it runs from end to end.
         said: words that a user reads on the way.
-        unlike: the package is fixed where the model is not: ``verify`` must say so.
     """
 
     kind: str

@@ -35,7 +35,7 @@ __all__ = ["look"]
 
 _HEADER = 64
 #: Output channels from which on a layer has its scales, and its indices, in the weight file.
-_FEWEST = 8
+_FEWEST = 12
 _WORKLOAD = """
 from experiments.benchmarks.planted_faults.networks import Fault, planted
 
