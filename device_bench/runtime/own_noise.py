@@ -1,4 +1,4 @@
-"""How much a module's outputs change when its weights change by no more than fp16 rounds them.
+"""How much a module's outputs change when its weights change by a few roundings to fp16.
 
 An argmax, a rounding or a nearest code turns the smallest difference into another choice. A right package of such a
 module is as far from it as the module is from itself, and cannot be asked for more.
@@ -20,8 +20,9 @@ from device_bench.runtime.signal import powers, ratio_db
 
 __all__ = ["allowing_own_noise", "own_noise_db"]
 
-_DRAWS = 4
-_ROUNDING = 2.0**-11
+_DRAWS = 8
+#: A few roundings to fp16: what is computed from weights, such as the norms of codes, is rounded once more.
+_ROUNDING = 2.0**-9
 #: How far beyond its own noise a package may be, in dB, and what it must reach in any case.
 _MARGIN_DB, _LEAST_DB = 6.0, 5.0
 
