@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from device_bench.base_program import Place
-from device_bench.program_graph import ProgramNode
-from space.configuration import Precision
+from palettune.device_bench.base_program import Place
+from palettune.device_bench.program_graph import ProgramNode
+from palettune.space.configuration import Precision
 
 __all__ = ["activation_failures"]
 

@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import clear
-from device_bench.conversion import ConversionError, converted, shared_copy, unhindered
-from device_bench.cost.package_weights import StoredConstant, stored_constant
-from device_bench.float_constants import FloatConstant, float_constants
-from device_bench.front_end import FrontEnd
-from device_bench.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
-from device_bench.package import PackageWeight, weight_bytes
-from device_bench.package_module import PackageModule
-from device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
-from device_bench.recurrent_state import NO_STATE, RecurrentState
-from device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
-from space.errors import UserError
-from space.target import DeploymentTarget
+from palettune.device_bench.compressed_weight import clear
+from palettune.device_bench.conversion import ConversionError, converted, shared_copy, unhindered
+from palettune.device_bench.cost.package_weights import StoredConstant, stored_constant
+from palettune.device_bench.float_constants import FloatConstant, float_constants
+from palettune.device_bench.front_end import FrontEnd
+from palettune.device_bench.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
+from palettune.device_bench.package import PackageWeight, weight_bytes
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.program_graph import Operand, ProgramNode, fingerprint, program_nodes
+from palettune.device_bench.recurrent_state import NO_STATE, RecurrentState
+from palettune.device_bench.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "Place", "base_program", "record"]
 

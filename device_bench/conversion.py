@@ -31,18 +31,18 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.jit._trace import TracerWarning
 
-from device_bench.distinct_outputs import output_names
-from device_bench.float32_ops import Float32Ops, UnmatchedPatternError
-from device_bench.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
-from device_bench.neutral_pipeline import neutral_pipeline
-from device_bench.op_modules import mark_exported, marked_traces
-from device_bench.outputs import OutputError, Path, identifiers, leaves
-from device_bench.package_module import PackageModule
-from device_bench.package_rewriting import rewrite
-from device_bench.package_state import CarriedState, check_holdable
-from device_bench.recurrent_state import NO_STATE, RecurrentState
-from space.errors import UserError
-from space.target import DeploymentTarget
+from palettune.device_bench.distinct_outputs import output_names
+from palettune.device_bench.float32_ops import Float32Ops, UnmatchedPatternError
+from palettune.device_bench.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
+from palettune.device_bench.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.op_modules import mark_exported, marked_traces
+from palettune.device_bench.outputs import OutputError, Path, identifiers, leaves
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.package_rewriting import rewrite
+from palettune.device_bench.package_state import CarriedState, check_holdable
+from palettune.device_bench.recurrent_state import NO_STATE, RecurrentState
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["Conversion", "ConversionError", "convert", "converted", "unhindered"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from device_bench.cost.chip_specification import ChipSpecification
-from device_bench.devices import chip_files, specifications
-from space.errors import UserError, suggestion
+from palettune.device_bench.cost.chip_specification import ChipSpecification
+from palettune.device_bench.devices import chip_files, specifications
+from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Device", "DeviceError", "device_names", "find_device"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import coremltools as ct
 
-from device_bench.neutral_pipeline import WEIGHT_OPERANDS
-from device_bench.op_modules import enclosing, kept_name, module_of
-from space.errors import UserError, suggestion
+from palettune.device_bench.neutral_pipeline import WEIGHT_OPERANDS
+from palettune.device_bench.op_modules import enclosing, kept_name, module_of
+from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Float32Ops", "UnmatchedPatternError"]
 

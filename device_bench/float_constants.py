@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from device_bench.package import PackageWeight
-from device_bench.program_graph import ProgramNode
+from palettune.device_bench.package import PackageWeight
+from palettune.device_bench.program_graph import ProgramNode
 
 __all__ = ["FloatConstant", "float_constants"]
 

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from device_bench.measurement import MeasurementError
-from space.errors import suggestion
+from palettune.device_bench.measurement import MeasurementError
+from palettune.space.errors import suggestion
 
 __all__ = ["hardware_name", "marketing_name"]
 

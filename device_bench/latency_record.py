@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from device_bench.cost.latency_model import LatencyModel
-from device_bench.measurement import Measurement
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.device_bench.measurement import Measurement
 
 __all__ = ["MEASURED", "PREDICTED", "LatencyRecord", "measured_record", "predicted_tags"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from space.blob import Blob
+from palettune.space.blob import Blob
 
 __all__ = ["LowRank", "add_low_rank"]
 

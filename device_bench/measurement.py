@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from device_bench.cost.placement import ComputeUnit
-from device_bench.package import load_spec
-from space.errors import UserError, suggestion
+from palettune.device_bench.cost.placement import ComputeUnit
+from palettune.device_bench.package import load_spec
+from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Backend", "CoreMLBackend", "Measurement", "MeasurementError", "Runtime", "attached_devices", "measure"]
 

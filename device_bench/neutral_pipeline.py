@@ -17,8 +17,8 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
-from device_bench.distinct_outputs import DISTINCT_OUTPUTS
-from device_bench.turned_weights import HOLD, RELEASE
+from palettune.device_bench.distinct_outputs import DISTINCT_OUTPUTS
+from palettune.device_bench.turned_weights import HOLD, RELEASE
 
 __all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from space.errors import UserError
+from palettune.space.errors import UserError
 
 __all__ = [
     "OutputError",

@@ -18,8 +18,8 @@ import numpy as np
 from coremltools.converters.mil.frontend.milproto.load import TranscriptionContext, _load_value
 from coremltools.converters.mil.mil import types
 
-from device_bench.constexpr import decode
-from space.errors import UserError
+from palettune.device_bench.constexpr import decode
+from palettune.space.errors import UserError
 
 __all__ = ["Consumer", "PackageError", "PackageWeight", "Part", "package_bytes", "weight_bytes", "weights"]
 

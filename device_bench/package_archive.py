@@ -6,7 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from device_bench.package import PackageError
+from palettune.device_bench.package import PackageError
 
 __all__ = ["pack", "unpack"]
 

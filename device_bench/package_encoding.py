@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.package import PackageWeight, Part
-from space.encoding import Axis, Encoding, Entries, Granularity, Linear, Scheme, Sparsity, Table
-from space.layer import Layer
+from palettune.device_bench.package import PackageWeight, Part
+from palettune.space.encoding import Axis, Encoding, Entries, Granularity, Linear, Scheme, Sparsity, Table
+from palettune.space.layer import Layer
 
 __all__ = ["differences", "roundings", "stored_as"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from coremltools.converters.mil.backend.mil.load import should_use_weight_file
 
-from space.layer import LayerKind
+from palettune.space.layer import LayerKind
 
 __all__ = ["PackageWeightUse", "operations", "weight_uses", "why_kept"]
 

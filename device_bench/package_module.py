@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from device_bench.package_layers import PackageWeightUse, weight_uses, why_kept
-from device_bench.runtime.errors import ProgramError
-from device_bench.runtime.ops.padding import spatial_padding, torch_padding
-from device_bench.runtime.plan import prepare
-from device_bench.runtime.program import Program
-from device_bench.runtime.program_file import ProgramFile, read_program_file
-from device_bench.runtime.registry import find
-from device_bench.runtime.steps import Call
-from device_bench.runtime.values import Precision
-from space.layer import LayerKind
+from palettune.device_bench.package_layers import PackageWeightUse, weight_uses, why_kept
+from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
+from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.program import Program
+from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
+from palettune.device_bench.runtime.registry import find
+from palettune.device_bench.runtime.steps import Call
+from palettune.device_bench.runtime.values import Precision
+from palettune.space.layer import LayerKind
 
 __all__ = ["PackageLayer", "PackageModule", "RecurrentOp"]
 

@@ -18,12 +18,12 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 from torch import Tensor, nn
 
-from device_bench.package import load_spec
-from device_bench.package_layers import operations
-from device_bench.package_module import PackageLayer, PackageModule
-from device_bench.quantized_activation import ActivationQuantization, activation_quantizations
-from space.errors import UserError
-from space.target import DeploymentTarget
+from palettune.device_bench.package import load_spec
+from palettune.device_bench.package_layers import operations
+from palettune.device_bench.package_module import PackageLayer, PackageModule
+from palettune.device_bench.quantized_activation import ActivationQuantization, activation_quantizations
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["RewritingError", "rewrite"]
 

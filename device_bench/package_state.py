@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.held_value import ABSENT
-from device_bench.recurrent_state import Place, RecurrentState
-from space.errors import UserError
-from space.target import DeploymentTarget
+from palettune.device_bench.held_value import ABSENT
+from palettune.device_bench.recurrent_state import Place, RecurrentState
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["CarriedState", "PackageStateError", "check_holdable"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from device_bench.package import PackageWeight, Part, Reader, load_spec
+from palettune.device_bench.package import PackageWeight, Part, Reader, load_spec
 
 __all__ = ["Operand", "ProgramNode", "fingerprint", "program_nodes"]
 

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from device_bench.activation_proof import activation_failures
-from device_bench.base_program import BaseProgram, NodeRecord, Place, base_program, record
-from device_bench.package import PackageWeight, weight_bytes
-from device_bench.package_encoding import differences, roundings, stored_as
-from device_bench.program_graph import ProgramNode, program_nodes
-from device_bench.recurrent_state import NO_STATE, RecurrentState
-from space.configuration import Configuration, Precision
-from space.encoding import FP16, Encoding
-from space.errors import UserError
-from space.layer import Layer
-from space.target import DeploymentTarget
+from palettune.device_bench.activation_proof import activation_failures
+from palettune.device_bench.base_program import BaseProgram, NodeRecord, Place, base_program, record
+from palettune.device_bench.package import PackageWeight, weight_bytes
+from palettune.device_bench.package_encoding import differences, roundings, stored_as
+from palettune.device_bench.program_graph import ProgramNode, program_nodes
+from palettune.device_bench.recurrent_state import NO_STATE, RecurrentState
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.errors import UserError
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["LayerProof", "Proof", "ProofError", "prove"]
 

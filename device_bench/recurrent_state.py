@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from device_bench.held_value import ABSENT, Held, HeldTensor, Holder
+from palettune.device_bench.held_value import ABSENT, Held, HeldTensor, Holder
 
 __all__ = ["NO_STATE", "Place", "RecurrentState", "snapshot"]
 

@@ -16,8 +16,8 @@ from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from device_bench.package import PackageWeight
-from device_bench.turned_weights import is_turned, put_table
+from palettune.device_bench.package import PackageWeight
+from palettune.device_bench.turned_weights import is_turned, put_table
 
 __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight, clear, install
-from evaluators.compression import changed_since, compress
-from evaluators.weight_bank import WeightBank, weight_digest
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight, clear, install
+from palettune.evaluators.compression import changed_since, compress
+from palettune.evaluators.weight_bank import WeightBank, weight_digest
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["Assembler", "LayerWeights"]
 

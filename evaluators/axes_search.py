@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from evaluators.sample_axes import FIRST, WHOLE, Inputs, SampleAxes
-from evaluators.state_check import close_tensors
+from palettune.evaluators.sample_axes import FIRST, WHOLE, Inputs, SampleAxes
+from palettune.evaluators.state_check import close_tensors
 
 __all__ = ["find_axes"]
 

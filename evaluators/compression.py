@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import Carrier
-from evaluators.compression_errors import CompressionError
-from evaluators.compression_linear import quantize
-from evaluators.compression_lut import palettize
-from evaluators.compression_sparse import prune
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.compression_carrier import Carrier
+from palettune.evaluators.compression_errors import CompressionError
+from palettune.evaluators.compression_linear import quantize
+from palettune.evaluators.compression_lut import palettize
+from palettune.evaluators.compression_sparse import prune
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["CompressionError", "changed_since", "compress"]
 

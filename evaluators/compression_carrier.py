@@ -17,9 +17,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from evaluators.compression_errors import CompressionError
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
+from palettune.evaluators.compression_errors import CompressionError
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["Carrier", "quiet", "spread", "to_half"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["CompressionError"]
 

@@ -11,9 +11,9 @@ from coremltools.optimize.torch.quantization import (
 )
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import Carrier, quiet, spread
-from space.encoding import Linear, Scheme
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.compression_carrier import Carrier, quiet, spread
+from palettune.space.encoding import Linear, Scheme
 
 __all__ = ["Quantization", "quantize"]
 

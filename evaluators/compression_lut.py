@@ -16,10 +16,10 @@ from coremltools.optimize.torch.palettization import (
 )
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.clustering import BoundedKMeans
-from evaluators.compression_carrier import Carrier, quiet, spread, to_half
-from space.encoding import Axis, Entries, Table
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.clustering import BoundedKMeans
+from palettune.evaluators.compression_carrier import Carrier, quiet, spread, to_half
+from palettune.space.encoding import Axis, Entries, Table
 
 __all__ = ["cluster", "palettize", "table_buffers"]
 

@@ -10,12 +10,12 @@ import torch
 from coremltools.optimize.torch.pruning import MagnitudePruner, MagnitudePrunerConfig, ModuleMagnitudePrunerConfig
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import Carrier, quiet, spread, to_half
-from evaluators.compression_linear import Quantization
-from evaluators.compression_lut import cluster, table_buffers
-from space.encoding import Axis, Granularity, Linear, Sparsity, Table
-from space.kept import kept_values
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.compression_carrier import Carrier, quiet, spread, to_half
+from palettune.evaluators.compression_linear import Quantization
+from palettune.evaluators.compression_lut import cluster, table_buffers
+from palettune.space.encoding import Axis, Granularity, Linear, Sparsity, Table
+from palettune.space.kept import kept_values
 
 __all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune", "pruned_by_magnitude"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evaluators.clustering import sample_size
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.evaluators.clustering import sample_size
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["compression_seconds"]
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from device_bench.recurrent_state import NO_STATE, RecurrentState
-from evaluators.sample_axes import FIRST, Inputs, SampleAxes
+from palettune.device_bench.recurrent_state import NO_STATE, RecurrentState
+from palettune.evaluators.sample_axes import FIRST, Inputs, SampleAxes
 
 __all__ = ["Course", "Hook", "Step", "watched"]
 

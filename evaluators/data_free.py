@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 
-from evaluators.assembly import Assembler
-from evaluators.divergence import Reference
-from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from evaluators.model_state import ModelState, model_digest
-from evaluators.quality import Quality, beaten
-from evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting, check_start
-from evaluators.workload import Split
-from space.configuration import Configuration
+from palettune.evaluators.assembly import Assembler
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
+from palettune.evaluators.model_state import ModelState, model_digest
+from palettune.evaluators.quality import Quality, beaten
+from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workload import Split
+from palettune.space.configuration import Configuration
 
 __all__ = ["DataFreeEvaluator", "beaten"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.outputs import floating_outputs
-from evaluators.sample_axes import FIRST, SampleAxes
-from space.errors import UserError
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.sample_axes import FIRST, SampleAxes
+from palettune.space.errors import UserError
 
 __all__ = ["OutputCountError", "Reference", "detect_kind"]
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from device_bench.outputs import OutputError, mapped
-from space.errors import UserError
+from palettune.device_bench.outputs import OutputError, mapped
+from palettune.space.errors import UserError
 
 __all__ = [
     "Held",

@@ -22,13 +22,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight, clear, install
-from device_bench.low_rank import LowRank, add_low_rank
-from device_bench.quantized_activation import ActivationQuantization, quantize_activations
-from evaluators.assembly import LayerWeights
-from evaluators.weight_bank import weight_digest
-from space.configuration import Configuration, Precision
-from space.errors import UserError
+from palettune.device_bench.compressed_weight import CompressedWeight, clear, install
+from palettune.device_bench.low_rank import LowRank, add_low_rank
+from palettune.device_bench.quantized_activation import ActivationQuantization, quantize_activations
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.weight_bank import weight_digest
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.errors import UserError
 
 __all__ = ["DATA_FREE", "ModelState", "StateError", "model_digest"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.outputs import children, flatten, rebuilt, tensors
+from palettune.device_bench.outputs import children, flatten, rebuilt, tensors
 
 __all__ = ["concatenate", "first_non_finite_module", "flatten", "floating_outputs", "joined_outputs"]
 

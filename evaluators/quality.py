@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from evaluators.course import Course
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from evaluators.outputs import first_non_finite_module
-from evaluators.workload import Split, Workload
+from palettune.evaluators.course import Course
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
+from palettune.evaluators.outputs import first_non_finite_module
+from palettune.evaluators.workload import Split, Workload
 
 __all__ = ["Quality", "beaten"]
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from evaluators.course import Course
-from evaluators.sample_axes import FIRST, Inputs, SampleAxes
-from evaluators.sampling import Sampling
-from evaluators.workload import Batch
+from palettune.evaluators.course import Course
+from palettune.evaluators.sample_axes import FIRST, Inputs, SampleAxes
+from palettune.evaluators.sampling import Sampling
+from palettune.evaluators.workload import Batch
 
 __all__ = ["Inputs", "SpreadSamples", "joined", "one_by_one", "single_samples", "spread_samples"]
 

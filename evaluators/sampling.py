@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from device_bench.recurrent_state import NO_STATE, RecurrentState
-from evaluators.course import Course, Step
-from evaluators.sample_axes import FIRST, Inputs, SampleAxes
+from palettune.device_bench.recurrent_state import NO_STATE, RecurrentState
+from palettune.evaluators.course import Course, Step
+from palettune.evaluators.sample_axes import FIRST, Inputs, SampleAxes
 
 __all__ = ["DataOptions", "Sampling"]
 

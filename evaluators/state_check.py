@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from device_bench.held_value import Held
-from device_bench.recurrent_state import Place, RecurrentState, snapshot
-from evaluators.outputs import floating_outputs
-from evaluators.sample_axes import Inputs
-from space.errors import UserError
+from palettune.device_bench.held_value import Held
+from palettune.device_bench.recurrent_state import Place, RecurrentState, snapshot
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.sample_axes import Inputs
+from palettune.space.errors import UserError
 
 __all__ = ["StateCheckError", "close", "close_tensors", "find_state", "floats", "seeded"]
 

@@ -20,10 +20,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.content_hash import checksum, tensors_digest
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.content_hash import checksum, tensors_digest
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["WeightBank", "weight_digest"]
 

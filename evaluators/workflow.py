@@ -12,16 +12,16 @@ from typing import Any, ClassVar
 
 import torch
 
-from evaluators.assembly import LayerWeights
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Evaluation, Failure, Workflow
-from evaluators.gain import Gain
-from evaluators.model_state import ModelState
-from evaluators.outputs import floating_outputs
-from evaluators.sensitivity.gradients import NO_GRADIENT
-from evaluators.workload import Split, Workload
-from space.configuration import Configuration
-from space.errors import UserError
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Evaluation, Failure, Workflow
+from palettune.evaluators.gain import Gain
+from palettune.evaluators.model_state import ModelState
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
+from palettune.evaluators.workload import Split, Workload
+from palettune.space.configuration import Configuration
+from palettune.space.errors import UserError
 
 __all__ = [
     "Outcome",
@@ -141,10 +141,10 @@ class WorkflowEvaluator(ABC):
 
 def registry() -> dict[str, type[WorkflowEvaluator]]:
     """Every workflow by name, cheapest first."""
-    from evaluators.adapters.evaluator import AdapterEvaluator
-    from evaluators.calibration.evaluator import CalibrationEvaluator
-    from evaluators.data_free import DataFreeEvaluator
-    from evaluators.fine_tuning.evaluator import FineTuningEvaluator
+    from palettune.evaluators.adapters.evaluator import AdapterEvaluator
+    from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+    from palettune.evaluators.data_free import DataFreeEvaluator
+    from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 
     workflows = (DataFreeEvaluator, CalibrationEvaluator, AdapterEvaluator, FineTuningEvaluator)
     return {workflow.name: workflow for workflow in workflows}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.outputs import OutputError, mapped
-from device_bench.package_module import PackageModule
-from evaluators.axes_search import find_axes
-from evaluators.content_hash import tensors_digest
-from evaluators.float_model import (
+from palettune.device_bench.outputs import OutputError, mapped
+from palettune.device_bench.package_module import PackageModule
+from palettune.evaluators.axes_search import find_axes
+from palettune.evaluators.content_hash import tensors_digest
+from palettune.evaluators.float_model import (
     LoadingError,
     check_loadable,
     held_alike,
@@ -31,13 +28,14 @@ from evaluators.float_model import (
     to_float32,
     untangle,
 )
-from evaluators.folding import fold
-from evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs, joined_outputs
-from evaluators.sample_axes import WHOLE
-from evaluators.sampling import DataOptions, Sampling
-from evaluators.state_check import StateCheckError, close, find_state, floats, seeded
-from space.errors import UserError, suggestion
-from space.modules import weightless
+from palettune.evaluators.folding import fold
+from palettune.evaluators.outputs import concatenate, first_non_finite_module, flatten, floating_outputs, joined_outputs
+from palettune.evaluators.sample_axes import WHOLE
+from palettune.evaluators.sampling import DataOptions, Sampling
+from palettune.evaluators.state_check import StateCheckError, close, find_state, floats, seeded
+from palettune.evaluators.workload_imports import import_workload, importable
+from palettune.space.errors import UserError, suggestion
+from palettune.space.modules import weightless
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
 
@@ -354,11 +352,12 @@ class Workload:
 
     @contextlib.contextmanager
     def _defaults(self) -> Iterator[None]:
-        """The file's own default type and device while its functions run, ours again after them."""
+        """The file's own default type and device, and its folder, while its functions run; ours again after them."""
         ours = _default_type_and_place()
         _set_defaults(self._own)
         try:
-            yield
+            with importable(self.path.parent):
+                yield
         finally:
             self._own = _default_type_and_place()
             _set_defaults(ours)
@@ -375,7 +374,7 @@ class Workload:
 
 
 def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
-    """Load a workload file by its path; its folder is importable from it.
+    """Load a workload file by its path; the modules beside it are importable from it, and from nowhere else.
 
     Args:
         options: what the experiment says of the data.
@@ -386,17 +385,11 @@ def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:
     path = Path(path).resolve()
     if not path.is_file():
         raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
-    name = f"palettune_workload_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
     ours = _default_type_and_place()
     try:
-        spec.loader.exec_module(module)
+        module = import_workload(path)
     except Exception as error:
         raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
     finally:

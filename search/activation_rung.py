@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from device_bench.quantized_activation import roundable
-from search.preparation import Preparation
-from search.study import Record
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
+from palettune.device_bench.quantized_activation import roundable
+from palettune.search.preparation import Preparation
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
 
 __all__ = ["activation_rung", "rounding"]
 

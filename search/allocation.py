@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.latency_model import LatencyModel
-from evaluators.sensitivity.scores import Scores
-from search.objectives import MEGABYTE
-from search.solver import Allocation, Infeasible, Problem, Vector, solve, sweep
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.footprint import layer_bytes
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.objectives import MEGABYTE
+from palettune.search.solver import Allocation, Infeasible, Problem, Vector, solve, sweep
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import layer_bytes
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["LATENCY", "SIZE", "LatencyProblem", "allocation_problem", "configuration_of", "refined", "solve_within"]
 

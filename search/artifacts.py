@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from evaluators.sensitivity.scores import Scores
-from search.experiment import Experiment
-from search.explanation import explain_front, explanation_text
-from search.front import Front, to_json
-from search.pictures import front_page, front_png, layer_map_page, layer_map_png
-from search.study import Record, SearchStudy
-from search.tables import front_table_text
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.experiment import Experiment
+from palettune.search.explanation import explain_front, explanation_text
+from palettune.search.front import Front, to_json
+from palettune.search.pictures import front_page, front_png, layer_map_page, layer_map_png
+from palettune.search.study import Record, SearchStudy
+from palettune.search.tables import front_table_text
 
 __all__ = ["artifacts"]
 

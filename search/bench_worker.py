@@ -17,11 +17,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from device_bench.device import Device, find_device
-from device_bench.hardware import hardware_name
-from device_bench.measurement import Measurement, Runtime, measure
-from device_bench.package_archive import unpack
-from space.errors import UserError
+from palettune.device_bench.device import Device, find_device
+from palettune.device_bench.hardware import hardware_name
+from palettune.device_bench.measurement import Measurement, Runtime, measure
+from palettune.device_bench.package_archive import unpack
+from palettune.space.errors import UserError
 
 __all__ = ["MAC", "Bench", "BenchWorkerError", "join", "node_command", "resource_of"]
 

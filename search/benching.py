@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.table import Table
 
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.placement import ComputeUnit, ComputeUnitError
-from device_bench.cost.program_ops import ops_of_package
-from device_bench.device import find_device
-from device_bench.measurement import measure
-from space.configuration import Configuration
-from space.errors import UserError
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.placement import ComputeUnit, ComputeUnitError
+from palettune.device_bench.cost.program_ops import ops_of_package
+from palettune.device_bench.device import find_device
+from palettune.device_bench.measurement import measure
+from palettune.space.configuration import Configuration
+from palettune.space.errors import UserError
 
 __all__ = ["holds", "measured", "predicted", "predicted_table"]
 

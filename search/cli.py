@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from search.freed_memory import keep_freed_memory
-from search.run_folder import without_secrets
-from space.errors import UserError
+from palettune.search.freed_memory import keep_freed_memory
+from palettune.search.run_folder import without_secrets
+from palettune.space.errors import UserError
 
 __all__ = ["app", "main"]
 
@@ -53,10 +53,10 @@ def inspect(
     ] = False,
 ) -> None:
     """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
-    from search.experiment import load_experiment
-    from search.fp16_check import fp16_json, run_in_fp16
-    from search.inspection import inspection_json, print_inspection
-    from search.preparation import prepare
+    from palettune.search.experiment import load_experiment
+    from palettune.search.fp16_check import fp16_json, run_in_fp16
+    from palettune.search.inspection import inspection_json, print_inspection
+    from palettune.search.preparation import prepare
 
     preparation = prepare(load_experiment(experiment))
     found = run_in_fp16(preparation) if run else None
@@ -87,11 +87,11 @@ def search(
     ] = False,
 ) -> None:
     """Run a search, or go on with it; print the front at the end."""
-    from search.experiment import load_experiment
-    from search.loop import Ending
-    from search.progress import Display
-    from search.session import Places, run_search
-    from search.tables import front_table
+    from palettune.search.experiment import load_experiment
+    from palettune.search.loop import Ending
+    from palettune.search.progress import Display
+    from palettune.search.session import Places, run_search
+    from palettune.search.tables import front_table
 
     console = _wide()
     loaded = load_experiment(experiment)
@@ -120,10 +120,10 @@ def front(
     ] = False,
 ) -> None:
     """Print the front of a search."""
-    from evaluators.sensitivity.scores import Scores
-    from search.explanation import explain_front, explanation_table
-    from search.front import to_json
-    from search.tables import front_table
+    from palettune.evaluators.sensitivity.scores import Scores
+    from palettune.search.explanation import explain_front, explanation_table
+    from palettune.search.front import to_json
+    from palettune.search.tables import front_table
 
     loaded, study, folder = _open(experiment, root, storage)
     members = _front(loaded, study)
@@ -156,12 +156,12 @@ def export(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Export members of the front as proven packages."""
-    from search.export import export as export_packages
-    from search.export import write_manifest
-    from search.front import Limits
-    from search.preparation import prepare
-    from search.progress import Display
-    from search.tracking import TrackingError, log_packages
+    from palettune.search.export import export as export_packages
+    from palettune.search.export import write_manifest
+    from palettune.search.front import Limits
+    from palettune.search.preparation import prepare
+    from palettune.search.progress import Display
+    from palettune.search.tracking import TrackingError, log_packages
 
     loaded, study, folder = _open(experiment, root, storage)
     members = _front(loaded, study)
@@ -198,9 +198,9 @@ def solve(
     as_json: AsJson = False,
 ) -> None:
     """Predict the best configuration for budgets from saved scores; evaluate nothing."""
-    from evaluators.sensitivity.scores import Scores
-    from search.solution import solution
-    from search.tables import digits, encoding_summary
+    from palettune.evaluators.sensitivity.scores import Scores
+    from palettune.search.solution import solution
+    from palettune.search.tables import digits, encoding_summary
 
     loaded, study, folder = _open(experiment, root, storage)
     scores = Scores.load(_scores_file(folder, study, experiment))
@@ -241,8 +241,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Run a package on this machine; compare it with the float model, and with its own record (exit code 1: far off)."""
-    from search.experiment import load_experiment
-    from search.verification import verify as run_package
+    from palettune.search.experiment import load_experiment
+    from palettune.search.verification import verify as run_package
 
     found = run_package(package, load_experiment(against))
     if as_json:
@@ -267,7 +267,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
-    from search.benching import holds, measured, predicted, predicted_table
+    from palettune.search.benching import holds, measured, predicted, predicted_table
 
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
@@ -294,7 +294,7 @@ def bench_worker(
     model: Annotated[str | None, typer.Option(help="What it is ('iPhone 15 Pro'), where Xcode does not tell.")] = None,
 ) -> None:
     """Join this Mac to a Ray cluster, to measure what searches there send it."""
-    from search.bench_worker import join
+    from palettune.search.bench_worker import join
 
     console = Console()
     join(ray_address, device, model, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
@@ -308,8 +308,8 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
     """Open MLflow's own interface on the experiment's store."""
-    from search.experiment import load_experiment
-    from search.run_folder import RunFolder
+    from palettune.search.experiment import load_experiment
+    from palettune.search.run_folder import RunFolder
 
     loaded = load_experiment(experiment)
     folder = RunFolder(root, loaded.name)
@@ -334,9 +334,9 @@ def _wide() -> Console:
 
 
 def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
-    from search.experiment import load_experiment
-    from search.run_folder import RunFolder
-    from search.study import SearchStudy, open_storage
+    from palettune.search.experiment import load_experiment
+    from palettune.search.run_folder import RunFolder
+    from palettune.search.study import SearchStudy, open_storage
 
     loaded = load_experiment(path)
     folder = RunFolder(root, loaded.name)
@@ -354,13 +354,13 @@ def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
 
 def _front(loaded: Any, study: Any) -> Any:
     """The front, ranked by measured latencies where there are some."""
-    from search.front import front_of
+    from palettune.search.front import front_of
 
     return front_of(study.evaluations(), study.context.objectives(loaded), _known(loaded, study))
 
 
 def _known(loaded: Any, study: Any) -> Any:
-    from search.known_latency import known_latency
+    from palettune.search.known_latency import known_latency
 
     measurements = study.measurements()
     model = study.context.latency(loaded) if measurements else None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
-from evaluators.gain import Gain
-from search.objectives import MEGABYTE
-from space.configuration import Configuration
+from palettune.evaluators.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.evaluators.gain import Gain
+from palettune.search.objectives import MEGABYTE
+from palettune.space.configuration import Configuration
 
 __all__ = ["FIRST_NUMBER", "Climb", "Climbed"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evaluators.evaluation import Failure
-from evaluators.workload import Split, Workload
-from search.progress import Display
-from search.study import Record, SearchStudy
-from search.workers import WorkerPool
+from palettune.evaluators.evaluation import Failure
+from palettune.evaluators.workload import Split, Workload
+from palettune.search.progress import Display
+from palettune.search.study import Record, SearchStudy
+from palettune.search.workers import WorkerPool
 
 __all__ = ["confirm_members"]
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from device_bench.cost.latency_model import LatencyModel, prepare
-from device_bench.cost.op import OpList
-from evaluators.divergence_kind import DivergenceKind
-from search.experiment import Experiment
-from search.objectives import ObjectiveSet, objective_set
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
-from space.menu import Menu
-from space.search_space import SearchSpace
+from palettune.device_bench.cost.latency_model import LatencyModel, prepare
+from palettune.device_bench.cost.op import OpList
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.search.experiment import Experiment
+from palettune.search.objectives import ObjectiveSet, objective_set
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.menu import Menu
+from palettune.space.search_space import SearchSpace
 
 __all__ = ["StudyContext"]
 

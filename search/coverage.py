@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from device_bench.package_module import PackageModule
-from search.objectives import MEGABYTE
-from search.preparation import WAY_OUT, Preparation
-from space.encoding import FP16
-from space.footprint import layer_bytes
+from palettune.device_bench.package_module import PackageModule
+from palettune.search.objectives import MEGABYTE
+from palettune.search.preparation import WAY_OUT, Preparation
+from palettune.space.encoding import FP16
+from palettune.space.footprint import layer_bytes
 
 __all__ = ["uncompressed"]
 

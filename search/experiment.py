@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from evaluators.adapters.setting import Placement
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Workflow
-from evaluators.sampling import DataOptions
-from space.encoding import Encoding
-from space.errors import UserError, suggestion
-from space.target import DeploymentTarget
+from palettune.evaluators.adapters.setting import Placement
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.sampling import DataOptions
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError, suggestion
+from palettune.space.target import DeploymentTarget
 
 __all__ = [
     "Constraints",

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linprog
 
-from device_bench.cost.latency_model import LatencyModel
-from evaluators.sensitivity.scores import Scores
-from search.front import Front
-from search.study import Record
-from search.tables import digits
-from space.configuration import Precision
-from space.encoding import FP16, Encoding
-from space.footprint import layer_bytes
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.front import Front
+from palettune.search.study import Record
+from palettune.search.tables import digits
+from palettune.space.configuration import Precision
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.footprint import layer_bytes
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["Explanation", "LayerReason", "explain_front", "explanation_table", "explanation_text"]
 

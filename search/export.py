@@ -12,25 +12,25 @@ from typing import Any
 
 from torch import nn
 
-from device_bench.base_program import base_program
-from device_bench.conversion import converted
-from device_bench.front_end import FrontEnd
-from device_bench.op_modules import op_modules
-from device_bench.package import package_bytes
-from device_bench.proof import Proof, prove
-from device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
-from device_bench.runtime.execution import takes, within
-from evaluators.model_state import ModelState, model_digest
-from evaluators.samples import spread_samples
-from evaluators.workload import Split
-from search.groundwork import layer_weights
-from search.member_state import member_state
-from search.package_record import record_values, write_record
-from search.preparation import Preparation
-from search.progress import Display
-from search.run_folder import RunFolder
-from search.study import Record
-from search.weight_file import WeightFile, weight_file
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.conversion import converted
+from palettune.device_bench.front_end import FrontEnd
+from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.package import package_bytes
+from palettune.device_bench.proof import Proof, prove
+from palettune.device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
+from palettune.device_bench.runtime.execution import takes, within
+from palettune.evaluators.model_state import ModelState, model_digest
+from palettune.evaluators.samples import spread_samples
+from palettune.evaluators.workload import Split
+from palettune.search.groundwork import layer_weights
+from palettune.search.member_state import member_state
+from palettune.search.package_record import record_values, write_record
+from palettune.search.preparation import Preparation
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.search.weight_file import WeightFile, weight_file
 
 __all__ = ["Exported", "execution_json", "export", "write_manifest"]
 

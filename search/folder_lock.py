@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from search.run_folder import RunFolder, without_secrets
-from space.errors import UserError
+from palettune.search.run_folder import RunFolder, without_secrets
+from palettune.space.errors import UserError
 
 __all__ = ["RunFolderError", "hold"]
 

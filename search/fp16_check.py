@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from device_bench.conversion import converted, unhindered
-from device_bench.op_modules import op_modules
-from device_bench.package_module import PackageModule
-from device_bench.runtime import PrecisionCheck, check_precision, load
-from device_bench.runtime.execution import takes
-from evaluators.samples import Inputs, spread_samples
-from evaluators.workload import Split
-from search.preparation import Preparation
-from search.program_check import check_frozen, check_program, program_samples
-from search.progress import Display
-from search.run_folder import RunFolder
-from space.errors import UserError
+from palettune.device_bench.conversion import converted, unhindered
+from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.runtime import PrecisionCheck, check_precision, load
+from palettune.device_bench.runtime.execution import takes
+from palettune.evaluators.samples import Inputs, spread_samples
+from palettune.evaluators.workload import Split
+from palettune.search.preparation import Preparation
+from palettune.search.program_check import check_frozen, check_program, program_samples
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.space.errors import UserError
 
 __all__ = ["Fp16Error", "Fp16Run", "check_before_search", "fp16_json", "run_in_fp16"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.evaluation import Evaluation
-from search.intervals import interval
-from search.known_latency import KnownLatency
-from search.objectives import ObjectiveSet, hypervolume, non_dominated
-from search.study import Record
-from space.errors import UserError
+from palettune.evaluators.evaluation import Evaluation
+from palettune.search.intervals import interval
+from palettune.search.known_latency import KnownLatency
+from palettune.search.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.study import Record
+from palettune.space.errors import UserError
 
 __all__ = ["Front", "Limits", "PickError", "front_of"]
 

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evaluators.assembly import LayerWeights
-from evaluators.compression_time import compression_seconds
-from evaluators.evaluation import Failure, evaluation_identity
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, join, registry
-from evaluators.sensitivity.gradients import NO_GRADIENT
-from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
-from search.preparation import Preparation
-from search.progress import Display
-from search.resident import scoring_split
-from search.run_folder import RunFolder
-from search.workers import WorkerError, WorkerPool
-from space.encoding import Encoding
-from space.errors import UserError
-from space.footprint import layer_bytes
-from space.pruning import prune_menus
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.compression_time import compression_seconds
+from palettune.evaluators.evaluation import Failure, evaluation_identity
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, join, registry
+from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.search.preparation import Preparation
+from palettune.search.progress import Display
+from palettune.search.resident import scoring_split
+from palettune.search.run_folder import RunFolder
+from palettune.search.workers import WorkerError, WorkerPool
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
+from palettune.space.footprint import layer_bytes
+from palettune.space.pruning import prune_menus
 
 __all__ = ["call", "fill_bank", "layer_weights", "prune", "score_layers"]
 

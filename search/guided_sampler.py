@@ -12,10 +12,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from search.improvement import expected_gain
-from search.objectives import ObjectiveSet, non_dominated
-from search.solver import Problem, sweep
-from search.surrogate import Surrogate
+from palettune.search.improvement import expected_gain
+from palettune.search.objectives import ObjectiveSet, non_dominated
+from palettune.search.solver import Problem, sweep
+from palettune.search.surrogate import Surrogate
 
 __all__ = ["GuidedSampler"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from evaluators.evaluation import Failure, Stage
-from search.resident import Resident
-from search.workers import Call, Finished, WorkerPool
-from space.errors import UserError
+from palettune.evaluators.evaluation import Failure, Stage
+from palettune.search.resident import Resident
+from palettune.search.workers import Call, Finished, WorkerPool
+from palettune.space.errors import UserError
 
 __all__ = ["InlinePool"]
 

@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from evaluators.sample_axes import FIRST
-from search.coverage import uncompressed
-from search.objectives import MEGABYTE
-from search.preparation import Preparation
-from space.advice import Processor, advice
-from space.footprint import layer_bytes
+from palettune.evaluators.sample_axes import FIRST
+from palettune.search.coverage import uncompressed
+from palettune.search.objectives import MEGABYTE
+from palettune.search.preparation import Preparation
+from palettune.space.advice import Processor, advice
+from palettune.space.footprint import layer_bytes
 
 __all__ = ["inspection_json", "print_inspection"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import bootstrap
 
-from evaluators.evaluation import Evaluation
+from palettune.evaluators.evaluation import Evaluation
 
 __all__ = ["interval"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from device_bench.cost.latency_model import LatencyModel
-from device_bench.measurement import Measurement
-from search.study import Record
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.device_bench.measurement import Measurement
+from palettune.search.study import Record
 
 __all__ = ["KnownLatency", "known_latency"]
 

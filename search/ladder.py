@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from evaluators.evaluation import Workflow
-from evaluators.workflow import registry
-from search.activation_rung import activation_rung
-from search.climb import Climb, Climbed
-from search.experiment import ExperimentError
-from search.objectives import ObjectiveSet
-from search.preparation import Preparation
-from search.promotion import Slot, promote, rung_of, schedule, verdicts
-from search.study import Record, SearchStudy, asked_of
-from search.workers import Finished, WorkerPool
+from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.workflow import registry
+from palettune.search.activation_rung import activation_rung
+from palettune.search.climb import Climb, Climbed
+from palettune.search.experiment import ExperimentError
+from palettune.search.objectives import ObjectiveSet
+from palettune.search.preparation import Preparation
+from palettune.search.promotion import Slot, promote, rung_of, schedule, verdicts
+from palettune.search.study import Record, SearchStudy, asked_of
+from palettune.search.workers import Finished, WorkerPool
 
 __all__ = ["Ladder", "check_ladder"]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from device_bench.latency_record import measured_record
-from device_bench.measurement import Measurement, Runtime
-from search.front import Front, front_of
-from search.known_latency import known_latency
-from search.measuring import Measuring, Order
-from search.objectives import ObjectiveSet
-from search.preparation import Preparation
-from search.progress import Display
-from search.study import Record, SearchStudy
-from search.tracking import Tracker
-from search.workers import WorkerSettings
+from palettune.device_bench.latency_record import measured_record
+from palettune.device_bench.measurement import Measurement, Runtime
+from palettune.search.front import Front, front_of
+from palettune.search.known_latency import known_latency
+from palettune.search.measuring import Measuring, Order
+from palettune.search.objectives import ObjectiveSet
+from palettune.search.preparation import Preparation
+from palettune.search.progress import Display
+from palettune.search.study import Record, SearchStudy
+from palettune.search.tracking import Tracker
+from palettune.search.workers import WorkerSettings
 
 __all__ = ["LiveFront"]
 

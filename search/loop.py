@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 
-from evaluators.evaluation import Evaluation, Failure, Rival, Stage, Workflow
-from search.experiment import Budget
-from search.objectives import ObjectiveSet
-from search.study import Record, Result, SearchStudy
-from search.workers import WorkerPool
-from space.configuration import Configuration
+from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Stage, Workflow
+from palettune.search.experiment import Budget
+from palettune.search.objectives import ObjectiveSet
+from palettune.search.study import Record, Result, SearchStudy
+from palettune.search.workers import WorkerPool
+from palettune.space.configuration import Configuration
 
 __all__ = ["Ending", "Loop"]
 

@@ -17,15 +17,15 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from device_bench.measurement import CoreMLBackend, Measurement, Runtime
-from search.bench_worker import Bench, resource_of
-from search.experiment import Measure
-from search.front import Front
-from search.progress import Display
-from search.study import Record, SearchStudy
-from search.workers import WorkerSettings
-from space.errors import UserError
-from space.target import DeploymentTarget
+from palettune.device_bench.measurement import CoreMLBackend, Measurement, Runtime
+from palettune.search.bench_worker import Bench, resource_of
+from palettune.search.experiment import Measure
+from palettune.search.front import Front
+from palettune.search.progress import Display
+from palettune.search.study import Record, SearchStudy
+from palettune.search.workers import WorkerSettings
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["Measuring", "Order"]
 
@@ -71,7 +71,7 @@ class _Packager:
         import torch
 
         torch.set_num_threads(1)
-        from search.resident import Resident
+        from palettune.search.resident import Resident
 
         self._resident = Resident(settings)
 

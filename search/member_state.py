@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from evaluators.assembly import LayerWeights
-from evaluators.evaluation import Workflow
-from evaluators.model_state import ModelState
-from search.run_folder import RunFolder
-from search.study import Record
-from space.errors import UserError
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.model_state import ModelState
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.space.errors import UserError
 
 __all__ = ["member_state"]
 

@@ -11,8 +11,8 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.evaluation import Evaluation
-from search.experiment import Constraints, Experiment
+from palettune.evaluators.evaluation import Evaluation
+from palettune.search.experiment import Constraints, Experiment
 
 __all__ = ["MEGABYTE", "Costs", "Objective", "ObjectiveSet", "hypervolume", "non_dominated", "objective_set"]
 

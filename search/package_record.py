@@ -12,14 +12,14 @@ from pathlib import Path
 
 import coremltools
 
-from device_bench.runtime.execution import takes
-from device_bench.runtime.program import Program
-from evaluators.model_state import model_digest
-from evaluators.samples import spread_samples
-from evaluators.workload import Batch, Split
-from search.preparation import Preparation
-from search.study import Record
-from search.versions import tool_versions
+from palettune.device_bench.runtime.execution import takes
+from palettune.device_bench.runtime.program import Program
+from palettune.evaluators.model_state import model_digest
+from palettune.evaluators.samples import spread_samples
+from palettune.evaluators.workload import Batch, Split
+from palettune.search.preparation import Preparation
+from palettune.search.study import Record
+from palettune.search.versions import tool_versions
 
 __all__ = ["PackageRecord", "record_values", "weights_digest", "write_record"]
 

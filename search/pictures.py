@@ -10,14 +10,14 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
-from evaluators.evaluation import Evaluation
-from search.front import Front
-from search.known_latency import KnownLatency
-from search.solid_pictures import solid_page, solid_png
-from search.study import Record
-from space.footprint import layer_bytes
-from space.layer import Layer
-from space.target import DeploymentTarget
+from palettune.evaluators.evaluation import Evaluation
+from palettune.search.front import Front
+from palettune.search.known_latency import KnownLatency
+from palettune.search.solid_pictures import solid_page, solid_png
+from palettune.search.study import Record
+from palettune.space.footprint import layer_bytes
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["front_page", "front_png", "layer_map_page", "layer_map_png"]
 

@@ -10,31 +10,31 @@ from typing import Any
 
 from torch import nn
 
-from device_bench.base_program import BaseProgram, base_program
-from device_bench.cost.latency_model import LatencyModel
-from device_bench.cost.latency_model import prepare as prepare_latency
-from device_bench.cost.latency_reach import check_latency, latency_reach
-from device_bench.cost.program_ops import ops_of_base_program
-from device_bench.float32_ops import UnmatchedPatternError
-from device_bench.package_module import PackageModule
-from evaluators.divergence import detect_kind
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.model_state import model_digest
-from evaluators.workload import Split, Workload, load_workload
-from search.experiment import Experiment, ExperimentError
-from search.objectives import MEGABYTE
-from search.resident import scoring_split
-from search.study_identity import workload_digest
-from search.versions import tool_versions
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.errors import UserError
-from space.footprint import layer_bytes
-from space.groups import shared_groups
-from space.layer import Layer
-from space.modules import compute_in_float32, layers_of
-from space.reach import BudgetError, Reach, check_budget, reach
-from space.search_space import SearchSpace, SearchSpaceError
+from palettune.device_bench.base_program import BaseProgram, base_program
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.device_bench.cost.latency_model import prepare as prepare_latency
+from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
+from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.float32_ops import UnmatchedPatternError
+from palettune.device_bench.package_module import PackageModule
+from palettune.evaluators.divergence import detect_kind
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.model_state import model_digest
+from palettune.evaluators.workload import Split, Workload, load_workload
+from palettune.search.experiment import Experiment, ExperimentError
+from palettune.search.objectives import MEGABYTE
+from palettune.search.resident import scoring_split
+from palettune.search.study_identity import workload_digest
+from palettune.search.versions import tool_versions
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.errors import UserError
+from palettune.space.footprint import layer_bytes
+from palettune.space.groups import shared_groups
+from palettune.space.layer import Layer
+from palettune.space.modules import compute_in_float32, layers_of
+from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.search_space import SearchSpace, SearchSpaceError
 
 __all__ = ["WAY_OUT", "Preparation", "prepare"]
 

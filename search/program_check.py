@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.conversion import shared_copy
-from device_bench.front_end import FrontEnd
-from device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare
-from device_bench.runtime.comparison import THRESHOLD_DB, Comparison
-from device_bench.runtime.execution import takes, within
-from device_bench.runtime.own_noise import allowing_own_noise
-from device_bench.runtime.signal import signal_to_noise
-from evaluators.outputs import floating_outputs
-from evaluators.samples import SpreadSamples, spread_samples
-from evaluators.workload import Split
-from search.preparation import Preparation
-from space.errors import UserError
+from palettune.device_bench.conversion import shared_copy
+from palettune.device_bench.front_end import FrontEnd
+from palettune.device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare
+from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison
+from palettune.device_bench.runtime.execution import takes, within
+from palettune.device_bench.runtime.own_noise import allowing_own_noise
+from palettune.device_bench.runtime.signal import signal_to_noise
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.samples import SpreadSamples, spread_samples
+from palettune.evaluators.workload import Split
+from palettune.search.preparation import Preparation
+from palettune.space.errors import UserError
 
 __all__ = [
     "ProgramCheckError",

@@ -19,20 +19,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from device_bench.cost.latency_model import LatencyModel
-from device_bench.cost.latency_reach import latency_reach
-from search.activation_rung import rounding
-from search.coverage import uncompressed
-from search.experiment import Experiment
-from search.front import Front
-from search.objectives import NOTICEABLE, ObjectiveSet
-from search.preparation import Preparation
-from search.study import Record
-from search.tables import digits
-from space.encoding import FP16, Encoding
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.device_bench.cost.latency_reach import latency_reach
+from palettune.search.activation_rung import rounding
+from palettune.search.coverage import uncompressed
+from palettune.search.experiment import Experiment
+from palettune.search.front import Front
+from palettune.search.objectives import NOTICEABLE, ObjectiveSet
+from palettune.search.preparation import Preparation
+from palettune.search.study import Record
+from palettune.search.tables import digits
+from palettune.space.encoding import FP16, Encoding
 
 if TYPE_CHECKING:
-    from search.export import Exported
+    from palettune.search.export import Exported
 
 __all__ = ["Display"]
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from evaluators.evaluation import Workflow
-from search.experiment import Ladder
-from search.improvement import expected_gain
-from search.objectives import ObjectiveSet, hypervolume, non_dominated
-from search.study import Record
+from palettune.evaluators.evaluation import Workflow
+from palettune.search.experiment import Ladder
+from palettune.search.improvement import expected_gain
+from palettune.search.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.study import Record
 
 __all__ = ["Slot", "promote", "rung_of", "schedule", "verdicts"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from search.package_record import PackageRecord
-from search.tables import digits
+from palettune.search.package_record import PackageRecord
+from palettune.search.tables import digits
 
 __all__ = ["Found", "Verdict", "judged", "tolerance"]
 

@@ -8,32 +8,32 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from device_bench.conversion import convert
-from device_bench.package_archive import pack
-from evaluators.adapters.evaluator import AdapterEvaluator
-from evaluators.adapters.setting import AdapterSetting
-from evaluators.assembly import Assembler, LayerWeights
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.model_state import ModelState
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import Part, ScoringSetting
-from evaluators.sensitivity.base import registry as scorers
-from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
-from evaluators.workflow import registry as workflows
-from evaluators.workload import Split, load_workload
-from search.climb import Climbed
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import compute_in_float32, layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package_archive import pack
+from palettune.evaluators.adapters.evaluator import AdapterEvaluator
+from palettune.evaluators.adapters.setting import AdapterSetting
+from palettune.evaluators.assembly import Assembler, LayerWeights
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.model_state import ModelState
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import Part, ScoringSetting
+from palettune.evaluators.sensitivity.base import registry as scorers
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
+from palettune.evaluators.workflow import registry as workflows
+from palettune.evaluators.workload import Split, load_workload
+from palettune.search.climb import Climbed
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import compute_in_float32, layers_of
+from palettune.space.target import DeploymentTarget
 
 if TYPE_CHECKING:
-    from search.workers import WorkerSettings
+    from palettune.search.workers import WorkerSettings
 
 __all__ = ["Resident"]
 

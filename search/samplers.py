@@ -8,7 +8,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from search.experiment import SamplerName
+from palettune.search.experiment import SamplerName
 
 __all__ = ["CONSTRAINTS", "make_sampler"]
 

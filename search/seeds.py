@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluators.sensitivity.scores import Scores
-from search.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
-from search.guided_sampler import GuidedSampler
-from search.improvement import expected_gain
-from search.objectives import Objective, ObjectiveSet
-from search.preparation import Preparation
-from search.solver import Allocation, Problem, sweep
-from search.study import Seed
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
+from palettune.search.guided_sampler import GuidedSampler
+from palettune.search.improvement import expected_gain
+from palettune.search.objectives import Objective, ObjectiveSet
+from palettune.search.preparation import Preparation
+from palettune.search.solver import Allocation, Problem, sweep
+from palettune.search.study import Seed
 
 __all__ = ["guided_sampler", "problem_of", "promising", "seeds"]
 

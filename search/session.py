@@ -9,33 +9,33 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from device_bench.latency_record import predicted_tags
-from device_bench.measurement import CoreMLBackend, Runtime
-from evaluators.evaluation import Evaluation, Workflow
-from evaluators.sensitivity.scores import Scores
-from evaluators.workload import Split, Workload
-from search.artifacts import artifacts
-from search.confirmation import confirm_members
-from search.context import StudyContext
-from search.experiment import Experiment, Needs
-from search.folder_lock import hold
-from search.fp16_check import check_before_search
-from search.front import Front
-from search.groundwork import call, fill_bank, prune, score_layers
-from search.inline_workers import InlinePool
-from search.ladder import Ladder, check_ladder
-from search.live_front import LiveFront
-from search.loop import Ending, Loop
-from search.preparation import Preparation, prepare
-from search.progress import Display
-from search.promotion import verdicts
-from search.run_folder import RunFolder
-from search.seeds import guided_sampler, seeds
-from search.standing import Standing
-from search.study import Record, SearchStudy, open_storage
-from search.tracking import Tracker
-from search.tracking_store import absolute, reach
-from search.workers import WorkerPool, WorkerSettings, connect
+from palettune.device_bench.latency_record import predicted_tags
+from palettune.device_bench.measurement import CoreMLBackend, Runtime
+from palettune.evaluators.evaluation import Evaluation, Workflow
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.workload import Split, Workload
+from palettune.search.artifacts import artifacts
+from palettune.search.confirmation import confirm_members
+from palettune.search.context import StudyContext
+from palettune.search.experiment import Experiment, Needs
+from palettune.search.folder_lock import hold
+from palettune.search.fp16_check import check_before_search
+from palettune.search.front import Front
+from palettune.search.groundwork import call, fill_bank, prune, score_layers
+from palettune.search.inline_workers import InlinePool
+from palettune.search.ladder import Ladder, check_ladder
+from palettune.search.live_front import LiveFront
+from palettune.search.loop import Ending, Loop
+from palettune.search.preparation import Preparation, prepare
+from palettune.search.progress import Display
+from palettune.search.promotion import verdicts
+from palettune.search.run_folder import RunFolder
+from palettune.search.seeds import guided_sampler, seeds
+from palettune.search.standing import Standing
+from palettune.search.study import Record, SearchStudy, open_storage
+from palettune.search.tracking import Tracker
+from palettune.search.tracking_store import absolute, reach
+from palettune.search.workers import WorkerPool, WorkerSettings, connect
 
 __all__ = ["Outcome", "Places", "run_search", "worker_settings"]
 

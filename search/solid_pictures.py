@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.front import Front
-from search.study import Record
+from palettune.search.front import Front
+from palettune.search.study import Record
 
 __all__ = ["solid_page", "solid_png"]
 

@@ -9,17 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from device_bench.cost.latency_model import LatencyEstimate, LatencyModel
-from device_bench.cost.latency_reach import LatencyReach, check_latency, latency_reach
-from evaluators.sensitivity.scores import Scores
-from search.allocation import LATENCY, SIZE, LatencyProblem, allocation_problem, configuration_of, solve_within
-from search.context import StudyContext
-from search.experiment import Experiment
-from search.solver import Allocation, Infeasible, Problem
-from search.study import Record
-from space.configuration import Configuration
-from space.errors import UserError
-from space.reach import BudgetError, Reach, check_budget, reach
+from palettune.device_bench.cost.latency_model import LatencyEstimate, LatencyModel
+from palettune.device_bench.cost.latency_reach import LatencyReach, check_latency, latency_reach
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.allocation import (
+    LATENCY,
+    SIZE,
+    LatencyProblem,
+    allocation_problem,
+    configuration_of,
+    solve_within,
+)
+from palettune.search.context import StudyContext
+from palettune.search.experiment import Experiment
+from palettune.search.solver import Allocation, Infeasible, Problem
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration
+from palettune.space.errors import UserError
+from palettune.space.reach import BudgetError, Reach, check_budget, reach
 
 __all__ = ["Solution", "solution"]
 

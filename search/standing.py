@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import spearmanr
 
-from evaluators.sensitivity.scores import Scores
-from search.objectives import ObjectiveSet, hypervolume
-from search.study import Record
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.objectives import ObjectiveSet, hypervolume
+from palettune.search.study import Record
 
 __all__ = ["Standing"]
 

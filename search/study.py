@@ -17,18 +17,18 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import make_url
 
-from device_bench.measurement import Measurement
-from evaluators.evaluation import Evaluation, Failure, Screened, Stage, Workflow
-from evaluators.gain import Gain
-from search.climb import Climb, Climbed
-from search.context import StudyContext
-from search.experiment import Experiment
-from search.objectives import ObjectiveSet
-from search.run_folder import RunFolder, without_secrets
-from search.samplers import CONSTRAINTS, make_sampler
-from search.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
-from search.unseen import UnseenSampler
-from space.configuration import Configuration
+from palettune.device_bench.measurement import Measurement
+from palettune.evaluators.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from palettune.evaluators.gain import Gain
+from palettune.search.climb import Climb, Climbed
+from palettune.search.context import StudyContext
+from palettune.search.experiment import Experiment
+from palettune.search.objectives import ObjectiveSet
+from palettune.search.run_folder import RunFolder, without_secrets
+from palettune.search.samplers import CONSTRAINTS, make_sampler
+from palettune.search.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
+from palettune.search.unseen import UnseenSampler
+from palettune.space.configuration import Configuration
 
 __all__ = ["Record", "Result", "SearchStudy", "Seed", "StudyError", "asked_of", "open_storage"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.experiment import Experiment
-from space.errors import UserError
+from palettune.search.experiment import Experiment
+from palettune.space.errors import UserError
 
 __all__ = ["FORMAT", "StudyError", "check_format", "check_identity", "check_workload", "workload_digest"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from search.objectives import Objective
+from palettune.search.objectives import Objective
 
 __all__ = ["Surrogate"]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from evaluators.evaluation import Evaluation
-from search.front import Front
-from search.intervals import interval
-from search.known_latency import KnownLatency
-from search.study import Record
-from space.configuration import Configuration
+from palettune.evaluators.evaluation import Evaluation
+from palettune.search.front import Front
+from palettune.search.intervals import interval
+from palettune.search.known_latency import KnownLatency
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration
 
 __all__ = ["digits", "encoding_summary", "front_table", "front_table_text"]
 

@@ -16,11 +16,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from device_bench.latency_record import MEASURED, LatencyRecord
-from search.run_folder import RunFolder
-from search.study import Record
-from search.tracking_store import TrackingError, connect, reach, shown, wait_at_most, words
-from search.write_queue import WriteQueue
+from palettune.device_bench.latency_record import MEASURED, LatencyRecord
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.search.tracking_store import TrackingError, connect, reach, shown, wait_at_most, words
+from palettune.search.write_queue import WriteQueue
 
 __all__ = ["Tracker", "TrackingError", "log_packages"]
 

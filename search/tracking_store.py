@@ -15,8 +15,8 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # one f
 
 from mlflow import MlflowClient
 
-from search.run_folder import RunFolder, without_secrets
-from space.errors import UserError
+from palettune.search.run_folder import RunFolder, without_secrets
+from palettune.space.errors import UserError
 
 __all__ = ["TrackingError", "absolute", "connect", "reach", "shown", "wait_at_most", "words"]
 

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from evaluators.evaluation import Stage
+from palettune.evaluators.evaluation import Stage
 
 __all__ = ["UnseenSampler"]
 

@@ -14,22 +14,22 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from device_bench.outputs import flatten, named_as, replaced
-from device_bench.package_module import PackageModule
-from device_bench.runtime import Program, as_stored, in_precisions
-from device_bench.runtime.execution import misfit, takes
-from evaluators.divergence import Reference, detect_kind
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.model_state import model_digest
-from evaluators.sample_axes import FIRST, Inputs
-from evaluators.samples import one_by_one
-from evaluators.sampling import Sampling
-from evaluators.workload import Batch, Split, Workload, load_workload
-from search.experiment import Experiment
-from search.package_record import PackageRecord, weights_digest
-from search.record_check import Found, Verdict, judged
-from search.tables import digits
-from space.errors import UserError
+from palettune.device_bench.outputs import flatten, named_as, replaced
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.runtime import Program, as_stored, in_precisions
+from palettune.device_bench.runtime.execution import misfit, takes
+from palettune.evaluators.divergence import Reference, detect_kind
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.model_state import model_digest
+from palettune.evaluators.sample_axes import FIRST, Inputs
+from palettune.evaluators.samples import one_by_one
+from palettune.evaluators.sampling import Sampling
+from palettune.evaluators.workload import Batch, Split, Workload, load_workload
+from palettune.search.experiment import Experiment
+from palettune.search.package_record import PackageRecord, weights_digest
+from palettune.search.record_check import Found, Verdict, judged
+from palettune.search.tables import digits
+from palettune.space.errors import UserError
 
 __all__ = ["Verification", "verify"]
 

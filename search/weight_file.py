@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from device_bench.base_program import BaseProgram
-from device_bench.compressed_weight import metadata
-from device_bench.proof import Proof
-from space.blob import ALIGNMENT, Blob
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.encoding_parts import Linear
-from space.footprint import blobs
-from space.layer import Layer
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import BaseProgram
+from palettune.device_bench.compressed_weight import metadata
+from palettune.device_bench.proof import Proof
+from palettune.space.blob import ALIGNMENT, Blob
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.encoding_parts import Linear
+from palettune.space.footprint import blobs
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["WeightFile", "weight_file"]
 

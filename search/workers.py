@@ -17,12 +17,12 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Failure, Stage, Workflow
-from evaluators.sampling import DataOptions
-from search.experiment import Ladder, Needs
-from search.freed_memory import keep_freed_memory
-from space.errors import UserError
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Failure, Stage, Workflow
+from palettune.evaluators.sampling import DataOptions
+from palettune.search.experiment import Ladder, Needs
+from palettune.search.freed_memory import keep_freed_memory
+from palettune.space.errors import UserError
 
 __all__ = ["Call", "Finished", "WorkerError", "WorkerPool", "WorkerSettings", "connect"]
 
@@ -92,7 +92,7 @@ class _Resident:
 
         keep_freed_memory()
         torch.set_num_threads(settings.threads)
-        from search.resident import Resident
+        from palettune.search.resident import Resident
 
         self._resident = Resident(settings)
 

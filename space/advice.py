@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from space.encoding import Encoding, Granularity
-from space.encoding_parts import Axis, Linear, Sparsity, Table
-from space.footprint import table_count
-from space.layer import Layer, LayerKind
-from space.target import DeploymentTarget
+from palettune.space.encoding import Encoding, Granularity
+from palettune.space.encoding_parts import Axis, Linear, Sparsity, Table
+from palettune.space.footprint import table_count
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["Advice", "Processor", "advice"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from space.encoding import Encoding
-from space.errors import UserError
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
 
 __all__ = ["Configuration", "ConfigurationError", "Precision"]
 

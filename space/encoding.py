@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from space.encoding_parts import Axis, Entries, Granularity, Linear, Scheme, Sparsity, Table
-from space.encoding_spelling import EncodingError, parse_sparsity, parse_values, spell
+from palettune.space.encoding_parts import Axis, Entries, Granularity, Linear, Scheme, Sparsity, Table
+from palettune.space.encoding_spelling import EncodingError, parse_sparsity, parse_values, spell
 
 __all__ = [
     "FP16",

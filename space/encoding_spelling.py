@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from space.encoding_parts import (
+from palettune.space.encoding_parts import (
     LINEAR_BITS,
     TABLE_BITS,
     VECTOR_LENGTHS,
@@ -36,7 +36,7 @@ from space.encoding_parts import (
     Sparsity,
     Table,
 )
-from space.errors import UserError, suggestion
+from palettune.space.errors import UserError, suggestion
 
 __all__ = ["EncodingError", "common_spellings", "parse_sparsity", "parse_values", "spell"]
 

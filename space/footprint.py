@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from space.blob import Blob
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.encoding_parts import Axis, Entries, Granularity, Linear, Scheme, Table
-from space.kept import kept_values
-from space.layer import Layer
-from space.target import DeploymentTarget
+from palettune.space.blob import Blob
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.encoding_parts import Axis, Entries, Granularity, Linear, Scheme, Table
+from palettune.space.kept import kept_values
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["blobs", "configuration_bytes", "layer_bytes", "stored_bits"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from space.layer import Layer, LayerKind
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["shared_groups"]
 

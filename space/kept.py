@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from space.encoding_parts import Axis, Granularity, Sparsity
-from space.layer import Layer
+from palettune.space.encoding_parts import Axis, Granularity, Sparsity
+from palettune.space.layer import Layer
 
 __all__ = ["kept_values", "pruned_unit"]
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from space.encoding import FP16, Axis, Encoding, Entries, Granularity
-from space.encoding_parts import Linear, Sparsity, Table
-from space.footprint import table_count
-from space.kept import kept_values, pruned_unit
-from space.layer import Layer
-from space.target import DeploymentTarget
+from palettune.space.encoding import FP16, Axis, Encoding, Entries, Granularity
+from palettune.space.encoding_parts import Linear, Sparsity, Table
+from palettune.space.footprint import table_count
+from palettune.space.kept import kept_values, pruned_unit
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["Authority", "Refusal", "refusal", "refusals"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from space.encoding import FP16, Encoding
-from space.layer import Layer
-from space.legality import refusal
-from space.target import DeploymentTarget
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.layer import Layer
+from palettune.space.legality import refusal
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["Menu", "menu"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from space.layer import Layer, LayerKind
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["compute_in_float32", "kind_of", "layers_of", "weightless"]
 

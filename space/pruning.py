@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from space.encoding import Encoding
-from space.menu import Menu
-from space.search_space import SearchSpace
+from palettune.space.encoding import Encoding
+from palettune.space.menu import Menu
+from palettune.space.search_space import SearchSpace
 
 __all__ = ["Pruned", "dominated", "prune_menus"]
 

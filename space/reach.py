@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.errors import UserError
-from space.footprint import layer_bytes
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
+from palettune.space.footprint import layer_bytes
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["BudgetError", "Reach", "check_budget", "reach"]
 

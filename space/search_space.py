@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.encoding_parts import Linear, Table
-from space.errors import UserError, suggestion
-from space.layer import Layer
-from space.menu import Menu, menu
-from space.target import DeploymentTarget
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.encoding_parts import Linear, Table
+from palettune.space.errors import UserError, suggestion
+from palettune.space.layer import Layer
+from palettune.space.menu import Menu, menu
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["SearchSpace", "SearchSpaceError"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from space.errors import UserError, suggestion
+from palettune.space.errors import UserError, suggestion
 
 __all__ = ["DeploymentTarget", "TargetError"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from device_bench.cost.priors import CHIP_DEVIATION
+from palettune.device_bench.cost.priors import CHIP_DEVIATION
 
 __all__ = ["Calibration", "calibration"]
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from device_bench.cost.chip_specification import ChipSpecification, Family
-from device_bench.cost.observation import Observation, Unit
-from device_bench.cost.op_table import OpTable
-from device_bench.cost.priors import (
+from palettune.device_bench.cost.chip_specification import ChipSpecification, Family
+from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.priors import (
     CHIP_DEVIATION,
     GPU_DEFAULT_TFLOPS,
     NEURAL_ENGINE_DEFAULT_TFLOPS,
@@ -25,7 +25,7 @@ from device_bench.cost.priors import (
     Prior,
     priors,
 )
-from device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
+from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
 
 __all__ = ["Fit", "fit"]
 

@@ -9,9 +9,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from device_bench.cost.chip_specification import ChipSpecification, Family
-from device_bench.cost.fit import Fit
-from device_bench.cost.observation import Unit
+from palettune.device_bench.cost.chip_specification import ChipSpecification, Family
+from palettune.device_bench.cost.fit import Fit
+from palettune.device_bench.cost.observation import Unit
 
 __all__ = ["FittedModel", "Spread", "fitted_model", "parameters"]
 
@@ -64,12 +64,12 @@ class FittedModel:
 @cache
 def fitted_model() -> FittedModel:
     """The fit that ships with the package."""
-    return FittedModel.from_json((resources.files("device_bench.devices") / _FILE).read_text("utf-8"))
+    return FittedModel.from_json((resources.files("palettune.device_bench.devices") / _FILE).read_text("utf-8"))
 
 
 def parameters(unit: Unit, chip: ChipSpecification) -> dict[str, float]:
     """Every parameter of a compute unit on a chip: the chip file's where it has them, else the fit's for its family."""
-    from device_bench.devices import chip_files
+    from palettune.device_bench.devices import chip_files
 
     file = chip_files().get(chip.name)
     if file is not None and unit in file.units:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device_bench.cost.latency_model import LatencyModel
-from space.configuration import Configuration
-from space.reach import BudgetError
-from space.search_space import SearchSpace
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.space.configuration import Configuration
+from palettune.space.reach import BudgetError
+from palettune.space.search_space import SearchSpace
 
 __all__ = ["LatencyReach", "check_latency", "latency_reach"]
 

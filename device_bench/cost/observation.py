@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from device_bench.cost.chip_specification import ChipSpecification
-from device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.chip_specification import ChipSpecification
+from palettune.device_bench.cost.op_table import OpTable
 
 __all__ = ["Observation", "Unit"]
 

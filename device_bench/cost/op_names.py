@@ -5,7 +5,7 @@ Ops are those of https://apple.github.io/coremltools/source/coremltools.converte
 
 from __future__ import annotations
 
-from device_bench.cost.op import OpKind
+from palettune.device_bench.cost.op import OpKind
 
 __all__ = ["ACTIVATIONS", "FREE", "OF_CONSTANTS", "PASSED_ON", "RECURRENT", "kind_of_op"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.op import CostOp, OpKind
-from device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.cost.op import CostOp, OpKind
+from palettune.device_bench.cost.stored_weight import StoredWeight
 
 __all__ = ["OpTable"]
 

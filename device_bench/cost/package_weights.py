@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.package import PackageWeight, Part
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.package import PackageWeight, Part
 
 __all__ = ["StoredConstant", "stored_bytes", "stored_constant"]
 

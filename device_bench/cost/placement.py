@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from device_bench.cost.chip_specification import ChipSpecification
-from device_bench.cost.observation import Unit
-from device_bench.cost.op import CostOp, OpKind, OpList
-from device_bench.cost.stored_weight import StoredWeight
-from space.errors import UserError, suggestion
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.chip_specification import ChipSpecification
+from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.cost.op import CostOp, OpKind, OpList
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.space.errors import UserError, suggestion
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["QUANTIZED", "ComputeUnit", "ComputeUnitError", "Placement", "place"]
 

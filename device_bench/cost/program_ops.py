@@ -18,16 +18,16 @@ from typing import Any
 import coremltools as ct
 from coremltools import proto
 
-from device_bench.base_program import BaseProgram
-from device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
-from device_bench.cost.op_names import ACTIVATIONS, FREE, OF_CONSTANTS, PASSED_ON, RECURRENT, kind_of_op
-from device_bench.cost.package_weights import StoredConstant, stored_bytes, stored_constant
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.package import PackageWeight, load_spec
-from device_bench.program_graph import Operand, program_nodes
-from space.errors import UserError, suggestion
-from space.layer import Layer
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import BaseProgram
+from palettune.device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
+from palettune.device_bench.cost.op_names import ACTIVATIONS, FREE, OF_CONSTANTS, PASSED_ON, RECURRENT, kind_of_op
+from palettune.device_bench.cost.package_weights import StoredConstant, stored_bytes, stored_constant
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.package import PackageWeight, load_spec
+from palettune.device_bench.program_graph import Operand, program_nodes
+from palettune.space.errors import UserError, suggestion
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["PackageOps", "ProgramOpsError", "ops_of_base_program", "ops_of_package"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
+from palettune.device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
 
 __all__ = ["ShapeBuilder"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from space.encoding import Axis, Encoding
-from space.encoding_parts import Table
-from space.footprint import blobs
-from space.kept import kept_values
-from space.layer import Layer, LayerKind
-from space.target import DeploymentTarget
+from palettune.space.encoding import Axis, Encoding
+from palettune.space.encoding_parts import Table
+from palettune.space.footprint import blobs
+from palettune.space.kept import kept_values
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["StoredWeight"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.op import OpKind
-from device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.op import OpKind
+from palettune.device_bench.cost.op_table import OpTable
 
 __all__ = ["UnitParameters", "combined", "op_milliseconds"]
 

@@ -17,8 +17,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from device_bench.cost.chip_specification import ChipSpecification, Family
-from device_bench.cost.observation import Unit
+from palettune.device_bench.cost.chip_specification import ChipSpecification, Family
+from palettune.device_bench.cost.observation import Unit
 
 __all__ = ["ChipFile", "ChipFileError", "Mark", "Sourced", "chip_files", "read_chip", "specifications"]
 
@@ -82,7 +82,7 @@ class ChipFile:
 @cache
 def chip_files() -> Mapping[str, ChipFile]:
     """Every chip file by the chip's name."""
-    folder = resources.files("device_bench.devices")
+    folder = resources.files("palettune.device_bench.devices")
     found = [read_chip(file.name, file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".toml")]
     return MappingProxyType({chip.chip: chip for chip in sorted(found, key=lambda chip: chip.chip)})
 

@@ -4,16 +4,16 @@
 emulated, differentiable with respect to its weights; ``compare`` sets it against a torch module.
 """
 
-from device_bench.runtime.comparison import Comparison, OutputComparison, as_stored, compare
-from device_bench.runtime.departure import Departure
-from device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
-from device_bench.runtime.execution import Execution, Precisions, execute, in_precisions
-from device_bench.runtime.features import Colour, Feature
-from device_bench.runtime.precision_cause import Cause
-from device_bench.runtime.precision_check import LOSS, OutputPrecision, PrecisionCheck, check_precision
-from device_bench.runtime.program import Program, load
-from device_bench.runtime.values import Precision
-from device_bench.runtime.weights import Use, Weight
+from palettune.device_bench.runtime.comparison import Comparison, OutputComparison, as_stored, compare
+from palettune.device_bench.runtime.departure import Departure
+from palettune.device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
+from palettune.device_bench.runtime.execution import Execution, Precisions, execute, in_precisions
+from palettune.device_bench.runtime.features import Colour, Feature
+from palettune.device_bench.runtime.precision_cause import Cause
+from palettune.device_bench.runtime.precision_check import LOSS, OutputPrecision, PrecisionCheck, check_precision
+from palettune.device_bench.runtime.program import Program, load
+from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.weights import Use, Weight
 
 __all__ = [
     "LOSS",

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from device_bench.runtime.errors import ExecutionError, ProgramError
-from device_bench.runtime.features import Feature
+from palettune.device_bench.runtime.errors import ExecutionError, ProgramError
+from palettune.device_bench.runtime.features import Feature
 
 __all__ = ["batch_size", "mapped"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.outputs import flatten, named_as
-from device_bench.runtime.departure import Departure, find_departure, module_values, program_values
-from device_bench.runtime.errors import ProgramError
-from device_bench.runtime.program import Program, load
-from device_bench.runtime.signal import agreement, powers, ratio_db
+from palettune.device_bench.outputs import flatten, named_as
+from palettune.device_bench.runtime.departure import Departure, find_departure, module_values, program_values
+from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.program import Program, load
+from palettune.device_bench.runtime.signal import agreement, powers, ratio_db
 
 __all__ = ["THRESHOLD_DB", "Comparison", "OutputComparison", "as_stored", "compare", "compare_all"]
 

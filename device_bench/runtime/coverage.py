@@ -12,8 +12,8 @@ from pathlib import Path
 import coremltools as ct
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
-from device_bench.runtime import ops  # noqa: F401 - registers the kernels
-from device_bench.runtime.registry import registered
+from palettune.device_bench.runtime import ops  # noqa: F401 - registers the kernels
+from palettune.device_bench.runtime.registry import registered
 
 __all__ = ["REASONS", "covered", "op_set", "page", "uncovered"]
 

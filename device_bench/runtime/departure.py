@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from device_bench.runtime.program import Program
-from device_bench.runtime.signal import contrast_to_noise
+from palettune.device_bench.runtime.program import Program
+from palettune.device_bench.runtime.signal import contrast_to_noise
 
 __all__ = ["Departure", "find_departure", "module_values", "program_values"]
 

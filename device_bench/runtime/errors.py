@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from space.errors import UserError
+from palettune.space.errors import UserError
 
 __all__ = ["ExecutionError", "ProgramError", "UnsupportedOpError"]
 

@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from device_bench.runtime.batching import batch_size
-from device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
-from device_bench.runtime.errors import ProgramError
-from device_bench.runtime.own_noise import allowing_own_noise
-from device_bench.runtime.plan import prepare
-from device_bench.runtime.precision_check import check_precision
-from device_bench.runtime.program import Program
-from device_bench.runtime.program_file import ProgramFile, read_program_file
-from device_bench.runtime.values import Precision, is_half
+from palettune.device_bench.runtime.batching import batch_size
+from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
+from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.own_noise import allowing_own_noise
+from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.precision_check import check_precision
+from palettune.device_bench.runtime.program import Program
+from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
+from palettune.device_bench.runtime.values import Precision, is_half
 
 __all__ = ["LOSS", "Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 

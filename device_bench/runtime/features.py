@@ -15,7 +15,7 @@ import torch
 from coremltools import proto
 from torch import Tensor
 
-from device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.errors import ProgramError
 
 __all__ = ["Colour", "Feature", "feature"]
 

@@ -14,9 +14,9 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from device_bench.outputs import flatten
-from device_bench.runtime.comparison import Comparison
-from device_bench.runtime.signal import powers, ratio_db
+from palettune.device_bench.outputs import flatten
+from palettune.device_bench.runtime.comparison import Comparison
+from palettune.device_bench.runtime.signal import powers, ratio_db
 
 __all__ = ["allowing_own_noise", "own_noise_db"]
 

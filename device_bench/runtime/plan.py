@@ -11,11 +11,11 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from device_bench.runtime import ops  # noqa: F401 - registers the kernels
-from device_bench.runtime.errors import UnsupportedOpError
-from device_bench.runtime.program_file import ProgramFile
-from device_bench.runtime.registry import Kernel, find
-from device_bench.runtime.steps import (
+from palettune.device_bench.runtime import ops  # noqa: F401 - registers the kernels
+from palettune.device_bench.runtime.errors import UnsupportedOpError
+from palettune.device_bench.runtime.program_file import ProgramFile
+from palettune.device_bench.runtime.registry import Kernel, find
+from palettune.device_bench.runtime.steps import (
     CondStep,
     Frame,
     KernelStep,
@@ -25,8 +25,8 @@ from device_bench.runtime.steps import (
     Step,
     WriteStateStep,
 )
-from device_bench.runtime.values import Precision, attribute, is_half, storage_dtype, tensor
-from device_bench.runtime.weights import Use, Weight, decoded
+from palettune.device_bench.runtime.values import Precision, attribute, is_half, storage_dtype, tensor
+from palettune.device_bench.runtime.weights import Use, Weight, decoded
 
 __all__ = ["Plan", "prepare"]
 

@@ -19,9 +19,9 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from device_bench.op_modules import kept_name
-from device_bench.runtime.precision_judge import Values
-from device_bench.runtime.program import Program
+from palettune.device_bench.op_modules import kept_name
+from palettune.device_bench.runtime.precision_judge import Values
+from palettune.device_bench.runtime.program import Program
 
 __all__ = ["Cause", "Suspects", "find_cause"]
 

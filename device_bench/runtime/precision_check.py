@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.runtime.batching import batch_size
-from device_bench.runtime.errors import ProgramError
-from device_bench.runtime.plan import prepare
-from device_bench.runtime.precision_cause import Cause, Suspects, find_cause
-from device_bench.runtime.precision_judge import Judge, Shares, Values
-from device_bench.runtime.program import Program
-from device_bench.runtime.program_file import ProgramFile, read_program_file
-from device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.batching import batch_size
+from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.precision_cause import Cause, Suspects, find_cause
+from palettune.device_bench.runtime.precision_judge import Judge, Shares, Values
+from palettune.device_bench.runtime.program import Program
+from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
+from palettune.device_bench.runtime.values import Precision
 
 __all__ = ["LOSS", "OutputPrecision", "PrecisionCheck", "check_precision"]
 

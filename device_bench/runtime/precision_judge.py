@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from device_bench.runtime.program import Program
+from palettune.device_bench.runtime.program import Program
 
 __all__ = ["Judge", "Shares", "Values"]
 

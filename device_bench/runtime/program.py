@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from device_bench.runtime.batching import batch_size, mapped
-from device_bench.runtime.errors import ProgramError
-from device_bench.runtime.features import Feature, feature
-from device_bench.runtime.plan import Plan, prepare
-from device_bench.runtime.program_file import ProgramFile, read_program_file
-from device_bench.runtime.steps import Call, Observer, Run, run_steps
-from device_bench.runtime.values import Precision
-from device_bench.runtime.weights import Weight
-from space.errors import suggestion
+from palettune.device_bench.runtime.batching import batch_size, mapped
+from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.features import Feature, feature
+from palettune.device_bench.runtime.plan import Plan, prepare
+from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
+from palettune.device_bench.runtime.steps import Call, Observer, Run, run_steps
+from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.weights import Weight
+from palettune.space.errors import suggestion
 
 __all__ = ["Program", "load"]
 

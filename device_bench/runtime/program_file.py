@@ -18,8 +18,8 @@ import coremltools as ct
 from coremltools.converters.mil.frontend.milproto.load import load as load_mil
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
-from device_bench.runtime.errors import ProgramError, UnsupportedOpError
-from space.errors import suggestion
+from palettune.device_bench.runtime.errors import ProgramError, UnsupportedOpError
+from palettune.space.errors import suggestion
 
 __all__ = ["ProgramFile", "read_program_file"]
 

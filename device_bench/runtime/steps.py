@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from device_bench.runtime.errors import ExecutionError
-from device_bench.runtime.values import round_to_half
+from palettune.device_bench.runtime.errors import ExecutionError
+from palettune.device_bench.runtime.values import round_to_half
 
 __all__ = [
     "Call",

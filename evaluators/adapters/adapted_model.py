@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.low_rank import LowRank
-from evaluators.fine_tuning.trainee import Role, Trainee
-from evaluators.model_state import ModelState
-from space.errors import UserError
-from space.layer import Layer, LayerKind
+from palettune.device_bench.low_rank import LowRank
+from palettune.evaluators.fine_tuning.trainee import Role, Trainee
+from palettune.evaluators.model_state import ModelState
+from palettune.space.errors import UserError
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["AdaptedModel", "AdapterError", "adaptable"]
 

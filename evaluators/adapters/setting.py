@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from evaluators.fine_tuning.setting import FineTuningSetting, SettingError
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
 
 __all__ = ["AdapterSetting", "Placement"]
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.calibration.compensation import compensated, damped
-from evaluators.calibration.layer_method import LayerMethod, LayerTask
-from evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
-from evaluators.compression_carrier import to_half
-from space.encoding import Axis, Encoding, Entries
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.calibration.compensation import compensated, damped
+from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
+from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
+from palettune.evaluators.compression_carrier import to_half
+from palettune.space.encoding import Axis, Encoding, Entries
+from palettune.space.layer import Layer
 
 __all__ = ["CompensatedTables", "refitted"]
 

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
-from evaluators.calibration.judge import Judge, NonFiniteError
-from evaluators.calibration.layer_choices import LayerChoices
-from evaluators.calibration.moment_matching import MomentMatching
-from evaluators.calibration.samples import calibration_samples
-from evaluators.compression_errors import CompressionError
-from evaluators.evaluation import Failure, Screened, Stage, Workflow
-from evaluators.gain import Gain, paired
-from evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
-from evaluators.quality import Quality
-from evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
-from space.configuration import Configuration
-from space.errors import UserError
+from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
+from palettune.evaluators.calibration.judge import Judge, NonFiniteError
+from palettune.evaluators.calibration.layer_choices import LayerChoices
+from palettune.evaluators.calibration.moment_matching import MomentMatching
+from palettune.evaluators.calibration.samples import calibration_samples
+from palettune.evaluators.compression_errors import CompressionError
+from palettune.evaluators.evaluation import Failure, Screened, Stage, Workflow
+from palettune.evaluators.gain import Gain, paired
+from palettune.evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
+from palettune.evaluators.quality import Quality
+from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.space.configuration import Configuration
+from palettune.space.errors import UserError
 
 __all__ = ["CalibrationEvaluator"]
 

@@ -11,14 +11,14 @@ import torch
 from coremltools.optimize.torch.layerwise_compression.algorithms import GPTQ, ModuleGPTQConfig
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.calibration.compensation import damped
-from evaluators.calibration.layer_method import LayerMethod, LayerTask
-from evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
-from evaluators.compression_carrier import Carrier, quiet, spread
-from evaluators.compression_linear import Quantization
-from space.encoding import Encoding, Linear
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.calibration.compensation import damped
+from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
+from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
+from palettune.evaluators.compression_carrier import Carrier, quiet, spread
+from palettune.evaluators.compression_linear import Quantization
+from palettune.space.encoding import Encoding, Linear
+from palettune.space.layer import Layer
 
 __all__ = ["GPTQMethod", "Grid"]
 

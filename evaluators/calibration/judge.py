@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from evaluators.course import Course
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.outputs import first_non_finite_module
-from evaluators.samples import Inputs
+from palettune.evaluators.course import Course
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.outputs import first_non_finite_module
+from palettune.evaluators.samples import Inputs
 
 __all__ = ["Judge", "NonFiniteError"]
 

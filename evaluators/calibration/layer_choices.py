@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.calibration.compensated_tables import CompensatedTables
-from evaluators.calibration.gptq import GPTQMethod
-from evaluators.calibration.importance import Importance
-from evaluators.calibration.layer_method import LayerMethod, LayerTask
-from evaluators.calibration.layer_statistics import StatisticsCache, observable
-from evaluators.calibration.samples import CalibrationSamples
-from evaluators.calibration.sensitive_tables import SensitiveTables
-from evaluators.calibration.sparse_gpt import SparseGPTMethod
-from evaluators.gain import Gain, failed, paired
-from evaluators.model_state import DATA_FREE, model_digest
-from evaluators.weight_bank import weight_digest
-from evaluators.workflow import WorkflowSetting
-from space.encoding import Encoding
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.calibration.compensated_tables import CompensatedTables
+from palettune.evaluators.calibration.gptq import GPTQMethod
+from palettune.evaluators.calibration.importance import Importance
+from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
+from palettune.evaluators.calibration.layer_statistics import StatisticsCache, observable
+from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
+from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
+from palettune.evaluators.gain import Gain, failed, paired
+from palettune.evaluators.model_state import DATA_FREE, model_digest
+from palettune.evaluators.weight_bank import weight_digest
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.space.encoding import Encoding
 
 __all__ = ["Choice", "LayerChoices", "layer_methods"]
 

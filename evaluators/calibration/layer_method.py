@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.calibration.layer_statistics import LayerStatistics
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.calibration.layer_statistics import LayerStatistics
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["LayerMethod", "LayerTask"]
 

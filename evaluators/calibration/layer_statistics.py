@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evaluators.calibration.samples import CalibrationSamples
-from evaluators.course import Course, Hook, watched
-from evaluators.samples import Inputs
-from space.layer import Layer, LayerKind
+from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.course import Course, Hook, watched
+from palettune.evaluators.samples import Inputs
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]
 

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from evaluators.calibration.channel_moments import (
+from palettune.evaluators.calibration.channel_moments import (
     ChannelMoments,
     channel_axis,
     channel_moments,
     observed,
     record_moments,
 )
-from evaluators.calibration.shrinkage import shrunk
-from evaluators.course import Course
-from evaluators.samples import Inputs
+from palettune.evaluators.calibration.shrinkage import shrunk
+from palettune.evaluators.course import Course
+from palettune.evaluators.samples import Inputs
 
 __all__ = ["Correction", "MomentMatching", "correction"]
 

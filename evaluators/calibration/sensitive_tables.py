@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.calibration.layer_method import LayerMethod, LayerTask
-from evaluators.compression_carrier import Carrier
-from evaluators.compression_lut import palettize
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
+from palettune.evaluators.compression_carrier import Carrier
+from palettune.evaluators.compression_lut import palettize
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["SensitiveTables", "clipped"]
 

@@ -11,22 +11,22 @@ from typing import Any
 
 import torch
 
-from evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
-from evaluators.compression_errors import CompressionError
-from evaluators.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
-from evaluators.fine_tuning.checkpoint import CheckpointFolder
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.fine_tuning.trained_model import Part, TrainedModel
-from evaluators.fine_tuning.trainee import ModelError
-from evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
-from evaluators.fine_tuning.training_data import TrainingData
-from evaluators.fine_tuning.training_loss import TrainingLoss
-from evaluators.gain import Gain, paired
-from evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
-from evaluators.quality import Quality
-from evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
-from evaluators.workload import Split, Workload
-from space.configuration import Configuration
+from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
+from palettune.evaluators.compression_errors import CompressionError
+from palettune.evaluators.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
+from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
+from palettune.evaluators.fine_tuning.trainee import ModelError
+from palettune.evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
+from palettune.evaluators.fine_tuning.training_data import TrainingData
+from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
+from palettune.evaluators.gain import Gain, paired
+from palettune.evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
+from palettune.evaluators.quality import Quality
+from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workload import Split, Workload
+from palettune.space.configuration import Configuration
 
 __all__ = ["FineTuningEvaluator"]
 

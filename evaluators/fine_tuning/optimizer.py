@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.fine_tuning.trainee import Role
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.fine_tuning.trainee import Role
 
 __all__ = ["Optimizer"]
 

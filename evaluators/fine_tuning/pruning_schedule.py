@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from space.encoding import Sparsity
+from palettune.space.encoding import Sparsity
 
 __all__ = ["RAMP", "sparsity_at"]
 

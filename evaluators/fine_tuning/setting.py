@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from space.errors import UserError
+from palettune.space.errors import UserError
 
 __all__ = ["FineTuningSetting", "SettingError"]
 

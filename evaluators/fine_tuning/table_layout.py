@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from space.encoding import Axis, Table
-from space.layer import Layer
+from palettune.space.encoding import Axis, Table
+from palettune.space.layer import Layer
 
 __all__ = ["TableLayout", "nearest_entries"]
 

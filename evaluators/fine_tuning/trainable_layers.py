@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.fine_tuning.trainable_linear import TrainableLinear
-from evaluators.fine_tuning.trainable_sparse import TrainableSparse
-from evaluators.fine_tuning.trainable_table import TrainableTable
-from evaluators.fine_tuning.trainable_weight import TrainableHalf, TrainableWeight
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.fine_tuning.trainable_linear import TrainableLinear
+from palettune.evaluators.fine_tuning.trainable_sparse import TrainableSparse
+from palettune.evaluators.fine_tuning.trainable_table import TrainableTable
+from palettune.evaluators.fine_tuning.trainable_weight import TrainableHalf, TrainableWeight
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["reencoded", "trainable_weight"]
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import spread
-from evaluators.fine_tuning.straight_through import half, rounded
-from evaluators.fine_tuning.trainable_weight import TrainableWeight
-from space.encoding import Encoding, Linear, Scheme
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.compression_carrier import spread
+from palettune.evaluators.fine_tuning.straight_through import half, rounded
+from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
+from palettune.space.encoding import Encoding, Linear, Scheme
+from palettune.space.layer import Layer
 
 __all__ = ["LinearSteps", "TrainableLinear"]
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_carrier import Carrier
-from evaluators.compression_sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune, pruned_by_magnitude
-from evaluators.fine_tuning.pruning_schedule import sparsity_at
-from evaluators.fine_tuning.straight_through import half, looked_up, replaced
-from evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
-from evaluators.fine_tuning.trainable_linear import LinearSteps
-from evaluators.fine_tuning.trainable_table import TableEntries
-from evaluators.fine_tuning.trainable_weight import TrainableWeight
-from space.encoding import Encoding, Table
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.compression_carrier import Carrier
+from palettune.evaluators.compression_sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune, pruned_by_magnitude
+from palettune.evaluators.fine_tuning.pruning_schedule import sparsity_at
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
+from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
+from palettune.evaluators.fine_tuning.trainable_linear import LinearSteps
+from palettune.evaluators.fine_tuning.trainable_table import TableEntries
+from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
+from palettune.space.encoding import Encoding, Table
+from palettune.space.layer import Layer
 
 __all__ = ["TrainableSparse"]
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.fine_tuning.straight_through import half, looked_up, replaced
-from evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
-from evaluators.fine_tuning.trainable_weight import TrainableWeight
-from space.encoding import Encoding, Entries, Table
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
+from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
+from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
+from palettune.space.encoding import Encoding, Entries, Table
+from palettune.space.layer import Layer
 
 __all__ = ["TableEntries", "TrainableTable"]
 

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.compression_errors import CompressionError
-from evaluators.fine_tuning.straight_through import half
-from space.encoding import Encoding
-from space.layer import Layer
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.compression_errors import CompressionError
+from palettune.evaluators.fine_tuning.straight_through import half
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["TrainableHalf", "TrainableWeight"]
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from evaluators.fine_tuning.trainable_layers import trainable_weight
-from evaluators.fine_tuning.trainable_weight import TrainableWeight
-from evaluators.fine_tuning.trainee import Role, Trainee
-from evaluators.model_state import ModelState
-from space.layer import Layer
+from palettune.evaluators.fine_tuning.trainable_layers import trainable_weight
+from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
+from palettune.evaluators.fine_tuning.trainee import Role, Trainee
+from palettune.evaluators.model_state import ModelState
+from palettune.space.layer import Layer
 
 __all__ = ["METHOD", "Part", "TrainedModel"]
 

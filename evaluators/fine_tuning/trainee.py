@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evaluators.fine_tuning.training_loss import TrainingLoss, on
-from evaluators.outputs import first_non_finite_module
-from evaluators.workload import Batch
+from palettune.evaluators.fine_tuning.training_loss import TrainingLoss, on
+from palettune.evaluators.outputs import first_non_finite_module
+from palettune.evaluators.workload import Batch
 
 __all__ = ["ModelError", "Role", "Trainee"]
 

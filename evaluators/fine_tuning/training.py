@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFolder
-from evaluators.fine_tuning.optimizer import Optimizer
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.fine_tuning.trainee import Trainee
-from evaluators.fine_tuning.training_data import TrainingData
-from evaluators.fine_tuning.training_loss import TrainingLoss
-from evaluators.sensitivity.gradients import NO_GRADIENT
-from evaluators.workload import Batch
+from palettune.evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFolder
+from palettune.evaluators.fine_tuning.optimizer import Optimizer
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.fine_tuning.trainee import Trainee
+from palettune.evaluators.fine_tuning.training_data import TrainingData
+from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
+from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
+from palettune.evaluators.workload import Batch
 
 __all__ = ["NoGradientError", "Training", "TrainingError"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from evaluators.content_hash import raw_bytes, tensors_digest
-from evaluators.sample_axes import FIRST, SampleAxes
-from evaluators.workload import Batch, Split, Workload
-from space.errors import UserError
+from palettune.evaluators.content_hash import raw_bytes, tensors_digest
+from palettune.evaluators.sample_axes import FIRST, SampleAxes
+from palettune.evaluators.workload import Batch, Split, Workload
+from palettune.space.errors import UserError
 
 __all__ = ["TrainingData", "TrainingDataError", "batch_digest", "batch_samples"]
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from device_bench.outputs import mapped
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.fine_tuning.training_data import batch_digest, batch_samples
-from evaluators.outputs import floating_outputs
-from evaluators.workload import Batch, Workload
+from palettune.device_bench.outputs import mapped
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.fine_tuning.training_data import batch_digest, batch_samples
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.workload import Batch, Workload
 
 __all__ = ["TrainingLoss"]
 

@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from evaluators.assembly import LayerWeights
-from evaluators.course import Course
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.sampling import Sampling
-from evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.course import Course
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.sampling import Sampling
+from palettune.evaluators.sensitivity.scores import Column, Scores
 
 __all__ = ["Part", "ScoringSetting", "SensitivityScore", "join", "registry"]
 
@@ -122,9 +122,9 @@ def _unreached(parts: Sequence[Scores]) -> tuple[str, ...]:
 
 def registry() -> dict[str, type[SensitivityScore]]:
     """Every method by name."""
-    from evaluators.sensitivity.fisher import FisherScore
-    from evaluators.sensitivity.isolated import IsolatedScore
-    from evaluators.sensitivity.weight_error import WeightErrorScore
+    from palettune.evaluators.sensitivity.fisher import FisherScore
+    from palettune.evaluators.sensitivity.isolated import IsolatedScore
+    from palettune.evaluators.sensitivity.weight_error import WeightErrorScore
 
     return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}
 

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.outputs import floating_outputs
-from evaluators.sample_axes import FIRST, SampleAxes
-from evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
-from evaluators.sensitivity.gradients import accumulate
-from evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.sample_axes import FIRST, SampleAxes
+from palettune.evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
+from palettune.evaluators.sensitivity.gradients import accumulate
+from palettune.evaluators.sensitivity.scores import Column, Scores
 
 __all__ = ["FisherScore", "drawn_loss"]
 

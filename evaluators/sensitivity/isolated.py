@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluators.assembly import Assembler
-from evaluators.course import Course
-from evaluators.divergence import Reference
-from evaluators.sensitivity.base import Part, SensitivityScore, even
-from evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.assembly import Assembler
+from palettune.evaluators.course import Course
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.sensitivity.base import Part, SensitivityScore, even
+from palettune.evaluators.sensitivity.scores import Column, Scores
 
 __all__ = ["IsolatedScore"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 
 __all__ = ["Column", "Scores"]
 

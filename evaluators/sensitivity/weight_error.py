@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from evaluators.sensitivity.base import Part, SensitivityScore
-from evaluators.sensitivity.scores import Column, Scores
-from space.encoding import Encoding
+from palettune.evaluators.sensitivity.base import Part, SensitivityScore
+from palettune.evaluators.sensitivity.scores import Column, Scores
+from palettune.space.encoding import Encoding
 
 __all__ = ["WeightErrorScore"]
 

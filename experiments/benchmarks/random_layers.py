@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import CompressedWeight, install
-from device_bench.conversion import convert
-from device_bench.package import PackageWeight, constants, load_spec, weight_bytes
-from space.encoding import Encoding
-from space.layer import Layer
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.compressed_weight import CompressedWeight, install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import PackageWeight, constants, load_spec, weight_bytes
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 
 CHANNELS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 MOST_ELEMENTS = 30_000

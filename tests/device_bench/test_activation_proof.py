@@ -2,10 +2,10 @@
 
 import pytest
 
-from device_bench.activation_proof import activation_failures
-from device_bench.base_program import Place
-from device_bench.program_graph import ProgramNode
-from space.configuration import Precision
+from palettune.device_bench.activation_proof import activation_failures
+from palettune.device_bench.base_program import Place
+from palettune.device_bench.program_graph import ProgramNode
+from palettune.space.configuration import Precision
 
 
 def node(kind, **operands):

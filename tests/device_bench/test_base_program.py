@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from device_bench.base_program import BaseProgram, base_program, record
-from device_bench.conversion import convert
-from device_bench.package import weight_bytes
-from device_bench.program_graph import program_nodes
+from palettune.device_bench.base_program import BaseProgram, base_program, record
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.program_graph import program_nodes
 from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
 
 torch.set_num_threads(1)

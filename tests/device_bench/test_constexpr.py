@@ -6,7 +6,7 @@ from coremltools.converters.mil.mil.ops.defs.iOS18 import compression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_bench.constexpr import decode, look_up
+from palettune.device_bench.constexpr import decode, look_up
 
 
 @st.composite

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from device_bench.conversion import ConversionError, convert
-from device_bench.package import weights
+from palettune.device_bench.conversion import ConversionError, convert
+from palettune.device_bench.package import weights
 from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
 
 torch.set_num_threads(1)

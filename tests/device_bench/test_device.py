@@ -1,6 +1,6 @@
 import pytest
 
-from device_bench.device import DeviceError, device_names, find_device
+from palettune.device_bench.device import DeviceError, device_names, find_device
 
 
 def test_user_facing_names_and_chips_are_found_in_any_case():

@@ -6,23 +6,23 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import install
-from device_bench.conversion import convert
-from device_bench.float32_ops import UnmatchedPatternError
-from device_bench.op_modules import op_modules
-from device_bench.package import weight_bytes
-from device_bench.proof import prove
-from device_bench.runtime import as_stored, check_precision, compare
-from device_bench.runtime.program_file import read_program_file
-from device_bench.runtime.values import is_half
-from evaluators.compression import compress
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.footprint import configuration_bytes
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.float32_ops import UnmatchedPatternError
+from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import as_stored, check_precision, compare
+from palettune.device_bench.runtime.program_file import read_program_file
+from palettune.device_bench.runtime.values import is_half
+from palettune.evaluators.compression import compress
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.footprint import configuration_bytes
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import build
 
 IOS16, IOS18 = DeploymentTarget.IOS16, DeploymentTarget.IOS18
@@ -156,7 +156,7 @@ def test_a_pattern_matches_modules_ops_and_types(pattern, names, tmp_path):
 @pytest.mark.parametrize("traced", [False, True], ids=["exported", "traced"])
 def test_a_pattern_matches_all_within_a_module(traced, tmp_path, monkeypatch):
     if traced:
-        monkeypatch.setattr("device_bench.conversion._exported", lambda *_: 1 / 0)
+        monkeypatch.setattr("palettune.device_bench.conversion._exported", lambda *_: 1 / 0)
     module, inputs = build("language_model")
     path = tmp_path / "net.mlpackage"
     package = convert(module, inputs, IOS18, float32=["blocks.0"])
@@ -180,7 +180,7 @@ def test_modules_of_equal_names_are_told_apart(tmp_path, monkeypatch):
         def forward(self, x):
             return self.right[0](torch.relu(self.left[0](x)))
 
-    monkeypatch.setattr("device_bench.conversion._exported", lambda *_: 1 / 0)
+    monkeypatch.setattr("palettune.device_bench.conversion._exported", lambda *_: 1 / 0)
     modules = op_modules(convert(Pair().eval(), (torch.randn(1, 8),), IOS18))
     assert {"left.0", "right.0"} <= set(modules.values())
 

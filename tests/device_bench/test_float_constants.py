@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from device_bench.base_program import base_program
+from palettune.device_bench.base_program import base_program
 
 torch.set_num_threads(1)
 

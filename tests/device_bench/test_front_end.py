@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.conversion import converted
-from device_bench.front_end import FrontEnd, export_refusal
-from device_bench.runtime import as_stored, compare
+from palettune.device_bench.conversion import converted
+from palettune.device_bench.front_end import FrontEnd, export_refusal
+from palettune.device_bench.runtime import as_stored, compare
 
 
 class Net(nn.Module):
@@ -142,7 +142,7 @@ def test_buffers_are_as_a_trace_leaves_them():
         warnings.simplefilter("ignore")
         torch.jit.trace(traced, (torch.rand(1, 8),), check_trace=False)
     module = Counting().eval()
-    from device_bench.conversion import _traced
+    from palettune.device_bench.conversion import _traced
 
     _traced(module, (torch.rand(1, 8),))
     assert torch.equal(module.seen, traced.seen)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from device_bench.device import find_device
-from device_bench.hardware import hardware_name, marketing_name
-from device_bench.measurement import MeasurementError
+from palettune.device_bench.device import find_device
+from palettune.device_bench.hardware import hardware_name, marketing_name
+from palettune.device_bench.measurement import MeasurementError
 
 
 def listing(**models):

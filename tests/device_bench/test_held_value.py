@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.held_value import ABSENT, Holder
+from palettune.device_bench.held_value import ABSENT, Holder
 
 Pair = namedtuple("Pair", "first second")
 

@@ -1,8 +1,8 @@
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.placement import ComputeUnit
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.latency_record import PREDICTED, measured_record, predicted_tags
-from device_bench.measurement import Measurement
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.placement import ComputeUnit
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.latency_record import PREDICTED, measured_record, predicted_tags
+from palettune.device_bench.measurement import Measurement
 
 
 def test_predicted_and_measured_share_no_name_and_say_where_they_come_from():

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.conversion import convert
-from device_bench.low_rank import LowRank, add_low_rank
-from device_bench.package import weight_bytes
-from device_bench.runtime import as_stored, compare
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.low_rank import LowRank, add_low_rank
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.runtime import as_stored, compare
+from palettune.space.target import DeploymentTarget
 
 
 class Network(nn.Module):

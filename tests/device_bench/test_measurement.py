@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.conversion import convert
-from device_bench.cost.placement import ComputeUnit, ComputeUnitError
-from device_bench.measurement import MeasurementError, OpPlace, attached_devices, measure
-from device_bench.package import PackageError
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.cost.placement import ComputeUnit, ComputeUnitError
+from palettune.device_bench.measurement import MeasurementError, OpPlace, attached_devices, measure
+from palettune.device_bench.package import PackageError
+from palettune.space.target import DeploymentTarget
 
 
 @pytest.fixture(scope="module")

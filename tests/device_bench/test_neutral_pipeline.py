@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from device_bench.conversion import convert
-from device_bench.neutral_pipeline import LEFT_OUT, neutral_pipeline
-from device_bench.package import weights
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.neutral_pipeline import LEFT_OUT, neutral_pipeline
+from palettune.device_bench.package import weights
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import compress_layers
 
 torch.set_num_threads(1)

@@ -16,9 +16,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from device_bench.conversion import ConversionError, convert
-from device_bench.outputs import OutputError, flatten, identifiers, leaves, mapped, named_as, rebuilt, replaced
-from device_bench.runtime import load
+from palettune.device_bench.conversion import ConversionError, convert
+from palettune.device_bench.outputs import (
+    OutputError,
+    flatten,
+    identifiers,
+    leaves,
+    mapped,
+    named_as,
+    rebuilt,
+    replaced,
+)
+from palettune.device_bench.runtime import load
 
 A, B, C = torch.zeros(2, 3), torch.ones(2, 1), torch.full((2,), 2)
 

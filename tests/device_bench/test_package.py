@@ -9,8 +9,8 @@ import pytest
 import torch
 from coremltools.converters.mil import Builder as mb
 
-from device_bench.conversion import convert
-from device_bench.package import PackageError, package_bytes, weight_bytes, weights
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import PackageError, package_bytes, weight_bytes, weights
 from tests.device_bench.networks import build, compress_layers, layer_names
 
 torch.set_num_threads(1)

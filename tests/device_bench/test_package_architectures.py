@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from device_bench.base_program import base_program
-from device_bench.conversion import convert
-from device_bench.package import weight_bytes
-from device_bench.package_module import PackageModule
-from device_bench.proof import prove
-from device_bench.runtime import as_stored, compare
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.footprint import configuration_bytes
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import as_stored, compare
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.footprint import configuration_bytes
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 from tests.device_bench.runtime.test_packages import TRACED, save
 from tests.device_bench.test_package_rewriting import assembled

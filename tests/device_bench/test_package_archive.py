@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.conversion import convert
-from device_bench.package import PackageError, weights
-from device_bench.package_archive import pack, unpack
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import PackageError, weights
+from palettune.device_bench.package_archive import pack, unpack
+from palettune.space.target import DeploymentTarget
 
 
 def test_a_package_arrives_as_it_left_and_damage_is_said(tmp_path):

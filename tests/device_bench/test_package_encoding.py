@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from device_bench.compressed_weight import install
-from device_bench.conversion import convert
-from device_bench.proof import prove
-from evaluators.compression import compress
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.footprint import layer_bytes
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.compressed_weight import install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.proof import prove
+from palettune.evaluators.compression import compress
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import layer_bytes
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 
 torch.set_num_threads(1)
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from device_bench.package_module import PackageLayer, PackageModule
-from device_bench.runtime import ProgramError, load
-from evaluators.calibration.layer_statistics import layer_statistics
-from space.groups import shared_groups
-from space.layer import LayerKind
-from space.modules import layers_of
+from palettune.device_bench.package_module import PackageLayer, PackageModule
+from palettune.device_bench.runtime import ProgramError, load
+from palettune.evaluators.calibration.layer_statistics import layer_statistics
+from palettune.space.groups import shared_groups
+from palettune.space.layer import LayerKind
+from palettune.space.modules import layers_of
 from tests.device_bench.odd_packages import HALF, LAYERS, SINGLE, everything, random
 from tests.device_bench.runtime.packages import dense, save
 

@@ -7,22 +7,22 @@ import coremltools as ct
 import pytest
 import torch
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import install
-from device_bench.conversion import convert
-from device_bench.package import weight_bytes
-from device_bench.package_module import PackageModule
-from device_bench.package_rewriting import RewritingError
-from device_bench.proof import prove
-from device_bench.quantized_activation import ActivationQuantization, quantize_activations
-from device_bench.runtime import as_stored, compare, load
-from evaluators.compression import compress
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.footprint import configuration_bytes
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.package_rewriting import RewritingError
+from palettune.device_bench.proof import prove
+from palettune.device_bench.quantized_activation import ActivationQuantization, quantize_activations
+from palettune.device_bench.runtime import as_stored, compare, load
+from palettune.evaluators.compression import compress
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.footprint import configuration_bytes
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_packages import HALF, LAYERS, SINGLE, everything
 from tests.device_bench.runtime.packages import save
 

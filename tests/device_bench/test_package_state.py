@@ -5,17 +5,17 @@ import copy
 import pytest
 import torch
 
-from device_bench.base_program import base_program
-from device_bench.conversion import convert
-from device_bench.package_module import PackageModule
-from device_bench.package_state import PackageStateError
-from device_bench.proof import prove
-from device_bench.runtime import compare, load
-from evaluators.sampling import DataOptions
-from evaluators.workload import Split, load_workload
-from space.configuration import Configuration
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.package_state import PackageStateError
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import compare, load
+from palettune.evaluators.sampling import DataOptions
+from palettune.evaluators.workload import Split, load_workload
+from palettune.space.configuration import Configuration
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.evaluators.stateful_cases import HEAD, SEEMING, STATEFUL, stateful_workload
 
 TARGET = DeploymentTarget("iOS18")

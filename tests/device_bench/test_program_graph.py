@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from device_bench.package import PackageWeight, Part
-from device_bench.program_graph import fingerprint, program_nodes
+from palettune.device_bench.package import PackageWeight, Part
+from palettune.device_bench.program_graph import fingerprint, program_nodes
 
 
 def _save(program, folder, name: str):

@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import install
-from device_bench.conversion import convert
-from device_bench.package import weights
-from device_bench.proof import ProofError, prove
-from evaluators.compression import compress
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weights
+from palettune.device_bench.proof import ProofError, prove
+from palettune.evaluators.compression import compress
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import NETWORKS, build
 
 torch.set_num_threads(1)

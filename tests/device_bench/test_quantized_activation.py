@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from device_bench.conversion import convert
-from device_bench.program_graph import program_nodes
-from device_bench.proof import prove
-from device_bench.quantized_activation import ActivationQuantization, clear_activations, quantize_activations
-from device_bench.runtime import as_stored, compare
-from space.configuration import Configuration, Precision
-from space.encoding import FP16
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.program_graph import program_nodes
+from palettune.device_bench.proof import prove
+from palettune.device_bench.quantized_activation import ActivationQuantization, clear_activations, quantize_activations
+from palettune.device_bench.runtime import as_stored, compare
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import FP16
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 
 
 @given(

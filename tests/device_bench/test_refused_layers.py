@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import install
-from device_bench.conversion import ConversionError, convert
-from device_bench.package import weight_bytes, weights
-from device_bench.proof import prove
-from evaluators.compression import compress
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.footprint import configuration_bytes
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import install
+from palettune.device_bench.conversion import ConversionError, convert
+from palettune.device_bench.package import weight_bytes, weights
+from palettune.device_bench.proof import prove
+from palettune.evaluators.compression import compress
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import configuration_bytes
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_blocks import (
     WIDTH,
     CastCodebook,

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bench.package import PackageWeight, Part
-from device_bench.stand_in import MOST, StandIn, found_in
+from palettune.device_bench.package import PackageWeight, Part
+from palettune.device_bench.stand_in import MOST, StandIn, found_in
 
 _SHAPES = st.lists(st.integers(1, 6), min_size=2, max_size=5).map(tuple)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from device_bench.conversion import convert
-from device_bench.package import weights
-from device_bench.program_graph import program_nodes
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weights
+from palettune.device_bench.program_graph import program_nodes
 
 torch.set_num_threads(1)
 

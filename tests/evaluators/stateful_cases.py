@@ -1,12 +1,12 @@
 """Small models that carry state from one input to the next, as workload files, and one that only seems to."""
 
-from evaluators.assembly import LayerWeights
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.sampling import DataOptions
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
-from evaluators.workload import load_workload
-from space.modules import layers_of
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.sampling import DataOptions
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workload import load_workload
+from palettune.space.modules import layers_of
 
 HEAD = """
 import torch

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from evaluators.assembly import LayerWeights
-from evaluators.calibration.evaluator import CalibrationEvaluator
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Failure
-from evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.samples import joined, single_samples
-from evaluators.sampling import DataOptions
-from evaluators.sensitivity.base import ScoringSetting, registry
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
-from evaluators.workload import Split, load_workload
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Failure
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.samples import joined, single_samples
+from palettune.evaluators.sampling import DataOptions
+from palettune.evaluators.sensitivity.base import ScoringSetting, registry
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workload import Split, load_workload
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 from tests.evaluators import axes_cases as cases
 
 FOUND = {  # inputs and outputs; None where each item is a sample

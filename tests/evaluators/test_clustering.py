@@ -9,10 +9,10 @@ import torch
 from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
 from torch import nn
 
-from evaluators.clustering import BoundedKMeans, cluster_values, cluster_vectors
-from evaluators.compression import changed_since, compress
 from experiments.benchmarks.random_layers import layer_of
-from space.encoding import Encoding
+from palettune.evaluators.clustering import BoundedKMeans, cluster_values, cluster_vectors
+from palettune.evaluators.compression import changed_since, compress
+from palettune.space.encoding import Encoding
 
 WEIGHTS = {
     "normal": lambda shape: torch.randn(shape) * 0.02,
@@ -116,7 +116,7 @@ def test_only_what_is_found_otherwise_than_before_has_another_key():
 
 MEMORY = """
 import resource, numpy as np
-from evaluators.clustering import cluster_values, cluster_vectors
+from palettune.evaluators.clustering import cluster_values, cluster_vectors
 random = np.random.default_rng(0)
 values, importance = random.normal(size=2**20).astype(np.float32), random.random(2**20).astype(np.float32) + 0.01
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from evaluators.compression import CompressionError, compress
-from space.encoding import Encoding
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.evaluators.compression import CompressionError, compress
+from palettune.space.encoding import Encoding
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 
 MODULES = {
     "linear": lambda: nn.Linear(64, 48),

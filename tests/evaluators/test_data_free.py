@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from evaluators.assembly import Assembler, LayerWeights
-from evaluators.data_free import DataFreeEvaluator, beaten
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
-from evaluators.workload import load_workload
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import Assembler, LayerWeights
+from palettune.evaluators.data_free import DataFreeEvaluator, beaten
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workload import load_workload
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 from tests.search.conftest import WORKLOAD
 
 FP16, LUT2, LUT8 = (Encoding.parse(name) for name in ("fp16", "lut2", "lut8"))

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluators.divergence import Reference, detect_kind
-from evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.divergence import Reference, detect_kind
+from palettune.evaluators.divergence_kind import DivergenceKind
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.package_encoding import differences
-from evaluators.compression import compress
 from experiments.benchmarks.random_layers import layer_of, package
-from space.configuration import Configuration
-from space.encoding import Encoding, Family
-from space.encoding_spelling import common_spellings
-from space.footprint import layer_bytes, stored_bits
-from space.layer import Layer, LayerKind
-from space.legality import refusal
-from space.target import DeploymentTarget
+from palettune.device_bench.package_encoding import differences
+from palettune.evaluators.compression import compress
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding, Family
+from palettune.space.encoding_spelling import common_spellings
+from palettune.space.footprint import layer_bytes, stored_bits
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.legality import refusal
+from palettune.space.target import DeploymentTarget
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "encodings.md"
 REFERENCE = Layer("reference", LayerKind.CONV2D, (256, 256, 3, 3))

@@ -10,8 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from evaluators.float_model import LoadingError, check_loadable, held_alike, same_memory, take_to_float32, untangle
-from space.modules import layers_of
+from palettune.evaluators.float_model import (
+    LoadingError,
+    check_loadable,
+    held_alike,
+    same_memory,
+    take_to_float32,
+    untangle,
+)
+from palettune.space.modules import layers_of
 
 
 class Mixed(nn.Module):

@@ -12,9 +12,9 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
 
-from evaluators.float_model import LoadingError, held_alike, same_memory, untangle
-from evaluators.folding import fold
-from space.modules import layers_of, weightless
+from palettune.evaluators.float_model import LoadingError, held_alike, same_memory, untangle
+from palettune.evaluators.folding import fold
+from palettune.space.modules import layers_of, weightless
 
 X = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
 

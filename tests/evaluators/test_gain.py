@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluators.gain import paired
+from palettune.evaluators.gain import paired
 
 
 def test_a_clear_gain_is_kept_and_a_loss_never():

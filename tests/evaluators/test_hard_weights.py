@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.package_encoding import differences
-from evaluators.compression import compress
-from evaluators.compression_carrier import Carrier
-from evaluators.compression_lut import palettize
-from evaluators.fine_tuning.trainable_table import TrainableTable
 from experiments.benchmarks.random_layers import layer_of, package
-from space.encoding import Encoding
-from space.footprint import layer_bytes
-from space.target import DeploymentTarget
+from palettune.device_bench.package_encoding import differences
+from palettune.evaluators.compression import compress
+from palettune.evaluators.compression_carrier import Carrier
+from palettune.evaluators.compression_lut import palettize
+from palettune.evaluators.fine_tuning.trainable_table import TrainableTable
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import layer_bytes
+from palettune.space.target import DeploymentTarget
 
 SPELLINGS = (
     *("lut1-scaled", "lut4-g8in", "lut3-v2", "lut2-v4in", "lut4-g8-int8", "uint8", "int8-tensor", "int4-asym-b8"),

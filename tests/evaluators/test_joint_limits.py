@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.compressed_weight import CompressedWeight
-from device_bench.conversion import ConversionError
-from evaluators.compression import compress
 from experiments.benchmarks.random_layers import layer_of, package
-from space.encoding import Encoding
-from space.target import DeploymentTarget
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion import ConversionError
+from palettune.evaluators.compression import compress
+from palettune.space.encoding import Encoding
+from palettune.space.target import DeploymentTarget
 
 #: Of the table's rank, as coremltools' palettizer leaves them, and of the weight's.
 SHAPES = ((1, 1, 1, 1), (1, 1))

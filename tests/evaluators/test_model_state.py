@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from device_bench.compressed_weight import CompressedWeight
-from device_bench.quantized_activation import ActivationQuantization, activation_quantizations
-from evaluators.model_state import ModelState, StateError, model_digest
-from space.configuration import Configuration, Precision
-from space.encoding import FP16, Encoding
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.quantized_activation import ActivationQuantization, activation_quantizations
+from palettune.evaluators.model_state import ModelState, StateError, model_digest
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import FP16, Encoding
 
 
 def network():

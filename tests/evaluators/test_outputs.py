@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from device_bench.outputs import OutputError
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.outputs import concatenate, first_non_finite_module, floating_outputs, joined_outputs
+from palettune.device_bench.outputs import OutputError
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.outputs import concatenate, first_non_finite_module, floating_outputs, joined_outputs
 from tests.device_bench.test_outputs import ModelOutput, Strange
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from evaluators.samples import single_samples, spread_samples
-from evaluators.workload import Batch
+from palettune.evaluators.samples import single_samples, spread_samples
+from palettune.evaluators.workload import Batch
 
 
 def batch(count, length=3, offset=0):

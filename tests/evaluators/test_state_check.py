@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from evaluators.workload import Split, WorkloadError
+from palettune.evaluators.workload import Split, WorkloadError
 from tests.evaluators.stateful_cases import SEEMING, STATEFUL, fresh, stateful_workload
 
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from evaluators.calibration.evaluator import CalibrationEvaluator
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.model_state import model_digest
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import ScoringSetting, join, registry
-from evaluators.workflow import WorkflowError
-from evaluators.workflow import registry as workflows
-from evaluators.workload import Split
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.model_state import model_digest
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import ScoringSetting, join, registry
+from palettune.evaluators.workflow import WorkflowError
+from palettune.evaluators.workflow import registry as workflows
+from palettune.evaluators.workload import Split
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from tests.evaluators.stateful_cases import GRADIENTS, STATEFUL, fresh, stateful_setting
 
 

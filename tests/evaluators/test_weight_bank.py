@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_bench.compressed_weight import CompressedWeight
-from evaluators.weight_bank import WeightBank, weight_digest
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.evaluators.weight_bank import WeightBank, weight_digest
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
 
 LAYER = Layer("fc", LayerKind.LINEAR, (4, 6))
 LUT4 = Encoding.parse("lut4")

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 import torch
 
-from evaluators.workload import Split, WorkloadError, load_workload
+from palettune.evaluators.workload import Split, WorkloadError, load_workload
 
 GOOD = """
 import torch

@@ -2,14 +2,14 @@
 
 import textwrap
 
-from evaluators.assembly import LayerWeights
-from evaluators.divergence import detect_kind
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
-from evaluators.workload import Split, load_workload
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.divergence import detect_kind
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workload import Split, load_workload
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 HEAD = """
 import torch

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from device_bench.conversion import convert
-from device_bench.proof import prove
-from device_bench.runtime import as_stored, compare
-from evaluators.adapters.setting import AdapterSetting
-from evaluators.evaluation import Evaluation, Failure
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.model_state import ModelState, StateError, model_digest
-from evaluators.quality import Quality
-from evaluators.workflow import Outcome, Requirement, WorkflowError, allowed, refused, registry
-from evaluators.workload import Split
-from space.encoding import Encoding
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import as_stored, compare
+from palettune.evaluators.adapters.setting import AdapterSetting
+from palettune.evaluators.evaluation import Evaluation, Failure
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.model_state import ModelState, StateError, model_digest
+from palettune.evaluators.quality import Quality
+from palettune.evaluators.workflow import Outcome, Requirement, WorkflowError, allowed, refused, registry
+from palettune.evaluators.workload import Split
+from palettune.space.encoding import Encoding
+from palettune.space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import NETWORKS, configuration_of, setting_of
 
 OPTIONS: dict[str, dict] = {

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import install
-from device_bench.conversion import convert
-from device_bench.package import weight_bytes
-from device_bench.package_module import PackageModule
-from device_bench.proof import prove
-from device_bench.runtime import Precision, as_stored, compare, load
-from device_bench.runtime.signal import signal_to_noise
-from evaluators.compression import compress
-from search.experiment import load_experiment
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.footprint import configuration_bytes
-from space.legality import refusal
-from space.modules import layers_of
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import Precision, as_stored, compare, load
+from palettune.device_bench.runtime.signal import signal_to_noise
+from palettune.evaluators.compression import compress
+from palettune.search.experiment import load_experiment
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import configuration_bytes
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "basic_pitch"
 # Outputs of one network: the package's name and the ONNX file's.

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Workflow
-from evaluators.workflow import WorkflowSetting
-from search.experiment import load_experiment
-from search.export import export
-from search.groundwork import layer_weights
-from search.preparation import prepare
-from search.progress import Display
-from search.run_folder import RunFolder
-from search.study import Record
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.search.experiment import load_experiment
+from palettune.search.export import export
+from palettune.search.groundwork import layer_weights
+from palettune.search.preparation import prepare
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 
 EXPERIMENT = """
 name = "case"

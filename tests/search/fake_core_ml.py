@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_bench.measurement import OpPlace
-from device_bench.package import weight_bytes
+from palettune.device_bench.measurement import OpPlace
+from palettune.device_bench.package import weight_bytes
 
 LINK = 50.0
 """Bytes of weights per microsecond."""

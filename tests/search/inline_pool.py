@@ -1,8 +1,8 @@
 """A pool of workers that answers in this process, for tests of what stands on its answers."""
 
-from evaluators.divergence_kind import DivergenceKind
-from search.resident import Resident
-from search.workers import Finished, WorkerSettings
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.search.resident import Resident
+from palettune.search.workers import Finished, WorkerSettings
 
 
 class InlinePool:

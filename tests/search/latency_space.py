@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.shapes import ShapeBuilder
-from evaluators.sensitivity.scores import Scores
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 TARGET = DeploymentTarget("iOS18")
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut4", "lut4-g2", "int8")]

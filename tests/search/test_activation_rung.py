@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from search.activation_rung import rounding
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.search.activation_rung import rounding
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 
 class Tied(nn.Module):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined, solve_within
-from search.solver import Infeasible, sweep
+from palettune.search.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined, solve_within
+from palettune.search.solver import Infeasible, sweep
 from tests.search.latency_space import TARGET, model, scores, space
 
 MODELS = {unit: model(unit) for unit in ("CPU_AND_NE", "CPU_AND_GPU")}

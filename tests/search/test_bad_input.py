@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from search.cli import main
+from palettune.search.cli import main
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
 SPACE = 'encodings = ["fp16", "lut8", "lut4", "lut2", "int8"]'

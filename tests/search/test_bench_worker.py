@@ -10,9 +10,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from device_bench.device import DeviceError, find_device
-from search.bench_worker import MAC, BenchWorkerError, join, node_command, resource_of
-from search.cli import main
+from palettune.device_bench.device import DeviceError, find_device
+from palettune.search.bench_worker import MAC, BenchWorkerError, join, node_command, resource_of
+from palettune.search.cli import main
 
 
 def pretend(attached, stated):

@@ -16,19 +16,19 @@ from coremltools.optimize.torch.quantization import (
 )
 from torch import nn
 
-import device_bench.cost.latency_model as latency_model
-from device_bench.base_program import base_program
-from device_bench.conversion import convert
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.program_ops import ops_of_base_program, ops_of_package
-from device_bench.device import find_device
-from device_bench.package_module import PackageModule
-from search.benching import predicted
-from search.cli import main
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
-from space.modules import layers_of
-from space.target import DeploymentTarget
+import palettune.device_bench.cost.latency_model as latency_model
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
+from palettune.device_bench.device import find_device
+from palettune.device_bench.package_module import PackageModule
+from palettune.search.benching import predicted
+from palettune.search.cli import main
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import Attention
 
 PHONE = "iPhone 15 Pro"

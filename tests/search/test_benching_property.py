@@ -12,25 +12,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import clear, install
-from device_bench.conversion import convert
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.op import CostOp, OpKind, OpList
-from device_bench.cost.placement import ComputeUnit
-from device_bench.cost.program_ops import ops_of_base_program, ops_of_package
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.low_rank import LowRank, add_low_rank
-from device_bench.package_module import PackageModule
-from device_bench.quantized_activation import ActivationQuantization, quantize_activations, roundable
-from evaluators.compression import compress
-from search.benching import predicted
-from space.configuration import Configuration, Precision
-from space.encoding import FP16, Encoding
-from space.layer import Layer
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import clear, install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.op import CostOp, OpKind, OpList
+from palettune.device_bench.cost.placement import ComputeUnit
+from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.low_rank import LowRank, add_low_rank
+from palettune.device_bench.package_module import PackageModule
+from palettune.device_bench.quantized_activation import ActivationQuantization, quantize_activations, roundable
+from palettune.evaluators.compression import compress
+from palettune.search.benching import predicted
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.layer import Layer
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import NETWORKS
 from tests.device_bench.odd_packages import HALF, SINGLE, everything
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evaluators.evaluation import Workflow
-from search.coverage import uncompressed
-from search.experiment import ExperimentError, load_experiment
-from search.export import export, write_manifest
-from search.inspection import inspection_json, print_inspection
-from search.preparation import Preparation, prepare
-from search.progress import Display
-from search.run_folder import RunFolder
-from search.study import Record
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.evaluators.evaluation import Workflow
+from palettune.search.coverage import uncompressed
+from palettune.search.experiment import ExperimentError, load_experiment
+from palettune.search.export import export, write_manifest
+from palettune.search.inspection import inspection_json, print_inspection
+from palettune.search.preparation import Preparation, prepare
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 
 _HEAD = """
 import torch

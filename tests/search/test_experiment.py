@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.experiment import ExperimentError, load_experiment
+from palettune.search.experiment import ExperimentError, load_experiment
 
 GOOD = 'name = "x"\nworkload = "w.py"\n'
 

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from device_bench.package import weight_bytes
-from device_bench.program_graph import program_nodes
-from evaluators.calibration.evaluator import CalibrationEvaluator
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Workflow
-from evaluators.model_state import StateError
-from evaluators.workflow import WorkflowSetting
-from search.experiment import load_experiment
-from search.export import export, write_manifest
-from search.groundwork import layer_weights
-from search.preparation import prepare
-from search.progress import Display
-from search.run_folder import RunFolder
-from search.study import Record
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
-from space.errors import UserError
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.program_graph import program_nodes
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.model_state import StateError
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.search.experiment import load_experiment
+from palettune.search.export import export, write_manifest
+from palettune.search.groundwork import layer_weights
+from palettune.search.preparation import prepare
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 from tests.search.exporting import exported, write_case
 from tests.search.test_program_check import BRANCHING, FORWARDS

@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from search.folder_lock import RunFolderError, hold
-from search.run_folder import RunFolder
+from palettune.search.folder_lock import RunFolderError, hold
+from palettune.search.run_folder import RunFolder
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from search.folder_lock import hold
-from search.run_folder import RunFolder
+from palettune.search.folder_lock import hold
+from palettune.search.run_folder import RunFolder
 with hold(RunFolder(Path(sys.argv[1]), "one"), print):
     print("held", flush=True)
     {body}
@@ -130,8 +130,8 @@ def test_of_many_processes_that_begin_at_once_one_at_a_time_holds_it(folder):
     code = """
 import os, sys, time
 from pathlib import Path
-from search.folder_lock import RunFolderError, hold
-from search.run_folder import RunFolder
+from palettune.search.folder_lock import RunFolderError, hold
+from palettune.search.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]), "one")
 held = 0
 while held < 20:

@@ -7,21 +7,21 @@ import textwrap
 import pytest
 from rich.console import Console
 
-from device_bench.package import weight_bytes
-from device_bench.package_archive import unpack
-from device_bench.proof import prove
-from device_bench.runtime import check_precision
-from evaluators.workload import Split
-from search.cli import app
-from search.experiment import ExperimentError, load_experiment
-from search.fp16_check import SAMPLES, Fp16Error, check_before_search, fp16_json, run_in_fp16
-from search.preparation import prepare
-from search.progress import Display
-from search.resident import Resident
-from search.run_folder import RunFolder
-from search.session import Places, run_search, worker_settings
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.package_archive import unpack
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import check_precision
+from palettune.evaluators.workload import Split
+from palettune.search.cli import app
+from palettune.search.experiment import ExperimentError, load_experiment
+from palettune.search.fp16_check import SAMPLES, Fp16Error, check_before_search, fp16_json, run_in_fp16
+from palettune.search.preparation import prepare
+from palettune.search.progress import Display
+from palettune.search.resident import Resident
+from palettune.search.run_folder import RunFolder
+from palettune.search.session import Places, run_search, worker_settings
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from tests.device_bench.runtime.packages import dense
 
 WORKLOAD = """
@@ -80,7 +80,7 @@ def display():
 
 
 def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(project, monkeypatch):
-    monkeypatch.setattr("search.session.connect", lambda *_: pytest.fail("Ray was started"))
+    monkeypatch.setattr("palettune.search.session.connect", lambda *_: pytest.fail("Ray was started"))
     with pytest.raises(
         Fp16Error, match=r"op 'linear_1' \(linear\) in module 'wide'.*space.float32 = \[\"wide\", \"norm\"\]"
     ):
@@ -106,7 +106,7 @@ def test_a_model_that_fp16_holds_is_run_once_for_each_identity(project, monkeypa
     check_before_search(preparation, folder, preparation.identity(), shown)
     assert "running the model in fp16" in stream.getvalue()
     run = run_in_fp16(preparation)
-    monkeypatch.setattr("search.fp16_check.run_in_fp16", lambda _: run)
+    monkeypatch.setattr("palettune.search.fp16_check.run_in_fp16", lambda _: run)
     shown, stream = display()
     check_before_search(preparation, folder, preparation.identity(), shown)
     assert not stream.getvalue()

@@ -7,23 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_bench.cost.placement import ComputeUnit
-from device_bench.measurement import Measurement
-from evaluators.evaluation import Evaluation, Workflow
-from evaluators.sensitivity.scores import Scores
-from search.allocation import allocation_problem
-from search.experiment import Constraints, Experiment
-from search.explanation import _rates, explain_front, explanation_text
-from search.front import Front, Limits, PickError, front_of, hypervolume_of, to_json
-from search.known_latency import known_latency
-from search.objectives import Objective, ObjectiveSet, objective_set
-from search.solver import sweep
-from search.study import Record
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.placement import ComputeUnit
+from palettune.device_bench.measurement import Measurement
+from palettune.evaluators.evaluation import Evaluation, Workflow
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.allocation import allocation_problem
+from palettune.search.experiment import Constraints, Experiment
+from palettune.search.explanation import _rates, explain_front, explanation_text
+from palettune.search.front import Front, Limits, PickError, front_of, hypervolume_of, to_json
+from palettune.search.known_latency import known_latency
+from palettune.search.objectives import Objective, ObjectiveSet, objective_set
+from palettune.search.solver import sweep
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 from tests.search import latency_space
 
 OBJECTIVES = ObjectiveSet(

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from evaluators.compression_time import compression_seconds
-from evaluators.sensitivity.scores import Scores
-from search.experiment import load_experiment
-from search.groundwork import _say_minutes, call, fill_bank, score_layers
-from search.preparation import prepare
-from search.progress import Display
-from search.run_folder import RunFolder
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
+from palettune.evaluators.compression_time import compression_seconds
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.experiment import load_experiment
+from palettune.search.groundwork import _say_minutes, call, fill_bank, score_layers
+from palettune.search.preparation import prepare
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
 from tests.search.inline_pool import InlinePool
 
 WORKLOAD = """

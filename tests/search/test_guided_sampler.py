@@ -6,11 +6,11 @@ import numpy as np
 import optuna
 import pytest
 
-from search.experiment import Constraints
-from search.guided_sampler import GuidedSampler
-from search.objectives import Objective, ObjectiveSet, hypervolume
-from search.samplers import make_sampler
-from search.solver import Problem, solve, sweep
+from palettune.search.experiment import Constraints
+from palettune.search.guided_sampler import GuidedSampler
+from palettune.search.objectives import Objective, ObjectiveSet, hypervolume
+from palettune.search.samplers import make_sampler
+from palettune.search.solver import Problem, solve, sweep
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 LEVELS = ["fp16", "lut8", "lut6", "lut4", "lut2"]

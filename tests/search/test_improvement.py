@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.improvement import expected_gain
+from palettune.search.improvement import expected_gain
 
 
 @settings(max_examples=8, deadline=None)

@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from search.experiment import ExperimentError, load_experiment
-from search.inspection import inspection_json, print_inspection
-from search.preparation import prepare
-from search.progress import Display
+from palettune.search.experiment import ExperimentError, load_experiment
+from palettune.search.inspection import inspection_json, print_inspection
+from palettune.search.preparation import prepare
+from palettune.search.progress import Display
 
 WORKLOAD = """
 import torch

@@ -8,12 +8,12 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from device_bench.program_graph import program_nodes
-from evaluators.evaluation import Workflow
-from search.climb import FIRST_NUMBER
-from search.experiment import load_experiment
-from search.run_folder import RunFolder
-from search.study import SearchStudy, open_storage
+from palettune.device_bench.program_graph import program_nodes
+from palettune.evaluators.evaluation import Workflow
+from palettune.search.climb import FIRST_NUMBER
+from palettune.search.experiment import load_experiment
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
 LADDER = (

@@ -7,18 +7,18 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
-from search.context import StudyContext
-from search.experiment import Budget, Experiment
-from search.loop import Ending, Loop
-from search.study import SearchStudy, Seed
-from search.workers import Finished
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.layer import Layer, LayerKind
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.search.context import StudyContext
+from palettune.search.experiment import Budget, Experiment
+from palettune.search.loop import Ending, Loop
+from palettune.search.study import SearchStudy, Seed
+from palettune.search.workers import Finished
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut4")]
 SAMPLERS = ("random", "tpe", "nsga2", "gp")

@@ -9,13 +9,13 @@ from mlflow import MlflowClient
 from ray.cluster_utils import Cluster
 from rich.console import Console
 
-from search.bench_worker import MAC, resource_of
-from search.experiment import load_experiment
-from search.progress import Display
-from search.run_folder import RunFolder
-from search.session import Places, run_search
-from search.study import SearchStudy, open_storage
-from search.tables import front_table_text
+from palettune.search.bench_worker import MAC, resource_of
+from palettune.search.experiment import load_experiment
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.search.session import Places, run_search
+from palettune.search.study import SearchStudy, open_storage
+from palettune.search.tables import front_table_text
 from tests.search.conftest import EXPERIMENT, WORKLOAD, Project
 from tests.search.fake_core_ml import FakeCoreML
 

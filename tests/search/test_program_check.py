@@ -2,11 +2,11 @@
 
 import pytest
 
-from search.experiment import load_experiment
-from search.fp16_check import run_in_fp16
-from search.inspection import inspection_json
-from search.preparation import prepare
-from search.program_check import ProgramCheckError
+from palettune.search.experiment import load_experiment
+from palettune.search.fp16_check import run_in_fp16
+from palettune.search.inspection import inspection_json
+from palettune.search.preparation import prepare
+from palettune.search.program_check import ProgramCheckError
 from tests.search.exporting import write_case
 
 BRANCHING = """
@@ -82,6 +82,6 @@ def test_a_course_that_all_data_take_is_said_and_goes_on(tmp_path):
 
 def test_a_model_that_torch_export_takes_is_not_set_against_its_program(tmp_path, monkeypatch):
     preparation = prepared(tmp_path, "h = self.a(x) if x.shape[1] > 4 else self.b(x)")
-    monkeypatch.setattr("search.fp16_check.check_program", None)
+    monkeypatch.setattr("palettune.search.fp16_check.check_program", None)
     run_in_fp16(preparation)
     assert inspection_json(preparation)["conversion"]["warning"] is None

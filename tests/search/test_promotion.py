@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluators.evaluation import Evaluation, Failure, Stage, Workflow
-from search.climb import FIRST_NUMBER, Climb, Climbed
-from search.experiment import Constraints, Ladder
-from search.objectives import Objective, ObjectiveSet
-from search.promotion import Slot, promote, schedule, verdicts
-from search.study import Record
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
+from palettune.evaluators.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.search.climb import FIRST_NUMBER, Climb, Climbed
+from palettune.search.experiment import Constraints, Ladder
+from palettune.search.objectives import Objective, ObjectiveSet
+from palettune.search.promotion import Slot, promote, schedule, verdicts
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
 
 CHANCE = 7.0
 CALIBRATE, TUNE = Slot(Workflow.CALIBRATION, 0), Slot(Workflow.FINE_TUNING, 0)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from search.package_record import PackageRecord
-from search.record_check import Found, judged, tolerance
+from palettune.search.package_record import PackageRecord
+from palettune.search.record_check import Found, judged, tolerance
 
 FOUND = Found(
     float32=1e-3,

@@ -5,8 +5,8 @@ import json
 import optuna
 import pytest
 
-from search.run_folder import RunFolder, without_secrets
-from search.study import open_storage
+from palettune.search.run_folder import RunFolder, without_secrets
+from palettune.search.study import open_storage
 
 
 @pytest.fixture

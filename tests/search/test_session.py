@@ -14,22 +14,22 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 from rich.console import Console
 
-from device_bench.cost.latency_reach import latency_reach
-from evaluators.sensitivity.scores import Scores
-from search import tracking
-from search.cli import main
-from search.experiment import load_experiment
-from search.front import front_of
-from search.loop import Ending
-from search.progress import Display
-from search.run_folder import RunFolder
-from search.session import Places, run_search
-from search.solution import solution
-from search.study import SearchStudy, StudyError, open_storage
-from search.tracking import TrackingError
-from search.verification import verify
-from space.encoding import FP16
-from space.errors import UserError
+from palettune.device_bench.cost.latency_reach import latency_reach
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search import tracking
+from palettune.search.cli import main
+from palettune.search.experiment import load_experiment
+from palettune.search.front import front_of
+from palettune.search.loop import Ending
+from palettune.search.progress import Display
+from palettune.search.run_folder import RunFolder
+from palettune.search.session import Places, run_search
+from palettune.search.solution import solution
+from palettune.search.study import SearchStudy, StudyError, open_storage
+from palettune.search.tracking import TrackingError
+from palettune.search.verification import verify
+from palettune.space.encoding import FP16
+from palettune.space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
 pytestmark = pytest.mark.usefixtures("cluster")

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.evaluation import Evaluation, Workflow
-from evaluators.sensitivity.scores import Scores
-from search.allocation import LATENCY, SIZE, allocation_problem, solve_within
-from search.context import StudyContext
-from search.experiment import Experiment
-from search.solution import _solve, solution
-from search.study import Record
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.reach import BudgetError, reach
-from space.search_space import SearchSpace
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.evaluation import Evaluation, Workflow
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.allocation import LATENCY, SIZE, allocation_problem, solve_within
+from palettune.search.context import StudyContext
+from palettune.search.experiment import Experiment
+from palettune.search.solution import _solve, solution
+from palettune.search.study import Record
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.reach import BudgetError, reach
+from palettune.space.search_space import SearchSpace
 from tests.search.latency_space import MENU, TARGET, WIDTHS, model, scores, space
 
 

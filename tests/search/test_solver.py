@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.solver import Infeasible, Problem, solve, sweep
+from palettune.search.solver import Infeasible, Problem, solve, sweep
 
 values = st.floats(0, 10, allow_nan=False, width=32)
 

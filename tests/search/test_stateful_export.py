@@ -5,25 +5,25 @@ import io
 import pytest
 from rich.console import Console
 
-from device_bench.package_state import PackageStateError
-from device_bench.runtime import load
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Workflow
-from evaluators.workflow import WorkflowSetting
-from search.experiment import ExperimentError, load_experiment
-from search.export import export
-from search.groundwork import layer_weights
-from search.inspection import inspection_json, print_inspection
-from search.ladder import check_ladder
-from search.preparation import prepare
-from search.progress import Display
-from search.resident import Resident
-from search.run_folder import RunFolder
-from search.session import worker_settings
-from search.study import Record
-from search.verification import verify
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.device_bench.package_state import PackageStateError
+from palettune.device_bench.runtime import load
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.search.experiment import ExperimentError, load_experiment
+from palettune.search.export import export
+from palettune.search.groundwork import layer_weights
+from palettune.search.inspection import inspection_json, print_inspection
+from palettune.search.ladder import check_ladder
+from palettune.search.preparation import prepare
+from palettune.search.progress import Display
+from palettune.search.resident import Resident
+from palettune.search.run_folder import RunFolder
+from palettune.search.session import worker_settings
+from palettune.search.study import Record
+from palettune.search.verification import verify
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from tests.evaluators import axes_cases, stateful_cases
 
 EXPERIMENT = """

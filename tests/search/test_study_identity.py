@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from evaluators.divergence_kind import DivergenceKind
-from search.cli import main
-from search.context import StudyContext
-from search.experiment import load_experiment
-from search.folder_lock import hold
-from search.run_folder import RunFolder
-from search.study import SearchStudy, StudyError, open_storage
-from search.study_identity import check_identity, workload_digest
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.search.cli import main
+from palettune.search.context import StudyContext
+from palettune.search.experiment import load_experiment
+from palettune.search.folder_lock import hold
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import SearchStudy, StudyError, open_storage
+from palettune.search.study_identity import check_identity, workload_digest
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 from tests.search.latency_space import space
 

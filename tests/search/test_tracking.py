@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from mlflow import MlflowClient
 
-from evaluators.evaluation import Evaluation, Workflow
-from search import tracking, tracking_store
-from search.run_folder import RunFolder
-from search.study import Record
-from search.tracking import Tracker, log_packages
-from search.tracking_store import TrackingError, absolute, reach
-from space.configuration import Configuration
-from space.encoding import Encoding
+from palettune.evaluators.evaluation import Evaluation, Workflow
+from palettune.search import tracking, tracking_store
+from palettune.search.run_folder import RunFolder
+from palettune.search.study import Record
+from palettune.search.tracking import Tracker, log_packages
+from palettune.search.tracking_store import TrackingError, absolute, reach
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 
 CONFIGURATION = Configuration({"head": Encoding.parse("lut4")})
 
@@ -261,8 +261,8 @@ def test_a_process_ends_though_its_server_hangs(folder):
     code = """
 import sys
 from pathlib import Path
-from search import tracking
-from search.run_folder import RunFolder
+from palettune.search import tracking
+from palettune.search.run_folder import RunFolder
 from tests.search.test_tracking import log
 tracking._PATIENCE = 0.5
 tracker = tracking.Tracker(RunFolder(Path(sys.argv[1]), "one"), sys.argv[2], "search", warn=print)

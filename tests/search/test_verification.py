@@ -8,10 +8,10 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from search.experiment import load_experiment
-from search.package_record import PackageRecord
-from search.verification import verify
-from space.errors import UserError
+from palettune.search.experiment import load_experiment
+from palettune.search.package_record import PackageRecord
+from palettune.search.verification import verify
+from palettune.space.errors import UserError
 from tests.search.exporting import exported, write_case
 from tests.search.test_packages import command
 

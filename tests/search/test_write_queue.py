@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from search.write_queue import WriteQueue
+from palettune.search.write_queue import WriteQueue
 
 
 class Store:

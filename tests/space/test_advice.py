@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from space.advice import Processor, advice
-from space.encoding import Encoding
-from space.encoding_spelling import common_spellings
-from space.layer import Layer, LayerKind
-from space.target import DeploymentTarget
+from palettune.space.advice import Processor, advice
+from palettune.space.encoding import Encoding
+from palettune.space.encoding_spelling import common_spellings
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.target import DeploymentTarget
 
 LINEAR = Layer("l", LayerKind.LINEAR, (128, 128))
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.configuration import Configuration, ConfigurationError, Precision
-from space.encoding import Encoding, EncodingError
-from space.encoding_spelling import common_spellings
+from palettune.space.configuration import Configuration, ConfigurationError, Precision
+from palettune.space.encoding import Encoding, EncodingError
+from palettune.space.encoding_spelling import common_spellings
 
 ENCODINGS = st.sampled_from([Encoding.parse(s) for s in common_spellings()])
 

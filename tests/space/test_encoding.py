@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from space.encoding import FP16, Encoding, EncodingError, Family
-from space.encoding_spelling import common_spellings
+from palettune.space.encoding import FP16, Encoding, EncodingError, Family
+from palettune.space.encoding_spelling import common_spellings
 
 
 @pytest.mark.parametrize("spelling", list(common_spellings()))

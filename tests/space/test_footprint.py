@@ -10,15 +10,15 @@ from coremltools.optimize.torch.pruning._utils import magnitude_ranked_mask, n_m
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from space.blob import Blob, file_bytes
-from space.encoding import Encoding
-from space.encoding_parts import Axis
-from space.encoding_spelling import common_spellings
-from space.footprint import blobs, layer_bytes, stored_bits
-from space.kept import kept_values
-from space.layer import Layer, LayerKind
-from space.legality import refusal
-from space.target import DeploymentTarget
+from palettune.space.blob import Blob, file_bytes
+from palettune.space.encoding import Encoding
+from palettune.space.encoding_parts import Axis
+from palettune.space.encoding_spelling import common_spellings
+from palettune.space.footprint import blobs, layer_bytes, stored_bits
+from palettune.space.kept import kept_values
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.legality import refusal
+from palettune.space.target import DeploymentTarget
 
 IOS18 = DeploymentTarget.IOS18
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from space.groups import shared_groups
-from space.modules import layers_of
+from palettune.space.groups import shared_groups
+from palettune.space.modules import layers_of
 
 
 class Attention(nn.Module):

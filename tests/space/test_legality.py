@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.benchmarks.legality.run import Outcome, batches, judge
-from space.encoding import FP16, Encoding
-from space.encoding_spelling import common_spellings
-from space.layer import Layer, LayerKind
-from space.legality import refusal, refusals
-from space.menu import menu
-from space.target import DeploymentTarget, TargetError
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.encoding_spelling import common_spellings
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.legality import refusal, refusals
+from palettune.space.menu import menu
+from palettune.space.target import DeploymentTarget, TargetError
 
 IOS18 = DeploymentTarget.IOS18
 CONV = Layer("conv", LayerKind.CONV2D, (24, 6, 3, 3))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from space.layer import LayerKind
-from space.modules import layers_of, weightless
+from palettune.space.layer import LayerKind
+from palettune.space.modules import layers_of, weightless
 
 
 def test_kinds_shapes_and_axes() -> None:

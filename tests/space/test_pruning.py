@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.encoding import FP16, Encoding
-from space.encoding_spelling import common_spellings
-from space.layer import Layer, LayerKind
-from space.pruning import dominated, prune_menus
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.encoding_spelling import common_spellings
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.pruning import dominated, prune_menus
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 ENCODINGS = st.sampled_from([Encoding.parse(s) for s in common_spellings()])
 NUMBERS = st.integers(0, 6).map(float)

@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.footprint import configuration_bytes
-from space.layer import Layer, LayerKind
-from space.reach import BudgetError, check_budget, reach
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import configuration_bytes
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.reach import BudgetError, check_budget, reach
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 TARGET = DeploymentTarget.IOS18
 LAYERS = (

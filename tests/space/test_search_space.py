@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from space.configuration import Configuration
-from space.encoding import FP16, Encoding
-from space.layer import Layer, LayerKind
-from space.search_space import SearchSpace, SearchSpaceError
-from space.target import DeploymentTarget
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.search_space import SearchSpace, SearchSpaceError
+from palettune.space.target import DeploymentTarget
 
 LAYERS = (
     Layer("stem", LayerKind.CONV2D, (24, 3, 3, 3)),

@@ -1,6 +1,6 @@
 """Kernels of the MIL op set, by family; importing this package registers them."""
 
-from device_bench.runtime.ops import (
+from palettune.device_bench.runtime.ops import (
     activation,
     attention,
     classification,

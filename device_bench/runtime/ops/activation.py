@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from device_bench.runtime.registry import kernel, register
+from palettune.device_bench.runtime.registry import kernel, register
 
 register("relu", torch.relu, ["x"], __name__)
 register("relu6", F.relu6, ["x"], __name__)

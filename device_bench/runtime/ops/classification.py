@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.registry import kernel
 
 
 @kernel("classify")

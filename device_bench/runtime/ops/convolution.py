@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from device_bench.runtime.ops.padding import spatial_padding, torch_padding
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
+from palettune.device_bench.runtime.registry import kernel
 
 _CONV: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED: dict[int, Callable[..., Tensor]] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.registry import kernel
 
 Scalar = float | int | bool
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.registry import kernel
 
 
 def _overlap(boxes: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from device_bench.runtime.registry import kernel, register
+from palettune.device_bench.runtime.registry import kernel, register
 
 for _name in ("abs", "acos", "asin", "atan", "atanh", "ceil", "cos", "cosh", "erf", "exp", "exp2", "floor", "round"):
     register(_name, getattr(torch, _name), ["x"], __name__)

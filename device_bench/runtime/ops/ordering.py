@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.registry import kernel
 
 
 @kernel("argsort")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from device_bench.runtime.ops.padding import spatial_padding, torch_padding
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
+from palettune.device_bench.runtime.registry import kernel
 
 _MAX: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

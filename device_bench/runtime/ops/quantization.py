@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.registry import kernel
 
 _RANGES: dict[str, tuple[int, int, torch.dtype]] = {
     "int8": (-128, 127, torch.int8),

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from device_bench.runtime.ops.resizing import sample_points
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.ops.resizing import sample_points
+from palettune.device_bench.runtime.registry import kernel
 
 _TORCH_PADDING = {"constant": "zeros", "border": "border", "reflection": "reflection", "symmetric": "reflection"}
 

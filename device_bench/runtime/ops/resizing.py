@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from device_bench.runtime.registry import kernel
+from palettune.device_bench.runtime.registry import kernel
 
 __all__ = ["sample_points"]
 

@@ -27,21 +27,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from device_bench.base_program import base_program
-from device_bench.compressed_weight import CompressedWeight, clear, install
-from device_bench.conversion import convert
-from device_bench.package import weight_bytes
-from evaluators.compression import compress
 from experiments.benchmarks.legality.run import samples
 from experiments.benchmarks.random_layers import Sample, Side, example_input, package
-from space.blob import ALIGNMENT
-from space.encoding import Encoding
-from space.footprint import configuration_bytes, layer_bytes
-from space.layer import Layer
-from space.legality import refusal
-from space.modules import layers_of
-from space.search_space import SearchSpace
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.compressed_weight import CompressedWeight, clear, install
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weight_bytes
+from palettune.evaluators.compression import compress
+from palettune.space.blob import ALIGNMENT
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import configuration_bytes, layer_bytes
+from palettune.space.layer import Layer
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
 SPELLINGS = (
     *("lut8", "lut6", "lut4", "lut3", "lut2", "lut1", "lut4-g16", "lut6-g8in", "lut4-int8", "lut4-scaled"),

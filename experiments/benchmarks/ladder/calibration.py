@@ -20,21 +20,21 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from device_bench.conversion import convert
-from device_bench.program_graph import program_nodes
-from device_bench.proof import prove
-from device_bench.runtime import as_stored, compare
-from evaluators.calibration.evaluator import CalibrationEvaluator
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Evaluation
-from evaluators.model_state import ModelState
-from evaluators.quality import Quality
-from evaluators.workflow import Outcome, WorkflowEvaluator
-from evaluators.workload import Split
 from experiments.benchmarks.ladder.solved import Solved, solved
-from search.freed_memory import keep_freed_memory
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.program_graph import program_nodes
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import as_stored, compare
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.evaluation import Evaluation
+from palettune.evaluators.model_state import ModelState
+from palettune.evaluators.quality import Quality
+from palettune.evaluators.workflow import Outcome, WorkflowEvaluator
+from palettune.evaluators.workload import Split
+from palettune.search.freed_memory import keep_freed_memory
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
 
 Row = dict[str, object]
 

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluators.assembly import LayerWeights
-from evaluators.divergence import Reference
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import ScoringSetting, registry
-from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
-from evaluators.workload import Split
-from search.allocation import SIZE, allocation_problem, configuration_of
-from search.experiment import load_experiment
-from search.preparation import Preparation, prepare
-from search.resident import scoring_split
-from search.solver import solve
-from space.configuration import Configuration
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import ScoringSetting, registry
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workload import Split
+from palettune.search.allocation import SIZE, allocation_problem, configuration_of
+from palettune.search.experiment import load_experiment
+from palettune.search.preparation import Preparation, prepare
+from palettune.search.resident import scoring_split
+from palettune.search.solver import solve
+from palettune.space.configuration import Configuration
 
 __all__ = ["Solved", "solved"]
 

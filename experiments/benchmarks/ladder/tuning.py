@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 
-from evaluators.evaluation import Evaluation, Failure
-from evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from evaluators.fine_tuning.setting import FineTuningSetting
-from evaluators.quality import Quality
-from evaluators.workflow import Outcome, WorkflowEvaluator, registry
-from evaluators.workload import Split
 from experiments.benchmarks.ladder.solved import solved
-from search.freed_memory import keep_freed_memory
+from palettune.evaluators.evaluation import Evaluation, Failure
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.quality import Quality
+from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, registry
+from palettune.evaluators.workload import Split
+from palettune.search.freed_memory import keep_freed_memory
 
 log = logging.getLogger("ladder")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.observation import Observation, Unit
 
 Vector = NDArray[np.float64]
 Model = Callable[[Sequence[Observation], Sequence[Observation]], Vector]

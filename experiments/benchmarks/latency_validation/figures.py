@@ -10,8 +10,8 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.observation import Unit
 from experiments.benchmarks.latency_validation.validation import Case, ratios
+from palettune.device_bench.cost.observation import Unit
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

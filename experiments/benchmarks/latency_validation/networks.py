@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial
 
-from device_bench.cost.op import OpList
 from experiments.benchmarks.latency_validation import networks_diffusion as diffusion
 from experiments.benchmarks.latency_validation import networks_sequence as sequence
 from experiments.benchmarks.latency_validation import networks_vision as vision
+from palettune.device_bench.cost.op import OpList
 
 __all__ = ["network"]
 

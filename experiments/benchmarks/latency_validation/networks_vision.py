@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from device_bench.cost.op import OpKind, OpList
-from device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.op import OpKind, OpList
+from palettune.device_bench.cost.shapes import ShapeBuilder
 
 Size = tuple[int, int]
 

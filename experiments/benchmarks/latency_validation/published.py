@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from device_bench.cost.chip_specification import ChipSpecification
-from device_bench.cost.observation import Observation
-from device_bench.cost.op import CostOp, OpKind
-from device_bench.cost.op_table import OpTable
-from device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.devices import specifications
 from experiments.benchmarks.latency_validation.networks import network
-from space.encoding import Encoding, Table
+from palettune.device_bench.cost.chip_specification import ChipSpecification
+from palettune.device_bench.cost.observation import Observation
+from palettune.device_bench.cost.op import CostOp, OpKind
+from palettune.device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.devices import specifications
+from palettune.space.encoding import Encoding, Table
 
 __all__ = ["KEPT", "Row", "observation", "origin", "rows"]
 

@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from device_bench.base_program import base_program
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.program_ops import ops_of_base_program
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 
 MENU = [
     Encoding.parse(s) for s in ("fp16", "lut8", "lut6", "lut4", "lut3", "lut2", "int8", "sparse75", "sparse50+lut4")

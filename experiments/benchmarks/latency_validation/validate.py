@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.observation import Unit
 from experiments.benchmarks.latency_validation import figures
 from experiments.benchmarks.latency_validation.baselines import bytes_only, roofline
 from experiments.benchmarks.latency_validation.published import Row, observation, origin, rows
@@ -30,6 +29,7 @@ from experiments.benchmarks.latency_validation.validation import (
     score,
     shifted_model,
 )
+from palettune.device_bench.cost.observation import Unit
 
 Vector = NDArray[np.float64]
 PAGE = Path(__file__).parents[3] / "docs" / "latency.md"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device_bench.cost.fit import Fit, fit
-from device_bench.cost.fitted import Spread
-from device_bench.cost.observation import Observation, Unit
-from device_bench.cost.priors import Beliefs, Prior, priors
 from experiments.benchmarks.latency_validation.baselines import Model
 from experiments.benchmarks.latency_validation.published import Row
+from palettune.device_bench.cost.fit import Fit, fit
+from palettune.device_bench.cost.fitted import Spread
+from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.priors import Beliefs, Prior, priors
 
 Vector = NDArray[np.float64]
 NOTICEABLE = 1.10

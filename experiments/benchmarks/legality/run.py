@@ -25,15 +25,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from device_bench.compressed_weight import CompressedWeight
-from device_bench.conversion import ConversionError
-from device_bench.package import PackageWeight
-from device_bench.package_encoding import differences
-from evaluators.compression import CompressionError, compress
 from experiments.benchmarks.random_layers import Sample, layer_of, package, random_encoding, random_module
-from space.footprint import layer_bytes
-from space.legality import Authority, refusals
-from space.target import DeploymentTarget
+from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion import ConversionError
+from palettune.device_bench.package import PackageWeight
+from palettune.device_bench.package_encoding import differences
+from palettune.evaluators.compression import CompressionError, compress
+from palettune.space.footprint import layer_bytes
+from palettune.space.legality import Authority, refusals
+from palettune.space.target import DeploymentTarget
 
 BATCH = 16
 log = logging.getLogger("legality")

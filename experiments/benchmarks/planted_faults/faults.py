@@ -10,26 +10,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from device_bench.base_program import BaseProgram
-from device_bench.conversion import converted
-from device_bench.op_modules import op_modules
-from device_bench.package import PackageWeight, Part
-from device_bench.program_graph import program_nodes
-from device_bench.proof import prove
-from device_bench.runtime import as_stored, execute, in_precisions
-from evaluators.assembly import LayerWeights
-from evaluators.model_state import ModelState, model_digest
-from evaluators.samples import spread_samples
-from evaluators.weight_bank import WeightBank
-from evaluators.workload import Split
 from experiments.benchmarks.planted_faults.networks import Branching, Fault, Planted, planted
-from search.experiment import load_experiment
-from search.fp16_check import run_in_fp16
-from search.preparation import Preparation, prepare
-from search.weight_file import weight_file
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.errors import UserError
+from palettune.device_bench.base_program import BaseProgram
+from palettune.device_bench.conversion import converted
+from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.package import PackageWeight, Part
+from palettune.device_bench.program_graph import program_nodes
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import as_stored, execute, in_precisions
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.model_state import ModelState, model_digest
+from palettune.evaluators.samples import spread_samples
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workload import Split
+from palettune.search.experiment import load_experiment
+from palettune.search.fp16_check import run_in_fp16
+from palettune.search.preparation import Preparation, prepare
+from palettune.search.weight_file import weight_file
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
 
 __all__ = ["look"]
 

@@ -19,10 +19,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from device_bench.conversion import convert
-from device_bench.runtime import Precision, Program, load
-from search.freed_memory import keep_freed_memory
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.runtime import Precision, Program, load
+from palettune.search.freed_memory import keep_freed_memory
+from palettune.space.target import DeploymentTarget
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "efficientnet_lite0"))

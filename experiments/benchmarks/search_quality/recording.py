@@ -23,30 +23,30 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from evaluators.assembly import Assembler, LayerWeights
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.outputs import floating_outputs
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import ScoringSetting
-from evaluators.sensitivity.fisher import FisherScore
-from evaluators.sensitivity.scores import Column
-from evaluators.weight_bank import WeightBank
-from evaluators.workload import Split, load_workload
-from search.allocation import allocation_problem
-from search.experiment import Experiment, load_experiment
-from search.freed_memory import keep_freed_memory
-from search.groundwork import call, fill_bank, score_layers
-from search.objectives import hypervolume, objective_set
-from search.preparation import Preparation, prepare
-from search.progress import Display
-from search.resident import scoring_split
-from search.run_folder import RunFolder
-from search.solver import Problem
-from search.workers import WorkerPool, WorkerSettings, connect
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import Assembler, LayerWeights
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import ScoringSetting
+from palettune.evaluators.sensitivity.fisher import FisherScore
+from palettune.evaluators.sensitivity.scores import Column
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workload import Split, load_workload
+from palettune.search.allocation import allocation_problem
+from palettune.search.experiment import Experiment, load_experiment
+from palettune.search.freed_memory import keep_freed_memory
+from palettune.search.groundwork import call, fill_bank, score_layers
+from palettune.search.objectives import hypervolume, objective_set
+from palettune.search.preparation import Preparation, prepare
+from palettune.search.progress import Display
+from palettune.search.resident import scoring_split
+from palettune.search.run_folder import RunFolder
+from palettune.search.solver import Problem
+from palettune.search.workers import WorkerPool, WorkerSettings, connect
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 __all__ = ["Recorded", "Recording", "open_recording"]
 

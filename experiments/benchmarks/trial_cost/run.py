@@ -18,20 +18,20 @@ import torch
 from coremltools.optimize.torch.palettization import PostTrainingPalettizer, PostTrainingPalettizerConfig
 from rich.console import Console
 
-from evaluators.assembly import LayerWeights
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.weight_bank import WeightBank
-from evaluators.workflow import WorkflowSetting
-from evaluators.workload import load_workload
-from search import loop as loop_module
-from search.experiment import Budget, Experiment, Ladder, Needs, load_experiment
-from search.freed_memory import keep_freed_memory
-from search.progress import Display
-from search.session import Places, run_search
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workload import load_workload
+from palettune.search import loop as loop_module
+from palettune.search.experiment import Budget, Experiment, Ladder, Needs, load_experiment
+from palettune.search.freed_memory import keep_freed_memory
+from palettune.search.progress import Display
+from palettune.search.session import Places, run_search
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE.parents[1] / "efficientnet_lite0" / "experiment.toml"
@@ -54,12 +54,12 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
     changed = experiment.model_copy(
         update={"budget": Budget(trials=trials), "resources": needs, "ladder": Ladder(), "search": trials_alone}
     )
-    from search import session
+    from palettune.search import session
 
     session.Loop = Watched
     outcome = run_search(changed, Places(root), Display(Console(file=io.StringIO())), fresh=True)
     seconds = dict(loops[0].seconds)
-    from search.study import SearchStudy, open_storage
+    from palettune.search.study import SearchStudy, open_storage
 
     study = SearchStudy.load(open_storage(outcome.folder, None), changed)
     records = [r for r in study.records() if r.evaluation is not None and r.answered_from is None]

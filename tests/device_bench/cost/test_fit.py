@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from device_bench.cost.fit import Fit, fit
-from device_bench.cost.fitted import FittedModel, Spread, fitted_model
-from device_bench.cost.observation import Observation, Unit
-from device_bench.cost.op_table import OpTable
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.devices import specifications
-from space.encoding import Encoding
+from palettune.device_bench.cost.fit import Fit, fit
+from palettune.device_bench.cost.fitted import FittedModel, Spread, fitted_model
+from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.devices import specifications
+from palettune.space.encoding import Encoding
 
 
 def observations(truth, chips, networks):

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.op import OpList
-from device_bench.cost.placement import ComputeUnitError
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.device import DeviceError
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
-from space.errors import UserError
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.op import OpList
+from palettune.device_bench.cost.placement import ComputeUnitError
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.device import DeviceError
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
 
 MENU = ["fp16", "lut8", "lut4", "lut2", "lut4-g2", "int8", "int4-b32", "sparse75"]
 LAYERS = ("l0", "l1", "l2", "c")
@@ -159,7 +159,7 @@ def test_what_weights_cost_is_learnt_where_configurations_tell_it(level, stream,
 
 
 def test_every_known_device_predicts_something_finite():
-    from device_bench.device import device_names
+    from palettune.device_bench.device import device_names
 
     for name in device_names():
         for unit in ("ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"):

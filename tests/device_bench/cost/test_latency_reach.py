@@ -2,9 +2,9 @@ import itertools
 
 import pytest
 
-from device_bench.cost.latency_reach import check_latency, latency_reach
-from space.configuration import Configuration
-from space.reach import BudgetError
+from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
+from palettune.space.configuration import Configuration
+from palettune.space.reach import BudgetError
 from tests.search.latency_space import model, space
 
 

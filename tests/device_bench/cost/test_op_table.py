@@ -1,9 +1,9 @@
 import numpy as np
 
-from device_bench.cost.op_table import OpTable
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.cost.stored_weight import StoredWeight
-from space.encoding import Encoding
+from palettune.device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.space.encoding import Encoding
 
 
 def network():

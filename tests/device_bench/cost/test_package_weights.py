@@ -6,8 +6,8 @@ import pytest
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from device_bench.cost.package_weights import StoredConstant, stored_constant
-from device_bench.package import weights
+from palettune.device_bench.cost.package_weights import StoredConstant, stored_constant
+from palettune.device_bench.package import weights
 from tests.device_bench.odd_packages import random
 from tests.device_bench.runtime.packages import save
 

@@ -2,14 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from device_bench.cost.observation import Unit
-from device_bench.cost.op import OpList
-from device_bench.cost.placement import ComputeUnit, ComputeUnitError, place, refuses
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.devices import specifications
-from space.encoding import Encoding
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.cost.op import OpList
+from palettune.device_bench.cost.placement import ComputeUnit, ComputeUnitError, place, refuses
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.devices import specifications
+from palettune.space.encoding import Encoding
+from palettune.space.target import DeploymentTarget
 
 
 def network(width=4096):

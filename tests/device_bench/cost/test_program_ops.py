@@ -7,17 +7,17 @@ from coremltools.converters.mil.mil import types
 from coremltools.optimize import coreml as cto
 from torch import nn
 
-from device_bench.base_program import base_program
-from device_bench.conversion import convert
-from device_bench.cost.latency_model import prepare
-from device_bench.cost.op import OpKind
-from device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.package import PackageError
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.device_bench.base_program import base_program
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.op import OpKind
+from palettune.device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.package import PackageError
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_packages import random
 from tests.device_bench.runtime.packages import save
 

@@ -1,5 +1,5 @@
-from device_bench.cost.op import OpKind
-from device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.op import OpKind
+from palettune.device_bench.cost.shapes import ShapeBuilder
 
 
 def test_a_convolution_counts_what_its_definition_says():

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bench.cost.stored_weight import StoredWeight
-from space.encoding import Encoding
-from space.footprint import blobs, layer_bytes
-from space.layer import Layer, LayerKind
-from space.target import DeploymentTarget
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import blobs, layer_bytes
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.target import DeploymentTarget
 
 SHAPE = (64, 128)
 LAYER = Layer("l", LayerKind.LINEAR, SHAPE)

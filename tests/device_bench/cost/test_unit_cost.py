@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bench.cost.fit import PROGRAM
-from device_bench.cost.fitted import parameters
-from device_bench.cost.observation import Unit
-from device_bench.cost.op_table import OpTable
-from device_bench.cost.shapes import ShapeBuilder
-from device_bench.cost.stored_weight import StoredWeight
-from device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
-from device_bench.devices import specifications
-from space.encoding import Encoding
+from palettune.device_bench.cost.fit import PROGRAM
+from palettune.device_bench.cost.fitted import parameters
+from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.cost.op_table import OpTable
+from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
+from palettune.device_bench.devices import specifications
+from palettune.space.encoding import Encoding
 
 PARAMETERS = parameters(Unit.NEURAL_ENGINE, specifications()["A17 Pro"])
 NEURAL_ENGINE = UnitParameters(**{k: v for k, v in PARAMETERS.items() if k not in PROGRAM})

@@ -8,10 +8,10 @@ from coremltools.converters.mil._deployment_compatibility import AvailableTarget
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, types
 
-from device_bench.runtime.plan import prepare
-from device_bench.runtime.program_file import ProgramFile
-from device_bench.runtime.steps import Run, run_steps
-from device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.program_file import ProgramFile
+from palettune.device_bench.runtime.steps import Run, run_steps
+from palettune.device_bench.runtime.values import Precision
 
 _TYPES = {
     np.dtype(np.float32): types.fp32,

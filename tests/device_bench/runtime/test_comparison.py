@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.runtime import ProgramError, as_stored, compare, load
-from device_bench.runtime.comparison import compare_all
+from palettune.device_bench.runtime import ProgramError, as_stored, compare, load
+from palettune.device_bench.runtime.comparison import compare_all
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 from tests.device_bench.runtime.test_packages import save
 

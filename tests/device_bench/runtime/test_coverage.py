@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
-from device_bench.runtime.coverage import REASONS, covered, main, op_set, page, uncovered
-from device_bench.runtime.registry import find, kernel, registered
+from palettune.device_bench.runtime.coverage import REASONS, covered, main, op_set, page, uncovered
+from palettune.device_bench.runtime.registry import find, kernel, registered
 
 PAGE = Path(__file__).parents[3] / "docs" / "op_coverage.md"
 

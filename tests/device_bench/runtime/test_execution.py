@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.runtime import as_stored, execute, in_precisions
-from device_bench.runtime.execution import takes, within
+from palettune.device_bench.runtime import as_stored, execute, in_precisions
+from palettune.device_bench.runtime.execution import takes, within
 from tests.device_bench.runtime.test_packages import save
 
 HALF = ct.precision.FLOAT16

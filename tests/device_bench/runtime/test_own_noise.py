@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.runtime.comparison import THRESHOLD_DB, Comparison, OutputComparison
-from device_bench.runtime.own_noise import allowing_own_noise, own_noise_db
+from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, OutputComparison
+from palettune.device_bench.runtime.own_noise import allowing_own_noise, own_noise_db
 
 
 class Codes(nn.Module):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from device_bench.runtime import Precision, compare, load
+from palettune.device_bench.runtime import Precision, compare, load
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 
 

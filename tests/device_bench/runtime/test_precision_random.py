@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.conversion import convert, unhindered
-from device_bench.op_modules import op_modules
-from device_bench.runtime import check_precision
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert, unhindered
+from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.runtime import check_precision
+from palettune.space.target import DeploymentTarget
 
 WIDTH, TOKENS = 16, 6
 LOW = torch.finfo(torch.float32).min

@@ -5,7 +5,7 @@ import torch
 from coremltools.converters.mil.mil import Builder as mb
 from torch import nn
 
-from device_bench.runtime import Colour, ExecutionError, Precision, ProgramError, load
+from palettune.device_bench.runtime import Colour, ExecutionError, Precision, ProgramError, load
 from tests.device_bench.runtime import packages
 
 

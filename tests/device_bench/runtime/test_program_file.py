@@ -4,7 +4,7 @@ import coremltools as ct
 import numpy as np
 import pytest
 
-from device_bench.runtime import ProgramError, UnsupportedOpError, load, registry
+from palettune.device_bench.runtime import ProgramError, UnsupportedOpError, load, registry
 from tests.device_bench.runtime import packages
 
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.package import weights as package_weights
-from device_bench.runtime import compare, load
+from palettune.device_bench.package import weights as package_weights
+from palettune.device_bench.runtime import compare, load
 
 
 class Net(nn.Module):

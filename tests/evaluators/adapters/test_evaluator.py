@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from device_bench.conversion import convert
-from device_bench.package import weight_bytes
-from evaluators.adapters.adapted_model import AdapterError
-from evaluators.adapters.evaluator import AdapterEvaluator
-from evaluators.adapters.setting import AdapterSetting, Placement
-from evaluators.fine_tuning.setting import FineTuningSetting, SettingError
-from evaluators.model_state import ModelState
-from evaluators.workflow import Outcome, registry
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.package import weight_bytes
+from palettune.evaluators.adapters.adapted_model import AdapterError
+from palettune.evaluators.adapters.evaluator import AdapterEvaluator
+from palettune.evaluators.adapters.setting import AdapterSetting, Placement
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
+from palettune.evaluators.model_state import ModelState
+from palettune.evaluators.workflow import Outcome, registry
+from palettune.space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import configuration_of, setting_of
 
 TUNING = FineTuningSetting(vector_steps=0, steps=60, rate=0.01, table_rate=0.03, held_out=8)

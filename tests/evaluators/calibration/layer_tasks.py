@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from evaluators.calibration.layer_method import LayerTask
-from evaluators.calibration.layer_statistics import LayerStatistics, as_matrices
-from evaluators.compression import compress
-from space.modules import layers_of
+from palettune.evaluators.calibration.layer_method import LayerTask
+from palettune.evaluators.calibration.layer_statistics import LayerStatistics, as_matrices
+from palettune.evaluators.compression import compress
+from palettune.space.modules import layers_of
 
 LAYERS = {
     "linear": lambda: nn.Linear(32, 24),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
+from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
 
 
 def samples_of(values):

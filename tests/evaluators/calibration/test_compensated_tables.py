@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from evaluators.calibration.compensated_tables import refitted
-from evaluators.calibration.layer_statistics import as_matrices
-from space.encoding import Encoding
+from palettune.evaluators.calibration.compensated_tables import refitted
+from palettune.evaluators.calibration.layer_statistics import as_matrices
+from palettune.space.encoding import Encoding
 from tests.evaluators.calibration.layer_tasks import task_of
 
 

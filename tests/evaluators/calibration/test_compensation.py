@@ -2,7 +2,7 @@
 
 import torch
 
-from evaluators.calibration.compensation import compensated
+from palettune.evaluators.calibration.compensation import compensated
 
 
 def test_without_correlation_compensation_is_plain_rounding():

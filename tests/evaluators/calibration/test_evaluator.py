@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from device_bench.conversion import convert
-from device_bench.program_graph import program_nodes
-from device_bench.proof import prove
-from device_bench.runtime import as_stored, compare
-from evaluators.calibration.evaluator import CalibrationEvaluator
-from evaluators.calibration.moment_matching import MomentMatching
-from evaluators.data_free import DataFreeEvaluator
-from evaluators.evaluation import Failure, Stage
-from evaluators.workload import WorkloadError
-from space.configuration import Configuration, Precision
-from space.encoding import Encoding
-from space.target import DeploymentTarget
+from palettune.device_bench.conversion import convert
+from palettune.device_bench.program_graph import program_nodes
+from palettune.device_bench.proof import prove
+from palettune.device_bench.runtime import as_stored, compare
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.calibration.moment_matching import MomentMatching
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.evaluation import Failure, Stage
+from palettune.evaluators.workload import WorkloadError
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
+from palettune.space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import CONVOLUTIONS, configuration_of, setting_of
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from evaluators.calibration.gptq import GPTQMethod, Grid
-from space.encoding import Encoding
+from palettune.evaluators.calibration.gptq import GPTQMethod, Grid
+from palettune.space.encoding import Encoding
 from tests.evaluators.calibration.layer_tasks import task_of
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from evaluators.calibration.evaluator import CalibrationEvaluator
-from evaluators.calibration.importance import Importance
-from evaluators.calibration.samples import CalibrationSamples
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.workflow import Outcome
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.calibration.importance import Importance
+from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.workflow import Outcome
 from tests.evaluators.sensitivity.test_gradients import CASES, samples_of
 from tests.evaluators.workflow_cases import RECURRENT, configuration_of, setting_of
 

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from evaluators.calibration.compensated_tables import CompensatedTables
-from evaluators.calibration.gptq import GPTQMethod
-from evaluators.calibration.layer_choices import LayerChoices
-from evaluators.calibration.samples import calibration_samples
-from evaluators.calibration.sensitive_tables import SensitiveTables
-from space.encoding import Encoding
+from palettune.evaluators.calibration.compensated_tables import CompensatedTables
+from palettune.evaluators.calibration.gptq import GPTQMethod
+from palettune.evaluators.calibration.layer_choices import LayerChoices
+from palettune.evaluators.calibration.samples import calibration_samples
+from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
+from palettune.space.encoding import Encoding
 from tests.evaluators.workflow_cases import setting_of
 
 

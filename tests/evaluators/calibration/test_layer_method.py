@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from evaluators.calibration.layer_choices import layer_methods
-from evaluators.calibration.sensitive_tables import SensitiveTables
-from space.encoding import Encoding
-from space.kept import kept_values
-from space.legality import refusal
-from space.modules import layers_of
-from space.target import DeploymentTarget
+from palettune.evaluators.calibration.layer_choices import layer_methods
+from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
+from palettune.space.encoding import Encoding
+from palettune.space.kept import kept_values
+from palettune.space.legality import refusal
+from palettune.space.modules import layers_of
+from palettune.space.target import DeploymentTarget
 from tests.evaluators.calibration.layer_tasks import LAYERS, task_of
 
 ENCODINGS = (

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from evaluators.calibration.layer_statistics import (
+from palettune.evaluators.calibration.layer_statistics import (
     StatisticsCache,
     as_matrices,
     from_matrices,
     layer_statistics,
     observable,
 )
-from evaluators.calibration.samples import CalibrationSamples
-from space.modules import layers_of
+from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.space.modules import layers_of
 
 
 def convolution(kind, groups, stride, dilation, padding, mode):

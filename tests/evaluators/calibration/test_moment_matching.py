@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from evaluators.calibration.channel_moments import channel_moments, record_moments
-from evaluators.calibration.moment_matching import MomentMatching, correction
-from evaluators.calibration.samples import calibration_samples
+from palettune.evaluators.calibration.channel_moments import channel_moments, record_moments
+from palettune.evaluators.calibration.moment_matching import MomentMatching, correction
+from palettune.evaluators.calibration.samples import calibration_samples
 from tests.evaluators.workflow_cases import write_workload
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from evaluators.calibration.samples import calibration_samples
-from evaluators.samples import joined
-from evaluators.workload import WorkloadError
+from palettune.evaluators.calibration.samples import calibration_samples
+from palettune.evaluators.samples import joined
+from palettune.evaluators.workload import WorkloadError
 from tests.evaluators.workflow_cases import CONVOLUTIONS, write_workload
 
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.calibration.shrinkage import shrunk
+from palettune.evaluators.calibration.shrinkage import shrunk
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFolder
+from palettune.evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFolder
 
 
 def test_the_last_one_comes_back_and_the_others_are_gone(tmp_path: Path) -> None:

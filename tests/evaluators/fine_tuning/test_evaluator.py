@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluators.evaluation import Failure, Stage
-from evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from evaluators.fine_tuning.optimizer import Optimizer
-from evaluators.fine_tuning.setting import FineTuningSetting, SettingError
-from evaluators.fine_tuning.training_data import TrainingDataError
-from evaluators.model_state import DATA_FREE
-from evaluators.workflow import Outcome, registry
-from evaluators.workload import WorkloadError
-from space.configuration import Configuration, Precision
+from palettune.evaluators.evaluation import Failure, Stage
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from palettune.evaluators.fine_tuning.optimizer import Optimizer
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
+from palettune.evaluators.fine_tuning.training_data import TrainingDataError
+from palettune.evaluators.model_state import DATA_FREE
+from palettune.evaluators.workflow import Outcome, registry
+from palettune.evaluators.workload import WorkloadError
+from palettune.space.configuration import Configuration, Precision
 from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
 
 MIXED = {

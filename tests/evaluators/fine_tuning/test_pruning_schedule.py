@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.fine_tuning.pruning_schedule import RAMP, sparsity_at
-from space.encoding import Encoding
+from palettune.evaluators.fine_tuning.pruning_schedule import RAMP, sparsity_at
+from palettune.space.encoding import Encoding
 
 TARGET = Encoding.parse("sparse80-b4").sparsity
 

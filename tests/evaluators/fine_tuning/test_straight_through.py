@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evaluators.fine_tuning.straight_through import half, looked_up, rounded
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, rounded
 
 
 @pytest.mark.parametrize("function", [half, rounded])

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from evaluators.compression import compress
-from evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from experiments.benchmarks.random_layers import layer_of
-from space.encoding import Encoding
+from palettune.evaluators.compression import compress
+from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
+from palettune.space.encoding import Encoding
 
 
 @pytest.mark.parametrize("module", [nn.Linear(16, 24), nn.Conv2d(16, 8, 3), nn.ConvTranspose1d(16, 8, 3)], ids=str)

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from device_bench.package_encoding import differences
-from evaluators.compression import CompressionError, compress
-from evaluators.fine_tuning.trainable_layers import trainable_weight
-from evaluators.fine_tuning.trainable_weight import TrainableWeight
 from experiments.benchmarks.random_layers import layer_of, package, random_encoding, random_module
-from space.encoding import Encoding
-from space.footprint import layer_bytes
-from space.legality import refusal
-from space.target import DeploymentTarget
+from palettune.device_bench.package_encoding import differences
+from palettune.evaluators.compression import CompressionError, compress
+from palettune.evaluators.fine_tuning.trainable_layers import trainable_weight
+from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
+from palettune.space.encoding import Encoding
+from palettune.space.footprint import layer_bytes
+from palettune.space.legality import refusal
+from palettune.space.target import DeploymentTarget
 
 SPELLINGS = (
     *("fp16", "lut4", "lut2-g8", "lut3-g8in", "lut4-v2", "lut3-g8-v4", "lut2-scaled", "lut4-int8", "lut2-uint8"),

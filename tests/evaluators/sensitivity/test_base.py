@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from evaluators.assembly import LayerWeights
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import ScoringSetting, join, registry
-from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
-from evaluators.workload import Batch
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import ScoringSetting, join, registry
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workload import Batch
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut4", "lut2")]
 

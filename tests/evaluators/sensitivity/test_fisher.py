@@ -6,18 +6,18 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from evaluators.assembly import Assembler, LayerWeights
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.samples import single_samples
-from evaluators.sensitivity.base import ScoringSetting
-from evaluators.sensitivity.fisher import FisherScore
-from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
-from evaluators.workload import Batch
-from space.configuration import Configuration
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import Assembler, LayerWeights
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.samples import single_samples
+from palettune.evaluators.sensitivity.base import ScoringSetting
+from palettune.evaluators.sensitivity.fisher import FisherScore
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.workload import Batch
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut6", "lut4", "lut3", "lut2", "int8")]
 

@@ -6,16 +6,16 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from evaluators.assembly import LayerWeights
-from evaluators.divergence import Reference
-from evaluators.divergence_kind import DivergenceKind
-from evaluators.sensitivity.base import ScoringSetting, join
-from evaluators.sensitivity.fisher import FisherScore
-from evaluators.sensitivity.isolated import IsolatedScore
-from evaluators.sensitivity.scores import Scores
-from evaluators.weight_bank import WeightBank
-from space.encoding import Encoding
-from space.modules import layers_of
+from palettune.evaluators.assembly import LayerWeights
+from palettune.evaluators.divergence import Reference
+from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.sensitivity.base import ScoringSetting, join
+from palettune.evaluators.sensitivity.fisher import FisherScore
+from palettune.evaluators.sensitivity.isolated import IsolatedScore
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.weight_bank import WeightBank
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("lut4", "lut2")]
 

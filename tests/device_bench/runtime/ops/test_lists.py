@@ -4,7 +4,7 @@ from coremltools.converters.mil._deployment_compatibility import AvailableTarget
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function
 
-from device_bench.runtime.ops.lists import list_gather, list_read
+from palettune.device_bench.runtime.ops.lists import list_gather, list_read
 from tests.device_bench.runtime.mil import run_function
 
 

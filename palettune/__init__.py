@@ -1,0 +1,1 @@
+"""Palettune finds how to compress each layer of a model for Core ML, and proves what it exports."""

@@ -1,0 +1,100 @@
+"""The wheel, installed apart from the checkout, beside a user's own packages of the same names as our rooms."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.search.conftest import EXPERIMENT, WORKLOAD
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("search", "space", "evaluators", "device_bench", "data")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The ``bin`` folder of an environment that holds the wheel, and sees what it depends on."""
+    folder = tmp_path_factory.mktemp("installed")
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(ROOT),
+    ]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("palettune-*.whl")
+    environment = folder / "environment"
+    venv.create(environment, with_pip=False)
+    (site,) = environment.glob("lib/python*/site-packages")
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--prefix",
+        str(environment),
+        str(wheel),
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return environment / "bin"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A workload with packages of its own, and a working directory with others."""
+    for where in ("project", "elsewhere"):
+        for room in ROOMS:
+            (tmp_path / where / room).mkdir(parents=True)
+            (tmp_path / where / room / "__init__.py").write_text(f"NAME = {where!r}\n")
+    uses = "".join(f"import {room}\nassert {room}.NAME == 'project'\n" for room in ROOMS)
+    (tmp_path / "project" / "workload.py").write_text(uses + WORKLOAD)
+    (tmp_path / "project" / "experiment.toml").write_text(EXPERIMENT)
+    return tmp_path
+
+
+def run(installed, project, *words):
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    command = [
+        str(installed / "python"),
+        str(installed / "palettune"),
+        *words,
+        str(project / "project" / "experiment.toml"),
+    ]
+    return subprocess.run(
+        command, cwd=project / "elsewhere", env=environment, capture_output=True, text=True, timeout=500
+    )
+
+
+def test_the_wheel_holds_the_package_alone(installed):
+    (site,) = installed.parent.glob("lib/python*/site-packages")
+    assert {path.name for path in site.iterdir() if path.is_dir() and "dist-info" not in path.name} == {"palettune"}
+    found = list((site / "palettune").rglob("*.py"))
+    assert len(found) > 200
+    assert not any(path.is_symlink() for path in (site / "palettune").iterdir())
+    assert (site / "palettune" / "py.typed").exists()
+
+
+def test_inspect_runs_from_the_wheel(installed, project):
+    done = run(installed, project, "inspect")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reachable" in done.stdout
+
+
+def test_a_search_on_ray_runs_beside_packages_of_the_same_names(installed, project):
+    done = run(installed, project, "search", "--root", str(project / "runs"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "front of" in done.stdout
