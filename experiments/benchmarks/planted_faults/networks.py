@@ -100,7 +100,7 @@ def _sequences(rng: random.Random) -> tuple[nn.Module, Callable[[], nn.Module], 
 
 
 def _images(rng: random.Random) -> tuple[nn.Module, Callable[[], nn.Module], nn.Module, Callable[..., Tensor], int]:
-    width = rng.choice([8, 16, 24])
+    width = rng.choice([16, 24])
     kinds = [_Conv, _Separable]
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, rng.choice([3, 10])))
     return (
