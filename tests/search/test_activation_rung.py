@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from palettune.evaluators.sampling import Sampling
 from palettune.search.activation_rung import rounding
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
@@ -24,7 +25,7 @@ class Tied(nn.Module):
 def test_a_weight_that_modules_share_keeps_inputs_in_floats_since_each_would_need_a_scale_of_its_own():
     model = Tied()
     layers = layers_of(model)
-    workload = SimpleNamespace(model=model, example_inputs=(torch.rand(1, 8),))
+    workload = SimpleNamespace(model=model, example_inputs=(torch.rand(1, 8),), sampling=Sampling())
     rounded = rounding(SimpleNamespace(workload=workload, layers=layers))
     int8 = dict.fromkeys(("first", "alone"), Encoding.parse("int8"))
     assert rounded(Configuration(int8)).activations == {"alone": Precision.INT8}
