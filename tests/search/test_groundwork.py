@@ -16,7 +16,7 @@ from palettune.search.progress import Display
 from palettune.search.run_folder import RunFolder
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
-from tests.search.inline_pool import InlinePool
+from tests.search.recording_pool import RecordingPool
 
 WORKLOAD = """
 import torch
@@ -66,7 +66,7 @@ def groundwork(folder, decorator, hidden):
     preparation = prepare(load_experiment(folder / "experiment.toml"))
     run = RunFolder(folder / "runs", "tiny")
     run.create()
-    pool, said = InlinePool(preparation, run), io.StringIO()
+    pool, said = RecordingPool(preparation, run), io.StringIO()
     display = Display(Console(file=said, width=400, no_color=True))
     fill_bank(preparation, run, pool, display)
     energy = call(pool, "describe")["energy"]
