@@ -24,7 +24,7 @@ from palettune.space.errors import UserError
 from palettune.space.footprint import layer_bytes
 from palettune.space.pruning import prune_menus
 
-__all__ = ["call", "fill_bank", "layer_weights", "prune", "score_layers"]
+__all__ = ["call", "fill_bank", "layer_weights", "prune", "say_calibration_minutes", "score_layers"]
 
 _LONG = 60.0
 """Seconds."""
@@ -99,6 +99,19 @@ def _say_minutes(preparation: Preparation, missing: dict[str, list[str]], worker
         display.warn(
             f"compressing {sum(map(len, missing.values()))} weights takes about {total / 60:.0f} minute(s) on {workers} "
             f"worker(s), {seconds[most] / sum(seconds.values()):.0%} of it in {most}; it is done once"
+        )
+
+
+def say_calibration_minutes(preparation: Preparation, display: Display) -> None:
+    """Say beforehand how long one calibration clusters weights by importance, where it is long."""
+    climbs = preparation.experiment.ladder.calibration
+    menus = ((layer, preparation.space.menus[layer.name].encodings) for layer in preparation.layers)
+    tables = ((layer, [e for e in encodings if e.table is not None]) for layer, encodings in menus)
+    seconds = [max(compression_seconds(layer, e) for e in found) for layer, found in tables if found]
+    if climbs and sum(seconds) > _LONG:
+        display.warn(
+            f"clustering the tables of {len(seconds)} layers by importance takes up to {sum(seconds) / 60:.0f} minute(s) in "
+            f"each of {climbs} calibration(s); ladder.calibration says how many there are"
         )
 
 

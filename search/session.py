@@ -21,7 +21,7 @@ from palettune.search.experiment import Experiment, Needs
 from palettune.search.folder_lock import hold
 from palettune.search.fp16_check import check_before_search
 from palettune.search.front import Front
-from palettune.search.groundwork import call, fill_bank, prune, score_layers
+from palettune.search.groundwork import call, fill_bank, prune, say_calibration_minutes, score_layers
 from palettune.search.inline_workers import InlinePool
 from palettune.search.ladder import Ladder, check_ladder
 from palettune.search.live_front import LiveFront
@@ -119,6 +119,7 @@ def _run(
     study = None if fresh else _study(experiment, folder, places, identity, display)
     display.describe(preparation)
     check_ladder(preparation)
+    say_calibration_minutes(preparation, display)
     check_before_search(preparation, folder, identity, display)
     with StopFlag() as flag:
         pools = _start_pools(preparation, folder, places, display)

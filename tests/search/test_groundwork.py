@@ -10,7 +10,7 @@ from rich.console import Console
 from palettune.evaluators.compression_time import compression_seconds
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment import load_experiment
-from palettune.search.groundwork import _say_minutes, call, fill_bank, score_layers
+from palettune.search.groundwork import _say_minutes, call, fill_bank, say_calibration_minutes, score_layers
 from palettune.search.preparation import prepare
 from palettune.search.progress import Display
 from palettune.search.run_folder import RunFolder
@@ -117,6 +117,23 @@ def test_minutes_are_said_before_they_pass():
         assert words in said.getvalue()
         assert bool(words) == bool(said.getvalue())
         assert ("of it in lut6-v2" in said.getvalue()) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("menu", "climbs", "said"), [("lut4 lut6-v2", 3, True), ("lut4 lut6-v2", 0, False), ("lut4 int8", 3, False)]
+)
+def test_minutes_of_calibrations_are_said_before_they_pass(menu, climbs, said):
+    layer = Layer("large", LayerKind.LINEAR, (4096, 8192))
+    encodings = tuple(Encoding.parse(spelling) for spelling in menu.split())
+    preparation = SimpleNamespace(
+        layers=(layer,),
+        space=SimpleNamespace(menus={"large": SimpleNamespace(encodings=encodings)}),
+        experiment=SimpleNamespace(ladder=SimpleNamespace(calibration=climbs)),
+    )
+    heard = io.StringIO()
+    say_calibration_minutes(preparation, Display(Console(file=heard, width=400, no_color=True)))
+    assert ("in each of 3 calibration(s)" in heard.getvalue()) == said
+    assert bool(heard.getvalue()) == said
 
 
 @pytest.mark.parametrize("spelling", ["lut4", "lut4-g16", "lut4-v2", "int8", "sparse50", "sparse50+lut4"])
