@@ -63,7 +63,7 @@ def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
 
 def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reason_and_a_way_out(tmp_path):
     with pytest.raises(
-        ExperimentError, match=r"\(Wrapped\) has no layer .*'inner': its weight is no parameter.*mlpackage"
+        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is no parameter.*mlpackage"
     ):
         prepare(experiment(tmp_path, "Wrapped()"))
 
