@@ -68,9 +68,7 @@ def _reason(module: nn.Module) -> str:
     held = module._parameters.get("weight")
     if held is not None:
         return f"its weight is {str(held.dtype).removeprefix('torch.')}, not floating-point"
-    if "weight" in module._parameters:
-        return "it holds no weight of its own"
-    return "its weight is no parameter: it is computed, or set anew in each forward pass"
+    return "its weight is no parameter: it is computed, or set anew in each forward pass, or missing"
 
 
 def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:
