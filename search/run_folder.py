@@ -128,7 +128,21 @@ class RunFolder:
     def set_aside(self) -> None:
         """Put an earlier search's journal aside, under the first free number; MLflow keeps its record."""
         if self.journal.exists():
-            number = 1
-            while (aside := self.path / f"journal-{number}.log").exists():
-                number += 1
-            self.journal.rename(aside)
+            self.journal.rename(_free(self.journal))
+
+    def set_record_aside(self) -> Path:
+        """Put MLflow's database aside, with what SQLite keeps beside it; where it is by now."""
+        aside = _free(self.record)
+        for suffix in ("-journal", "-wal", "-shm", ""):  # a journal that is left would be taken for the next one's
+            beside = self.record.with_name(self.record.name + suffix)
+            if beside.exists():
+                beside.rename(aside.with_name(aside.name + suffix))
+        return aside
+
+
+def _free(path: Path) -> Path:
+    """The same name with the first free number."""
+    number = 1
+    while (aside := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
+        number += 1
+    return aside

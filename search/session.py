@@ -106,7 +106,7 @@ def run_search(
     folder = RunFolder(places.root, experiment.name)
     with hold(folder, display.warn):
         with display.stage("opening MLflow"):
-            reach(folder, places.tracking_uri)
+            reach(folder, places.tracking_uri, display.warn)
         return _run(experiment, folder, places, display, fresh, runtime)
 
 

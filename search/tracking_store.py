@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy
@@ -22,6 +23,7 @@ __all__ = ["TrackingError", "absolute", "connect", "reach", "shown", "wait_at_mo
 
 REACH_SECONDS = 20.0
 REQUEST_SECONDS = 10
+_SILENT = f"no answer within {REACH_SECONDS:.0f} seconds"
 _SETTINGS = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
 _GIVEN = frozenset(name for name in _SETTINGS if name in os.environ)
 _WAYS = "http://HOST:PORT of an MLflow server that runs, or sqlite:///FILE"
@@ -56,11 +58,17 @@ def shown(uri: str | None, folder: RunFolder) -> str:
     return without_secrets(uri or folder.tracking_uri)
 
 
-def reach(folder: RunFolder, uri: str | None, *, read: bool = False) -> None:
+def reach(
+    folder: RunFolder, uri: str | None, warn: Callable[[str], None] = lambda words: None, *, read: bool = False
+) -> None:
     """Ask the store for one thing, and wait some seconds for the answer.
+
+    A database of the run folder's own that cannot be used (its making was killed half-way, its disk was full) is put
+    aside by a search: it is a view of the study, and is written anew.
 
     Args:
         uri: MLflow's tracking URI; ``None`` for the run folder's own store, which is made by the first search.
+        warn: told what was put aside.
         read: refuse a database that does not exist instead of leaving its creation to a search.
 
     Raises:
@@ -75,8 +83,13 @@ def reach(folder: RunFolder, uri: str | None, *, read: bool = False) -> None:
             raise TrackingError(f"--tracking-uri: {file.parent}: no such folder; make it first, or name another file")
         return
     problem = _ask(uri or folder.tracking_uri)
-    if problem is not None:
-        anew = f"put {folder.record} back from a copy, or aside: `palettune search` writes it anew from the study"
+    if problem is not None and uri is None and not read and problem != _SILENT:
+        aside = folder.set_record_aside()
+        warn(
+            f"{folder.record} cannot be used ({problem}); it is put aside as {aside.name}, and written anew from the study"
+        )
+    elif problem is not None:
+        anew = f"`palettune search` writes {folder.record} anew from the study"
         raise TrackingError(f"{name} cannot be used: {problem}; {(_OWN if read else _WAY_OUT) if uri else anew}")
 
 
@@ -98,7 +111,7 @@ def _ask(uri: str) -> str | None:
     thread = threading.Thread(target=ask, name="mlflow-reach", daemon=True)
     thread.start()
     thread.join(REACH_SECONDS)
-    return answer[0] if answer else f"no answer within {REACH_SECONDS:.0f} seconds"
+    return answer[0] if answer else _SILENT
 
 
 def words(error: Exception, uri: str) -> str:

@@ -33,8 +33,10 @@ def allowing_own_noise(comparison: Comparison, module: nn.Module, samples: Itera
     """A comparison that falls short, with the threshold that the module itself would reach; as it is where it passed."""
     if comparison.passed or not comparison.finite:
         return comparison
-    allowed = max(own_noise_db(module, samples) - _MARGIN_DB, _LEAST_DB)
-    return replace(comparison, threshold_db=min(allowed, comparison.threshold_db))
+    own = own_noise_db(module, samples)
+    if own >= comparison.threshold_db:  # no choices turn over
+        return comparison
+    return replace(comparison, threshold_db=max(own - _MARGIN_DB, _LEAST_DB))
 
 
 def own_noise_db(module: nn.Module, samples: Iterable[Sample], seed: int = 0) -> float:

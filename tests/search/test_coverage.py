@@ -224,7 +224,10 @@ def test_full_coverage_needs_no_words(tmp_path):
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (GRUS, r"the model has no layer whose weight can be compressed; .*give the \.mlpackage as the model"),
+        (
+            GRUS,
+            r"the model \(Network\) has no layer whose weight can be compressed; .*give the \.mlpackage as the model",
+        ),
         (
             ALL_COMPUTED,
             r"none of the model's 2 layers can be compressed \(a: op 'mul'.*give the \.mlpackage as the model",

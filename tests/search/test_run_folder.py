@@ -57,3 +57,19 @@ def test_a_line_written_by_half_is_cut_off_before_the_journal_is_gone_on_with(fo
     study.enqueue_trial({"x": 2})
     again = optuna.load_study(study_name="one", storage=open_storage(folder, None))
     assert len(again.get_trials()) == 2
+
+
+def test_a_database_is_put_aside_with_what_lies_beside_it(tmp_path):
+    folder = RunFolder(tmp_path, "some")
+    folder.create()
+    for name in ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow-1.db", "tracking.json"):
+        (folder.path / name).write_text(name)
+    assert folder.set_record_aside() == folder.path / "mlflow-2.db"
+    left = {path.name: path.read_text() for path in folder.path.iterdir()}
+    assert left == {
+        "mlflow-2.db": "mlflow.db",
+        "mlflow-2.db-journal": "mlflow.db-journal",
+        "mlflow-2.db-wal": "mlflow.db-wal",
+        "mlflow-1.db": "mlflow-1.db",
+        "tracking.json": "tracking.json",
+    }

@@ -1,7 +1,9 @@
 """The record on a real MLflow server that dies, hangs, answers late and comes back."""
 
+import contextlib
 import http.client
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -377,10 +379,31 @@ def test_what_answers_or_is_still_to_be_made_is_reached(server, folder):
     assert not list(folder.path.iterdir())  # made by the search, not by asking
 
 
-def test_a_damaged_store_of_the_run_folder_is_refused_with_the_way_out(folder):
-    folder.record.write_text("no database at all " * 60)
-    with pytest.raises(TrackingError, match=r"not a database.*aside: .* writes it anew"):
-        reach(folder, None)
+def test_a_damaged_store_of_the_run_folder_is_put_aside_by_a_search_and_refused_by_what_reads(folder):
+    damaged = "no database at all " * 60
+    folder.record.write_text(damaged)
+    with pytest.raises(TrackingError, match=r"not a database.*writes .*mlflow\.db anew"):
+        reach(folder, None, read=True)
+    assert folder.record.read_text() == damaged
+    said = []
+    reach(folder, None, said.append)
+    assert len(said) == 1
+    assert "put aside as mlflow-1.db" in said[0]
+    assert (folder.path / "mlflow-1.db").read_text() == damaged
+    assert not folder.record.exists()
+
+
+def test_a_store_whose_making_was_killed_is_written_anew(folder):
+    with contextlib.closing(sqlite3.connect(folder.record)) as database:  # the first tables, and half of a change
+        database.execute("CREATE TABLE _alembic_tmp_runs (run_uuid VARCHAR(32))")
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        database.commit()
+    said = []
+    reach(folder, None, said.append)
+    assert "put aside" in said[0]
+    reach(folder, None, said.append)
+    assert len(said) == 1
 
 
 def test_a_relative_uri_is_remembered_by_its_place(tmp_path, monkeypatch):
