@@ -21,15 +21,13 @@ from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, 
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.own_noise import allowing_own_noise
 from palettune.device_bench.runtime.plan import prepare
-from palettune.device_bench.runtime.precision_check import check_precision
+from palettune.device_bench.runtime.precision_check import LOSS, check_precision
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
 from palettune.device_bench.runtime.values import Precision, is_half
 
-__all__ = ["LOSS", "Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
+__all__ = ["Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 
-#: Share of an output's energy that computing in fp16 may take: more is worth a warning.
-LOSS = 1e-3
 _LOSS_DB = 30.0
 
 
