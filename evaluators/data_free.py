@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 
-from palettune.evaluators.assembly import Assembler
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from palettune.evaluators.model_state import ModelState, model_digest
-from palettune.evaluators.quality import Quality, beaten
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
+from palettune.evaluators.quality.quality import Quality, beaten
+from palettune.evaluators.weights.assembly import Assembler
+from palettune.evaluators.weights.model_state import ModelState, model_digest
 from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting, check_start
-from palettune.evaluators.workload import Split
+from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration
 
 __all__ = ["DataFreeEvaluator", "beaten"]

@@ -1,4 +1,4 @@
-"""The contract of a workflow: from a configuration to a measured model state, and the registry of those there are."""
+"""The contract of a workflow: from a configuration to a measured model state."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.evaluation import Evaluation, Failure, Workflow
-from palettune.evaluators.gain import Gain
-from palettune.evaluators.model_state import ModelState
-from palettune.evaluators.outputs import floating_outputs
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Workflow
+from palettune.evaluators.quality.gain import Gain
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
-from palettune.evaluators.workload import Split, Workload
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.model_state import ModelState
+from palettune.evaluators.workload.outputs import floating_outputs
+from palettune.evaluators.workload.workload import Split, Workload
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
 
@@ -29,10 +29,7 @@ __all__ = [
     "WorkflowError",
     "WorkflowEvaluator",
     "WorkflowSetting",
-    "allowed",
     "check_start",
-    "refused",
-    "registry",
 ]
 
 
@@ -137,28 +134,6 @@ class WorkflowEvaluator(ABC):
         Raises:
             WorkflowError: ``start`` has other encodings.
         """
-
-
-def registry() -> dict[str, type[WorkflowEvaluator]]:
-    """Every workflow by name, cheapest first."""
-    from palettune.evaluators.adapters.evaluator import AdapterEvaluator
-    from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-    from palettune.evaluators.data_free import DataFreeEvaluator
-    from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
-
-    workflows = (DataFreeEvaluator, CalibrationEvaluator, AdapterEvaluator, FineTuningEvaluator)
-    return {workflow.name: workflow for workflow in workflows}
-
-
-def allowed(workload: Workload) -> tuple[type[WorkflowEvaluator], ...]:
-    """The workflows that a workload has everything for, cheapest first."""
-    return tuple(workflow for workflow in registry().values() if workflow.missing(workload) is None)
-
-
-def refused(workload: Workload) -> dict[str, str]:
-    """The other workflows by name, each with what is lacking."""
-    lacking = {name: workflow.missing(workload) for name, workflow in registry().items()}
-    return {name: words for name, words in lacking.items() if words is not None}
 
 
 def check_start(configuration: Configuration, start: Outcome | None) -> None:

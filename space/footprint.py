@@ -11,8 +11,8 @@ from palettune.space.blob import Blob
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.encoding_parts import Axis, Entries, Granularity, Linear, Scheme, Table
-from palettune.space.kept import kept_values
 from palettune.space.layer import Layer
+from palettune.space.sparsity import kept_values
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["blobs", "configuration_bytes", "layer_bytes", "stored_bits"]

@@ -15,8 +15,8 @@ from enum import StrEnum
 from palettune.space.encoding import FP16, Axis, Encoding, Entries, Granularity
 from palettune.space.encoding_parts import Linear, Sparsity, Table
 from palettune.space.footprint import table_count
-from palettune.space.kept import kept_values, pruned_unit
 from palettune.space.layer import Layer
+from palettune.space.sparsity import kept_values, pruned_unit
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["Authority", "Refusal", "refusal", "refusals"]

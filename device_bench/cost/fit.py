@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from palettune.device_bench.cost.chip_specification import ChipSpecification, Family
-from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.priors import (
     CHIP_DEVIATION,
@@ -26,6 +25,8 @@ from palettune.device_bench.cost.priors import (
     priors,
 )
 from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
+from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["Fit", "fit"]
 

@@ -9,9 +9,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from palettune.device_bench.cost.chip_specification import ChipSpecification, Family
 from palettune.device_bench.cost.fit import Fit
-from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["FittedModel", "Spread", "fitted_model", "parameters"]
 

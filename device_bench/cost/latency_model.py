@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palettune.device_bench.cost.calibration import calibration
-from palettune.device_bench.cost.chip_specification import ChipSpecification
 from palettune.device_bench.cost.fit import PROGRAM
 from palettune.device_bench.cost.fitted import Spread, fitted_model, parameters
-from palettune.device_bench.cost.observation import Unit
 from palettune.device_bench.cost.op import CostOp, OpList
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place, refuses
-from palettune.device_bench.cost.stored_weight import StoredWeight
 from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
-from palettune.device_bench.device import Device, find_device
+from palettune.device_bench.devices.chip_specification import ChipSpecification
+from palettune.device_bench.devices.device import Device, find_device
+from palettune.device_bench.devices.unit import Unit
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from palettune.device_bench.cost.chip_specification import ChipSpecification
 from palettune.device_bench.cost.op_table import OpTable
+from palettune.device_bench.devices.chip_specification import ChipSpecification
+from palettune.device_bench.devices.unit import Unit
 
-__all__ = ["Observation", "Unit"]
-
-
-class Unit(StrEnum):
-    """The processors of a chip that run a model."""
-
-    NEURAL_ENGINE = "neural_engine"
-    GPU = "gpu"
-    CPU = "cpu"
+__all__ = ["Observation"]
 
 
 @dataclass(frozen=True, eq=False)

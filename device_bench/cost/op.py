@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.package.stored_weight import StoredWeight
 
 __all__ = ["CostOp", "OpKind", "OpList"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palettune.device_bench.cost.op import CostOp, OpKind
-from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.package.stored_weight import StoredWeight
 
 __all__ = ["OpTable"]
 

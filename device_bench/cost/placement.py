@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from palettune.device_bench.cost.chip_specification import ChipSpecification
-from palettune.device_bench.cost.observation import Unit
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
-from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.devices.chip_specification import ChipSpecification
+from palettune.device_bench.devices.unit import Unit
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.errors import UserError, suggestion
 from palettune.space.target import DeploymentTarget
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from palettune.device_bench.cost.chip_specification import Family
-from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.devices.chip_specification import Family
+from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["CHIP_DEVIATION", "GPU_DEFAULT_TFLOPS", "NEURAL_ENGINE_DEFAULT_TFLOPS", "Beliefs", "Prior", "priors"]
 

@@ -18,13 +18,13 @@ from typing import Any
 import coremltools as ct
 from coremltools import proto
 
-from palettune.device_bench.base_program import BaseProgram
+from palettune.device_bench.conversion.base_program import BaseProgram
 from palettune.device_bench.cost.op import FP16_BYTES, CostOp, OpKind, OpList
 from palettune.device_bench.cost.op_names import ACTIVATIONS, FREE, OF_CONSTANTS, PASSED_ON, RECURRENT, kind_of_op
-from palettune.device_bench.cost.package_weights import StoredConstant, stored_bytes, stored_constant
-from palettune.device_bench.cost.stored_weight import StoredWeight
-from palettune.device_bench.package import PackageWeight, load_spec
-from palettune.device_bench.program_graph import Operand, program_nodes
+from palettune.device_bench.package.package import PackageWeight, load_spec
+from palettune.device_bench.package.package_weights import StoredConstant, stored_bytes, stored_constant
+from palettune.device_bench.package.program_graph import Operand, program_nodes
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.errors import UserError, suggestion
 from palettune.space.layer import Layer
 from palettune.space.target import DeploymentTarget

@@ -17,8 +17,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from palettune.device_bench.cost.chip_specification import ChipSpecification, Family
-from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["ChipFile", "ChipFileError", "Mark", "Sourced", "chip_files", "read_chip", "specifications"]
 

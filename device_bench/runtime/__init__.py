@@ -5,10 +5,10 @@ emulated, differentiable with respect to its weights; ``compare`` sets it agains
 """
 
 from palettune.device_bench.runtime.comparison import Comparison, OutputComparison, as_stored, compare
-from palettune.device_bench.runtime.departure import Departure
 from palettune.device_bench.runtime.errors import ExecutionError, ProgramError, UnsupportedOpError
 from palettune.device_bench.runtime.execution import Execution, Precisions, execute, in_precisions
 from palettune.device_bench.runtime.features import Colour, Feature
+from palettune.device_bench.runtime.first_difference import FirstDifference
 from palettune.device_bench.runtime.precision_cause import Cause
 from palettune.device_bench.runtime.precision_check import LOSS, OutputPrecision, PrecisionCheck, check_precision
 from palettune.device_bench.runtime.program import Program, load
@@ -20,10 +20,10 @@ __all__ = [
     "Cause",
     "Colour",
     "Comparison",
-    "Departure",
     "Execution",
     "ExecutionError",
     "Feature",
+    "FirstDifference",
     "OutputComparison",
     "OutputPrecision",
     "Precision",

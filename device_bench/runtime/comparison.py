@@ -13,9 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.outputs import flatten, named_as
-from palettune.device_bench.runtime.departure import Departure, find_departure, module_values, program_values
+from palettune.device_bench.model.outputs import flatten, named_as
 from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.first_difference import (
+    FirstDifference,
+    find_departure,
+    module_values,
+    program_values,
+)
 from palettune.device_bench.runtime.program import Program, load
 from palettune.device_bench.runtime.signal import agreement, powers, ratio_db
 
@@ -63,14 +68,14 @@ class Comparison:
         outputs: one entry for each output.
         samples: how many were run.
         threshold_db: what every output must reach.
-        departure: the first op that departs, looked for when an output falls short; None otherwise, or when none of
+        first_difference: the first op that departs, looked for when an output falls short; None otherwise, or when none of
             the program's values could be told apart from the reference's.
     """
 
     outputs: tuple[OutputComparison, ...]
     samples: int
     threshold_db: float
-    departure: Departure | None = None
+    first_difference: FirstDifference | None = None
 
     @property
     def passed(self) -> bool:
@@ -115,7 +120,7 @@ class Comparison:
         if self.snr_db >= self.threshold_db:
             worst = min(self.outputs, key=lambda output: output.worst_sample_db)
             text = f"output {worst.name!r}: {worst.worst_sample_db:.1f} dB on one of {self.samples} samples"
-        where = str(self.departure) if self.departure else "no single op could be named"
+        where = str(self.first_difference) if self.first_difference else "no single op could be named"
         return f"{text}, {self.threshold_db:g} dB are needed; {where}"
 
 
@@ -213,9 +218,9 @@ class _Pair:
         comparison = Comparison(tuple(sums.result(name) for name, sums in self.sums.items()), count, threshold_db)
         if (comparison.passed and comparison.finite) or self.worst is None:
             return comparison
-        return replace(comparison, departure=self.departure(self.worst[1], threshold_db))
+        return replace(comparison, first_difference=self.first_difference(self.worst[1], threshold_db))
 
-    def departure(self, sample: Sample, threshold_db: float) -> Departure | None:
+    def first_difference(self, sample: Sample, threshold_db: float) -> FirstDifference | None:
         """Compare the first row of a sample value by value; nothing where that depends on samples before it."""
         if self.program.states:
             return None

@@ -71,7 +71,7 @@ class Execution:
         found = [] if self.float32.passed else [f"in float32, {self.float32}"]
         if self.fp16 is not None and not self.fp16.finite:
             count = sum(output.not_finite for output in self.fp16.outputs)
-            where = self.not_finite or str(self.fp16.departure or "no single op could be named")
+            where = self.not_finite or str(self.fp16.first_difference or "no single op could be named")
             found.append(f"in fp16, {count} values of its outputs are not finite where the model's are: {where}")
         return tuple(found)
 
@@ -85,7 +85,7 @@ class Execution:
                 "over when its weights are rounded to fp16; its weights and ops are proven one by one all the same"
             )
         if self.fp16 is not None and self.finite and self.float32.passed and self.fp16.loss > LOSS:
-            where = f"; {self.fp16.departure}" if self.fp16.departure else ""
+            where = f"; {self.fp16.first_difference}" if self.fp16.first_difference else ""
             found.append(f"computing in fp16 takes {self.fp16.loss:.1e} of an output's energy{where}")
         if self.fitting < self.total:
             left = "the example was run instead" if not self.fitting else "the others were left out"

@@ -14,7 +14,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.outputs import flatten
+from palettune.device_bench.model.outputs import flatten
 from palettune.device_bench.runtime.comparison import Comparison
 from palettune.device_bench.runtime.signal import powers, ratio_db
 

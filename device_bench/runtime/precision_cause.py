@@ -19,7 +19,7 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from palettune.device_bench.op_modules import kept_name
+from palettune.device_bench.package.op_modules import kept_name
 from palettune.device_bench.runtime.precision_judge import Values
 from palettune.device_bench.runtime.program import Program
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from palettune.device_bench.constexpr import decode
+from palettune.device_bench.package.constexpr import decode
 
 __all__ = ["Use", "Weight", "decoded"]
 

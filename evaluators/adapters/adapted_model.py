@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.low_rank import LowRank
+from palettune.device_bench.conversion.low_rank import LowRank
 from palettune.evaluators.fine_tuning.trainee import Role, Trainee
-from palettune.evaluators.model_state import ModelState
+from palettune.evaluators.weights.model_state import ModelState
 from palettune.space.errors import UserError
 from palettune.space.layer import Layer, LayerKind
 

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from palettune.evaluators.adapters.adapted_model import AdaptedModel, adaptable
 from palettune.evaluators.adapters.setting import AdapterSetting, Placement
-from palettune.evaluators.compression_errors import CompressionError
-from palettune.evaluators.evaluation import Failure, Stage, Workflow, evaluation_identity
+from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.trainable_layers import reencoded
 from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import Training, TrainingError
-from palettune.evaluators.gain import Gain, paired
-from palettune.evaluators.model_state import ModelState, StateError
+from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow, evaluation_identity
+from palettune.evaluators.quality.gain import Gain, paired
+from palettune.evaluators.weights.model_state import ModelState, StateError
 from palettune.evaluators.workflow import WorkflowSetting
 
 __all__ = ["AdapterEvaluator"]

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.ao.quantization.observer import HistogramObserver
 
-from palettune.device_bench.quantized_activation import ActivationQuantization
-from palettune.evaluators.course import Course, Hook, watched
-from palettune.evaluators.samples import Inputs
+from palettune.device_bench.package_model.quantized_activation import ActivationQuantization
+from palettune.evaluators.workload.course import Course, Hook, watched
+from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["ActivationRangeError", "activation_ranges"]
 

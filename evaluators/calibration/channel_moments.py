@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.evaluators.course import Course
-from palettune.evaluators.samples import Inputs
+from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["ChannelMoments", "channel_axis", "channel_moments", "observed", "record_moments"]
 

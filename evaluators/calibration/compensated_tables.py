@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensation import compensated, damped
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
-from palettune.evaluators.compression_carrier import to_half
+from palettune.evaluators.compression.carrier import to_half
 from palettune.space.encoding import Axis, Encoding, Entries
 from palettune.space.layer import Layer
 

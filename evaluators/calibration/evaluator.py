@@ -12,11 +12,11 @@ from palettune.evaluators.calibration.judge import Judge, NonFiniteError
 from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
 from palettune.evaluators.calibration.samples import calibration_samples
-from palettune.evaluators.compression_errors import CompressionError
-from palettune.evaluators.evaluation import Failure, Screened, Stage, Workflow
-from palettune.evaluators.gain import Gain, paired
-from palettune.evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
-from palettune.evaluators.quality import Quality
+from palettune.evaluators.compression.errors import CompressionError
+from palettune.evaluators.quality.evaluation import Failure, Screened, Stage, Workflow
+from palettune.evaluators.quality.gain import Gain, paired
+from palettune.evaluators.quality.quality import Quality
+from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
 from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError

@@ -11,12 +11,12 @@ import torch
 from coremltools.optimize.torch.layerwise_compression.algorithms import GPTQ, ModuleGPTQConfig
 from torch import Tensor, nn
 
-from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensation import damped
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
-from palettune.evaluators.compression_carrier import Carrier, quiet, spread
-from palettune.evaluators.compression_linear import Quantization
+from palettune.evaluators.compression.carrier import Carrier, quiet, spread
+from palettune.evaluators.compression.linear import Quantization
 from palettune.space.encoding import Encoding, Linear
 from palettune.space.layer import Layer
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from palettune.evaluators.calibration.samples import CalibrationSamples
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.fisher import drawn_loss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
 from palettune.space.modules import kind_of

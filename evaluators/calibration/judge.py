@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from palettune.evaluators.course import Course
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.outputs import first_non_finite_module
-from palettune.evaluators.samples import Inputs
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.outputs import first_non_finite_module
+from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["Judge", "NonFiniteError"]
 

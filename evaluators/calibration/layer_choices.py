@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensated_tables import CompensatedTables
 from palettune.evaluators.calibration.gptq import GPTQMethod
 from palettune.evaluators.calibration.importance import Importance
@@ -13,9 +13,9 @@ from palettune.evaluators.calibration.layer_statistics import StatisticsCache, o
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
-from palettune.evaluators.gain import Gain, failed, paired
-from palettune.evaluators.model_state import DATA_FREE, model_digest
-from palettune.evaluators.weight_bank import weight_digest
+from palettune.evaluators.quality.gain import Gain, failed, paired
+from palettune.evaluators.weights.model_state import DATA_FREE, model_digest
+from palettune.evaluators.weights.weight_bank import weight_digest
 from palettune.evaluators.workflow import WorkflowSetting
 from palettune.space.encoding import Encoding
 

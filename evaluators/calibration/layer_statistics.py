@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from palettune.evaluators.calibration.samples import CalibrationSamples
-from palettune.evaluators.course import Course, Hook, watched
-from palettune.evaluators.samples import Inputs
+from palettune.evaluators.workload.course import Course, Hook, watched
+from palettune.evaluators.workload.samples import Inputs
 from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]

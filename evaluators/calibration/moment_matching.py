@@ -24,8 +24,8 @@ from palettune.evaluators.calibration.channel_moments import (
     record_moments,
 )
 from palettune.evaluators.calibration.shrinkage import shrunk
-from palettune.evaluators.course import Course
-from palettune.evaluators.samples import Inputs
+from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["Correction", "MomentMatching", "correction"]
 

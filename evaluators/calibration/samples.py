@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from palettune.evaluators.content_hash import tensors_digest
-from palettune.evaluators.course import Course
-from palettune.evaluators.evaluation import evaluation_identity
-from palettune.evaluators.samples import Inputs, single_samples
-from palettune.evaluators.sampling import Sampling
-from palettune.evaluators.workload import Split, Workload, WorkloadError
+from palettune.evaluators.quality.evaluation import evaluation_identity
+from palettune.evaluators.weights.content_hash import tensors_digest
+from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.samples import Inputs, single_samples
+from palettune.evaluators.workload.sampling import Sampling
+from palettune.evaluators.workload.workload import Split, Workload, WorkloadError
 
 __all__ = ["CalibrationSamples", "calibration_samples"]
 

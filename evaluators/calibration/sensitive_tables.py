@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
-from palettune.evaluators.compression_carrier import Carrier
-from palettune.evaluators.compression_lut import palettize
+from palettune.evaluators.compression.carrier import Carrier
+from palettune.evaluators.compression.lut import palettize
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
 

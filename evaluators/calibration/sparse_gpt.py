@@ -11,15 +11,15 @@ import torch
 from coremltools.optimize.torch.layerwise_compression.algorithms import ModuleSparseGPTConfig, SparseGPT
 from torch import Tensor, nn
 
-from palettune.device_bench.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensation import damped
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
-from palettune.evaluators.compression import compress
-from palettune.evaluators.compression_carrier import quiet
+from palettune.evaluators.compression.carrier import quiet
+from palettune.evaluators.compression.compression import compress
 from palettune.space.encoding import Axis, Encoding, Granularity, Sparsity
-from palettune.space.kept import kept_values
 from palettune.space.layer import Layer
+from palettune.space.sparsity import kept_values
 
 __all__ = ["SparseGPTMethod"]
 

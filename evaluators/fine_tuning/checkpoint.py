@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from palettune.evaluators.content_hash import checksum
+from palettune.evaluators.weights.content_hash import checksum
 
 __all__ = ["Checkpoint", "CheckpointFolder"]
 

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
-from palettune.evaluators.compression_errors import CompressionError
-from palettune.evaluators.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
+from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
@@ -21,11 +20,12 @@ from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
 from palettune.evaluators.fine_tuning.training_data import TrainingData
 from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
-from palettune.evaluators.gain import Gain, paired
-from palettune.evaluators.model_state import DATA_FREE, ModelState, StateError, model_digest
-from palettune.evaluators.quality import Quality
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
+from palettune.evaluators.quality.gain import Gain, paired
+from palettune.evaluators.quality.quality import Quality
+from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
 from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
-from palettune.evaluators.workload import Split, Workload
+from palettune.evaluators.workload.workload import Split, Workload
 from palettune.space.configuration import Configuration
 
 __all__ = ["FineTuningEvaluator"]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.compressed_weight import CompressedWeight
-from palettune.evaluators.compression_carrier import spread
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.evaluators.compression.carrier import spread
 from palettune.evaluators.fine_tuning.straight_through import half, rounded
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.space.encoding import Encoding, Linear, Scheme

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.compressed_weight import CompressedWeight
-from palettune.evaluators.compression_carrier import Carrier
-from palettune.evaluators.compression_sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune, pruned_by_magnitude
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.evaluators.compression.carrier import Carrier
+from palettune.evaluators.compression.sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune, pruned_by_magnitude
 from palettune.evaluators.fine_tuning.pruning_schedule import sparsity_at
 from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries

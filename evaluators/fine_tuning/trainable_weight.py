@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.compressed_weight import CompressedWeight
-from palettune.evaluators.compression_errors import CompressionError
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.straight_through import half
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from palettune.evaluators.fine_tuning.trainable_layers import trainable_weight
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.evaluators.fine_tuning.trainee import Role, Trainee
-from palettune.evaluators.model_state import ModelState
+from palettune.evaluators.weights.model_state import ModelState
 from palettune.space.layer import Layer
 
 __all__ = ["METHOD", "Part", "TrainedModel"]

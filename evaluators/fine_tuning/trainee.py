@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from palettune.evaluators.fine_tuning.training_loss import TrainingLoss, on
-from palettune.evaluators.outputs import first_non_finite_module
-from palettune.evaluators.workload import Batch
+from palettune.evaluators.workload.outputs import first_non_finite_module
+from palettune.evaluators.workload.workload import Batch
 
 __all__ = ["ModelError", "Role", "Trainee"]
 

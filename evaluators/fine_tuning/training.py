@@ -18,7 +18,7 @@ from palettune.evaluators.fine_tuning.trainee import Trainee
 from palettune.evaluators.fine_tuning.training_data import TrainingData
 from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
-from palettune.evaluators.workload import Batch
+from palettune.evaluators.workload.workload import Batch
 
 __all__ = ["NoGradientError", "Training", "TrainingError"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from palettune.evaluators.content_hash import raw_bytes, tensors_digest
-from palettune.evaluators.sample_axes import FIRST, SampleAxes
-from palettune.evaluators.workload import Batch, Split, Workload
+from palettune.evaluators.weights.content_hash import raw_bytes, tensors_digest
+from palettune.evaluators.workload.sample_axes import FIRST, SampleAxes
+from palettune.evaluators.workload.workload import Batch, Split, Workload
 from palettune.space.errors import UserError
 
 __all__ = ["TrainingData", "TrainingDataError", "batch_digest", "batch_samples"]

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.outputs import mapped
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.device_bench.model.outputs import mapped
 from palettune.evaluators.fine_tuning.training_data import batch_digest, batch_samples
-from palettune.evaluators.outputs import floating_outputs
-from palettune.evaluators.workload import Batch, Workload
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.workload.outputs import floating_outputs
+from palettune.evaluators.workload.workload import Batch, Workload
 
 __all__ = ["TrainingLoss"]
 

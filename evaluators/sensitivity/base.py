@@ -1,4 +1,4 @@
-"""The contract of a sensitivity score, and the registry of those there are."""
+"""The contract of a sensitivity score."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.course import Course
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.sampling import Sampling
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.sampling import Sampling
 
-__all__ = ["Part", "ScoringSetting", "SensitivityScore", "join", "registry"]
+__all__ = ["Part", "ScoringSetting", "SensitivityScore", "join"]
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,6 @@ def _unreached(parts: Sequence[Scores]) -> tuple[str, ...]:
     """Layers that are unreached in every part that has them."""
     reached = {layer for scores in parts for layer, _ in scores.columns if layer not in scores.unreached}
     return tuple(dict.fromkeys(layer for scores in parts for layer in scores.unreached if layer not in reached))
-
-
-def registry() -> dict[str, type[SensitivityScore]]:
-    """Every method by name."""
-    from palettune.evaluators.sensitivity.fisher import FisherScore
-    from palettune.evaluators.sensitivity.isolated import IsolatedScore
-    from palettune.evaluators.sensitivity.weight_error import WeightErrorScore
-
-    return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}
 
 
 def even(count: int, parts: int) -> list[range]:

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.outputs import floating_outputs
-from palettune.evaluators.sample_axes import FIRST, SampleAxes
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
 from palettune.evaluators.sensitivity.gradients import accumulate
 from palettune.evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.workload.outputs import floating_outputs
+from palettune.evaluators.workload.sample_axes import FIRST, SampleAxes
 
 __all__ = ["FisherScore", "drawn_loss"]
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from palettune.evaluators.assembly import Assembler
-from palettune.evaluators.course import Course
-from palettune.evaluators.divergence import Reference
+from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.sensitivity.base import Part, SensitivityScore, even
 from palettune.evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.weights.assembly import Assembler
+from palettune.evaluators.workload.course import Course
 
 __all__ = ["IsolatedScore"]
 

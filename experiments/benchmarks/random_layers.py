@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.compressed_weight import CompressedWeight, install
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.package import PackageWeight, constants, load_spec, weight_bytes
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight, install
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.package import PackageWeight, constants, load_spec, weight_bytes
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer
 from palettune.space.modules import layers_of

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from palettune.device_bench.base_program import base_program
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.package import weight_bytes
-from palettune.device_bench.package_module import PackageModule
-from palettune.device_bench.proof import prove
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.package import weight_bytes
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
@@ -17,9 +17,9 @@ from palettune.space.footprint import configuration_bytes
 from palettune.space.legality import refusal
 from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
+from tests.device_bench.package_model.test_package_rewriting import assembled
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 from tests.device_bench.runtime.test_packages import TRACED, save
-from tests.device_bench.test_package_rewriting import assembled
 
 SPELLINGS = ("int8", "lut6", "sparse50", "fp16")
 #: What is no layer in these networks: parts of a recurrent layer spelled out, and constants that are no weights.

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.base_program import base_program
-from palettune.device_bench.compressed_weight import install
-from palettune.device_bench.conversion import ConversionError, convert
-from palettune.device_bench.package import weight_bytes, weights
-from palettune.device_bench.proof import prove
-from palettune.evaluators.compression import compress
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.compressed_weight import install
+from palettune.device_bench.conversion.conversion import ConversionError, convert
+from palettune.device_bench.package.package import weight_bytes, weights
+from palettune.device_bench.proof.proof import prove
+from palettune.evaluators.compression.compression import compress
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes

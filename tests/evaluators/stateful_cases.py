@@ -1,11 +1,11 @@
 """Small models that carry state from one input to the next, as workload files, and one that only seems to."""
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.sampling import DataOptions
-from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.evaluators.workload import load_workload
+from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload import load_workload
 from palettune.space.modules import layers_of
 
 HEAD = """

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from palettune.evaluators.assembly import Assembler, LayerWeights
 from palettune.evaluators.data_free import DataFreeEvaluator, beaten
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.evaluation import Evaluation, Failure, Rival, Screened, Stage
-from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage
+from palettune.evaluators.weights.assembly import Assembler, LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.evaluators.workload import load_workload
+from palettune.evaluators.workload.workload import load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of

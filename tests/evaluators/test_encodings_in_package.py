@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of, package
-from palettune.device_bench.package_encoding import differences
-from palettune.evaluators.compression import compress
+from palettune.device_bench.proof.package_encoding import differences
+from palettune.evaluators.compression.compression import compress
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding, Family
 from palettune.space.encoding_spelling import common_spellings

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of, package
-from palettune.device_bench.package_encoding import differences
-from palettune.evaluators.compression import compress
-from palettune.evaluators.compression_carrier import Carrier
-from palettune.evaluators.compression_lut import palettize
+from palettune.device_bench.proof.package_encoding import differences
+from palettune.evaluators.compression.carrier import Carrier
+from palettune.evaluators.compression.compression import compress
+from palettune.evaluators.compression.lut import palettize
 from palettune.evaluators.fine_tuning.trainable_table import TrainableTable
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of, package
-from palettune.device_bench.compressed_weight import CompressedWeight
-from palettune.device_bench.conversion import ConversionError
-from palettune.evaluators.compression import compress
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.conversion import ConversionError
+from palettune.evaluators.compression.compression import compress
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
 

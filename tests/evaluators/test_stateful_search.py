@@ -6,12 +6,13 @@ import torch
 
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.model_state import model_digest
-from palettune.evaluators.samples import single_samples
-from palettune.evaluators.sensitivity.base import ScoringSetting, join, registry
+from palettune.evaluators.sensitivity.base import ScoringSetting, join
+from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.weights.model_state import model_digest
 from palettune.evaluators.workflow import WorkflowError
-from palettune.evaluators.workflow import registry as workflows
-from palettune.evaluators.workload import Split
+from palettune.evaluators.workflows import registry as workflows
+from palettune.evaluators.workload.samples import single_samples
+from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from tests.evaluators.stateful_cases import GRADIENTS, STATEFUL, fresh, stateful_setting

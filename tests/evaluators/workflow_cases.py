@@ -2,11 +2,11 @@
 
 import textwrap
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.divergence import detect_kind
-from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.quality.divergence import detect_kind
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.evaluators.workload import Split, load_workload
+from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.proof import prove
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.adapters.setting import AdapterSetting
-from palettune.evaluators.evaluation import Evaluation, Failure
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.model_state import ModelState, StateError, model_digest
-from palettune.evaluators.quality import Quality
-from palettune.evaluators.workflow import Outcome, Requirement, WorkflowError, allowed, refused, registry
-from palettune.evaluators.workload import Split
+from palettune.evaluators.quality.evaluation import Evaluation, Failure
+from palettune.evaluators.quality.quality import Quality
+from palettune.evaluators.weights.model_state import ModelState, StateError, model_digest
+from palettune.evaluators.workflow import Outcome, Requirement, WorkflowError
+from palettune.evaluators.workflows import allowed, refused, registry
+from palettune.evaluators.workload.workload import Split
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import NETWORKS, configuration_of, setting_of

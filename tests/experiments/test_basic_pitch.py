@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from palettune.device_bench.base_program import base_program
-from palettune.device_bench.compressed_weight import install
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.package import weight_bytes
-from palettune.device_bench.package_module import PackageModule
-from palettune.device_bench.proof import prove
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.compressed_weight import install
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.package import weight_bytes
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import Precision, as_stored, compare, load
 from palettune.device_bench.runtime.signal import signal_to_noise
-from palettune.evaluators.compression import compress
-from palettune.search.experiment import load_experiment
+from palettune.evaluators.compression.compression import compress
+from palettune.search.experiment.experiment import load_experiment
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes

@@ -6,7 +6,7 @@ import pytest
 from experiments.benchmarks.latency_validation.networks import network
 from experiments.benchmarks.latency_validation.published import observation, origin, rows
 from experiments.benchmarks.latency_validation.validation import Case, leave_out, ratios, score, spread
-from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.devices.unit import Unit
 
 # Multiply-accumulates in 10^9 and weights in 10^6, as the papers and model cards give them.
 PUBLISHED_SIZES = {

@@ -12,7 +12,7 @@ from landscape import Run, Spent
 from strategies import STRATEGIES, finish, sorted_coarse_first
 from synthetic import Additive, Interacting
 
-from palettune.search.objectives import hypervolume
+from palettune.search.experiment.objectives import hypervolume
 
 
 def test_the_front_counted_out_is_the_front_of_everything_tried():

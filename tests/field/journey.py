@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from palettune.search.cli import main
+from palettune.search.command_line.cli import main
 
 __all__ = ["Journey", "Step", "journey"]
 

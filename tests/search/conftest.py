@@ -94,7 +94,7 @@ class Project:
         self.experiment.write_text(experiment)
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", "from palettune.search.cli import main; main()", *arguments]
+        return [sys.executable, "-c", "from palettune.search.command_line.cli import main; main()", *arguments]
 
     def run(self, command: str, *arguments: str, **options) -> subprocess.CompletedProcess:
         """The command line in a process of its own, as a user runs it."""
@@ -118,7 +118,7 @@ def project(tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def cluster():
     """One Ray cluster for all in-process searches."""
-    from palettune.search.workers import connect
+    from palettune.search.workers.worker_pool import connect
 
     connect(None)
     yield

@@ -7,15 +7,15 @@ from pathlib import Path
 from rich.console import Console
 
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.search.experiment import load_experiment
-from palettune.search.export import export
-from palettune.search.groundwork import layer_weights
-from palettune.search.preparation import prepare
-from palettune.search.progress import Display
-from palettune.search.run_folder import RunFolder
-from palettune.search.study import Record
+from palettune.search.display.progress import Display
+from palettune.search.experiment.experiment import load_experiment
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.preparation import prepare
+from palettune.search.preparation.weights_and_scores import layer_weights
+from palettune.search.results.export import export
+from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 

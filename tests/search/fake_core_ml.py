@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from palettune.device_bench.measurement import OpPlace
-from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.measurement.measurement import OpPlace
+from palettune.device_bench.package.package import weight_bytes
 
 LINK = 50.0
 """Bytes of weights per microsecond."""

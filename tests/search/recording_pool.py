@@ -1,7 +1,7 @@
 """The pool that answers in this process, and remembers what it was asked."""
 
-from palettune.search.inline_workers import InlinePool
-from palettune.search.session import worker_settings
+from palettune.search.loop.session import worker_settings
+from palettune.search.workers.inline_pool import InlinePool
 
 
 class RecordingPool(InlinePool):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from palettune.search.cli import main
+from palettune.search.command_line.cli import main
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
 SPACE = 'encodings = ["fp16", "lut8", "lut4", "lut2", "int8"]'

@@ -12,19 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from palettune.device_bench.base_program import base_program
-from palettune.device_bench.compressed_weight import clear, install
-from palettune.device_bench.conversion import convert
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.compressed_weight import clear, install
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.conversion.low_rank import LowRank, add_low_rank
 from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
-from palettune.device_bench.cost.stored_weight import StoredWeight
-from palettune.device_bench.low_rank import LowRank, add_low_rank
-from palettune.device_bench.package_module import PackageModule
-from palettune.device_bench.quantized_activation import ActivationQuantization, quantize_activations, roundable
-from palettune.evaluators.compression import compress
-from palettune.search.benching import predicted
+from palettune.device_bench.package.stored_weight import StoredWeight
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.package_model.quantized_activation import (
+    ActivationQuantization,
+    quantize_activations,
+    roundable,
+)
+from palettune.evaluators.compression.compression import compress
+from palettune.search.on_device.package_latency import predicted
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.layer import Layer

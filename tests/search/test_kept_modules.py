@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from palettune.search.experiment import ExperimentError, load_experiment
-from palettune.search.inspection import inspection_json, print_inspection
-from palettune.search.preparation import prepare
-from palettune.search.progress import Display
+from palettune.search.display.progress import Display
+from palettune.search.experiment.experiment import ExperimentError, load_experiment
+from palettune.search.preparation.inspection import inspection_json, print_inspection
+from palettune.search.preparation.preparation import prepare
 
 WORKLOAD = """
 import torch

@@ -6,9 +6,9 @@ import sys
 import coremltools as ct
 import pytest
 
-from palettune.search.cli import main
-from palettune.search.experiment import load_experiment
-from palettune.search.verification import verify
+from palettune.search.command_line.cli import main
+from palettune.search.experiment.experiment import load_experiment
+from palettune.search.results.verification import verify
 from tests.device_bench.odd_packages import everything
 from tests.device_bench.runtime.packages import dense
 
@@ -194,7 +194,7 @@ def test_a_package_of_another_model_is_no_match(monkeypatch, capsys, package_pro
 
 
 def test_the_identity_of_a_search_follows_all_of_the_package(package_project):
-    from palettune.search.preparation import prepare
+    from palettune.search.preparation.preparation import prepare
 
     before = prepare(load_experiment(package_project.experiment)).identity()["model_weights"]
     weights = package_project.folder / "odd.mlpackage/Data/com.apple.CoreML/weights/weight.bin"

@@ -5,23 +5,23 @@ import io
 import pytest
 from rich.console import Console
 
-from palettune.device_bench.package_state import PackageStateError
+from palettune.device_bench.package_model.package_state import PackageStateError
 from palettune.device_bench.runtime import load
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.evaluation import Workflow
+from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.search.experiment import ExperimentError, load_experiment
-from palettune.search.export import export
-from palettune.search.groundwork import layer_weights
-from palettune.search.inspection import inspection_json, print_inspection
-from palettune.search.ladder import check_ladder
-from palettune.search.preparation import prepare
-from palettune.search.progress import Display
-from palettune.search.resident import Resident
-from palettune.search.run_folder import RunFolder
-from palettune.search.session import worker_settings
-from palettune.search.study import Record
-from palettune.search.verification import verify
+from palettune.search.display.progress import Display
+from palettune.search.escalation.escalations import check_ladder
+from palettune.search.experiment.experiment import ExperimentError, load_experiment
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.loop.session import worker_settings
+from palettune.search.preparation.inspection import inspection_json, print_inspection
+from palettune.search.preparation.preparation import prepare
+from palettune.search.preparation.weights_and_scores import layer_weights
+from palettune.search.results.export import export
+from palettune.search.results.verification import verify
+from palettune.search.study.record import Record
+from palettune.search.workers.worker import Resident
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from tests.evaluators import axes_cases, stateful_cases

@@ -15,9 +15,9 @@ from palettune.space.encoding import Encoding
 from palettune.space.encoding_parts import Axis
 from palettune.space.encoding_spelling import common_spellings
 from palettune.space.footprint import blobs, layer_bytes, stored_bits
-from palettune.space.kept import kept_values
 from palettune.space.layer import Layer, LayerKind
 from palettune.space.legality import refusal
+from palettune.space.sparsity import kept_values
 from palettune.space.target import DeploymentTarget
 
 IOS18 = DeploymentTarget.IOS18

@@ -20,9 +20,9 @@ EXPERIMENTS = ("efficientnet_lite0", "minilm")
 
 def main() -> None:
     """Print and write the seconds and what was found."""
-    from palettune.search.experiment import load_experiment
-    from palettune.search.fp16_check import run_in_fp16
-    from palettune.search.preparation import prepare
+    from palettune.search.experiment.experiment import load_experiment
+    from palettune.search.preparation.fp16_check import run_in_fp16
+    from palettune.search.preparation.preparation import prepare
 
     results = {}
     for name in EXPERIMENTS:

@@ -61,7 +61,7 @@ def measure(side: str, width: int, bits: int, vector: int, weighted: bool) -> di
     from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
     from torch import nn
 
-    from palettune.evaluators.clustering import BoundedKMeans
+    from palettune.evaluators.compression.clustering import BoundedKMeans
 
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)

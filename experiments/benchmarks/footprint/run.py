@@ -29,11 +29,11 @@ from torch import nn
 
 from experiments.benchmarks.legality.run import samples
 from experiments.benchmarks.random_layers import Sample, Side, example_input, package
-from palettune.device_bench.base_program import base_program
-from palettune.device_bench.compressed_weight import CompressedWeight, clear, install
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.package import weight_bytes
-from palettune.evaluators.compression import compress
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.package import weight_bytes
+from palettune.evaluators.compression.compression import compress
 from palettune.space.blob import ALIGNMENT
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes, layer_bytes

@@ -21,18 +21,18 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks.ladder.solved import Solved, solved
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.program_graph import program_nodes
-from palettune.device_bench.proof import prove
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.program_graph import program_nodes
+from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.evaluation import Evaluation
-from palettune.evaluators.model_state import ModelState
-from palettune.evaluators.quality import Quality
+from palettune.evaluators.quality.evaluation import Evaluation
+from palettune.evaluators.quality.quality import Quality
+from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.workflow import Outcome, WorkflowEvaluator
-from palettune.evaluators.workload import Split
-from palettune.search.freed_memory import keep_freed_memory
+from palettune.evaluators.workload.workload import Split
+from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 

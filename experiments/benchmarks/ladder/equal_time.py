@@ -30,18 +30,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from palettune.evaluators.evaluation import Workflow
-from palettune.search.confirmation import confirm_members
-from palettune.search.experiment import Budget, Experiment, Ladder, load_experiment
-from palettune.search.front import front_of, hypervolume_of
-from palettune.search.objectives import hypervolume
-from palettune.search.preparation import prepare
-from palettune.search.progress import Display
-from palettune.search.promotion import Slot
-from palettune.search.run_folder import RunFolder
-from palettune.search.session import Places, run_search, worker_settings
-from palettune.search.study import Record, SearchStudy, open_storage
-from palettune.search.workers import WorkerPool
+from palettune.evaluators.quality.evaluation import Workflow
+from palettune.search.display.progress import Display
+from palettune.search.escalation.promotion import Slot
+from palettune.search.experiment.experiment import Budget, Experiment, Ladder, load_experiment
+from palettune.search.experiment.objectives import hypervolume
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.loop.session import Places, run_search, worker_settings
+from palettune.search.preparation.preparation import prepare
+from palettune.search.results.confirmation import confirm_members
+from palettune.search.results.front import front_of, hypervolume_of
+from palettune.search.study.record import Record
+from palettune.search.study.study import SearchStudy, open_storage
+from palettune.search.workers.worker_pool import WorkerPool
 
 HERE = Path(__file__).parent
 COLOURS = {
@@ -125,8 +126,8 @@ def in_turn(count: int, uniform: int) -> AbstractContextManager[object]:
         return next((r for r in free if not r.origin.startswith("uniform")), None)
 
     stack = ExitStack()
-    stack.enter_context(patch("palettune.search.ladder.schedule", schedule))
-    stack.enter_context(patch("palettune.search.ladder.promote", promote))
+    stack.enter_context(patch("palettune.search.escalation.escalations.schedule", schedule))
+    stack.enter_context(patch("palettune.search.escalation.escalations.promote", promote))
     return stack
 
 

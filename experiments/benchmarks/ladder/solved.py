@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.samples import single_samples
-from palettune.evaluators.sensitivity.base import ScoringSetting, registry
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.sensitivity.base import ScoringSetting
+from palettune.evaluators.sensitivity.registry import registry
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.evaluators.workload import Split
-from palettune.search.allocation import SIZE, allocation_problem, configuration_of
-from palettune.search.experiment import load_experiment
-from palettune.search.preparation import Preparation, prepare
-from palettune.search.resident import scoring_split
-from palettune.search.solver import solve
+from palettune.evaluators.workload.samples import single_samples
+from palettune.evaluators.workload.workload import Split
+from palettune.search.experiment.experiment import load_experiment
+from palettune.search.preparation.preparation import Preparation, prepare
+from palettune.search.proposing.allocation import SIZE, allocation_problem, configuration_of
+from palettune.search.proposing.solver import solve
+from palettune.search.workers.worker import scoring_split
 from palettune.space.configuration import Configuration
 
 __all__ = ["Solved", "solved"]

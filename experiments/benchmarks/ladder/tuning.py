@@ -17,13 +17,14 @@ from typing import Any
 import torch
 
 from experiments.benchmarks.ladder.solved import solved
-from palettune.evaluators.evaluation import Evaluation, Failure
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.quality import Quality
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, registry
-from palettune.evaluators.workload import Split
-from palettune.search.freed_memory import keep_freed_memory
+from palettune.evaluators.quality.evaluation import Evaluation, Failure
+from palettune.evaluators.quality.quality import Quality
+from palettune.evaluators.workflow import Outcome, WorkflowEvaluator
+from palettune.evaluators.workflows import registry
+from palettune.evaluators.workload.workload import Split
+from palettune.search.workers.allocator import keep_freed_memory
 
 log = logging.getLogger("ladder")
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.observation import Observation
+from palettune.device_bench.devices.unit import Unit
 
 Vector = NDArray[np.float64]
 Model = Callable[[Sequence[Observation], Sequence[Observation]], Vector]

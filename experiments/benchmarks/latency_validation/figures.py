@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.benchmarks.latency_validation.validation import Case, ratios
-from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.devices.unit import Unit
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

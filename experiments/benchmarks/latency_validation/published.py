@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from experiments.benchmarks.latency_validation.networks import network
-from palettune.device_bench.cost.chip_specification import ChipSpecification
 from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.op import CostOp, OpKind
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place
-from palettune.device_bench.cost.stored_weight import StoredWeight
 from palettune.device_bench.devices import specifications
+from palettune.device_bench.devices.chip_specification import ChipSpecification
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.encoding import Encoding, Table
 
 __all__ = ["KEPT", "Row", "observation", "origin", "rows"]

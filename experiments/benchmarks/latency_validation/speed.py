@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from palettune.device_bench.base_program import base_program
+from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.program_ops import ops_of_base_program
 from palettune.space.configuration import Configuration

@@ -29,7 +29,7 @@ from experiments.benchmarks.latency_validation.validation import (
     score,
     shifted_model,
 )
-from palettune.device_bench.cost.observation import Unit
+from palettune.device_bench.devices.unit import Unit
 
 Vector = NDArray[np.float64]
 PAGE = Path(__file__).parents[3] / "docs" / "latency.md"

@@ -12,8 +12,9 @@ from experiments.benchmarks.latency_validation.baselines import Model
 from experiments.benchmarks.latency_validation.published import Row
 from palettune.device_bench.cost.fit import Fit, fit
 from palettune.device_bench.cost.fitted import Spread
-from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.priors import Beliefs, Prior, priors
+from palettune.device_bench.devices.unit import Unit
 
 Vector = NDArray[np.float64]
 NOTICEABLE = 1.10

@@ -11,9 +11,10 @@ from experiments.benchmarks.latency_validation.published import observation, ori
 from experiments.benchmarks.latency_validation.validation import Case, cost_model, leave_out, spread
 from palettune.device_bench.cost.fit import Fit, fit
 from palettune.device_bench.cost.fitted import FittedModel
-from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.priors import priors
 from palettune.device_bench.devices import ChipFile, Mark, Sourced, chip_files
+from palettune.device_bench.devices.unit import Unit
 
 FOLDER = Path(__file__).parents[3] / "device_bench" / "devices"
 DEVIATIONS = {"peak_tmacs": "compute", "stream_gbps": "stream", "activation_gbps": "activation"}

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.random_layers import Sample, layer_of, package, random_encoding, random_module
-from palettune.device_bench.compressed_weight import CompressedWeight
-from palettune.device_bench.conversion import ConversionError
-from palettune.device_bench.package import PackageWeight
-from palettune.device_bench.package_encoding import differences
-from palettune.evaluators.compression import CompressionError, compress
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.conversion.conversion import ConversionError
+from palettune.device_bench.package.package import PackageWeight
+from palettune.device_bench.proof.package_encoding import differences
+from palettune.evaluators.compression.compression import CompressionError, compress
 from palettune.space.footprint import layer_bytes
 from palettune.space.legality import Authority, refusals
 from palettune.space.target import DeploymentTarget

@@ -11,22 +11,22 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.planted_faults.networks import Branching, Fault, Planted, planted
-from palettune.device_bench.base_program import BaseProgram
-from palettune.device_bench.conversion import converted
-from palettune.device_bench.op_modules import op_modules
-from palettune.device_bench.package import PackageWeight, Part
-from palettune.device_bench.program_graph import program_nodes
-from palettune.device_bench.proof import prove
+from palettune.device_bench.conversion.base_program import BaseProgram
+from palettune.device_bench.conversion.conversion import converted
+from palettune.device_bench.package.op_modules import op_modules
+from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.program_graph import program_nodes
+from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, execute, in_precisions
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.model_state import ModelState, model_digest
-from palettune.evaluators.samples import spread_samples
-from palettune.evaluators.weight_bank import WeightBank
-from palettune.evaluators.workload import Split
-from palettune.search.experiment import load_experiment
-from palettune.search.fp16_check import run_in_fp16
-from palettune.search.preparation import Preparation, prepare
-from palettune.search.weight_file import weight_file
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.model_state import ModelState, model_digest
+from palettune.evaluators.weights.weight_bank import WeightBank
+from palettune.evaluators.workload.samples import spread_samples
+from palettune.evaluators.workload.workload import Split
+from palettune.search.experiment.experiment import load_experiment
+from palettune.search.preparation.fp16_check import run_in_fp16
+from palettune.search.preparation.preparation import Preparation, prepare
+from palettune.search.results.weight_file_size import weight_file
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError

@@ -19,9 +19,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from palettune.device_bench.conversion import convert
+from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.runtime import Precision, Program, load
-from palettune.search.freed_memory import keep_freed_memory
+from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.target import DeploymentTarget
 
 HERE = Path(__file__).parent

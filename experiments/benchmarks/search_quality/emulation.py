@@ -15,7 +15,7 @@ import torch
 from landscape import Landscape, Measured, Row
 from torch import Tensor
 
-from palettune.evaluators.divergence import Reference
+from palettune.evaluators.quality.divergence import Reference
 
 __all__ = ["Emulated", "signal_to_noise"]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from palettune.search.objectives import ObjectiveSet, hypervolume, non_dominated
-from palettune.search.solver import Problem
+from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.proposing.solver import Problem
 
 __all__ = ["Landscape", "Measured", "Row", "Run", "Spent"]
 

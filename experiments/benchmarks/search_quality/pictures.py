@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from landscape import Landscape, Run
 
-from palettune.search.objectives import non_dominated
+from palettune.search.experiment.objectives import non_dominated
 
 __all__ = ["draw_fronts", "draw_progress"]
 

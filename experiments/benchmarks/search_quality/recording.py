@@ -23,27 +23,27 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from palettune.evaluators.assembly import Assembler, LayerWeights
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.outputs import floating_outputs
-from palettune.evaluators.samples import single_samples
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
 from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.scores import Column
-from palettune.evaluators.weight_bank import WeightBank
-from palettune.evaluators.workload import Split, load_workload
-from palettune.search.allocation import allocation_problem
-from palettune.search.experiment import Experiment, load_experiment
-from palettune.search.freed_memory import keep_freed_memory
-from palettune.search.groundwork import call, fill_bank, score_layers
-from palettune.search.objectives import hypervolume, objective_set
-from palettune.search.preparation import Preparation, prepare
-from palettune.search.progress import Display
-from palettune.search.resident import scoring_split
-from palettune.search.run_folder import RunFolder
-from palettune.search.solver import Problem
-from palettune.search.workers import WorkerPool, WorkerSettings, connect
+from palettune.evaluators.weights.assembly import Assembler, LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
+from palettune.evaluators.workload.outputs import floating_outputs
+from palettune.evaluators.workload.samples import single_samples
+from palettune.evaluators.workload.workload import Split, load_workload
+from palettune.search.display.progress import Display
+from palettune.search.experiment.experiment import Experiment, load_experiment
+from palettune.search.experiment.objectives import hypervolume, objective_set
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.preparation import Preparation, prepare
+from palettune.search.preparation.weights_and_scores import call, fill_bank, score_layers
+from palettune.search.proposing.allocation import allocation_problem
+from palettune.search.proposing.solver import Problem
+from palettune.search.workers.allocator import keep_freed_memory
+from palettune.search.workers.worker import scoring_split
+from palettune.search.workers.worker_pool import WorkerPool, WorkerSettings, connect
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of

@@ -36,8 +36,8 @@ from scipy.stats import spearmanr
 from strategies import STRATEGIES, finish
 from synthetic import Additive, Interacting, KnownFront
 
-from palettune.search.freed_memory import keep_freed_memory
-from palettune.search.objectives import hypervolume, non_dominated
+from palettune.search.experiment.objectives import hypervolume, non_dominated
+from palettune.search.workers.allocator import keep_freed_memory
 
 HERE = Path(__file__).parent
 PARTS = ("known-fronts", "network", "emulator", "all-samples")
@@ -238,7 +238,7 @@ def proposal_seconds() -> float:
     import optuna
     from strategies import known_to_sampler
 
-    from palettune.search.guided_sampler import GuidedSampler
+    from palettune.search.proposing.guided_sampler import GuidedSampler
 
     landscape = Additive("200 layers", 200, 5, 0.3)
     names = [str(g) for g in range(200)]

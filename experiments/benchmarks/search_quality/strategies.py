@@ -11,10 +11,10 @@ from landscape import Landscape, Row, Run, Spent
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 
-from palettune.search.guided_sampler import GuidedSampler
-from palettune.search.samplers import make_sampler
-from palettune.search.seeds import promising
-from palettune.search.solver import Allocation, sweep
+from palettune.search.proposing.first_trials import promising
+from palettune.search.proposing.guided_sampler import GuidedSampler
+from palettune.search.proposing.samplers import make_sampler
+from palettune.search.proposing.solver import Allocation, sweep
 
 __all__ = ["SEEDS", "STRATEGIES", "Strategy", "finish", "known_to_sampler", "spread"]
 

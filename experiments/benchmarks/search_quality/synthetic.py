@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 from landscape import Landscape, Measured, Row, Vector
 
-from palettune.search.experiment import Constraints
-from palettune.search.objectives import Objective, ObjectiveSet, hypervolume
-from palettune.search.solver import Problem
+from palettune.search.experiment.experiment import Constraints
+from palettune.search.experiment.objectives import Objective, ObjectiveSet, hypervolume
+from palettune.search.proposing.solver import Problem
 
 __all__ = ["Additive", "Interacting", "KnownFront"]
 

@@ -18,17 +18,17 @@ import torch
 from coremltools.optimize.torch.palettization import PostTrainingPalettizer, PostTrainingPalettizerConfig
 from rich.console import Console
 
-from palettune.evaluators.assembly import LayerWeights
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import WorkflowSetting
-from palettune.evaluators.workload import load_workload
-from palettune.search import loop as loop_module
-from palettune.search.experiment import Budget, Experiment, Ladder, Needs, load_experiment
-from palettune.search.freed_memory import keep_freed_memory
-from palettune.search.progress import Display
-from palettune.search.session import Places, run_search
+from palettune.evaluators.workload.workload import load_workload
+from palettune.search.display.progress import Display
+from palettune.search.experiment.experiment import Budget, Experiment, Ladder, Needs, load_experiment
+from palettune.search.loop.loop import loop as loop_module
+from palettune.search.loop.session import Places, run_search
+from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of
@@ -54,12 +54,12 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
     changed = experiment.model_copy(
         update={"budget": Budget(trials=trials), "resources": needs, "ladder": Ladder(), "search": trials_alone}
     )
-    from palettune.search import session
+    from palettune.search.loop.loop import session
 
     session.Loop = Watched
     outcome = run_search(changed, Places(root), Display(Console(file=io.StringIO())), fresh=True)
     seconds = dict(loops[0].seconds)
-    from palettune.search.study import SearchStudy, open_storage
+    from palettune.search.study.study import SearchStudy, open_storage
 
     study = SearchStudy.load(open_storage(outcome.folder, None), changed)
     records = [r for r in study.records() if r.evaluation is not None and r.answered_from is None]

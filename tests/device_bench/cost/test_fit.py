@@ -3,11 +3,12 @@ import pytest
 
 from palettune.device_bench.cost.fit import Fit, fit
 from palettune.device_bench.cost.fitted import FittedModel, Spread, fitted_model
-from palettune.device_bench.cost.observation import Observation, Unit
+from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.cost.stored_weight import StoredWeight
 from palettune.device_bench.devices import specifications
+from palettune.device_bench.devices.unit import Unit
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.encoding import Encoding
 
 

@@ -10,8 +10,8 @@ from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.op import OpList
 from palettune.device_bench.cost.placement import ComputeUnitError
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.cost.stored_weight import StoredWeight
-from palettune.device_bench.device import DeviceError
+from palettune.device_bench.devices.device import DeviceError
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
@@ -159,7 +159,7 @@ def test_what_weights_cost_is_learnt_where_configurations_tell_it(level, stream,
 
 
 def test_every_known_device_predicts_something_finite():
-    from palettune.device_bench.device import device_names
+    from palettune.device_bench.devices.device import device_names
 
     for name in device_names():
         for unit in ("ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"):

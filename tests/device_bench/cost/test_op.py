@@ -2,7 +2,7 @@ import json
 
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.package.stored_weight import StoredWeight
 
 
 def test_an_op_list_survives_json_whole():

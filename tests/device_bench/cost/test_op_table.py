@@ -2,7 +2,7 @@ import numpy as np
 
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.cost.stored_weight import StoredWeight
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.encoding import Encoding
 
 

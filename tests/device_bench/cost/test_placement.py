@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from palettune.device_bench.cost.observation import Unit
 from palettune.device_bench.cost.op import OpList
 from palettune.device_bench.cost.placement import ComputeUnit, ComputeUnitError, place, refuses
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.cost.stored_weight import StoredWeight
 from palettune.device_bench.devices import specifications
+from palettune.device_bench.devices.unit import Unit
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
 

@@ -7,13 +7,13 @@ from coremltools.converters.mil.mil import types
 from coremltools.optimize import coreml as cto
 from torch import nn
 
-from palettune.device_bench.base_program import base_program
-from palettune.device_bench.conversion import convert
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.op import OpKind
 from palettune.device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.package import PackageError
+from palettune.device_bench.package.package import PackageError
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of

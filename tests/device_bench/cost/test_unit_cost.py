@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from palettune.device_bench.cost.fit import PROGRAM
 from palettune.device_bench.cost.fitted import parameters
-from palettune.device_bench.cost.observation import Unit
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.shapes import ShapeBuilder
-from palettune.device_bench.cost.stored_weight import StoredWeight
 from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
 from palettune.device_bench.devices import specifications
+from palettune.device_bench.devices.unit import Unit
+from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.space.encoding import Encoding
 
 PARAMETERS = parameters(Unit.NEURAL_ENGINE, specifications()["A17 Pro"])

@@ -1,8 +1,8 @@
 import pytest
 
 from palettune.device_bench.cost.fitted import parameters
-from palettune.device_bench.cost.observation import Unit
 from palettune.device_bench.devices.chip_file import ChipFileError, Mark, chip_files, read_chip
+from palettune.device_bench.devices.unit import Unit
 
 NEW = """
 chip = "Z1"

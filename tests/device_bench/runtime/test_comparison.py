@@ -39,7 +39,7 @@ def test_an_equal_package_passes(pair):
     assert comparison.largest_difference < 1e-4
     assert comparison.agreement == 1
     assert comparison.samples == 3
-    assert comparison.departure is None
+    assert comparison.first_difference is None
 
 
 def test_a_module_as_stored_is_nearer_to_a_package_in_fp16(pair, tmp_path):
@@ -77,8 +77,8 @@ def test_the_first_op_that_departs_is_named_with_its_weight(pair, parameter, op_
     other = altered(module, parameter, lambda weight: weight.copy_(torch.randn_like(weight)))
     comparison = compare(program, other, samples, threshold_db=60)
     assert not comparison.passed
-    assert comparison.departure.op_type == op_type
-    assert name in comparison.departure.weights
+    assert comparison.first_difference.op_type == op_type
+    assert name in comparison.first_difference.weights
     assert name in str(comparison)
 
 
@@ -92,8 +92,10 @@ def test_the_departure_is_found_in_networks_with_branches_and_other_layouts(name
     parameter = parameters[name]
     shape = module.get_parameter(parameter).shape
     other = altered(module, parameter, lambda weight: weight.mul_(1.5))
-    departure = compare(path, other, [(x,)]).departure
-    assert any(load(path).weights[weight].tensor.numel() == shape.numel() for weight in departure.weights), departure
+    first_difference = compare(path, other, [(x,)]).first_difference
+    assert any(load(path).weights[weight].tensor.numel() == shape.numel() for weight in first_difference.weights), (
+        first_difference
+    )
 
 
 def test_a_module_that_writes_in_place_is_followed(tmp_path):
@@ -112,9 +114,9 @@ def test_a_module_that_writes_in_place_is_followed(tmp_path):
     module, x = InPlace().eval(), torch.randn(1, 3, 8, 8)
     path = save(module, x, tmp_path / "net.mlpackage", traced=True)
     assert compare(path, module, [(x,)]).passed
-    departure = compare(path, altered(module, "second.bias", lambda bias: bias.add_(1)), [(x,)]).departure
-    assert departure.op_type == "conv"
-    assert any("second" in weight for weight in departure.weights)
+    first_difference = compare(path, altered(module, "second.bias", lambda bias: bias.add_(1)), [(x,)]).first_difference
+    assert first_difference.op_type == "conv"
+    assert any("second" in weight for weight in first_difference.weights)
 
 
 def test_a_package_against_another_program(pair, tmp_path):
@@ -126,7 +128,7 @@ def test_a_package_against_another_program(pair, tmp_path):
     ct.optimize.coreml.palettize_weights(model, config).save(str(tmp_path / "small.mlpackage"))
     comparison = compare(tmp_path / "small.mlpackage", load(path), samples)
     assert not comparison.passed
-    assert comparison.departure.op_type == "conv"
+    assert comparison.first_difference.op_type == "conv"
     assert compare(path, load(path), samples).snr_db == math.inf
 
 
@@ -138,7 +140,7 @@ def test_values_that_are_not_finite_fail_and_are_said_so(pair):
     poisoned._plan.frame[place] = torch.full_like(poisoned._plan.frame[place], math.nan)
     comparison = compare(poisoned, module, samples)
     assert comparison.snr_db == -math.inf
-    assert not comparison.departure.finite
+    assert not comparison.first_difference.finite
     assert "not finite" in str(comparison)
 
 

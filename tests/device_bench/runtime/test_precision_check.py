@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.runtime import ProgramError, check_precision
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.runtime import packages
@@ -115,7 +115,7 @@ def checked(build, traced=False):
     module = build().eval()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         if traced:
-            patch.setattr("palettune.device_bench.conversion._exported", lambda *_: 1 / 0)
+            patch.setattr("palettune.device_bench.conversion.conversion._exported", lambda *_: 1 / 0)
         package = convert(module, inputs(), IOS18)
         path = Path(folder) / "net.mlpackage"
         package.save(str(path))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.conversion import convert, unhindered
-from palettune.device_bench.op_modules import op_modules
+from palettune.device_bench.conversion.conversion import convert, unhindered
+from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.runtime import check_precision
 from palettune.space.target import DeploymentTarget
 

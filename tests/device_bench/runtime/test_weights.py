@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.package import weights as package_weights
+from palettune.device_bench.package.package import weights as package_weights
 from palettune.device_bench.runtime import compare, load
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.package import weight_bytes
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.package import weight_bytes
 from palettune.evaluators.adapters.adapted_model import AdapterError
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.adapters.setting import AdapterSetting, Placement
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
-from palettune.evaluators.model_state import ModelState
-from palettune.evaluators.workflow import Outcome, registry
+from palettune.evaluators.weights.model_state import ModelState
+from palettune.evaluators.workflow import Outcome
+from palettune.evaluators.workflows import registry
 from palettune.space.target import DeploymentTarget
 from tests.evaluators.workflow_cases import configuration_of, setting_of
 

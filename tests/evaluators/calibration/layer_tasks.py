@@ -5,7 +5,7 @@ from torch import nn
 
 from palettune.evaluators.calibration.layer_method import LayerTask
 from palettune.evaluators.calibration.layer_statistics import LayerStatistics, as_matrices
-from palettune.evaluators.compression import compress
+from palettune.evaluators.compression.compression import compress
 from palettune.space.modules import layers_of
 
 LAYERS = {

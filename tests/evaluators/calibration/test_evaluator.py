@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from palettune.device_bench.conversion import convert
-from palettune.device_bench.program_graph import program_nodes
-from palettune.device_bench.proof import prove
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.program_graph import program_nodes
+from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.calibration.moment_matching import MomentMatching
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.evaluation import Failure, Stage
-from palettune.evaluators.workload import WorkloadError
+from palettune.evaluators.quality.evaluation import Failure, Stage
+from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget

@@ -7,7 +7,7 @@ from torch import nn
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.calibration.importance import Importance
 from palettune.evaluators.calibration.samples import CalibrationSamples
-from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.workflow import Outcome
 from tests.evaluators.sensitivity.test_gradients import CASES, samples_of
 from tests.evaluators.workflow_cases import RECURRENT, configuration_of, setting_of

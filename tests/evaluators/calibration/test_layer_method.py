@@ -7,9 +7,9 @@ from torch import nn
 from palettune.evaluators.calibration.layer_choices import layer_methods
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.space.encoding import Encoding
-from palettune.space.kept import kept_values
 from palettune.space.legality import refusal
 from palettune.space.modules import layers_of
+from palettune.space.sparsity import kept_values
 from palettune.space.target import DeploymentTarget
 from tests.evaluators.calibration.layer_tasks import LAYERS, task_of
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from palettune.evaluators.calibration.samples import calibration_samples
-from palettune.evaluators.samples import joined
-from palettune.evaluators.workload import WorkloadError
+from palettune.evaluators.workload.samples import joined
+from palettune.evaluators.workload.workload import WorkloadError
 from tests.evaluators.workflow_cases import CONVOLUTIONS, write_workload
 
 

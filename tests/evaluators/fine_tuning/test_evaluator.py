@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from palettune.evaluators.evaluation import Failure, Stage
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.optimizer import Optimizer
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
 from palettune.evaluators.fine_tuning.training_data import TrainingDataError
-from palettune.evaluators.model_state import DATA_FREE
-from palettune.evaluators.workflow import Outcome, registry
-from palettune.evaluators.workload import WorkloadError
+from palettune.evaluators.quality.evaluation import Failure, Stage
+from palettune.evaluators.weights.model_state import DATA_FREE
+from palettune.evaluators.workflow import Outcome
+from palettune.evaluators.workflows import registry
+from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
 

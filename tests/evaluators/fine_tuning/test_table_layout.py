@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of
-from palettune.evaluators.compression import compress
+from palettune.evaluators.compression.compression import compress
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from palettune.space.encoding import Encoding
 

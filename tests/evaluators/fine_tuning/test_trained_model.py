@@ -10,7 +10,7 @@ import torch
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
-from palettune.evaluators.model_state import ModelState, model_digest
+from palettune.evaluators.weights.model_state import ModelState, model_digest
 from tests.evaluators.workflow_cases import CONVOLUTIONS, TRANSFORMER, configuration_of, setting_of
 
 TIED = TRANSFORMER.replace(

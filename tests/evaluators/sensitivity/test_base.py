@@ -5,14 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.samples import single_samples
-from palettune.evaluators.sensitivity.base import ScoringSetting, join, registry
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.sensitivity.base import ScoringSetting, join
+from palettune.evaluators.sensitivity.registry import registry
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.evaluators.weight_bank import WeightBank
-from palettune.evaluators.workload import Batch
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
+from palettune.evaluators.workload.samples import single_samples
+from palettune.evaluators.workload.workload import Batch
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of
 

@@ -6,15 +6,15 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from palettune.evaluators.assembly import Assembler, LayerWeights
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
-from palettune.evaluators.samples import single_samples
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
 from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.evaluators.weight_bank import WeightBank
-from palettune.evaluators.workload import Batch
+from palettune.evaluators.weights.assembly import Assembler, LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
+from palettune.evaluators.workload.samples import single_samples
+from palettune.evaluators.workload.workload import Batch
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of

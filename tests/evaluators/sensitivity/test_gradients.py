@@ -6,14 +6,14 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from palettune.evaluators.assembly import LayerWeights
-from palettune.evaluators.divergence import Reference
-from palettune.evaluators.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting, join
 from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.isolated import IsolatedScore
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.evaluators.weight_bank import WeightBank
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of
 

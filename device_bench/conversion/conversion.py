@@ -1,0 +1,374 @@
+"""From an assembled torch module to a Core ML package: torch.export first, torch.jit.trace when that fails.
+
+Tracing keeps the course that the example takes: what Python takes out of a tensor there (a branch, a number, a length)
+becomes a constant of the program. ``converted`` says which of the two was used, and what was frozen.
+
+The module holds its compressed weights together with coremltools' metadata buffers (``compressed_weight.install``),
+which the converter reads from the exported program's state.
+See https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import inspect
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import coremltools as ct
+import numpy as np
+import torch
+from coremltools.converters.mil.mil import Program
+from coremltools.converters.mil.mil.scope import ScopeSource
+from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.jit._trace import TracerWarning
+
+from palettune.device_bench.conversion.distinct_outputs import output_names
+from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
+from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
+from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.model.outputs import OutputError, Path, identifiers, leaves
+from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
+from palettune.device_bench.package.op_modules import mark_exported, marked_traces
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.package_model.package_rewriting import rewrite
+from palettune.device_bench.package_model.package_state import CarriedState, check_holdable
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
+
+__all__ = ["Conversion", "ConversionError", "convert", "converted", "unhindered"]
+
+
+class ConversionError(UserError):
+    """A module that neither front end of coremltools converts; the message names the op."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """A converted module.
+
+    Attributes:
+        model: the ML program, not yet saved.
+        front_end: what read the module, and what it froze.
+    """
+
+    model: ct.models.MLModel
+    front_end: FrontEnd
+
+
+def convert(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    pipeline: ct.PassPipeline | None = None,
+    float32: Sequence[str] = (),
+    state: RecurrentState = NO_STATE,
+) -> ct.models.MLModel:
+    """The model of ``converted``, whose arguments and errors are these, for whoever need not know what read it."""
+    return converted(
+        module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32, state=state
+    ).model
+
+
+def converted(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    pipeline: ct.PassPipeline | None = None,
+    float32: Sequence[str] = (),
+    state: RecurrentState = NO_STATE,
+) -> Conversion:
+    """Convert a module, compressed weights and all, to an ML program with fp16 computation, but for ``float32``.
+
+    Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
+    ``output`` for a single tensor, ``output_0``, ``output_1`` ... for a sequence, in the order of ``outputs.flatten``.
+    What is not a tensor is dropped. The module
+    is not touched: it is converted in evaluation mode from a copy that shares its tensors. A package is not converted
+    but written again with its layers' weights (``package_rewriting``): its names, shapes and precision stay.
+
+    Args:
+        module: float32, on the CPU; or a ``PackageModule``.
+        example_inputs: positional arguments of ``forward``; their shapes become the package's.
+        target: decides the opset, hence which encodings the package can hold.
+        metadata: written as user-defined metadata.
+        pipeline: graph passes; ``neutral_pipeline()`` unless given. A package keeps its graph, whatever they are.
+        float32: patterns of modules, ops and types of ops that compute in float32 (``Float32Ops``); none of a package.
+        state: what the module's forward passes change, as it is at first; what outputs depend on becomes states of the
+            program.
+
+    Raises:
+        PackageStateError: state that the package cannot hold.
+        ConversionError: no front end converts the module, or it is not float32 on the CPU.
+        UnmatchedPatternError: a pattern of ``float32`` that matches nothing, or any for a package.
+        RewritingError: a package that the deployment target cannot hold.
+    """
+    _check_tensors(module)
+    if isinstance(module, PackageModule):
+        if float32:
+            raise UnmatchedPatternError(f"{module.path}: the ops of a package compute in the precision that it says")
+        with _quiet():
+            return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
+    check_holdable(state, module, example_inputs, target)
+    with state.around(module):
+        conversion = _converted(module, example_inputs, target, pipeline or neutral_pipeline(), float32, state)
+    return replace(conversion, model=_described(conversion.model, metadata))
+
+
+def _converted(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    target: DeploymentTarget,
+    passes: ct.PassPipeline,
+    float32: Sequence[str],
+    state: RecurrentState,
+) -> Conversion:
+    names = _input_names(module, len(example_inputs))
+    inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
+    paths = _output_paths(shared_copy(module).eval(), example_inputs)
+    outputs = identifiers(paths, names)
+    carried = CarriedState(state, module, (*names, *outputs)) if state else None
+    flat = FlatOutputs(_spread_metadata(shared_copy(module)), paths, carried).eval()
+    failures: list[str] = []
+    refusal: str | None = None
+    front_ends = (("torch.export", _exported), ("torch.jit.trace", _traced))
+    for name, front_end in front_ends[:1] if state.recurrent else front_ends:  # a trace has no state
+        try:
+            with _quiet(), torch.no_grad(), marked_traces():
+                kept = Float32Ops(float32)
+                program, frozen = front_end(flat, example_inputs)
+                model = _to_package(program, inputs, outputs, target, passes, kept)
+        except Exception as error:
+            failures.append(f"{name}: {_first_lines(error)}")
+            refusal = refusal or export_refusal(error)
+            continue
+        kept.check()
+        _check_states(model, carried)
+        return Conversion(model, FrontEnd(name, refusal, frozen))
+    raise ConversionError(
+        f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
+        "in one whose forward avoids it. " + "; ".join(failures)
+    )
+
+
+def _described(model: ct.models.MLModel, metadata: Mapping[str, str] | None) -> ct.models.MLModel:
+    model.user_defined_metadata.update({str(key): str(value) for key, value in (metadata or {}).items()})
+    return model
+
+
+def _check_states(model: ct.models.MLModel, carried: CarriedState | None) -> None:
+    """Raise ConversionError where the program does not hold the state that was asked for, and no other."""
+    found = {item.name for item in model.get_spec().description.state}
+    wanted = len(carried.names) if carried is not None else 0
+    if len(found) != wanted:
+        raise ConversionError(
+            f"the converted program has the states {', '.join(sorted(found)) or 'none'}, and the model carries "
+            f"{', '.join(carried.names) if carried is not None else 'nothing'} from one input to the next"
+        )
+
+
+class FlatOutputs(nn.Module):
+    """A module whose outputs, however nested, come as one flat tuple of tensors; with the state that it carries on.
+
+    Args:
+        paths: places of the tensors in what the module returns, from ``outputs.leaves``: a number is a tensor, too,
+            while it is traced.
+        carried: put into the module before it runs, and taken out of it after.
+    """
+
+    def __init__(self, model: nn.Module, paths: Sequence[Path], carried: CarriedState | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.paths = frozenset(paths)
+        self.state = carried
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the module and flatten what it returns; what is not a tensor is dropped."""
+        before = self.state.put(self.model) if self.state is not None else []
+        found = [value for path, value in leaves(self.model(*inputs)) if path in self.paths]
+        if self.state is not None:
+            found = [value.clone() for value in found]
+            self.state.take(self.model, before)
+        # what no op makes is no output to the front ends: an input, a parameter
+        given = [*inputs, *self.model.parameters(), *self.model.buffers()]
+        return tuple(v.reshape(v.shape) if any(v is other for other in given) else v for v in found)
+
+
+def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
+    """A copy of the module structure whose tensors are the originals, or those given by ``id`` of the original."""
+    tensors = [*module.parameters(), *module.buffers()]
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
+    memo.update(replacements or {})
+    return copy.deepcopy(module, memo)
+
+
+def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
+    return mark_exported(torch.export.export(module, inputs, strict=False).run_decompositions({})), ()
+
+
+def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", TracerWarning)
+        traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+    apart = shared_copy(module, {id(buffer): buffer.clone() for buffer in module.buffers()})
+    return traced, frozen_values(said, data_reads(apart, inputs))
+
+
+def _to_package(
+    program: Any,
+    inputs: list[ct.TensorType],
+    outputs: tuple[str, ...],
+    target: DeploymentTarget,
+    pipeline: ct.PassPipeline,
+    kept: Float32Ops,
+) -> ct.models.MLModel:
+    with output_names(outputs):
+        model = ct.convert(
+            program,
+            source="pytorch",
+            inputs=inputs,
+            outputs=[ct.TensorType(name=name) for name in outputs],
+            convert_to="mlprogram",
+            minimum_deployment_target=getattr(ct.target, str(target)),
+            compute_precision=kept.precision,
+            pass_pipeline=pipeline,
+            skip_model_load=True,
+        )
+    for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
+        function._essential_scope_sources = [
+            source for source in function._essential_scope_sources if source is not ScopeSource.EXIR_DEBUG_HANDLE
+        ]
+    return model
+
+
+def _spread_metadata(module: nn.Module) -> nn.Module:
+    """Give every holder of a tied weight the metadata of one, for the front ends keep one name and do not say which."""
+    holders: dict[int, list[tuple[nn.Module, str]]] = {}
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
+            holders.setdefault(id(parameter), []).append((part, name))
+    for same in holders.values():
+        found = next((metadata for part, name in same if (metadata := _metadata(part, name))), {})
+        for part, name in same if len(same) > 1 else ():
+            for key, value in found.items():
+                part.register_buffer(f"{_prefix(name)}{key}", value)
+    return module
+
+
+def _metadata(module: nn.Module, parameter: str) -> dict[str, Tensor]:
+    prefix = _prefix(parameter)
+    return {
+        name.removeprefix(prefix): value
+        for name, value in module._buffers.items()
+        if name.startswith(prefix) and value is not None
+    }
+
+
+def _prefix(parameter: str) -> str:
+    return f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/"
+
+
+def _check_tensors(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        if parameter.device.type != "cpu" or parameter.dtype not in (torch.float32, torch.int32, torch.int64):
+            raise ConversionError(
+                f"parameter {name!r} is {parameter.dtype} on {parameter.device}; conversion needs float32 on the CPU: "
+                "call module.float().cpu() first"
+            )
+
+
+def _input_type(name: str, tensor: Tensor) -> ct.TensorType:
+    """The declared type of one input: whole numbers stay whole, for a token id does not fit fp16."""
+    return ct.TensorType(
+        name=name, shape=tuple(tensor.shape), dtype=np.float32 if tensor.is_floating_point() else np.int32
+    )
+
+
+def _input_names(module: nn.Module, count: int) -> tuple[str, ...]:
+    """Argument names of ``forward``; those of a ``*args`` are numbered."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(module.forward).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            names += [f"{name}_{i}" for i in range(count - len(names))]
+        elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            names.append(name)
+    if len(names) < count:
+        raise ConversionError(f"{type(module).__name__}.forward takes {len(names)} inputs, {count} were given")
+    return tuple(names[:count])
+
+
+def _output_paths(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
+    """Places of the tensors that one run of the module returns."""
+    try:
+        paths = _run_on_shapes(module, inputs)
+    except Exception:
+        paths = None
+    try:
+        with torch.no_grad():
+            paths = paths or [path for path, _ in leaves(module(*inputs))]
+    except OutputError as error:
+        raise ConversionError(f"what {type(module).__name__}.forward returns does not convert: {error}") from error
+    except Exception as error:
+        raise ConversionError(
+            f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; mend the forward pass or the "
+            "inputs"
+        ) from error
+    if not paths:
+        raise ConversionError(f"{type(module).__name__}.forward returns no tensor")
+    return paths
+
+
+def _run_on_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
+    """Places of what the module returns, without computing it; in a copy of its own, for it may keep what it computes."""
+    apart = shared_copy(module)  # made here: plain tensors among its attributes cannot be copied within the mode
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        return [path for path, _ in leaves(apart(*(mode.from_tensor(tensor) for tensor in inputs)))]
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:3])[:400]}"
+
+
+@contextlib.contextmanager
+def unhindered() -> Iterator[None]:
+    """Convert without coremltools' check of the whole program after each of a hundred passes, and without collections.
+
+    For conversions that are only read, never kept: a fifth of the time on a large model. What is exported is checked.
+    """
+    validate, collecting = Program.validate, gc.isenabled()
+    Program.validate = lambda *_, **__: None
+    gc.disable()
+    try:
+        yield
+    finally:
+        Program.validate = validate
+        if collecting:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the converters' progress bars and advice; their errors still come as exceptions."""
+    loggers = [logging.getLogger(name) for name in ("coremltools", "torch.fx.experimental.symbolic_shapes")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,153 @@
+"""coremltools' graph passes, less those that let a layer's encoding change anything but that layer's own weight.
+
+coremltools folds normalizations and scales into a weight when it is a plain constant, but not when it is compressed,
+and merges equal constants. Both would make the package hold other weights than the assembled ones, and the bytes of
+one layer depend on the encoding of its neighbour. The pass list is coremltools' ``_COMMON_PASSES`` (version 9.0); see
+https://apple.github.io/coremltools/docs-guides/source/graph-passes-intro.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from coremltools import PassPipeline
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
+from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
+
+__all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
+
+#: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
+LEFT_OUT: dict[str, str] = {
+    "common::fuse_conv_batchnorm": "multiplies a normalization into the weight of a plain convolution only",
+    "common::fuse_conv_scale": "multiplies a constant into the weight of a plain convolution only",
+    "common::fuse_conv_bias": "negates the weight of `constant - conv`, and reads a weight that compression hides",
+    "common::fuse_linear_bias": "negates the weight of `constant - linear`, and skips compressed weights",
+    "common::compose_conv1d": "squeezes the weight of `unsqueeze -> conv2d -> squeeze`, impossible once compressed",
+}
+
+#: The operand that holds the weight, for every MIL op that a layer can become.
+WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
+    "conv": ("weight",),
+    "conv_transpose": ("weight",),
+    "linear": ("weight",),
+    "matmul": ("x", "y"),
+    "gather": ("x",),
+    "gather_along_axis": ("x",),
+    "lstm": ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back"),
+    "gru": ("weight_ih", "weight_hh"),
+    "rnn": ("weight_ih", "weight_hh"),
+}
+
+#: Ops whose weights coremltools puts together from a torch module's, gate by gate.
+RECURRENT = frozenset({"gru", "lstm", "rnn"})
+
+_SET_APART = "palettune::set_weights_apart"
+_FIRST = "palettune::place_weights_first"
+_HALVED = "palettune::halve_float32_weights"
+_DEDUPLICATION = "common::const_deduplication"
+
+
+def neutral_pipeline(*before: str) -> PassPipeline:
+    """The pipeline to convert with: the result differs between configurations in the layers' weights alone.
+
+    Args:
+        before: passes to run ahead of all others.
+    """
+    pipeline = PassPipeline()
+    pipeline.remove_passes(LEFT_OUT)
+    passes = [*before, HOLD]
+    for name in pipeline.passes:
+        passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
+    pipeline.passes = [*passes, RELEASE, DISTINCT_OUTPUTS, _HALVED, _SET_APART, _FIRST]
+    return pipeline
+
+
+@register_pass(namespace="palettune", override=True)
+class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
+    """Give every weight a key of its own, so that ``const_deduplication`` merges no weight with another constant.
+
+    Equal normalization constants, masks and position tables are still merged, whatever the configuration.
+    """
+
+    def apply(self, prog: Any) -> None:
+        """Mark the weights of all functions of a MIL program."""
+        for function in prog.functions.values():
+            for index, op in enumerate(_operations(function)):
+                if op.op_type.startswith("constexpr_") or _is_weight(op):
+                    op.weight_key = f"weight_{index}"
+
+
+@register_pass(namespace="palettune", override=True)
+class halve_float32_weights(AbstractGraphPass):  # type: ignore[misc]
+    """Store the plain weights of ops that compute in float32 as fp16, which the program casts back as it loads.
+
+    What a layer is stored in is its encoding, and ``fp16`` is one; what its op computes in is another matter. A weight
+    that fp16 cannot hold stays as it is.
+    """
+
+    def apply(self, prog: Any) -> None:
+        """Replace the weights in all functions of a MIL program."""
+        for function in prog.functions.values():
+            with function:
+                for op in list(function.operations):
+                    if _is_weight(op) and _fits(op.outputs[0]) and not _is_recurrent(op.outputs[0]):
+                        self._replace(function, op)
+
+    @staticmethod
+    def _replace(function: Any, op: Any) -> None:
+        half = op.outputs[0].val.astype(np.float16)
+        new = mb.constexpr_cast(source_val=half, output_dtype="fp32", before_op=op, name=op.name)
+        function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
+        function.remove_ops([op])
+
+
+def _fits(weight: Any) -> bool:
+    value = weight.val
+    if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.ndim < 2:
+        return False
+    return bool(np.abs(value).max(initial=0) <= np.finfo(np.float16).max)
+
+
+def _is_recurrent(weight: Any) -> bool:
+    return any(user.op_type in RECURRENT or user.op_type.startswith("constexpr_") for user in weight.child_ops)
+
+
+@register_pass(namespace="palettune", override=True)
+class place_weights_first(AbstractGraphPass):  # type: ignore[misc]
+    """Declare plain weights before everything else, where coremltools already puts compressed ones.
+
+    The weight file ends without padding, so its size is a sum over layers only if its last entry never changes.
+    """
+
+    def apply(self, prog: Any) -> None:
+        """Move the plain weights of all functions of a MIL program to the front; the order has no other meaning."""
+        for function in prog.functions.values():
+            operations = list(function.operations)
+            weights = [op for op in operations if op.op_type == "const" and _is_weight(op)]
+            moved = set(map(id, weights))
+            function.operations = weights + [op for op in operations if id(op) not in moved]
+
+
+def _operations(block: Any) -> Iterator[Any]:
+    for op in block.operations:
+        for inner in op.blocks:
+            yield from _operations(inner)
+        yield op
+
+
+def _is_weight(op: Any) -> bool:
+    """Whether a constant is the weight of an op, or a part of a compressed one."""
+    if op.op_type != "const":
+        return False
+    var = op.outputs[0]
+    return any(
+        user.op_type.startswith("constexpr_")
+        or any(user.inputs.get(name) is var for name in WEIGHT_OPERANDS.get(user.op_type, ()))
+        for user in var.child_ops
+    )

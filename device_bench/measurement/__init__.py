@@ -1,0 +1,1 @@
+"""Latency measured on a Mac or an attached device."""

@@ -1,0 +1,1 @@
+"""What a torch model returns, and what it keeps between inputs."""

@@ -1,0 +1,1 @@
+"""What is in a saved ``.mlpackage``: weights as stored, the graph, constants."""

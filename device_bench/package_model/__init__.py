@@ -1,0 +1,1 @@
+"""A Core ML program as a torch module, and that module as a package again."""

@@ -1,0 +1,180 @@
+"""A package written again with the weights that a module holds, compressed as its metadata says.
+
+The program is read by coremltools' own loader, each layer's constant gives way to the ops that coremltools' torch front
+end makes of the same weight and metadata, and the program is written by coremltools' own backend with the package's own
+description. Of its passes only those of the backend run, and the one that moves scales into tables, as in a conversion.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import coremltools as ct
+import numpy as np
+from coremltools.converters.mil.converter import mil_convert
+from coremltools.converters.mil.frontend.milproto.load import load as load_mil
+from coremltools.converters.mil.frontend.torch.converter import TorchConverter
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+from torch import Tensor, nn
+
+from palettune.device_bench.package.package import load_spec
+from palettune.device_bench.package_model.package_layers import operations
+from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
+from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, activation_quantizations
+from palettune.space.errors import UserError
+from palettune.space.target import DeploymentTarget
+
+__all__ = ["RewritingError", "rewrite"]
+
+#: Passes that run: scaled tables take the form that a conversion gives them, and what is used no more is dropped.
+_PASSES = ("common::canonicalize_quantized_lut_pattern", "common::dead_code_elimination")
+
+
+class RewritingError(UserError):
+    """A package that cannot be written for a deployment target."""
+
+
+def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLModel:
+    """The package of a module, with the module's weights and encodings.
+
+    Weights without metadata are stored in fp16. In a program that computes in float32 they are cast back by
+    ``constexpr_cast``, and tables and scales are float32: no op of the program sees another type than before.
+
+    Args:
+        module: an assembled package; its compressed layers hold coremltools' metadata (``compressed_weight.install``).
+        target: the deployment target; the program is brought to its opset.
+
+    Raises:
+        RewritingError: the package, or what is to be in it, needs a newer system than the target.
+        PackageError: the package cannot be read any more.
+    """
+    spec = load_spec(module.path)
+    version = getattr(ct.target, str(target)).value
+    if spec.specificationVersion > version:
+        needed = ct.target(spec.specificationVersion).name
+        raise RewritingError(
+            f"{module.path}: needs {needed} or its macOS twin, and the deployment target is {target}; set "
+            f'deployment_target = "{needed}"'
+        )
+    program = _read(module, spec, version, target)
+    (function,) = program.functions.values()
+    _quantize_activations(function, module, target)
+    _replace_weights(function, module)
+    pipeline = ct.PassPipeline()
+    pipeline.passes = list(_PASSES)
+    return mil_convert(
+        program,
+        convert_from="milinternal",
+        convert_to="mlprogram",
+        compute_units=ct.ComputeUnit.ALL,
+        specification_version=version,
+        model_description=spec.description,
+        pass_pipeline=pipeline,
+        skip_model_load=True,
+    )
+
+
+def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarget) -> Any:
+    """The program in the target's opset.
+
+    The ops that hold compressed weights have another form from iOS18 on, into which coremltools does not bring them.
+    """
+    old = spec.specificationVersion < ct.target.iOS18.value <= version
+    if old and "compressed already" in module.kept.values():
+        raise RewritingError(
+            f"{module.path}: holds weights that are compressed in the form of iOS16, which {target} does not have; set "
+            'deployment_target = "iOS17", or give the package that has not been compressed yet'
+        )
+    return load_mil(spec, version, str(module.path / "Data/com.apple.CoreML/weights"))
+
+
+def _replace_weights(function: Any, module: PackageModule) -> None:
+    """Put every layer's ops first, where a conversion has them, and let their consumers read these."""
+    constants = {op.outputs[0].name: op for op in operations(function) if op.op_type == "const"}
+    encoder = _Encoder(module)
+    before = set(map(id, function.operations))
+    replaced = []
+    with function:
+        for constant, layer in module.constants().items():
+            old = constants[constant]
+            half = old.outputs[0].val.dtype == np.float16
+            replaced.append((old, encoder.variable(layer, module.get_submodule(layer), constant, half)))
+    own = [op for op in function.operations if id(op) in before]
+    made = [op for op in function.operations if id(op) not in before]
+    function.operations = [*made, *own]
+    for old, new in replaced:
+        block = old.enclosing_block
+        with block:
+            block.replace_uses_of_var_after_op(anchor_op=old, old_var=old.outputs[0], new_var=new, force_replace=True)
+            block.remove_ops([old])
+
+
+def _quantize_activations(function: Any, module: PackageModule, target: DeploymentTarget) -> None:
+    """Round what enters an op where the module rounds it (``quantize_activations``)."""
+    roundings = activation_quantizations(module)
+    if roundings and target.generation < 17:
+        raise RewritingError(f"{module.path}: activations of 8 bits need iOS17 or macOS14, and the target is {target}")
+    outputs = {name: output for output, name in module.calls.items()}
+    made = {op.outputs[0].name: op for op in operations(function) if op.outputs}
+    for name, rounding in roundings.items():
+        layer = module.get_submodule(name)
+        if name not in outputs or not isinstance(layer, PackageLayer):
+            raise RewritingError(f"layer {name!r}: what enters a recurrent op cannot be rounded; leave it in floats")
+        _round_input(made[outputs[name]], layer.activation_name, rounding)
+
+
+def _round_input(op: Any, operand: str, rounding: ActivationQuantization) -> None:
+    value, block = op.inputs[operand], op.enclosing_block
+    integer, word = (np.int8, "int8") if rounding.signed else (np.uint8, "uint8")
+    scale = types.nptype_from_builtin(value.dtype)(rounding.scale)
+    terms = {"scale": scale, "zero_point": integer(rounding.zero_point), "before_op": op}
+    with block:
+        rounded = mb.dequantize(input=mb.quantize(input=value, output_dtype=word, **terms), **terms)
+        block.replace_uses_of_var_after_op(anchor_op=rounded.op, old_var=value, new_var=rounded, end_op=op)
+
+
+class _Encoder:
+    """coremltools' torch front end, as far as it makes ops of a weight and its metadata."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._converter = TorchConverter.__new__(TorchConverter)
+        self._converter.param_to_compression_info = TorchConverter._construct_compression_info(module.state_dict())
+
+    def variable(self, layer: str, module: nn.Module, name: str, half: bool) -> Any:
+        """The variable that decodes a layer's weight, made at the end of the function; float32 or fp16 as ``half``."""
+        values = _array(module.get_parameter("weight"))
+        parameter = f"{layer}.weight"
+        if parameter in self._converter.param_to_compression_info:
+            made = self._converter._construct_compression_op(values, parameter)
+            return _precise(made, name, half, {})
+        if half:
+            return mb.const(val=values.astype(np.float16), name=name)
+        return mb.constexpr_cast(source_val=values.astype(np.float16), output_dtype="fp32", name=name)
+
+
+def _array(weight: Tensor) -> np.ndarray[Any, Any]:
+    values: np.ndarray[Any, Any] = np.ascontiguousarray(weight.detach().float().numpy())
+    return values
+
+
+def _precise(variable: Any, name: str, half: bool, done: dict[Any, tuple[Any, ...]]) -> Any:
+    """The same chain of constant ops with its floats as fp16, under another name.
+
+    The front end makes chains in float32 and leaves it to a pass of the conversion to round them, which would round
+    all else in the program too.
+    """
+    op = variable.op
+    if op not in done:
+        inputs = {key: _operand(value, name, half, done) for key, value in op.inputs.items() if value is not None}
+        made = getattr(mb, op.op_type)(**inputs, name=name)
+        done[op] = tuple(made) if isinstance(made, (list, tuple)) else (made,)
+    return done[op][op.outputs.index(variable)]
+
+
+def _operand(variable: Any, name: str, half: bool, done: dict[Any, tuple[Any, ...]]) -> Any:
+    if variable.op.op_type != "const":
+        return _precise(variable, f"{name}_inner", half, done)
+    if half and types.is_float(variable.dtype):
+        return np.float16(variable.val)
+    return variable

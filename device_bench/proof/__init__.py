@@ -1,0 +1,1 @@
+"""Proof that a saved package holds what was asked for."""

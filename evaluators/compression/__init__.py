@@ -1,0 +1,1 @@
+"""Compression of one weight, by coremltools' own algorithms."""

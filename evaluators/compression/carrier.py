@@ -1,0 +1,128 @@
+"""The module that carries a weight through coremltools' torch algorithms, whatever the layer's kind.
+
+coremltools' palettizer knows only Linear, Embedding and Conv2d, its pruner no transposed convolution. Their
+algorithms look only at a weight's output axis, input axis and kernel, so every weight travels as that of a Linear
+(two axes) or of a Conv2d whose kernel is one row (more axes), and the results travel back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from palettune.evaluators.compression.errors import CompressionError
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+
+__all__ = ["Carrier", "quiet", "spread", "to_half"]
+
+
+class Carrier:
+    """Carries the weight of one layer, in one encoding, to coremltools and back."""
+
+    def __init__(self, layer: Layer, encoding: Encoding) -> None:
+        self.layer = layer
+        self.encoding = encoding
+        self.rank = len(layer.shape)
+
+    def module(self, weight: Tensor) -> nn.Sequential:
+        """A sequence of one module that holds a copy of ``weight`` with output channels first."""
+        shape = (self.layer.output_channels, self.layer.input_channels)
+        carried = self._swap(weight)
+        if self.rank == 2:
+            single: nn.Module = nn.Linear(shape[1], shape[0], bias=False, device="meta")
+        else:
+            kernel = math.prod(self.layer.shape[2:])
+            carried = carried.reshape(*shape, 1, kernel)
+            single = nn.Conv2d(shape[1], shape[0], (1, kernel), bias=False, device="meta")
+        single.register_parameter("weight", nn.Parameter(carried.contiguous().clone()))
+        return nn.Sequential(single)
+
+    def weight_of(self, values: Tensor) -> Tensor:
+        """Values in the layer's layout as those of the carried weight."""
+        return self.module(values).get_submodule("0").get_parameter("weight").detach()
+
+    def weight(self, module: nn.Module) -> Tensor:
+        """The carried weight, in the layer's own layout."""
+        carried = module.get_submodule("0").get_parameter("weight").detach().float()
+        if self.rank > 2:
+            shape = (self.layer.output_channels, self.layer.input_channels, *self.layer.shape[2:])
+            carried = carried.reshape(shape)
+        return self._swap(carried).contiguous()
+
+    def buffer(self, module: nn.Module, key: str) -> Tensor | None:
+        """One of coremltools' metadata buffers, None where it is missing."""
+        return module.get_submodule("0")._buffers.get(f"_COREML_/weight/{key}")
+
+    def per_axis(self, values: Tensor, tail: int = 0) -> Tensor:
+        """Bring a buffer with one axis for each axis of the weight, and ``tail`` more, into the layer's layout."""
+        lead = values.shape[: values.dim() - tail][:2]
+        ones = (1,) * (self.rank - 2)
+        end = values.shape[values.dim() - tail :]
+        return self._swap(values.reshape(*lead, *ones, *end)).contiguous()
+
+    def axis(self, carried: int) -> int:
+        """The layer's own axis for the carrier's axis 0 (output) or 1 (input)."""
+        return self.layer.output_axis if carried == 0 else self.layer.input_axis
+
+    def flat(self, values: Tensor) -> Carrier:
+        """A carrier of single values, as one output channel of a Linear; errors still name this layer."""
+        return Carrier(replace(self.layer, kind=LayerKind.LINEAR, shape=(1, values.numel())), self.encoding)
+
+    def product(self, values: Tensor) -> Tensor:
+        """What a program makes of stored numbers that it multiplies: rounded where it computes in fp16."""
+        return to_half(values) if self.layer.float_bits == 16 else values
+
+    def failure(self, stage: str, reason: str) -> CompressionError:
+        """An error that names the layer, the encoding and the stage."""
+        return CompressionError(self.layer, self.encoding, stage, reason)
+
+    def _swap(self, values: Tensor) -> Tensor:
+        return values.transpose(0, 1) if self.layer.kind.is_transposed else values
+
+
+class _Listener(logging.Handler):
+    """Keeps warnings: they say why coremltools skipped a layer."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Silence coremltools' progress bars and logs, and collect its warnings."""
+    listener = _Listener()
+    loggers = [logging.getLogger(name) for name in ("coremltools", "coremltools.optimize.torch")]
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [listener], False
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield listener.heard
+    finally:
+        for logger, handlers, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
+
+
+def to_half(values: Tensor) -> Tensor:
+    """Values as fp16 will hold them, in float32."""
+    return values.half().float()
+
+
+def spread(values: Tensor, shape: torch.Size) -> Tensor:
+    """Repeat block-wise values until they fit a weight of this shape."""
+    for axis, length in enumerate(shape):
+        if values.shape[axis] not in (1, length):
+            values = values.repeat_interleave(length // values.shape[axis], dim=axis)
+    return values

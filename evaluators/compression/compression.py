@@ -1,0 +1,88 @@
+"""Compression of one layer's weight by coremltools' own algorithms, checked afterwards.
+
+coremltools skips layers without an error and can damage a weight that it says it skipped, so nothing is believed:
+the metadata must be there, the decoded weight must be what the converter will arrive at, and all of it finite.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.evaluators.compression.carrier import Carrier
+from palettune.evaluators.compression.errors import CompressionError
+from palettune.evaluators.compression.linear import quantize
+from palettune.evaluators.compression.lut import palettize
+from palettune.evaluators.compression.sparse import prune
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
+
+__all__ = ["CompressionError", "changed_since", "compress"]
+
+
+def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
+    """Compress the weight of one layer.
+
+    Args:
+        module: the layer's own module; left as it is.
+        layer: its description; names the layer in errors and fixes the axes.
+        encoding: how to store the weight; must be legal for the layer.
+        seed: seeds the clustering of vectors, the only step that draws random numbers.
+
+    Returns:
+        The decoded weight, float32 and representable in fp16 where the program computes in it, and the metadata that
+        coremltools' converter reads.
+
+    Raises:
+        CompressionError: where coremltools skipped the layer, or anything is not finite.
+    """
+    weight = _weight(module, layer, encoding)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            compressed = _compress(weight, layer, encoding)
+    finally:
+        torch.set_num_threads(threads)
+    _check(compressed, layer, encoding)
+    return compressed
+
+
+def changed_since(encoding: Encoding) -> dict[str, int]:
+    """What tells a weight compressed now from one that an earlier version compressed otherwise; empty for most."""
+    table = encoding.table
+    if table is None or encoding.sparsity is not None:
+        return {}
+    clustering = {"clustering": 2} if table.vector > 1 else {}
+    return {**clustering, **({"scales": 2} if table.scaled else {})}
+
+
+def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWeight:
+    carrier = Carrier(layer, encoding)
+    if encoding.sparsity is not None:
+        return prune(carrier, weight, encoding.sparsity, encoding.values)
+    if encoding.table is not None:
+        return palettize(carrier, weight, encoding.table)
+    if encoding.linear is not None:
+        return quantize(carrier, weight, encoding.linear)
+    return CompressedWeight(weight.half().float())
+
+
+def _weight(module: nn.Module, layer: Layer, encoding: Encoding) -> Tensor:
+    weight = module.get_parameter("weight").detach().cpu().float()
+    if tuple(weight.shape) != layer.shape:
+        raise CompressionError(layer, encoding, "reading", f"the module's weight has shape {tuple(weight.shape)}")
+    largest = weight.abs().max().item()
+    if not largest <= torch.finfo(torch.float16).max:
+        raise CompressionError(layer, encoding, "reading", f"the largest weight is {largest}, beyond fp16")
+    return weight
+
+
+def _check(compressed: CompressedWeight, layer: Layer, encoding: Encoding) -> None:
+    if tuple(compressed.weight.shape) != layer.shape:
+        raise CompressionError(layer, encoding, "checking", f"the shape became {tuple(compressed.weight.shape)}")
+    for what, tensor in (("weight", compressed.weight), *compressed.buffers.items()):
+        if not torch.isfinite(tensor).all():
+            raise CompressionError(layer, encoding, "checking", f"{what} is not finite")

@@ -1,0 +1,15 @@
+"""The registry of sensitivity scores: a new one is a file with its method, and a line here."""
+
+from __future__ import annotations
+
+from palettune.evaluators.sensitivity.base import SensitivityScore
+from palettune.evaluators.sensitivity.fisher import FisherScore
+from palettune.evaluators.sensitivity.isolated import IsolatedScore
+from palettune.evaluators.sensitivity.weight_error import WeightErrorScore
+
+__all__ = ["registry"]
+
+
+def registry() -> dict[str, type[SensitivityScore]]:
+    """Every method by name."""
+    return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}

@@ -1,0 +1,1 @@
+"""Compressed weights on disk, and models assembled from them."""

@@ -1,0 +1,114 @@
+"""Assembly: a configuration's weights put into a resident module, from the bank, in milliseconds."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
+from palettune.evaluators.compression.compression import changed_since, compress
+from palettune.evaluators.weights.weight_bank import WeightBank, weight_digest
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer
+
+__all__ = ["Assembler", "LayerWeights"]
+
+
+class LayerWeights:
+    """The compressed weights of one model's layers under one method, from the bank or built into it.
+
+    Args:
+        model: the float model; never changed.
+        cache_bytes: decoded weights kept in memory between calls.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: tuple[Layer, ...],
+        bank: WeightBank,
+        seed: int = 0,
+        cache_bytes: int = 2 * 1024**3,
+    ) -> None:
+        self.layers = {layer.name: layer for layer in layers}
+        self.bank = bank
+        self._model = model
+        self._seed = seed
+        self._digests: dict[str, str] = {}
+        self._cache: OrderedDict[tuple[str, Encoding], CompressedWeight] = OrderedDict()
+        self._cache_bytes = cache_bytes
+        self._held = 0
+
+    def float_weight(self, layer: str) -> Tensor:
+        """The uncompressed weight of a layer."""
+        return self._model.get_submodule(layer).get_parameter("weight").detach()
+
+    def key(self, layer: str, encoding: Encoding) -> str:
+        """The bank's key of one (layer, encoding)."""
+        if layer not in self._digests:
+            self._digests[layer] = weight_digest(self.float_weight(layer))
+        settings = {"seed": self._seed, **changed_since(encoding)}
+        return self.bank.key(self._digests[layer], self.layers[layer], encoding, "data_free", settings)
+
+    def get(self, layer: str, encoding: Encoding) -> CompressedWeight:
+        """One compressed weight: from memory, from the bank, or compressed now and written."""
+        cached = self._cache.get((layer, encoding))
+        if cached is not None:
+            self._cache.move_to_end((layer, encoding))
+            return cached
+        compressed = self.bank.obtain(self.key(layer, encoding), lambda: self.build(layer, encoding))
+        self._cache[layer, encoding] = compressed
+        self._held += _bytes(compressed)
+        while self._held > self._cache_bytes and len(self._cache) > 1:
+            _, dropped = self._cache.popitem(last=False)
+            self._held -= _bytes(dropped)
+        return compressed
+
+    def build(self, layer: str, encoding: Encoding) -> CompressedWeight:
+        """Compress one layer afresh, in isolation."""
+        module = copy.deepcopy(self._model.get_submodule(layer))
+        return compress(module, self.layers[layer], encoding, seed=self._seed)
+
+
+class Assembler:
+    """A resident copy of the model whose weights follow the configuration last asked for."""
+
+    def __init__(self, model: nn.Module, weights: LayerWeights) -> None:
+        self.weights = weights
+        self.module = copy.deepcopy(model)
+        self._current: dict[str, Encoding] = {}
+
+    def assemble(self, configuration: Configuration) -> nn.Module:
+        """The module with this configuration's weights; only layers whose encoding changed are copied."""
+        for layer, encoding in configuration.encodings.items():
+            if self._current.get(layer) == encoding:
+                continue
+            weight = self.weights.get(layer, encoding).weight
+            self._current.pop(layer, None)
+            self.module.get_submodule(layer).get_parameter("weight").data.copy_(weight)
+            self._current[layer] = encoding
+        return self.module
+
+    def replace(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """The float module with some layers' weights replaced; for trying a layer alone."""
+        for layer in self.weights.layers:
+            source = weights.get(layer, self.weights.float_weight(layer))
+            self.module.get_submodule(layer).get_parameter("weight").data.copy_(source)
+        self._current.clear()
+        return self.module
+
+    def with_metadata(self, configuration: Configuration) -> nn.Module:
+        """A fresh copy for conversion: this configuration's weights and coremltools' buffers."""
+        module = copy.deepcopy(self.module)
+        for layer, encoding in configuration.encodings.items():
+            clear(module.get_submodule(layer))
+            install(module, layer, self.weights.get(layer, encoding))
+        return module
+
+
+def _bytes(compressed: CompressedWeight) -> int:
+    return compressed.weight.nbytes + sum(value.nbytes for value in compressed.buffers.values())

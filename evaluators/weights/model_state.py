@@ -1,0 +1,251 @@
+"""A model state: everything in which a compressed model differs from its float model, in one file.
+
+It is what a workflow hands on: export, proof, execution and explanation need nothing else beside the float model.
+A file is ``<digest>.safetensors``: the digest hashes the file's bytes, the header holds the JSON, no code is run.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
+from palettune.device_bench.conversion.low_rank import LowRank, add_low_rank
+from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, quantize_activations
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import weight_digest
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.errors import UserError
+
+__all__ = ["DATA_FREE", "ModelState", "StateError", "model_digest"]
+
+FORMAT = 1
+DATA_FREE = "data_free"
+_HEADER = "palettune_state"
+
+
+class StateError(UserError):
+    """A state that does not fit its configuration or model, or a file that cannot be read back."""
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What a configuration became under one workflow.
+
+    Attributes:
+        configuration: what was asked for.
+        model: ``model_digest`` of the float model that the state belongs to.
+        weights: for each layer of the configuration, its weight and coremltools' metadata.
+        methods: for each layer, which method gave that weight (``data_free``, ``gptq`` ...).
+        tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``.
+        activations: for each layer whose activations are in 8 bits, how its input is rounded.
+        branches: low-rank branches beside layers, stored as weights of their own.
+
+    Raises:
+        StateError: where a layer lacks a part, or a value is not finite.
+    """
+
+    configuration: Configuration
+    model: str
+    weights: Mapping[str, CompressedWeight]
+    methods: Mapping[str, str]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    activations: Mapping[str, ActivationQuantization] = field(default_factory=dict)
+    branches: Mapping[str, LowRank] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for what, found in (("weight", self.weights), ("method", self.methods)):
+            _same(what, set(found), set(self.configuration.encodings))
+        asked = {name for name, p in self.configuration.activations.items() if p is Precision.INT8}
+        _same("activation quantization", set(self.activations), asked)
+        held = {n: w.weight for n, w in self.weights.items()} | dict(self.tensors)
+        held |= {f"{n} ({part})": getattr(b, part) for n, b in self.branches.items() for part in ("down", "up")}
+        for name, values in held.items():
+            if not bool(torch.isfinite(values).all()):
+                raise StateError(f"{name!r} holds values that are not finite (NaN or infinite)")
+
+    @classmethod
+    def data_free(
+        cls,
+        configuration: Configuration,
+        weights: LayerWeights,
+        model: str,
+        activations: Mapping[str, ActivationQuantization] | None = None,
+    ) -> ModelState:
+        """The state of a data-free evaluation: each layer's weight from the bank, nothing else changed."""
+        found = {name: weights.get(name, encoding) for name, encoding in configuration.encodings.items()}
+        return cls(configuration, model, found, dict.fromkeys(found, DATA_FREE), {}, dict(activations or {}))
+
+    @property
+    def keeps_the_rest(self) -> bool:
+        """Whether all but the layers' weights is the float model's, so that its base program is this one's too."""
+        return not self.tensors and not self.activations and not self.branches
+
+    @property
+    def branch_bytes(self) -> int:
+        """Bytes in the package's weight file beyond those of the configuration: the branches' weights."""
+        return sum(branch.bytes for branch in self.branches.values())
+
+    def apply(self, model: nn.Module, *, metadata: bool = True) -> nn.Module:
+        """A copy of the float model with this state in it, ready to run or to convert.
+
+        Args:
+            model: the float model; left as it is.
+            metadata: also register coremltools' buffers, which conversion reads.
+
+        Raises:
+            StateError: the model is another one than the state was made from.
+        """
+        if model_digest(model) != self.model:
+            raise StateError(
+                "this state was made from a model with other weights; use the checkpoint it was found with, "
+                "or search again"
+            )
+        module = copy.deepcopy(model)
+        held = module.state_dict(keep_vars=True)
+        with torch.no_grad():
+            for name, values in self.tensors.items():
+                if name not in held or held[name].shape != values.shape:
+                    raise StateError(
+                        f"the state holds {name!r} of shape {tuple(values.shape)}; the model has no such one"
+                    )
+                held[name].copy_(values)
+        for name, compressed in self.weights.items():
+            clear(module.get_submodule(name))
+            install(module, name, compressed if metadata else CompressedWeight(compressed.weight))
+        for name, quantization in self.activations.items():
+            quantize_activations(module, name, quantization)
+        for name, branch in self.branches.items():
+            add_low_rank(module, name, branch)
+        return module
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash; the name of the state's file."""
+        return _digest(self._data)
+
+    def save(self, folder: Path) -> Path:
+        """Write to ``folder``, whole or not at all; a file of equal content is left as it is."""
+        path = folder / f"{self.digest}.safetensors"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
+            with os.fdopen(handle, "wb") as file:
+                file.write(self._data)
+            os.replace(temporary, path)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> ModelState:
+        """Read what ``save`` wrote.
+
+        Raises:
+            StateError: no such file, damaged, or of another version.
+        """
+        try:
+            if _digest(path.read_bytes()) != path.stem:
+                raise StateError(f"{path}: damaged, its checksum does not match; evaluate the configuration again")
+            with safe_open(path, framework="pt") as file:
+                header = json.loads(file.metadata()[_HEADER])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except (OSError, SafetensorError, KeyError, TypeError) as error:
+            raise StateError(f"{path}: no model state can be read from it: {error}") from error
+        if header["format"] != FORMAT:
+            raise StateError(f"{path}: written in format {header['format']}; this version reads {FORMAT}")
+        return _unpack(header, tensors)
+
+    @cached_property
+    def _data(self) -> bytes:
+        header, tensors = _pack(self)
+        # one key: safetensors orders several at random, and equal states must be equal files
+        data: bytes = save_tensors(tensors, {_HEADER: json.dumps(header, sort_keys=True, separators=(",", ":"))})
+        return data
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_data"}
+
+
+def model_digest(model: nn.Module) -> str:
+    """Content hash of all parameters and buffers of a model, by name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in model.state_dict().items():
+        digest.update(f"{name}:{weight_digest(value)}".encode())
+    return digest.hexdigest()
+
+
+def _same(what: str, found: set[str], wanted: set[str]) -> None:
+    if found != wanted:
+        name = min(found ^ wanted)
+        problem = "has none in the state" if name in wanted else "is not asked for by the configuration"
+        raise StateError(f"layer {name!r}: its {what} {problem}")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=20).hexdigest()
+
+
+def _pack(state: ModelState) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Names of layers and parameters go into the header, where any character may be; tensors are numbered."""
+    tensors: dict[str, Tensor] = {}
+
+    def put(values: Tensor, *, half: bool = False) -> str:
+        values = values.detach().cpu().contiguous().clone()
+        smaller = values.half() if half else values
+        tensors[f"{len(tensors)}"] = smaller if torch.equal(smaller.to(values.dtype), values) else values
+        return f"{len(tensors) - 1}"
+
+    layers = {
+        name: {
+            "method": state.methods[name],
+            "weight": put(compressed.weight, half=True),  # what the package stores; fp16 where it loses nothing
+            "buffers": {key: put(value) for key, value in sorted(compressed.buffers.items())},
+        }
+        for name, compressed in sorted(state.weights.items())
+    }
+    header = {
+        "format": FORMAT,
+        "model": state.model,
+        "configuration": state.configuration.to_json(),
+        "layers": layers,
+        "tensors": {name: put(value) for name, value in sorted(state.tensors.items())},
+        "activations": {name: asdict(quantization) for name, quantization in sorted(state.activations.items())},
+        "branches": {
+            name: {"down": put(branch.down, half=True), "up": put(branch.up, half=True)}
+            for name, branch in sorted(state.branches.items())
+        },
+    }
+    return header, tensors
+
+
+def _unpack(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelState:
+    layers = header["layers"]
+    return ModelState(
+        Configuration.from_json(header["configuration"]),
+        header["model"],
+        {
+            name: CompressedWeight(
+                tensors[layer["weight"]].float(), {key: tensors[at] for key, at in layer["buffers"].items()}
+            )
+            for name, layer in layers.items()
+        },
+        {name: layer["method"] for name, layer in layers.items()},
+        {name: tensors[at] for name, at in header["tensors"].items()},
+        {name: ActivationQuantization(**values) for name, values in header["activations"].items()},
+        {
+            name: LowRank(tensors[at["down"]].float(), tensors[at["up"]].float())
+            for name, at in header.get("branches", {}).items()
+        },
+    )

@@ -1,0 +1,1 @@
+"""The user's model and data, as everything here takes them."""

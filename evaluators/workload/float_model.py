@@ -1,0 +1,170 @@
+"""The user's module as everything here takes it: with values, float32, on the CPU, every parameter in its own memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.space.errors import UserError
+
+__all__ = [
+    "Held",
+    "LoadingError",
+    "check_loadable",
+    "held_alike",
+    "same_memory",
+    "take_to_float32",
+    "to_float32",
+    "untangle",
+]
+
+_AS_PACKAGE = (
+    "return the torch.nn.Module that it was made from; or convert it with coremltools.convert(..., "
+    'convert_to="mlprogram"), save the .mlpackage and return its path'
+)
+#: A tensor by the module and the name that hold it.
+Held = tuple[nn.Module, str]
+
+
+class LoadingError(UserError):
+    """A model that cannot be taken as it is: the module is named, and what to do."""
+
+
+def check_loadable(model: Any) -> None:
+    """Raise LoadingError for what has no layers, no values yet, or weights that are quantized already."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise LoadingError(f"returned a TorchScript module, whose layers cannot be told apart; {_AS_PACKAGE}")
+    if isinstance(model, torch.export.ExportedProgram):
+        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be told apart; {_AS_PACKAGE}")
+    if not isinstance(model, nn.Module):
+        found = type(model).__name__
+        raise LoadingError(f"returned a {found}; expected a torch.nn.Module, or the path of an .mlpackage")
+    for name, module in model.named_modules():
+        where = f"returned a model whose module {name!r} ({type(module).__name__})"
+        if _is_quantized(module):
+            raise LoadingError(f"{where} is quantized already; return the float model")
+        for held, tensor in _tensors(module):
+            why = _not_plain(held, tensor)
+            if why is not None:
+                raise LoadingError(f"{where} {why}")
+
+
+def _not_plain(name: str, tensor: Tensor) -> str | None:
+    if is_lazy(tensor):
+        return f"has no shapes yet ({name!r} is not initialized); run the model once in model()"
+    if tensor.is_meta:
+        return f"has no values ({name!r} is on the meta device); load the checkpoint in model()"
+    if tensor.is_quantized:
+        return f"holds {name!r} as {str(tensor.dtype).removeprefix('torch.')}; return the float model"
+    wrapped: bool = is_traceable_wrapper_subclass(tensor)
+    return f"holds {name!r} as a {type(tensor).__name__}; return the model with plain tensors" if wrapped else None
+
+
+def take_to_float32(model: nn.Module) -> list[str]:
+    """Take all floating-point tensors to float32 and everything to the CPU, in place; say what was not there before.
+
+    Whole numbers and booleans keep their type. Tensors that are plain attributes, or lie in lists and dicts that are,
+    come along.
+    """
+    found = [tensor for module in model.modules() for _, tensor in _tensors(module)]
+    kinds = Counter(str(t.dtype) for t in found if t.is_floating_point() and t.dtype is not torch.float32)
+    places = Counter(str(tensor.device) for tensor in found if tensor.device.type != "cpu")
+    model.float().cpu()
+    for module in model.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, (Tensor, list, tuple, dict)) and name not in ("_parameters", "_buffers", "_modules"):
+                with contextlib.suppress(OutputError):  # a type that cannot be made again stays as it is
+                    vars(module)[name] = mapped(to_float32, value)
+    total = len(found)
+    notes = [
+        f"{'the model is' if count == total else f'{count} of the {total} tensors of the model are'} "
+        f"{kind.removeprefix('torch.')}: taken to float32"
+        for kind, count in kinds.items()
+    ]
+    if places:
+        notes.append(f"the model is on {', '.join(places)}: taken to the CPU")
+    return notes
+
+
+def held_alike(model: nn.Module) -> list[list[Held]]:
+    """Groups of two and more tensors that are the very same values in memory: tied, whichever way that was done."""
+    groups: dict[Any, list[Held]] = {}
+    for module in model.modules():
+        for name, tensor in _tensors(module):
+            if tensor.numel():
+                place = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+                groups.setdefault((*_storage(tensor), place), []).append((module, name))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def same_memory(groups: list[list[Held]]) -> None:
+    """Make one parameter of those in each group that are parameters of equal values."""
+    for group in groups:
+        held = [(module, name) for module, name in group if module._parameters.get(name) is not None]
+        for (first, its_name), (module, name) in itertools.pairwise(held):
+            one, other = first._parameters[its_name], module._parameters[name]
+            assert one is not None
+            assert other is not None
+            if one is not other and one.shape == other.shape and torch.equal(one, other):
+                module._parameters[name] = one
+
+
+def untangle(model: nn.Module) -> None:
+    """Give every parameter memory of its own, so that writing to one changes no other tensor."""
+    taken: dict[Any, Tensor] = {}
+    trainable: dict[int, nn.Parameter] = {}
+    held = [(module, name, p) for module in model.modules() for name, p in module._parameters.items() if p is not None]
+    for module, name, parameter in held:
+        if parameter.is_inference():
+            made = trainable.setdefault(id(parameter), nn.Parameter(parameter.clone(), requires_grad=False))
+            module._parameters[name] = taken[_storage(made)] = made
+            continue
+        owner = taken.setdefault(_storage(parameter), parameter)
+        if owner is not parameter or _overlaps_itself(parameter):
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+            taken[_storage(parameter)] = parameter
+    for module in model.modules():
+        for name, tensor in _tensors(module):
+            if not isinstance(tensor, nn.Parameter) and tensor.numel() and _storage(tensor) in taken:
+                (module._buffers if name in module._buffers else vars(module))[name] = tensor.clone()
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that a module holds itself: parameters, buffers and plain attributes."""
+    for held in (module._parameters, module._buffers, vars(module)):
+        yield from [(name, value) for name, value in held.items() if isinstance(value, Tensor)]
+
+
+def _storage(tensor: Tensor) -> tuple[Any, ...]:
+    """Equal for tensors that share memory; those that are not strided share none."""
+    if tensor.layout is not torch.strided or not tensor.numel():
+        return (id(tensor),)
+    return (str(tensor.device), tensor.untyped_storage().data_ptr())
+
+
+def _overlaps_itself(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and any(
+        size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+
+
+def _is_quantized(module: nn.Module) -> bool:
+    return hasattr(module, "_packed_params") or hasattr(module, "_all_weight_values")  # of torch.ao.nn.quantized
+
+
+def to_float32(value: Tensor) -> Tensor:
+    """A tensor on the CPU, floats as float32, fit for training; the same object where it is so already."""
+    value = value.clone() if value.is_inference() else value
+    value = value.detach() if value.grad_fn is not None else value
+    if not value.is_floating_point():
+        return value if value.device.type == "cpu" else value.cpu()
+    return value if value.device.type == "cpu" and value.dtype is torch.float32 else value.float().cpu()

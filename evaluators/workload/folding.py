@@ -1,0 +1,227 @@
+"""Folding: weights that a model computes anew before each pass become plain parameters, once, at loading.
+
+Parametrizations (``torch.nn.utils.parametrize``: weight and spectral normalization, orthogonal, custom ones), the
+older hooks of ``torch.nn.utils`` and pruning masks do not change in evaluation mode. Layers' weights that are buffers
+or plain attributes become parameters under the same name, where no forward pass sets them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from palettune.device_bench.model.outputs import tensors
+from palettune.evaluators.workload.float_model import LoadingError
+from palettune.space.modules import kind_of
+
+__all__ = ["fold"]
+
+_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
+_MADE_FROM = ("_g", "_v", "_u", "_orig", "_mask")
+
+
+@dataclass(frozen=True, eq=False)
+class _Computed:
+    """A tensor that a module makes from others, its ``sources``: of equal sources and values, it is one tied weight."""
+
+    where: str
+    module: nn.Module
+    name: str
+    sources: tuple[int, ...]
+    is_parameter: bool = True
+    hooked: bool = False
+
+
+def fold(model: nn.Module, run: Callable[[], Any]) -> None:
+    """Fold everything that is computed from parameters alone, in place; what a forward pass sets is left.
+
+    Args:
+        model: float32, on the CPU, in evaluation mode.
+        run: runs the model on its example inputs and returns what it returns; called twice, where there is something
+            to fold.
+
+    Raises:
+        LoadingError: the model's outputs are others afterwards; the first module that differs is named.
+    """
+    computed = [*_parametrized(model), *_hooked(model)]
+    loose = _loose(model, {id(c.module) for c in computed})
+    if not computed and not loose:
+        return
+    folded = [(c.where, c.module) for c in computed] + [(name, module) for name, module, _ in loose]
+    with _as_before(model), _watching(folded) as before:
+        outputs = _seeded(run)
+        values = [getattr(c.module, c.name).detach().clone() for c in computed]
+        still = [module for _, module, known in loose if _version(_loose_weight(module)) == known]
+    _put(computed, values)
+    for module in still:
+        _to_parameter(module)
+    with _as_before(model), _watching(folded) as after:
+        again = _seeded(run)
+    if not _equal(outputs, again) and _is_deterministic(model, run, again):
+        wrong = [name for name, _ in folded if not _equal(before.get(name, []), after.get(name, []))]
+        raise LoadingError(
+            f"returned a model that gives other outputs once what {(wrong or [folded[0][0]])[0]!r} computes its weight "
+            "from is folded into a plain parameter; fold it in model() (torch.nn.utils.parametrize."
+            "remove_parametrizations, remove_weight_norm, prune.remove ...)"
+        )
+
+
+def _parametrized(model: nn.Module) -> Iterator[_Computed]:
+    for where, module in model.named_modules():
+        if not parametrize.is_parametrized(module):
+            continue
+        for name, made in module.parametrizations.items():
+            names = ["original"] if made.is_tensor else [f"original{i}" for i in range(made.ntensors)]
+            sources = [getattr(made, source) for source in names]
+            trainable = any(isinstance(source, nn.Parameter) for source in sources)
+            yield _Computed(where, module, name, tuple(map(id, sources)), trainable)
+
+
+def _hooked(model: nn.Module) -> Iterator[_Computed]:
+    """The last hook first: it may make what an earlier one reads."""
+    for where, module in model.named_modules():
+        for hook in reversed(module._forward_pre_hooks.values()):
+            if isinstance(hook, _HOOKS):
+                name = str(hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name)
+                sources = (module._parameters.get(f"{name}{suffix}") for suffix in _MADE_FROM)
+                yield _Computed(where, module, name, tuple(id(s) for s in sources if s is not None), hooked=True)
+
+
+def _put(computed: list[_Computed], values: list[Tensor]) -> None:
+    """Put the values in the place of what made them; tied ones stay tied."""
+    for module in [one.module for one in computed if parametrize.is_parametrized(one.module)]:
+        if module._modules.pop("parametrizations", None) is not None:  # once, however many of its tensors are computed
+            module.__class__ = type(module).__bases__[0]  # as torch's own remove_parametrizations does
+    tied: dict[tuple[int, ...], list[nn.Parameter]] = {}
+    for one, value in zip(computed, values, strict=True):
+        if one.hooked:
+            _unhook(one.module, one.name)
+        if not one.is_parameter:
+            one.module.register_buffer(one.name, value)
+            continue
+        alike = tied.setdefault(one.sources or (id(one),), [])
+        parameter = next((p for p in alike if p.shape == value.shape and torch.equal(p, value)), None)
+        if parameter is None:
+            alike.append(parameter := nn.Parameter(value, requires_grad=False))
+        setattr(one.module, one.name, parameter)
+        if isinstance(one.module, nn.RNNBase):
+            one.module._init_flat_weights()
+
+
+def _unhook(module: nn.Module, name: str) -> None:
+    """Drop the hooks that make ``name``, and what they make it from."""
+
+    def serves(hook: Any) -> bool:
+        hook = getattr(hook, "fn", hook)  # a state dict hook of spectral normalization
+        return isinstance(hook, _HOOKS) and name == getattr(hook, "_tensor_name", getattr(hook, "name", None))
+
+    for hooks in (module._forward_pre_hooks, module._state_dict_hooks, module._load_state_dict_pre_hooks):
+        for key in [key for key, hook in hooks.items() if serves(hook)]:
+            del hooks[key]
+    vars(module).pop(name, None)
+    for suffix in _MADE_FROM:
+        module._parameters.pop(f"{name}{suffix}", None)
+        module._buffers.pop(f"{name}{suffix}", None)
+        vars(module).pop(f"{name}{suffix}", None)
+
+
+def _loose(model: nn.Module, others: set[int]) -> list[tuple[str, nn.Module, Any]]:
+    """Layers whose weight is a buffer or a plain attribute, with what tells whether it stays the same."""
+    found = []
+    for name, module in model.named_modules():
+        if kind_of(module) is not None and id(module) not in others and "weight" not in module._parameters:
+            weight = _loose_weight(module)
+            if weight is not None and weight.is_floating_point():
+                found.append((name, module, _version(weight)))
+    return found
+
+
+def _loose_weight(module: nn.Module) -> Tensor | None:
+    held = module._buffers.get("weight", vars(module).get("weight"))
+    return held if isinstance(held, Tensor) else None
+
+
+def _version(weight: Tensor | None) -> tuple[int, int]:
+    return id(weight), 0 if weight is None or weight.is_inference() else weight._version
+
+
+def _to_parameter(module: nn.Module) -> None:
+    weight = _loose_weight(module)
+    assert weight is not None
+    vars(module).pop("weight", None)
+    module._buffers.pop("weight", None)
+    module.register_parameter("weight", nn.Parameter(weight.detach(), requires_grad=False))
+
+
+@contextlib.contextmanager
+def _as_before(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward pass leaves in a model: buffers and attributes."""
+    saved = []
+    for module in model.modules():
+        parts = [(held, dict(held)) for held in (module._parameters, module._buffers, module._modules)]
+        contents = [(value, value.clone()) for value in module._buffers.values() if value is not None]
+        saved.append((module, dict(vars(module)), parts, contents))
+    try:
+        yield
+    finally:
+        for module, attributes, parts, contents in saved:
+            vars(module).clear()
+            vars(module).update(attributes)
+            for held, entries in parts:
+                held.clear()
+                held.update(entries)  # type: ignore[arg-type]
+            for value, content in contents:
+                if not torch.equal(value, content):
+                    value.copy_(content)
+
+
+@contextlib.contextmanager
+def _watching(modules: list[tuple[str, nn.Module]]) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect what modules return, by name."""
+    seen: dict[str, list[Tensor]] = {}
+
+    def watch(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            seen.setdefault(name, []).extend(value.detach().clone() for value in tensors(output))
+
+        return hook
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in dict(modules).items()]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _seeded(run: Callable[[], Any]) -> list[Tensor]:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        return [value.clone() for value in tensors(run())]
+
+
+def _is_deterministic(model: nn.Module, run: Callable[[], Any], outputs: list[Tensor]) -> bool:
+    with _as_before(model):
+        return _equal(outputs, _seeded(run))
+
+
+def _equal(found: list[Tensor], wanted: list[Tensor]) -> bool:
+    """Within rounding."""
+    return len(found) == len(wanted) and all(map(_close, found, wanted))
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or not one.is_floating_point():
+        return one.shape == other.shape and torch.equal(one, other)
+    finite = other[torch.isfinite(other)].abs()
+    scale = float(finite.max()) if finite.numel() else 0.0
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-5 * scale, equal_nan=True)

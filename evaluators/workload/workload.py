@@ -1,0 +1,431 @@
+"""A workload: the user's model, data and metrics, from one Python file of plain functions."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.evaluators.weights.content_hash import tensors_digest
+from palettune.evaluators.workload.axes_search import find_axes
+from palettune.evaluators.workload.float_model import (
+    LoadingError,
+    check_loadable,
+    held_alike,
+    same_memory,
+    take_to_float32,
+    to_float32,
+    untangle,
+)
+from palettune.evaluators.workload.folding import fold
+from palettune.evaluators.workload.outputs import (
+    concatenate,
+    first_non_finite_module,
+    flatten,
+    floating_outputs,
+    joined_outputs,
+)
+from palettune.evaluators.workload.sample_axes import WHOLE
+from palettune.evaluators.workload.sampling import DataOptions, Sampling
+from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
+from palettune.evaluators.workload.workload_imports import import_workload, importable
+from palettune.space.errors import UserError, suggestion
+from palettune.space.modules import weightless
+
+__all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
+
+_FUNCTIONS = (
+    "model",
+    "example_inputs",
+    "evaluation_data",
+    "metrics",
+    "calibration_data",
+    "confirmation_data",
+    "training_data",
+    "loss",
+)
+_Defaults = tuple[torch.dtype, torch.device]
+_REQUIRED = ("model", "example_inputs", "evaluation_data")
+
+
+class WorkloadError(UserError):
+    """A workload file is missing, fails, or returns something else than its contract says."""
+
+
+class Split(StrEnum):
+    """Which of the workload's data; the value names the function that gives it."""
+
+    EVALUATION = "evaluation_data"
+    CALIBRATION = "calibration_data"
+    CONFIRMATION = "confirmation_data"
+    TRAINING = "training_data"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs for one forward pass and their targets (``None`` without labels)."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Any
+
+
+class Workload:
+    """The functions of one workload file, each called once, checked and kept.
+
+    Args:
+        options: what the experiment says of the data.
+
+    Attributes:
+        notes: what the user should know of how the model or the data were taken, in words; each once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        module: ModuleType,
+        options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
+        defaults: _Defaults | None = None,
+    ) -> None:
+        self.path = path
+        self.options = options
+        self._own = defaults or _default_type_and_place()
+        self.notes: list[str] = []
+        self._module = module
+        self._changes = ""  # what was done to the model's types and place, in words
+        self._batches: dict[Split, tuple[Batch, ...]] = {}
+
+    def offers(self, function: str) -> bool:
+        """Whether the file defines an optional function."""
+        return callable(getattr(self._module, function, None))
+
+    def note(self, words: str) -> None:
+        """Keep something that the user should know; what is known already is not kept twice."""
+        if words not in self.notes:
+            self.notes.append(words)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The float model, in evaluation mode, gradients off; a package is run by the reference runtime."""
+        with torch.inference_mode(False):  # whoever asks first may be in it
+            model = self._call("model")
+        if isinstance(model, (str, Path)):
+            return self._package(model)
+        try:
+            check_loadable(model)
+            with torch.inference_mode(False):
+                self._take(model)
+        except LoadingError as error:
+            raise self._error("model", str(error)) from error
+        return model  # type: ignore[no-any-return]
+
+    def _take(self, model: nn.Module) -> None:
+        """Bring a module to what everything here works on: float32, on the CPU, every layer's weight a parameter."""
+        model.eval()
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        tied = held_alike(model)
+        changes = take_to_float32(model)
+        self._changes = "; ".join(changes)
+        for words in changes:
+            self.note(f"{self.path}: model(): {words}")
+        fold(model, lambda: self._run("example_inputs", self.example_inputs, model))
+        same_memory(tied)
+        untangle(model)
+
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """Why constants of a package, or modules of a torch model, are no layers, by their names."""
+        return self.model.kept if isinstance(self.model, PackageModule) else weightless(self.model)
+
+    def _package(self, path: str | Path) -> PackageModule:
+        try:
+            return PackageModule(self.path.parent / path)
+        except UserError as error:
+            raise self._error(
+                "model",
+                "returned a path; expected a torch.nn.Module, or the path of an .mlpackage with one ML Program that can "
+                f"be read: {error}",
+            ) from error
+
+    @cached_property
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """One example, batch 1, from which the model is converted."""
+        inputs = self._call("example_inputs")
+        if isinstance(inputs, Tensor):
+            raise self._error("example_inputs", "returned a tensor; expected a tuple of tensors: `return (tensor,)`")
+        self._check_inputs("example_inputs", inputs, "its result")
+        return self._taken("example_inputs", inputs)
+
+    def batches(self, split: Split) -> tuple[Batch, ...]:
+        """All batches of one split, read once and kept in memory."""
+        if split not in self._batches:
+            # whoever asks first may be in inference mode, whose tensors no training can use
+            with torch.inference_mode(False):
+                self._batches[split] = tuple(self._read(split))
+        return self._batches[split]
+
+    def stream(self, split: Split) -> Iterator[Batch]:
+        """The batches of one pass over a split, read afresh and not kept: training data may be larger than memory."""
+        return iter(self._read(split))
+
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
+        """The user's own training loss of some outputs: one number, differentiable where the outputs are.
+
+        Raises:
+            WorkloadError: it is not defined, fails, or returns something else.
+        """
+        if not self.offers("loss"):
+            raise self._error("loss", "is not defined")
+        value = self._call("loss", outputs, targets)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise self._error("loss", f"returned {found}; expected a tensor of one number")
+        if torch.is_grad_enabled() and not value.requires_grad:
+            raise self._error("loss", "returned a tensor without gradient; compute it from the outputs, undetached")
+        return value.reshape(())
+
+    def digest(self, split: Split) -> str:
+        """Content hash of the inputs of one split."""
+        return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)
+
+    def metrics(
+        self, outputs: list[Any], split: Split = Split.EVALUATION, batches: Sequence[Batch] | None = None
+    ) -> dict[str, float]:
+        """The user's own metrics over all batches of a split; empty when the file defines none.
+
+        Args:
+            outputs: the model's outputs by batch, in the order of ``batches(split)``; joined in their own structure.
+            batches: some of the split's batches, when the outputs are only theirs.
+        """
+        if not self.offers("metrics"):
+            return {}
+        targets = concatenate([batch.targets for batch in batches or self.batches(split)], self._along)
+        try:
+            joined = joined_outputs(outputs, self._along)
+        except OutputError as error:
+            raise self._error("model", f"returned what metrics() cannot be given over all batches: {error}") from error
+        result = self._call("metrics", joined, targets)
+        if not isinstance(result, Mapping) or not all(isinstance(key, str) for key in result):
+            raise self._error("metrics", f"returned {type(result).__name__}; expected a dict of floats by name")
+        values = {}
+        for key, value in result.items():
+            try:
+                values[key] = float(value)
+            except (TypeError, ValueError):
+                raise self._error("metrics", f"gave {key!r} = {value!r}; expected a float") from None
+            if not math.isfinite(values[key]):
+                raise self._error("metrics", f"gave {key!r} = {values[key]}; expected a finite number")
+        return values
+
+    @property
+    def _along(self) -> int | None:
+        """The axis that outputs of several batches are joined along; ``None`` where batches are samples."""
+        sampling = self.sampling
+        return None if sampling.axes.whole and not sampling.recurrent else sampling.axes.main
+
+    def check(self) -> Any:
+        """Run the model on the example and on the first evaluation batches; give the outputs for the first of these.
+
+        Raises:
+            WorkloadError: if a forward pass fails, an output is missing or not finite (the layer is named), or the model
+                keeps state that cannot be restored.
+        """
+        return self._looked[1]
+
+    @property
+    def sampling(self) -> Sampling:
+        """How data go through the model; found by running it on the example and the first evaluation batches.
+
+        Raises:
+            WorkloadError: as for ``check``.
+        """
+        return self._looked[0]
+
+    @cached_property
+    def _looked(self) -> tuple[Sampling, Any]:
+        example = self.example_inputs
+
+        def run(inputs: tuple[Tensor, ...]) -> Any:
+            with seeded():
+                return self._forward("example_inputs" if inputs is example else "evaluation_data", inputs)
+
+        items = [batch.inputs for batch in self.batches(Split.EVALUATION)[:4]]
+        try:
+            state, outputs = find_state(self.model, run, example, items[:2], self.options.sequence)
+        except StateCheckError as error:
+            raise self._error("model", f"gives a model that cannot be evaluated again and again: {error}") from error
+        if state.recurrent:
+            return Sampling(WHOLE, state, self.options.sequence), outputs
+
+        def quietly(inputs: tuple[Tensor, ...], seed: int = 0) -> list[Tensor]:
+            with seeded(seed), torch.inference_mode(), state.around(self.model):
+                return floats(self.model(*inputs))
+
+        def random() -> bool:
+            return not close(quietly(items[0], 1), quietly(items[0], 2), 0.0)
+
+        axes = find_axes(quietly, items, floats(outputs), self.options.batch_axis, random)
+        return Sampling(axes, state, self.options.sequence), outputs
+
+    def _forward(self, function: str, inputs: tuple[Tensor, ...]) -> Any:
+        model = self.model
+        with torch.inference_mode():
+            outputs = self._run(function, inputs, model)
+        try:
+            named = flatten(outputs)
+        except OutputError as error:
+            raise self._error("model", f"gives outputs that cannot be compared: {error}") from error
+        for name, value in named:
+            if value.is_complex():
+                raise self._error("model", f"gave complex numbers at {name}; return torch.view_as_real(...) of them")
+        if not floating_outputs(outputs):
+            raise self._error("model", "gave no floating-point output; a divergence needs one")
+        for name, value in named:
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                layer = first_non_finite_module(self.model, inputs)
+                where = f"; the first layer to give one is {layer!r}" if layer else ""
+                raise self._error("model", f"{name} of the float model is not finite (NaN or infinite){where}")
+        return outputs
+
+    def _run(self, function: str, inputs: tuple[Tensor, ...], model: nn.Module) -> Any:
+        try:
+            return model(*inputs)
+        except Exception as error:
+            shapes = ", ".join(f"{value.dtype}{tuple(value.shape)}" for value in inputs)
+            why = f"gave inputs ({shapes}) on which the model fails: {type(error).__name__}: {error}"
+            if self._changes:
+                why += (
+                    f" ({self._changes}; if something in its forward names a type or a device, such as .half(), "
+                    ".to(torch.bfloat16) or .cuda(), take that of its input or weight there, x.to(self.weight.dtype))"
+                )
+            raise self._error(function, why) from error
+
+    def _read(self, split: Split) -> Iterable[Batch]:
+        if not self.offers(split.value):
+            raise self._error(split.value, "is not defined, and this workflow needs it")
+        data = self._call(split.value)
+        count = 0
+        try:
+            iterator = iter(data)
+        except TypeError:
+            raise self._error(
+                split.value, f"returned a {type(data).__name__}; expected an iterable of (inputs_tuple, targets)"
+            ) from None
+        while True:
+            try:
+                with self._defaults():
+                    item = next(iterator)
+            except StopIteration:
+                break
+            except Exception as error:
+                raise self._error(split.value, f"failed at item {count}: {type(error).__name__}: {error}") from error
+            if not isinstance(item, (tuple, list)) or len(item) != 2:
+                raise self._error(split.value, f"item {count} is not a pair (inputs_tuple, targets_or_None)")
+            self._check_inputs(split.value, item[0], f"the inputs of item {count}")
+            yield Batch(self._taken(split.value, item[0]), mapped(_to_cpu, item[1]))
+            count += 1
+        if count == 0:
+            raise self._error(split.value, "gave no data; expected at least one (inputs_tuple, targets)")
+
+    def _check_inputs(self, function: str, inputs: Any, what: str) -> None:
+        if not isinstance(inputs, (tuple, list)) or not all(isinstance(value, Tensor) for value in inputs):
+            raise self._error(function, f"{what}: expected a tuple of tensors, got {type(inputs).__name__}")
+        if not inputs:
+            raise self._error(function, f"{what}: the tuple is empty; expected at least one tensor")
+
+    def _taken(self, function: str, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Inputs as the model takes them: float32 where they are floats, on the CPU."""
+        for value in inputs:
+            if value.is_meta:
+                raise self._error(function, "gave inputs on the meta device, which hold no values")
+            if value.is_floating_point() and value.dtype is not torch.float32:
+                kind = str(value.dtype).removeprefix("torch.")
+                self.note(f"{self.path}: {function}(): inputs are {kind}: taken to float32")
+            if value.device.type != "cpu":
+                self.note(f"{self.path}: {function}(): inputs are on {value.device}: taken to the CPU")
+        return tuple(map(to_float32, inputs))
+
+    @contextlib.contextmanager
+    def _defaults(self) -> Iterator[None]:
+        """The file's own default type and device, and its folder, while its functions run; ours again after them."""
+        ours = _default_type_and_place()
+        _set_defaults(self._own)
+        try:
+            with importable(self.path.parent):
+                yield
+        finally:
+            self._own = _default_type_and_place()
+            _set_defaults(ours)
+
+    def _call(self, function: str, *arguments: Any) -> Any:
+        try:
+            with self._defaults():
+                return getattr(self._module, function)(*arguments)
+        except Exception as error:
+            raise self._error(function, f"failed: {type(error).__name__}: {error}") from error
+
+    def _error(self, function: str, problem: str) -> WorkloadError:
+        return WorkloadError(f"{self.path}: {function}() {problem}")
+
+
+def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
+    """Load a workload file by its path; the modules beside it are importable from it, and from nowhere else.
+
+    Args:
+        options: what the experiment says of the data.
+
+    Raises:
+        WorkloadError: if the file is missing, does not import, or lacks a required function.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
+    if path.suffix != ".py":
+        raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
+    ours = _default_type_and_place()
+    try:
+        module = import_workload(path)
+    except Exception as error:
+        raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
+    finally:
+        own = _default_type_and_place()
+        _set_defaults(ours)
+    _require(path, module)
+    return Workload(path, module, options, own)
+
+
+def _default_type_and_place() -> _Defaults:
+    return torch.get_default_dtype(), torch.get_default_device()
+
+
+def _set_defaults(wanted: _Defaults) -> None:
+    if torch.get_default_dtype() != wanted[0]:
+        torch.set_default_dtype(wanted[0])
+    if torch.get_default_device() != wanted[1]:
+        torch.set_default_device(wanted[1])
+
+
+def _to_cpu(value: Tensor) -> Tensor:
+    return value if value.device.type == "cpu" else value.cpu()
+
+
+def _require(path: Path, module: ModuleType) -> None:
+    defined: dict[str, Callable[..., Any]] = {k: v for k, v in vars(module).items() if callable(v)}
+    for function in _REQUIRED:
+        if function not in defined:
+            near = suggestion(function, [name for name in defined if name not in _FUNCTIONS])
+            raise WorkloadError(
+                f"{path}: the function {function}() is missing{near or '.'} "
+                f"A workload defines at least {', '.join(f'{name}()' for name in _REQUIRED)}"
+            )

@@ -1,0 +1,192 @@
+"""Progress: what a search shows while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.device_bench.cost.latency_reach import latency_reach
+from palettune.search.escalation.int8_activations import rounding
+from palettune.search.experiment.experiment import Experiment
+from palettune.search.experiment.objectives import NOTICEABLE, ObjectiveSet
+from palettune.search.preparation.preparation import Preparation
+from palettune.search.preparation.weight_coverage import uncompressed
+from palettune.search.results.formatting import digits
+from palettune.search.results.front import Front
+from palettune.search.study.record import Record
+from palettune.space.encoding import FP16, Encoding
+
+if TYPE_CHECKING:
+    from palettune.search.results.export import Exported
+
+__all__ = ["Display"]
+
+_INT8 = Encoding.parse("int8")
+
+
+class Display:
+    """Writes stages, bars, and one line per finished trial to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._trials = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Say what is being done, and how long it took."""
+        started = time.monotonic()
+        with self.console.status(f"{name} ..."):
+            yield
+        self.console.print(f"[dim]{name}: {time.monotonic() - started:.1f} s[/dim]")
+
+    @contextmanager
+    def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar over a known amount of work."""
+        started = time.monotonic()
+        with self._columns() as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda amount: progress.advance(task, amount)
+        self.console.print(f"[dim]{name}: {total} in {time.monotonic() - started:.1f} s[/dim]")
+
+    def describe(self, preparation: Preparation) -> None:
+        """Say what is about to be searched, and what the user should know of it."""
+        self.notes(preparation)
+        if preparation.base.front_end.warning:
+            self.warn(preparation.base.front_end.warning)
+        weights = sum(layer.parameters for layer in preparation.layers)
+        floor = preparation.reach.smallest_bytes / 1e6
+        top = preparation.reach.largest_bytes / 1e6
+        self.console.print(
+            f"{len(preparation.layers)} layers, {weights / 1e6:.2f} M weights; {len(preparation.space.choices)} choices "
+            f"to make, divergence: {preparation.kind.value}; reachable sizes {floor:.2f} to {top:.2f} MB",
+            soft_wrap=True,
+        )
+        for line in uncompressed(preparation):
+            self.say(line)
+        if preparation.latency is not None:
+            self._describe_latency(preparation, preparation.latency)
+
+    def notes(self, preparation: Preparation) -> None:
+        """What the user should know of how the workload was taken."""
+        for words in preparation.workload.notes:
+            self.warn(words)
+
+    def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:
+        fast = latency_reach(preparation.space, model).fastest_ms
+        plain = model.predict(preparation.space.uniform(FP16)).ms
+        where = f"{model.device.name}, {model.setting}"
+        self.say(f"predicted latency on {where}: {plain:.3f} ms in fp16, {fast:.3f} ms at the least")
+        if fast * (1 + NOTICEABLE) > plain:
+            self.warn(
+                "no encoding makes this model noticeably faster there: arithmetic, not weights, takes its time; "
+                "what latency still tells is which encodings to avoid"
+            )
+            self._describe_rounding(preparation, model, plain)
+
+    def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
+        """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
+        asked = preparation.experiment.ladder.int8_activations
+        if asked or not preparation.experiment.deployment_target.rounds_activations:
+            return
+        rounded = rounding(preparation)(preparation.space.uniform(_INT8))
+        ms = model.predict(rounded).ms if rounded is not None else plain
+        if ms * (1 + NOTICEABLE) < plain:
+            self.say(
+                f"activations in 8 bits would: {ms:.3f} ms with int8 weights; ask with [ladder] int8_activations = 4"
+            )
+
+    def search(self, experiment: Experiment, objectives: ObjectiveSet, records: Sequence[Record]) -> None:
+        """Begin the lines of trials."""
+        done = sum(record.answered_from is None for record in records)
+        if records:
+            self.console.print(f"going on after {done} of {experiment.budget.trials} evaluations")
+        self._trials = experiment.budget.trials
+        self._progress = self._columns()
+        self._progress.start()
+        self._task = self._progress.add_task("evaluating", total=experiment.budget.trials, completed=done)
+
+    def trial(self, record: Record, hypervolume: float, front: Front) -> None:
+        """One line for one finished trial."""
+        self.console.print(self.line(record, hypervolume, front), highlight=False, soft_wrap=True)
+        if self._progress is not None and self._task is not None and record.answered_from is None:
+            self._progress.advance(self._task)
+
+    def line(self, record: Record, hypervolume: float, front: Front) -> str:
+        """The line of one trial, in Rich markup."""
+        head = f"trial {record.trial:>4}  {record.origin:<18}"
+        if record.failure is not None:
+            return f"[red]{head} failed at {record.failure}[/red]"
+        if record.screened is not None:
+            return f"[dim]{head} {record.costs['size_mb']:.3f} MB  {record.screened}[/dim]"
+        evaluation = record.evaluation
+        assert evaluation is not None
+        units = {"size_mb": "MB", "latency_ms": "ms predicted"}
+        costs = "  ".join(f"{value:.3f} {units[name]}" for name, value in record.costs.items())
+        metrics = "".join(f"  {name} {digits(value)}" for name, value in evaluation.metrics.items())
+        marks = ""
+        if record.answered_from is not None:
+            marks = f"  [dim](as trial {record.answered_from})[/dim]"
+        elif not record.feasible:
+            marks = "  [yellow](a constraint is not met)[/yellow]"
+        elif any(member.trial == record.trial for member in front.members):
+            marks = "  [green]on the front[/green]"
+        return f"{head} {costs}  divergence {digits(evaluation.divergence):>8}{metrics}  hypervolume {hypervolume:.4f}{marks}"
+
+    def exported(self, item: Exported) -> None:
+        """One exported package: predicted against real size, and the proof."""
+        verdict = (
+            f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures})"
+            if item.proven
+            else f"[red]NOT PROVEN: {escape('; '.join(item.failures))}[/red]"
+        )
+        self.console.print(
+            f"{item.path}: weight file {item.weight_bytes} B (predicted {item.predicted_weight_bytes} B"
+            f"{': exact' if item.weight_file.passed else ''}), package {item.package_bytes} B, {verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        for warning in item.warnings:
+            self.warn(warning)
+
+    def end(self) -> None:
+        """End the lines of trials."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def say(self, message: str) -> None:
+        """Something the user would like to know."""
+        self.console.print(message, highlight=False, soft_wrap=True, markup=False)
+
+    def warn(self, message: str) -> None:
+        """Something the user should know, that does not stop the work."""
+        self.console.print(f"[yellow]note: {escape(message)}[/yellow]", highlight=False, soft_wrap=True)
+
+    def _columns(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )

@@ -1,0 +1,1 @@
+"""Evaluating promising configurations again under calibration or fine-tuning."""

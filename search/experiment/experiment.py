@@ -1,0 +1,305 @@
+"""An experiment: one TOML file, validated whole before anything expensive starts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from palettune.evaluators.adapters.setting import Placement
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.evaluation import Workflow
+from palettune.evaluators.workload.sampling import DataOptions
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError, suggestion
+from palettune.space.target import DeploymentTarget
+
+__all__ = [
+    "Constraints",
+    "Experiment",
+    "ExperimentError",
+    "Measure",
+    "MetricObjective",
+    "Objectives",
+    "load_experiment",
+]
+
+DEFAULT_ENCODINGS = (
+    "fp16 lut8 lut6 lut4 lut3 lut2 lut4-g16 int8 int4-b32 sparse50 sparse75".split()  # noqa: SIM905 (read as one line)
+)
+Cost = Literal["size_mb", "latency_ms"]
+SamplerName = Literal["guided", "tpe", "nsga2", "gp", "random"]
+
+
+class ExperimentError(UserError):
+    """An experiment file that cannot be used: names the file and the key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MetricObjective(_Section):
+    """A metric of the workload's own as the quality objective."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+
+class Objectives(_Section):
+    """What is traded against what."""
+
+    quality: Literal["divergence"] | MetricObjective = "divergence"
+    divergence: Literal["auto"] | DivergenceKind = "auto"
+    cost: Annotated[
+        tuple[Cost, ...],
+        Field(min_length=1),
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    ] = ("size_mb",)
+
+    @field_validator("cost")
+    @classmethod
+    def _once(cls, value: tuple[Cost, ...]) -> tuple[Cost, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names a cost twice")
+        return value
+
+
+class Bound(_Section):
+    """Bounds on one metric."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Constraints(_Section):
+    """What a configuration must meet to count."""
+
+    max_size_mb: float | None = Field(default=None, gt=0)
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    max_divergence: float | None = Field(default=None, gt=0)
+    metrics: dict[str, Bound] = Field(default_factory=dict)
+
+
+class Device(_Section):
+    """The device that latency is for."""
+
+    name: str
+    compute_unit: Literal["ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"] = "ALL"
+
+
+class Space(_Section):
+    """What may be chosen."""
+
+    encodings: tuple[str, ...] = Field(default=tuple(DEFAULT_ENCODINGS), min_length=1)
+    keep: tuple[str, ...] = ()
+    groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
+    prune: bool = False
+    float32: tuple[str, ...] = ()
+
+    @field_validator("encodings")
+    @classmethod
+    def _spelt(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(Encoding.parse(spelling)) for spelling in value))
+
+    @property
+    def parsed(self) -> tuple[Encoding, ...]:
+        """The encodings, parsed; ``fp16`` is always one of them."""
+        spelt = self.encodings if "fp16" in self.encodings else ("fp16", *self.encodings)
+        return tuple(Encoding.parse(spelling) for spelling in spelt)
+
+
+class Search(_Section):
+    """How the space is searched."""
+
+    sampler: SamplerName = "guided"
+    confirm: int = Field(default=24, ge=0)
+    screen: bool = False
+    in_flight: int = Field(default=4, ge=1)
+    solved_seeds: int = Field(default=24, ge=0)
+    scores: Literal["fisher", "isolated", "weight_error"] = "fisher"
+    score_samples: int = Field(default=96, ge=1)
+
+
+class Budget(_Section):
+    """When a search is over; whichever comes first."""
+
+    trials: int = Field(default=100, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+
+
+class Ladder(_Section):
+    """How many configurations climb to each further workflow, and how far they are trained."""
+
+    calibration: int = Field(default=0, ge=0)
+    fine_tuning: int = Field(default=0, ge=0)
+    int8_activations: int = Field(default=0, ge=0)
+    in_flight: int = Field(default=2, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    vector_steps: int = Field(default=100, ge=0)
+    steps: int = Field(default=300, ge=0)
+    adapter_rank: int = Field(default=0, ge=0)
+    adapter_placement: Placement = Placement.SEPARATE
+
+    @property
+    def branches(self) -> bool:
+        """Whether what is fine-tuned gets low-rank branches that stay beside its layers."""
+        return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is Placement.SEPARATE
+
+    @property
+    def climbs(self) -> dict[Workflow, int]:
+        """How many climb, by the workflow climbed to; activations in 8 bits are found by calibration."""
+        return {
+            Workflow.CALIBRATION: self.calibration + self.int8_activations,
+            Workflow.FINE_TUNING: self.fine_tuning,
+        }
+
+
+class Needs(_Section):
+    """What one worker of a workflow takes."""
+
+    workers: int | None = Field(default=None, ge=1)
+    cpus: float = Field(default=1, gt=0)
+    gpus: float = Field(default=0, ge=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+
+
+class Data(_Section):
+    """How the workload's data are to be run."""
+
+    sequence: int | None = Field(default=None, ge=1)
+    batch_axis: Literal[0, 1, "none"] | None = None
+
+    @property
+    def options(self) -> DataOptions:
+        """The same as a workload takes it."""
+        return DataOptions(self.sequence, self.batch_axis)
+
+
+class Measure(_Section):
+    """How a bench worker measures what this search finds, once one has joined the cluster."""
+
+    members: int = Field(default=8, ge=0)
+    runs: int = Field(default=100, ge=8)
+    timeout_s: float = Field(default=300, gt=0)
+
+
+class Experiment(_Section):
+    """One experiment. ``workload`` is resolved against the file's folder."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    workload: Path
+    deployment_target: DeploymentTarget = DeploymentTarget("iOS18")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    objectives: Objectives = Objectives()
+    constraints: Constraints = Constraints()
+    device: Device | None = None
+    data: Data = Data()
+    space: Space = Space()
+    search: Search = Search()
+    budget: Budget = Budget()
+    ladder: Ladder = Ladder()
+    measure: Measure = Measure()
+    resources: dict[Workflow, Needs] = Field(default_factory=dict)
+
+    @field_validator("deployment_target", mode="before")
+    @classmethod
+    def _target(cls, value: Any) -> Any:
+        return DeploymentTarget.parse(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
+        if wants and self.device is None:
+            raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
+        if self.ladder.int8_activations:
+            self._check_activations()
+        if wants and self.ladder.branches:
+            raise ValueError(
+                'ladder.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
+                "latency_ms out of objectives.cost and max_latency_ms out of constraints"
+            )
+        return self
+
+    def _check_activations(self) -> None:
+        if "latency_ms" not in self.objectives.cost:
+            raise ValueError(
+                "ladder.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
+                "objectives.cost, or leave the key out"
+            )
+        if not self.deployment_target.rounds_activations:
+            raise ValueError(
+                f"ladder.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
+                "deployment_target to iOS17 (macOS14) or later, or leave the key out"
+            )
+
+    @property
+    def needs(self) -> Needs:
+        """What the data-free workers take."""
+        return self.resources.get(Workflow.DATA_FREE, Needs())
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
+        left_out = {"budget", "resources", "workload", "ladder", "measure"}
+        if self.data == Data():  # searches begun before there was such a section go on
+            left_out.add("data")
+        values = self.model_dump(mode="json", exclude=left_out)
+        if not self.space.float32:  # searches from before there was this key go on
+            del values["space"]["float32"]
+        return values
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read and validate one experiment file.
+
+    Raises:
+        ExperimentError: naming the file and key, what was expected, and the nearest known key or value.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ExperimentError(f"{path}: no such experiment file; give the path of a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        experiment = Experiment.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
+        raise ExperimentError(f"{path}: not a valid experiment:\n{problems}") from None
+    workload = experiment.workload if experiment.workload.is_absolute() else path.parent / experiment.workload
+    return experiment.model_copy(update={"workload": workload.resolve()})
+
+
+def _problem(item: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key{suggestion(str(item['loc'][-1]), _known_keys(item['loc'][:-1]))}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] in ("value_error", "missing"):
+        return f"{key}: {message if item['type'] == 'value_error' else 'this key is required'}"
+    return f"{key}: {message} (got {item['input']!r})"
+
+
+def _known_keys(section: tuple[int | str, ...]) -> list[str]:
+    model: Any = Experiment
+    for part in section:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            model = Needs if section[0] == "resources" else None
+            break
+        annotation = field.annotation
+        model = next(
+            (
+                a
+                for a in (annotation, *getattr(annotation, "__args__", ()))
+                if isinstance(a, type) and issubclass(a, BaseModel)
+            ),
+            None,
+        )
+    return list(model.model_fields) if model is not None and hasattr(model, "model_fields") else []

@@ -1,0 +1,1 @@
+"""The search loop: ask, evaluate, tell, escalate."""

@@ -1,0 +1,1 @@
+"""Latency: predicted, or measured by a Mac that joined the cluster."""

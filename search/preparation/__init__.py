@@ -1,0 +1,1 @@
+"""Everything checked, compressed and scored before the first trial."""

@@ -1,0 +1,269 @@
+"""Preparation: everything checked and known before anything expensive starts."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from palettune.device_bench.conversion.base_program import BaseProgram, base_program
+from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.device_bench.cost.latency_model import prepare as prepare_latency
+from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
+from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.evaluators.quality.divergence import detect_kind
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.weights.model_state import model_digest
+from palettune.evaluators.workload.workload import Split, Workload, load_workload
+from palettune.search.experiment.experiment import Experiment, ExperimentError
+from palettune.search.experiment.objectives import MEGABYTE
+from palettune.search.experiment.versions import tool_versions
+from palettune.search.study.study_identity import workload_digest
+from palettune.search.workers.worker import scoring_split
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.errors import UserError
+from palettune.space.footprint import layer_bytes
+from palettune.space.groups import shared_groups
+from palettune.space.layer import Layer
+from palettune.space.modules import compute_in_float32, layers_of
+from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.search_space import SearchSpace, SearchSpaceError
+
+__all__ = ["WAY_OUT", "Preparation", "prepare"]
+
+#: What to do about large weights of a torch model that are no layer's.
+WAY_OUT = (
+    "weights that are no layer's (recurrent layers, packed projections of nn.MultiheadAttention, bare parameters, weights "
+    "that are computed with) become layers of a package: convert it once and give the .mlpackage as the model: model() "
+    "returns its path"
+)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A checked experiment.
+
+    Attributes:
+        layers: every layer of the model, kept ones included; those that ``base`` refuses are part of the rest.
+        space: the menus of the layers that may be compressed; kept layers have ``fp16`` alone.
+        base: the converted program without its layers' weights.
+        latency: predicts latency on the experiment's device; ``None`` without one.
+        kind: the divergence taken.
+    """
+
+    experiment: Experiment
+    workload: Workload
+    layers: tuple[Layer, ...]
+    space: SearchSpace
+    base: BaseProgram
+    kind: DivergenceKind
+    latency: LatencyModel | None = None
+
+    @property
+    def rest(self) -> int:
+        """Bytes in the weight file of everything that is not a layer's weight."""
+        return self.base.rest_bytes
+
+    def weight_bytes(self, configuration: Configuration) -> int:
+        """Bytes in the package's weight file."""
+        return self.rest + sum(
+            layer_bytes(self.space.menus[name].layer, encoding, self.experiment.deployment_target)
+            for name, encoding in configuration.encodings.items()
+        )
+
+    def costs(self, configuration: Configuration) -> dict[str, float]:
+        """Costs by name, none of which needs an evaluation."""
+        costs = {"size_mb": self.weight_bytes(configuration) / MEGABYTE}
+        if self.latency is not None:
+            costs["latency_ms"] = self.latency.predict(configuration).ms
+        return costs
+
+    def columns(self) -> list[tuple[str, Encoding]]:
+        """Every (layer, encoding) that a configuration may hold."""
+        return [
+            (name, encoding)
+            for group in self.space.groups
+            for name in group
+            for encoding in self.space.menus[group[0]].encodings
+        ]
+
+    @cached_property
+    def coverage(self) -> float:
+        """Bytes of the layers, in fp16, over those of all floating-point constants of two or more axes."""
+        layers = sum(layer_bytes(layer, FP16, self.experiment.deployment_target) for layer in self.layers)
+        others = sum(constant.bytes for constant in self.base.floats)
+        return layers / (layers + others) if layers + others else 1.0
+
+    @cached_property
+    def reach(self) -> Reach:
+        """The smallest and the largest configuration."""
+        return reach(self.space, self.experiment.deployment_target, self.rest)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines what the search finds; two equal identities give the same trials."""
+        data = {split.value: self.workload.digest(split) for split in self._splits()}
+        return {
+            "experiment": self.experiment.identity(),
+            "workload_file": workload_digest(self.workload.path),
+            "model_weights": model_digest(self.workload.model),
+            "data": data,
+            "menus": {name: list(choices) for name, choices in self.space.choices.items()},
+            "versions": tool_versions(),
+            # earlier studies of models without any are gone on with; those with some had other sizes
+            **({"refused": sorted(self.base.refusals)} if self.base.refusals else {}),
+        }
+
+    def _splits(self) -> set[Split]:
+        return {Split.EVALUATION, scoring_split(self.workload.offers)}
+
+
+def prepare(experiment: Experiment) -> Preparation:
+    """Load and check the workload, find the layers and their menus, and check that the constraints can be met.
+
+    Raises:
+        UserError: naming the file, function, key or layer.
+    """
+    workload = load_workload(experiment.workload, experiment.data.options)
+    model = workload.model
+    outputs = workload.check()
+    targets = workload.batches(Split.EVALUATION)[0].targets
+    kind = (
+        detect_kind(outputs, targets)
+        if experiment.objectives.divergence == "auto"
+        else DivergenceKind(experiment.objectives.divergence)
+    )
+    _check_metrics(experiment, workload, outputs)
+    found = layers_of(model)
+    if not found:
+        raise ExperimentError(
+            f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed"
+            f"{_reasons(workload.kept)}{_way_out(model)}"
+        )
+    base = _base(experiment, workload, found)
+    layers = tuple(layer for layer in found if layer.name not in base.refusals)
+    if not layers:
+        raise ExperimentError(
+            f"{workload.path}: none of the model's {len(found)} layers can be compressed"
+            f"{_reasons(base.refusals)}{_way_out(model)}"
+        )
+    if base.float32:
+        compute_in_float32(model, base.float32)
+        layers = tuple(layer for layer in layers_of(model) if layer.name not in base.refusals)
+    space = _search_space(experiment, model, layers, workload, base)
+    preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
+    _check_reachable(preparation)
+    return preparation
+
+
+def _reasons(kept: Mapping[str, str]) -> str:
+    """The first few reasons why weights are no layers, in brackets."""
+    shown = "; ".join(f"{name}: {reason}" for name, reason in list(kept.items())[:_SHOWN])
+    return f" ({shown})" if shown else ""
+
+
+def _way_out(model: nn.Module) -> str:
+    return "" if isinstance(model, PackageModule) else f"; {WAY_OUT}"
+
+
+def _base(experiment: Experiment, workload: Workload, layers: tuple[Layer, ...]) -> BaseProgram:
+    names, float32 = [layer.name for layer in layers], experiment.space.float32
+    if float32 and isinstance(workload.model, PackageModule):
+        raise ExperimentError(
+            "space.float32: the model is a package, whose ops compute in the precision that it says; leave the key out, "
+            "or convert the package again with ct.transform.FP16ComputePrecision(op_selector=...)"
+        )
+    try:
+        target = experiment.deployment_target
+        state = workload.sampling.state
+        return base_program(workload.model, workload.example_inputs, target, names, state, float32=float32)
+    except UnmatchedPatternError as error:
+        raise ExperimentError(f"space.float32: {error}") from error
+
+
+def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:
+    if experiment.device is None:
+        return None
+    ops = ops_of_base_program(base, layers)
+    try:
+        return prepare_latency(
+            ops,
+            device=experiment.device.name,
+            unit=experiment.device.compute_unit,
+            target=experiment.deployment_target,
+        )
+    except UserError as error:
+        raise ExperimentError(f"device: {error}") from error
+
+
+def _search_space(
+    experiment: Experiment, model: nn.Module, layers: tuple[Layer, ...], workload: Workload, base: BaseProgram
+) -> SearchSpace:
+    asked = experiment.space.groups
+    with workload.sampling.state.around(model):
+        found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
+    try:
+        return SearchSpace.build(
+            layers,
+            experiment.space.parsed,
+            experiment.deployment_target,
+            groups=() if isinstance(asked, str) else _without(asked, base.refusals),
+            found=found,
+            keep=_kept(experiment, layers, {*workload.kept, *base.refusals}),
+        )
+    except SearchSpaceError as error:
+        raise ExperimentError(f"space: {error}") from error
+
+
+def _without(groups: Iterable[Sequence[str]], refused: Collection[str]) -> list[list[str]]:
+    """The user's groups less the layers that cannot be compressed, as of those that are kept."""
+    left = [[name for name in group if name not in refused] for group in groups]
+    return [group for group in left if group]
+
+
+def _kept(experiment: Experiment, layers: tuple[Layer, ...], refused: Collection[str]) -> set[str]:
+    """The layers that the experiment keeps; a pattern may match refused ones alone."""
+    names = [layer.name for layer in layers]
+    kept: set[str] = set()
+    for pattern in experiment.space.keep:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in (*names, *refused)):
+            raise ExperimentError(
+                f"space.keep: {pattern!r} matches no layer; layers are named like {', '.join(names[:5])}"
+            )
+        kept |= {name for name in names if fnmatch.fnmatchcase(name, pattern)}
+    return kept
+
+
+def _check_metrics(experiment: Experiment, workload: Workload, outputs: Any) -> None:
+    """Check on the first batch that every metric asked for is one that the workload gives."""
+    wanted = {name: f"constraints.metrics.{name}" for name in experiment.constraints.metrics}
+    if experiment.objectives.quality != "divergence":
+        wanted[experiment.objectives.quality.metric] = "objectives.quality.metric"
+    if wanted and not workload.offers("metrics"):
+        raise ExperimentError(
+            f"{next(iter(wanted.values()))}: a metric is asked for, but {workload.path} defines no metrics()"
+        )
+    given = workload.metrics([outputs], batches=workload.batches(Split.EVALUATION)[:1])
+    for name, key in wanted.items():
+        if name not in given:
+            raise ExperimentError(f"{key}: metrics() gives no {name!r}; it gives {', '.join(given) or 'nothing'}")
+
+
+def _check_reachable(preparation: Preparation) -> None:
+    bounds, model = preparation.experiment.constraints, preparation.latency
+    key = "max_size_mb"
+    try:
+        if bounds.max_size_mb is not None:
+            check_budget(preparation.reach, bounds.max_size_mb * MEGABYTE)
+        key = "max_latency_ms"
+        if bounds.max_latency_ms is not None and model is not None:
+            check_latency(latency_reach(preparation.space, model), model, bounds.max_latency_ms)
+    except BudgetError as error:
+        raise ExperimentError(f"constraints.{key}: {error}") from error

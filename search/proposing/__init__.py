@@ -1,0 +1,1 @@
+"""Which configuration to evaluate next: samplers, the surrogate, the exact solver."""

@@ -1,0 +1,94 @@
+"""Seeds: the first trials, so that every sampler starts from something usable.
+
+Uniform configurations show what is done by hand; solved ones are those that together promise the best front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.experiment.objectives import Objective, ObjectiveSet
+from palettune.search.preparation.preparation import Preparation
+from palettune.search.proposing.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
+from palettune.search.proposing.expected_improvement import expected_gain
+from palettune.search.proposing.guided_sampler import GuidedSampler
+from palettune.search.proposing.solver import Allocation, Problem, sweep
+from palettune.search.study.record import Seed
+
+__all__ = ["guided_sampler", "problem_of", "promising", "seeds"]
+
+
+def problem_of(preparation: Preparation, scores: Scores) -> Problem:
+    """The allocation problem of a prepared experiment."""
+    target = preparation.experiment.deployment_target
+    return allocation_problem(preparation.space, target, preparation.rest, scores, preparation.latency)
+
+
+def guided_sampler(preparation: Preparation, scores: Scores, objectives: ObjectiveSet, seed: int) -> GuidedSampler:
+    """Our own sampler over this search's space."""
+    space = preparation.space
+    menus = [[str(e) for e in space.menus[group[0]].encodings] for group in space.groups]
+    names = [group[0] if len(menu) > 1 else None for group, menu in zip(space.groups, menus, strict=True)]
+    return GuidedSampler(problem_of(preparation, scores), names, menus, objectives, seed)
+
+
+def seeds(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[Seed]:
+    """The uniform configurations, then solved ones, those first that promise most, none twice."""
+    found: dict[str, Seed] = {}
+    for encoding in preparation.experiment.space.parsed:
+        configuration = preparation.space.uniform(encoding)
+        found.setdefault(configuration.hash, Seed(f"uniform {encoding}", configuration))
+    if scores is not None and preparation.experiment.search.solved_seeds:
+        problem = problem_of(preparation, scores)
+        for cost in preparation.experiment.objectives.cost:
+            for member in _picked(preparation, problem, cost, objectives):
+                allocation = refined(problem, cost, member)
+                configuration = configuration_of(preparation.space, allocation)
+                origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
+                found.setdefault(configuration.hash, Seed(origin, configuration))
+    return list(found.values())
+
+
+def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: ObjectiveSet) -> Sequence[Allocation]:
+    """The members of the solved front within the constraints that promise most together."""
+    members = sweep(problem, cost)
+    limits = preparation.experiment.constraints
+    bounds = {SIZE: limits.max_size_mb, LATENCY: limits.max_latency_ms}
+    allowed = [
+        member
+        for member in members
+        if all(bound is None or member.costs.get(name, 0.0) <= bound for name, bound in bounds.items())
+    ] or members[:1]
+    objective = next(objective for objective in objectives.objectives if objective.name == cost)
+    by_level = {objective.level(m.costs[cost]): m for m in sorted(allowed, key=lambda m: -m.loss)}  # the best of each
+    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_seeds)
+
+
+def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:
+    """Some members of a solved front: each adds most to the hypervolume that those before it are predicted to have.
+
+    Greedy subset selection is within 1 - 1/e of the best subset, since hypervolume is submodular (Guerreiro, Fonseca
+    and Paquete 2016). Where the quality is a metric, predicted divergences stand for it.
+    """
+    quality = objectives.objectives[0]
+    if quality.name != "divergence":
+        quality = Objective("divergence", "minimize", max(member.loss for member in members) or 1.0, logarithmic=True)
+    reference = next(objective.reference for objective in objectives.objectives if objective.name == cost)
+    mean = np.array([quality.loss(member.loss) for member in members])
+    costs = np.array([[member.costs[cost] / reference] for member in members])
+    left, picked = np.ones(len(members), dtype=bool), list[int]()
+    while len(picked) < min(count, len(members)):
+        front = np.column_stack([mean[picked], costs[picked]])
+        gains = expected_gain(front, costs, mean, np.full(len(members), 1e-9))
+        if not (gains[left] > 1e-12).any():  # what is left promises nothing: take the rest spread over the cost
+            rest = np.flatnonzero(left)
+            wanted = np.linspace(0, len(rest) - 1, min(count, len(members)) - len(picked)).round().astype(int)
+            picked += [int(rest[i]) for i in dict.fromkeys(wanted.tolist())]
+            break
+        best = int(np.where(left, gains, -1.0).argmax())
+        picked.append(best)
+        left[best] = False
+    return [members[index] for index in picked]

@@ -1,0 +1,1 @@
+"""What a search found: the front, its exports, their verification."""

@@ -1,0 +1,254 @@
+"""Why each layer has its encoding: what it saves, what it is predicted to cost, and what the next best would be."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import linprog
+
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.results.formatting import digits
+from palettune.search.results.front import Front
+from palettune.search.study.record import Record
+from palettune.space.configuration import Precision
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.footprint import layer_bytes
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
+
+__all__ = ["Explanation", "LayerReason", "explain_front", "explanation_table", "explanation_text"]
+
+_USUAL = "fisher"
+
+
+@dataclass(frozen=True)
+class LayerReason:
+    """One layer of one member.
+
+    Attributes:
+        saved: bytes less than fp16.
+        score: predicted divergence of this layer alone.
+        next_best: the encoding that the same exchange rate of bytes for divergence would take next, if there is one.
+        next_bytes: bytes more (or fewer) that it would take.
+        next_score: by how much the predicted divergence would change.
+        neighbour: the encoding in the next larger member, where it differs.
+        saved_ms: predicted milliseconds less than fp16, around this member; ``None`` without a device.
+        next_ms: predicted milliseconds more (or fewer) that the next best would take.
+        activations: precision of what enters the layer.
+        method: how the layer's scores were found.
+    """
+
+    layer: str
+    encoding: Encoding
+    saved: int
+    score: float
+    next_best: Encoding | None
+    next_bytes: int
+    next_score: float
+    neighbour: Encoding | None
+    saved_ms: float | None = None
+    next_ms: float | None = None
+    activations: Precision = Precision.FP16
+    method: str = _USUAL
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One member of the front, layer by layer, and the exchange rates that its choices agree with.
+
+    Attributes:
+        rate: divergence per byte.
+        rate_ms: divergence per millisecond; ``None`` without a device.
+    """
+
+    record: Record
+    rate: float
+    layers: tuple[LayerReason, ...]
+    rate_ms: float | None = None
+
+
+def explain_front(
+    front: Front,
+    space: SearchSpace,
+    target: DeploymentTarget,
+    scores: Scores,
+    latency: LatencyModel | None = None,
+) -> list[Explanation]:
+    """Every member, smallest first.
+
+    Args:
+        latency: where latency is one of the costs.
+    """
+    neighbours = [*front.members[1:], None]
+    return [
+        _explain(r, other, space, target, scores, latency) for r, other in zip(front.members, neighbours, strict=True)
+    ]
+
+
+def _explain(
+    record: Record,
+    neighbour: Record | None,
+    space: SearchSpace,
+    target: DeploymentTarget,
+    scores: Scores,
+    latency: LatencyModel | None,
+) -> Explanation:
+    owner = {name: group for group in space.groups for name in group}
+    linear = latency.linearized(record.configuration) if latency is not None else None
+
+    def milliseconds(name: str, encoding: Encoding) -> float:
+        own = encoding == record.configuration.encodings[name]
+        precision = record.configuration.activations.get(name, Precision.FP16) if own else Precision.FP16
+        return linear.cost(name, encoding, precision) if linear is not None else 0.0
+
+    if linear is None:
+        rate, rate_ms = _rate(record, space, target, scores), 0.0
+    else:
+        rate, rate_ms = _rates(
+            [
+                np.array([
+                    (scores.score(n, e), layer_bytes(space.menus[n].layer, e, target), milliseconds(n, e))
+                    for e in space.menus[group[0]].encodings for n in group
+                ]).reshape(-1, len(group), 3).sum(axis=1)
+                for group in space.groups
+            ],
+            [space.menus[g[0]].encodings.index(record.configuration.encodings[g[0]]) for g in space.groups],
+        )  # fmt: skip
+    reasons = []
+    for name, encoding in record.configuration.encodings.items():
+        layer = space.menus[name].layer
+        here = layer_bytes(layer, encoding, target)
+        options = {
+            e: (layer_bytes(layer, e, target), scores.score(name, e)) for e in space.menus[owner[name][0]].encodings
+        }
+        score = scores.score(name, encoding)
+        others = sorted(
+            (loss + rate * size + rate_ms * milliseconds(name, e), str(e), e)
+            for e, (size, loss) in options.items()
+            if e != encoding
+        )
+        best = others[0][2] if others else None
+        other = neighbour.configuration.encodings[name] if neighbour else encoding
+        reasons.append(
+            LayerReason(
+                name,
+                encoding,
+                layer_bytes(layer, FP16, target) - here,
+                score,
+                best,
+                options[best][0] - here if best else 0,
+                options[best][1] - score if best else 0.0,
+                other if other != encoding else None,
+                None if linear is None else milliseconds(name, FP16) - milliseconds(name, encoding),
+                None if linear is None or best is None else milliseconds(name, best) - milliseconds(name, encoding),
+                record.configuration.activations.get(name, Precision.FP16),
+                scores.method_of(name),
+            )
+        )
+    return Explanation(record, rate, tuple(reasons), rate_ms if linear is not None else None)
+
+
+def _rates(groups: Sequence[NDArray[np.float64]], chosen: Sequence[int]) -> tuple[float, float]:
+    """Prices of a byte and of a millisecond that the choices agree with best: those of the least total regret.
+
+    A linear program: the regret of a group is what its choice costs at these prices above its best one.
+
+    Args:
+        groups: for each, rows of (loss, bytes, milliseconds) by choice.
+        chosen: the choice of each group.
+    """
+    scale = np.maximum(np.max([np.ptp(rows, axis=0) for rows in groups], axis=0), 1e-30)
+    rows_scaled = [rows / scale for rows in groups]
+    spent = sum(rows[choice, 1:] for rows, choice in zip(rows_scaled, chosen, strict=True))
+    constraints, bounds = [], []
+    for number, rows in enumerate(rows_scaled):
+        best = np.zeros((len(rows), len(groups)))
+        best[:, number] = 1.0
+        constraints.append(np.concatenate([-rows[:, 1:], best], axis=1))
+        bounds.append(rows[:, 0])
+    objective = np.concatenate([np.asarray(spent), -np.ones(len(groups))])
+    limits = [(0, None)] * 2 + [(None, None)] * len(groups)
+    answer = linprog(objective, A_ub=np.concatenate(constraints), b_ub=np.concatenate(bounds), bounds=limits)
+    prices = answer.x[:2] if answer.x is not None else np.zeros(2)
+    return float(prices[0] * scale[0] / scale[1]), float(prices[1] * scale[0] / scale[2])
+
+
+def _rate(record: Record, space: SearchSpace, target: DeploymentTarget, scores: Scores) -> float:
+    """Divergence per byte at which the member's cheapest step up and dearest step down meet (geometric mean)."""
+    ups, downs = [1e-30], []
+    for group in space.groups:
+        chosen = record.configuration.encodings[group[0]]
+
+        def cost(e: Encoding, group: tuple[str, ...] = group) -> tuple[int, float]:
+            size = sum(layer_bytes(space.menus[name].layer, e, target) for name in group)
+            return size, sum(scores.score(name, e) for name in group)
+
+        size, loss = cost(chosen)
+        for e in space.menus[group[0]].encodings:
+            other, changed = cost(e)
+            if other > size and changed < loss:
+                ups.append((loss - changed) / (other - size))
+            elif other < size and changed > loss:
+                downs.append((changed - loss) / (size - other))
+    return float((max(ups) * min(downs, default=max(ups))) ** 0.5)
+
+
+def explanation_table(explanation: Explanation) -> Table:
+    """One member for a terminal."""
+    record, timed = explanation.record, explanation.rate_ms is not None
+    size, bought = f"{record.costs['size_mb']:.3f} MB", f"one kB buys {explanation.rate * 1e3:.3g} of divergence"
+    if explanation.rate_ms is not None:
+        size += f", {record.costs['latency_ms']:.3f} ms predicted"
+        bought += f", one microsecond {explanation.rate_ms / 1e3:.3g}"
+    table = Table(title=f"trial {record.trial}, {size}: {bought}", header_style="bold")
+    columns = ["layer", "encoding", "kB saved", "us saved", "score", "next best", "kB more", "us more", "score then"]
+    for column in (*columns, "in the next larger"):
+        if timed or not column.startswith("us"):
+            table.add_column(column, justify="right" if column.startswith(("kB", "us", "score")) else "left")
+    for reason in explanation.layers:
+        table.add_row(*_cells(reason, timed))
+    table.caption = _methods(explanation.layers)
+    return table
+
+
+def _methods(layers: Sequence[LayerReason]) -> str | None:
+    """Which layers were scored in another than the usual way."""
+    others: dict[str, list[str]] = {}
+    for reason in layers:
+        if reason.method != _USUAL:
+            others.setdefault(reason.method, []).append(reason.layer)
+    said = [f"{method}: {'all layers' if len(n) == len(layers) else ', '.join(n)}" for method, n in others.items()]
+    return f"scored by {'; '.join(said)}" if said else None
+
+
+def _cells(reason: LayerReason, timed: bool) -> list[str]:
+    saved = f"{(reason.saved_ms or 0.0) * 1e3:.2f}"
+    more = f"{(reason.next_ms or 0.0) * 1e3:+.2f}" if reason.next_best else "-"
+    return [
+        reason.layer,
+        f"{reason.encoding}{', input in 8 bits' if reason.activations is Precision.INT8 else ''}",
+        f"{reason.saved / 1e3:.1f}",
+        *([saved] if timed else []),
+        digits(reason.score),
+        str(reason.next_best or "-"),
+        f"{reason.next_bytes / 1e3:+.1f}" if reason.next_best else "-",
+        *([more] if timed else []),
+        f"{reason.next_score:+.2g}" if reason.next_best else "-",
+        str(reason.neighbour or ""),
+    ]
+
+
+def explanation_text(explanations: Sequence[Explanation]) -> str:
+    """All members as plain text."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=170, no_color=True)
+    for explanation in explanations:
+        console.print(explanation_table(explanation))
+    return buffer.getvalue()

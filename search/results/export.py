@@ -1,0 +1,249 @@
+"""Export: members of the front as proven Core ML packages, with a manifest."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.conversion import converted
+from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.package.op_modules import op_modules
+from palettune.device_bench.package.package import package_bytes
+from palettune.device_bench.proof.proof import Proof, prove
+from palettune.device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
+from palettune.device_bench.runtime.execution import takes, within
+from palettune.evaluators.weights.model_state import ModelState, model_digest
+from palettune.evaluators.workload.samples import spread_samples
+from palettune.evaluators.workload.workload import Split
+from palettune.search.display.progress import Display
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.preparation import Preparation
+from palettune.search.preparation.weights_and_scores import layer_weights
+from palettune.search.results.member_state import member_state
+from palettune.search.results.package_record import record_values, write_record
+from palettune.search.results.weight_file_size import WeightFile, weight_file
+from palettune.search.study.record import Record
+
+__all__ = ["Exported", "execution_json", "export", "write_manifest"]
+
+#: Samples that a package is run on, and the seconds after which those that are left are not.
+_SAMPLES, _SECONDS = 16, 120.0
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One package, and what is known of it.
+
+    Attributes:
+        path: the package; ends in ``.unproven.mlpackage`` where the proof failed.
+        weight_file: its bytes, as predicted and as they are.
+        execution: the package run on samples beside the compressed torch model, in float32 and as it computes.
+        methods: by layer, which method found its weight.
+        coverage: bytes of the model's layers over those of all its large constants.
+        front_end: what read the model for conversion, and what it froze.
+    """
+
+    path: Path
+    record: Record
+    weight_file: WeightFile
+    package_bytes: int
+    proof: Proof
+    execution: Execution
+    methods: Mapping[str, str] = field(default_factory=dict)
+    coverage: float | None = None
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+
+    @property
+    def predicted_weight_bytes(self) -> int:
+        """From the base program and the footprint, before conversion."""
+        return self.weight_file.predicted
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the real weight file."""
+        return self.weight_file.real
+
+    @property
+    def proven(self) -> bool:
+        """Whether the package holds what was asked for in the bytes predicted, and computes what the model does."""
+        return self.proof.passed and self.weight_file.passed and self.execution.passed
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Everything that is wrong with it, in words."""
+        sizes = () if self.weight_file.passed else (str(self.weight_file),)
+        return (*self.proof.failures, *sizes, *self.execution.failures)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of it, whether it is proven or not."""
+        return (*self.execution.warnings, *([self.front_end.warning] if self.front_end.warning else ()))
+
+    def to_json(self, folder: Path) -> dict[str, Any]:
+        """The manifest's entry; ``path`` is relative to the manifest's folder."""
+        evaluation = self.record.evaluation
+        return {
+            "path": str(self.path.relative_to(folder)),
+            "trial": self.record.trial,
+            "workflow": self.record.workflow.value,
+            "configuration_hash": self.record.configuration.hash,
+            "configuration": json.loads(self.record.configuration.to_json()),
+            "methods": dict(self.methods),
+            "predicted_weight_bytes": self.predicted_weight_bytes,
+            "weight_bytes": self.weight_bytes,
+            "package_bytes": self.package_bytes,
+            "divergence": evaluation.divergence if evaluation else None,
+            "metrics": dict(evaluation.metrics) if evaluation else {},
+            "coverage": self.coverage,
+            "conversion": self.front_end.to_json(),
+            "warnings": list(self.warnings),
+            "proof": {
+                **self.proof.to_dict(),
+                "passed": self.proven,
+                "failures": list(self.failures),
+                "bytes": self.weight_file.to_json(),
+                "execution": execution_json(self.execution),
+            },
+        }
+
+
+def export(
+    preparation: Preparation, folder: RunFolder, picked: Sequence[Record], out: Path, display: Display
+) -> list[Exported]:
+    """Convert, save and prove some members of a front.
+
+    Args:
+        out: folder of the packages; packages of the same name are replaced.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    weights = layer_weights(preparation, folder)
+    model = model_digest(preparation.workload.model)
+    exported = []
+    with display.bar("exporting packages", len(picked)) as advance:
+        for record in picked:
+            state = member_state(record, folder, weights, model)
+            exported.append(_export_one(preparation, state, record, out))
+            display.exported(exported[-1])
+            advance(1)
+    return exported
+
+
+def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path) -> Exported:
+    experiment = preparation.experiment
+    module = state.apply(preparation.workload.model)
+    carried = preparation.workload.sampling.state
+    base = preparation.base
+    if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
+        names = [layer.name for layer in preparation.layers]
+        inputs = preparation.workload.example_inputs
+        base = base_program(
+            module, inputs, experiment.deployment_target, names, carried, float32=experiment.space.float32
+        )
+    conversion = converted(
+        module,
+        preparation.workload.example_inputs,
+        experiment.deployment_target,
+        float32=experiment.space.float32,
+        state=carried,
+    )
+    name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
+    path = out / f"{name}.mlpackage"
+    for stale in (path, out / f"{name}.unproven.mlpackage"):
+        shutil.rmtree(stale, ignore_errors=True)
+    conversion.model.save(str(path))
+    programs = in_precisions(path, op_modules(conversion.model))
+    write_record(path, record_values(preparation, record, programs.float32))
+    proof = prove(
+        path,
+        module,
+        preparation.workload.example_inputs,
+        record.configuration,
+        preparation.layers,
+        experiment.deployment_target,
+        base=base,
+    )
+    file = weight_file(module, base, record.configuration, preparation.layers, experiment.deployment_target, proof)
+    execution = _execute(preparation, module, programs)
+    if not (proof.passed and file.passed and execution.passed):
+        path = path.rename(out / f"{name}.unproven.mlpackage")
+    return Exported(
+        path,
+        record,
+        file,
+        package_bytes(path),
+        proof,
+        execution,
+        state.methods,
+        preparation.coverage,
+        conversion.front_end,
+    )
+
+
+def _execute(preparation: Preparation, module: nn.Module, programs: Precisions) -> Execution:
+    """Run a package on samples from all over the evaluation data, or on the example where it takes none of them."""
+    batches = preparation.workload.batches(Split.EVALUATION)
+    sampling = preparation.workload.sampling
+    spread = spread_samples(batches, _SAMPLES, lambda sample: takes(programs.float32, sample), sampling)
+    samples = within(spread.samples or (preparation.workload.example_inputs,), _SECONDS)
+    return execute(programs, as_stored(module), samples, fitting=spread.fitting, total=spread.total)
+
+
+def execution_json(execution: Execution) -> dict[str, Any]:
+    """What running a package has shown, as plain values; an infinite ratio (no difference at all) is ``None``.
+
+    The keys beside ``float32`` and ``fp16`` are those of float32, but for ``passed``, which is of both.
+    """
+    half = execution.fp16
+    return {
+        **_comparison_json(execution.float32),
+        "passed": execution.passed,
+        "samples_fitting": execution.fitting,
+        "samples_total": execution.total,
+        "float32": _comparison_json(execution.float32),
+        "fp16": None
+        if half is None
+        else _comparison_json(half) | {"passed": half.finite, **_half_json(execution, half)},
+        "failures": list(execution.failures),
+        "warnings": list(execution.warnings),
+    }
+
+
+def _half_json(execution: Execution, half: Comparison) -> dict[str, Any]:
+    return {
+        "finite": half.finite,
+        "not_finite": sum(output.not_finite for output in half.outputs),
+        "first_not_finite": execution.not_finite,
+        "loss": half.loss if math.isfinite(half.loss) else None,
+    }
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "passed": comparison.passed,
+        "snr_db": _finite(comparison.snr_db),
+        "worst_sample_db": _finite(comparison.worst_sample_db),
+        "largest_difference": _finite(comparison.largest_difference),
+        "agreement": comparison.agreement,
+        "samples": comparison.samples,
+        "threshold_db": comparison.threshold_db,
+        "first_difference": str(comparison.first_difference) if comparison.first_difference else None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write_manifest(exported: Sequence[Exported], out: Path) -> Path:
+    """``manifest.json`` in the packages' folder: one entry per package."""
+    path = out / "manifest.json"
+    path.write_text(json.dumps([item.to_json(out) for item in exported], indent=2) + "\n")
+    return path

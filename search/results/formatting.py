@@ -1,0 +1,28 @@
+"""Figures and configurations as short text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from palettune.space.configuration import Configuration
+
+__all__ = ["digits", "encoding_summary"]
+
+
+def digits(value: float | None) -> str:
+    """A number at the precision people compare at."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 0.01 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def encoding_summary(configuration: Configuration, most: int = 4) -> str:
+    """How often each encoding is used, the most frequent first, and how many inputs are in 8 bits.
+
+    As in ``23 lut4  17 int8  10 lut3, 17 inputs in 8 bits``.
+    """
+    counts = Counter(str(encoding) for encoding in configuration.encodings.values()).most_common()
+    shown = "  ".join(f"{count} {name}" for name, count in counts[:most])
+    rest = sum(count for _, count in counts[most:])
+    rounded = len(configuration.activations)
+    return f"{shown}{f'  +{rest}' if rest else ''}{f', {rounded} inputs in 8 bits' if rounded else ''}"

@@ -1,0 +1,199 @@
+"""The front: the evaluations that no other one dominates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from palettune.evaluators.quality.evaluation import Evaluation
+from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.results.intervals import interval
+from palettune.search.results.known_latency import KnownLatency
+from palettune.search.study.record import Record
+from palettune.space.errors import UserError
+
+__all__ = ["Front", "Limits", "PickError", "front_of"]
+
+
+class PickError(UserError):
+    """A pick that names no member of the front."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds a picked member must meet; ``None`` is no bound."""
+
+    max_size_mb: float | None = None
+    max_latency_ms: float | None = None
+    max_divergence: float | None = None
+
+    def meets(self, record: Record, known: KnownLatency) -> bool:
+        """Whether one record is within all bounds; latency counts as it is known best."""
+        assert record.evaluation is not None
+        pairs = (
+            (self.max_size_mb, record.costs.get("size_mb")),
+            (self.max_latency_ms, known.ms(record)),
+            (self.max_divergence, record.evaluation.divergence),
+        )
+        return all(bound is None or (value is not None and value <= bound) for bound, value in pairs)
+
+
+@dataclass(frozen=True)
+class Front:
+    """Members by first cost, smallest first, with the objectives that order them.
+
+    Attributes:
+        known: latencies as they are known best; they rank members, and stand beside the predicted ones.
+    """
+
+    members: tuple[Record, ...]
+    objectives: ObjectiveSet
+    known: KnownLatency = field(default_factory=KnownLatency)
+
+    def losses(self) -> np.ndarray:
+        """Members' losses, (members, objectives), 0 ideal and 1 the reference."""
+        rows = [self.objectives.losses(_values(r, self.objectives, self.known)) for r in self.members]
+        return np.array(rows).reshape(len(rows), len(self.objectives.objectives))
+
+    def knee(self) -> Record:
+        """The member farthest below the line between the extremes (Das 1999), on the scaled losses."""
+        losses = self.losses()
+        span = np.ptp(losses, axis=0)
+        scaled = (losses - losses.min(axis=0)) / np.where(span > 0, span, 1.0)
+        return self.members[int(scaled.sum(axis=1).argmin())]
+
+    def spread(self, count: int) -> tuple[Record, ...]:
+        """At most ``count`` members evenly spread along the useful part of the front, ends included.
+
+        The useful part leaves out members that lose more than the knee's quality by far: those whose quality loss is
+        above nine tenths of the reference.
+        """
+        useful = [r for r, loss in zip(self.members, self.losses()[:, 0], strict=True) if loss < 0.9] or list(
+            self.members
+        )
+        positions = np.linspace(0, len(useful) - 1, min(count, len(useful))).round().astype(int)
+        return tuple(useful[i] for i in dict.fromkeys(int(p) for p in positions))
+
+    def pick(self, wanted: Sequence[str], limits: Limits) -> tuple[Record, ...]:
+        """The members that a user's words pick: ``knee``, ``all``, ``spread:N`` or trial numbers.
+
+        Raises:
+            PickError: naming the word or bound, and what there is.
+        """
+        if not self.members:
+            raise PickError("the front is empty: no trial met the constraints; run `palettune search` for longer")
+        within = replace(self, members=tuple(r for r in self.members if limits.meets(r, self.known)))
+        if not within.members:
+            raise PickError(f"no member of the front is within the bounds given; {self._bounds()}")
+        picked: dict[int, Record] = {}
+        for word in wanted:
+            picked |= {record.trial: record for record in within._named(word)}
+        return tuple(picked.values())
+
+    def _bounds(self) -> str:
+        smallest = min(record.costs["size_mb"] for record in self.members)
+        best = min(r.evaluation.divergence for r in self.members if r.evaluation)
+        latencies = [ms for record in self.members if (ms := self.known.ms(record)) is not None]
+        fastest = f", to {min(latencies):.3f} ms" if latencies else ""
+        return (
+            f"the front reaches down to {smallest:.3f} MB{fastest} and to a divergence of {best:.3g}, not all at once"
+        )
+
+    def _named(self, word: str) -> Sequence[Record]:
+        if word == "all":
+            return self.members
+        if word == "knee":
+            return (self.knee(),)
+        kind, _, number = word.partition(":")
+        if kind == "spread" and number.isdigit() and int(number) > 0:
+            return self.spread(int(number))
+        if word.isdigit():
+            found = [record for record in self.members if record.trial == int(word)]
+            if found:
+                return found
+            trials = ", ".join(str(record.trial) for record in self.members)
+            raise PickError(
+                f"--pick {word}: trial {word} is not on the front (within the bounds given); there are {trials}"
+            )
+        raise PickError(f"--pick {word}: expected `knee`, `all`, `spread:N` or a trial number")
+
+
+def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLatency | None = None) -> Front:
+    """The non-dominated, feasible evaluations, each configuration once, smallest first.
+
+    Args:
+        known: measured latencies, and the model that they taught; trials are ranked by the better of what is known.
+    """
+    known = known or KnownLatency()
+    candidates = [
+        r for r in records if r.values is not None and r.answered_from is None and _feasible(r, objectives, known)
+    ]
+    if not candidates:
+        return Front((), objectives, known)
+    values = {r.trial: _values(r, objectives, known) for r in candidates}
+    losses = np.array([_levels(values[r.trial], objectives) for r in candidates])
+    members = [r for r, keep in zip(candidates, non_dominated(losses), strict=True) if keep]
+    return Front(tuple(sorted(members, key=lambda r: (values[r.trial][1], r.trial))), objectives, known)
+
+
+def _values(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> Sequence[float]:
+    """A record's objective values, with the latency that is known best."""
+    if not known.measurements or record.evaluation is None:
+        return record.values or ()
+    return objectives.values(record.evaluation, known.costs(record))
+
+
+def _feasible(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> bool:
+    if not known.measurements or record.evaluation is None:
+        return record.feasible
+    return all(value <= 0 for value in objectives.violations(record.evaluation, known.costs(record)))
+
+
+def _levels(values: Sequence[float], objectives: ObjectiveSet) -> list[float]:
+    return [objective.level(value) for value, objective in zip(values, objectives.objectives, strict=True)]
+
+
+def hypervolume_of(records: Sequence[Record], objectives: ObjectiveSet) -> float:
+    """Hypervolume of the feasible evaluations among some records, in [0, 1]."""
+    rows = [objectives.losses(r.values) for r in records if r.values is not None and r.feasible]
+    return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
+
+
+def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None) -> list[dict[str, Any]]:
+    """The front as plain values: one object per member, smallest first.
+
+    ``latency_ms`` is predicted, ``calibrated_latency_ms`` predicted by the model that measurements taught, and
+    ``measured_latency_ms`` measured, with ``measurement`` for how; each ``None`` where it is not known.
+    """
+    confirmed = confirmations or {}
+    return [_member_json(r, confirmed.get(r.key), front.known) for r in front.members]
+
+
+def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
+    evaluation = record.evaluation
+    assert evaluation is not None
+    measured = known.measured(record)
+    return {
+        "trial": record.trial,
+        "workflow": record.workflow.value,
+        "escalated_from": record.escalated_from,
+        "size_mb": record.costs.get("size_mb"),
+        "latency_ms": record.costs.get("latency_ms"),
+        "calibrated_latency_ms": known.calibrated(record),
+        "measured_latency_ms": measured and measured.median_ms,
+        "measurement": measured and json.loads(measured.to_json()),
+        "divergence": evaluation.divergence,
+        "divergence_interval_95": interval(evaluation),
+        "metrics": dict(evaluation.metrics),
+        "confirmation": confirmed
+        and {
+            "divergence": confirmed.divergence,
+            "divergence_interval_95": interval(confirmed),
+            "metrics": dict(confirmed.metrics),
+        },
+        "configuration": json.loads(record.configuration.to_json()),
+    }

@@ -1,0 +1,64 @@
+"""How a search stands after each trial: hypervolume, how well scores rank, and whether it still moves."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
+from palettune.search.study.record import Record
+
+__all__ = ["Standing"]
+
+_PATIENCE = 40
+_GROWTH = 1e-3
+
+
+class Standing:
+    """Grows with the trials, in their order.
+
+    Args:
+        scores: the saved scores, whose ranking of configurations is compared with what is measured.
+    """
+
+    def __init__(self, objectives: ObjectiveSet, scores: Scores) -> None:
+        self._objectives = objectives
+        self._scores = scores
+        self._losses: list[list[float]] = []
+        self._volumes: list[float] = []
+        self._pairs: list[tuple[float, float]] = []
+        self._said = False
+
+    @property
+    def hypervolume(self) -> float:
+        """Of all trials so far, in [0, 1]."""
+        return self._volumes[-1] if self._volumes else 0.0
+
+    def add(self, record: Record) -> dict[str, float]:
+        """Take in one trial; give the metrics of the whole search after it."""
+        if record.values is not None and record.feasible:
+            self._losses.append(self._objectives.losses(record.values))
+        rows = np.array(self._losses).reshape(len(self._losses), len(self._objectives.objectives))
+        self._volumes.append(hypervolume(rows))
+        if record.evaluation is not None and record.answered_from is None and record.escalated_from is None:
+            self._pairs.append((self._scores.predict(record.configuration), record.evaluation.divergence))
+        found = {"hypervolume": self.hypervolume}
+        if len(self._pairs) >= 5:
+            ranks = spearmanr(*zip(*self._pairs, strict=True)).statistic
+            if np.isfinite(ranks):  # undefined while all are equal
+                found["spearman_predicted_measured"] = float(ranks)
+        return found
+
+    def stagnation(self) -> str | None:
+        """Says once when the last trials have hardly moved the front."""
+        if self._said or len(self._volumes) <= _PATIENCE:
+            return None
+        before = self._volumes[-1 - _PATIENCE]
+        if before > 0 and self.hypervolume < before * (1 + _GROWTH):
+            self._said = True
+            return (
+                f"the last {_PATIENCE} trials have grown the hypervolume by less than {_GROWTH:.1%}: "
+                "more of the same will hardly help; Ctrl-C ends the search and keeps the front"
+            )
+        return None

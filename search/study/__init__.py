@@ -1,0 +1,1 @@
+"""The study: Optuna's storage as the truth about every trial and escalation."""

@@ -1,0 +1,1 @@
+"""Where evaluations run: worker pools, and what a worker answers."""

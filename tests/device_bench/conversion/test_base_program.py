@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import copy
+import random
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from palettune.device_bench.conversion.base_program import BaseProgram, base_program, record
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.package import weight_bytes
+from palettune.device_bench.package.program_graph import program_nodes
+from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
+
+torch.set_num_threads(1)
+
+
+def _convert(module, inputs, target, folder):
+    path = folder / "model.mlpackage"
+    convert(module, inputs, target).save(str(path))
+    return path, program_nodes(path)
+
+
+def _layer_bytes(base: BaseProgram, nodes) -> int:
+    """Bytes of the layers' weights in a package, each entry padded."""
+    entries = {}
+    for places in base.places.values():
+        for place in places:
+            weight = nodes[place.node].operands[place.operand][place.position]
+            entries.update({part.offset: -(-part.bytes // 64) * 64 for *_, part in weight.parts() if part.offset})
+    return sum(entries.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "share"),
+    [*((name, "iOS18", 0.5) for name in NETWORKS), ("conv_net", "iOS16", 1.0), ("tied_language_model", "iOS18", 0.0)],
+)
+def test_nothing_but_the_layers_weights_depends_on_the_configuration(name, target, share, tmp_path):
+    module, inputs = build(name)
+    names = layer_names(module)
+    base = base_program(module, inputs, target, names)
+    assert not base.refusals
+    chosen = random.Random(name)
+    assembled = compress_layers(copy.deepcopy(module), [layer for layer in names if chosen.random() < share])
+    path, nodes = _convert(assembled, inputs, target, tmp_path)
+    records = [record(node, index, base.layer_at).content for index, node in enumerate(nodes)]
+    assert records == [kept.content for kept in base.records]
+    assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)
+
+
+def test_an_assembled_module_has_the_base_of_the_float_one():
+    module, inputs = build("decoder")
+    names = layer_names(module)
+    digest = base_program(module, inputs, "iOS17", names).digest
+    assert base_program(compress_layers(module, names), inputs, "iOS17", names).digest == digest
+
+
+def test_the_digest_tells_another_bias_and_another_op():
+    module, inputs = build("conv_net")
+    names = layer_names(module)
+    digest = base_program(module, inputs, "iOS16", names).digest
+    with torch.no_grad():
+        module.depthwise.bias[3] += 1e-2
+    changed = base_program(module, inputs, "iOS16", names).digest
+    module.depthwise.stride = (2, 2)
+    strided = base_program(module, inputs, "iOS16", names).digest
+    assert len({digest, changed, strided}) == 3
+
+
+def test_a_tied_weight_has_two_places_under_either_name():
+    module, inputs = build("tied_language_model")
+    base = base_program(module, inputs, "iOS18", [*layer_names(module), "head"])
+    assert base.places["head"] == base.places["embedding"]
+    assert {base.records[place.node].kind for place in base.places["head"]} == {"gather", "linear"}
+    compress_layers(module, ["head"])
+    assert base_program(module, inputs, "iOS18", layer_names(module)).digest == base.digest
+
+
+def test_a_file_that_ends_with_a_layer_is_said_to(tmp_path):
+    module = nn.Sequential(nn.Conv2d(3, 7, 3, bias=False)).eval()
+    inputs = (torch.randn(1, 3, 6, 6),)
+    base = base_program(module, inputs, "iOS18", ["0"])
+    path, nodes = _convert(module, inputs, "iOS18", tmp_path)
+    assert base.ends_with_layer
+    assert base.rest_bytes == 64
+    assert 0 < base.rest_bytes + _layer_bytes(base, nodes) - weight_bytes(path) < 64
+
+
+class Unusual(nn.Module):
+    """Weights that are used otherwise than by their own layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = nn.Linear(16, 16)
+        self.turned = nn.Linear(16, 16, bias=False)
+        self.scaled = nn.Linear(16, 16)
+        self.idle = nn.Linear(16, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.plain(x) @ self.turned.weight.t() + self.turned.weight[0]
+        return functional.linear(x, self.scaled.weight * 2, self.scaled.bias)
+
+
+def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path):
+    torch.manual_seed(0)
+    module, inputs = Unusual().eval(), (torch.randn(1, 16),)
+    names = layer_names(module)
+    base = base_program(module, inputs, "iOS18", names)
+    assert base.refusals.keys() == {"turned", "scaled", "idle"}
+    assert "unused, or computed with beforehand" in base.refusals["idle"]
+    path, nodes = _convert(compress_layers(copy.deepcopy(module), ["plain"]), inputs, "iOS18", tmp_path)
+    records = [record(node, index, base.layer_at).content for index, node in enumerate(nodes)]
+    assert len(records) == len(base.records)
+    assert base.places["plain"][0].operand == "weight"
+    assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)

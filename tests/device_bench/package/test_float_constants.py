@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from palettune.device_bench.conversion.base_program import base_program
+
+torch.set_num_threads(1)
+
+
+def _names(module: nn.Module, inputs: tuple[Tensor, ...], *layers: str) -> dict[str, int]:
+    base = base_program(module.eval(), inputs, "iOS18", layers)
+    sizes = [constant.bytes for constant in base.floats]
+    assert sizes == sorted(sizes, reverse=True)
+    found: dict[str, int] = {}
+    for constant in base.floats:
+        found[constant.name] = found.get(constant.name, 0) + constant.bytes
+    return found
+
+
+class Mixed(nn.Module):
+    """Two equal packed projections, a bare parameter used turned over, a buffer, and a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.second = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.second.load_state_dict(self.first.state_dict())
+        self.mix = nn.Parameter(torch.randn(16, 8))
+        self.register_buffer("basis", torch.randn(1, 4, 8))
+        self.head = nn.Linear(8, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x, x, x)[0]
+        x = self.second(x, x, x)[0]
+        return self.head(x @ self.mix + self.basis)
+
+
+def test_constants_bear_the_names_of_the_models_tensors():
+    torch.manual_seed(0)
+    found = _names(Mixed(), (torch.randn(1, 4, 16),), "head", "first.out_proj", "second.out_proj")
+    assert {"first.in_proj_weight", "second.in_proj_weight", "mix", "basis"} <= set(found)
+    assert found["first.in_proj_weight"] == 64 + 3 * 16 * 16 * 2
+    assert not any("head" in name or "out_proj" in name for name in found)
+
+
+def test_a_recurrent_layer_is_known_though_its_gates_are_in_another_order():
+    class Tagger(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = nn.GRU(8, 16, batch_first=True)
+            self.lstm = nn.LSTM(16, 12, batch_first=True, bidirectional=True)
+            self.head = nn.Linear(24, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.lstm(self.gru(x)[0])[0][:, -1])
+
+    torch.manual_seed(0)
+    found = set(_names(Tagger(), (torch.randn(1, 6, 8),), "head"))
+    sides = {f"lstm.weight_{way}_l0{side}" for way in ("ih", "hh") for side in ("", "_reverse")}
+    assert sides | {"gru.weight_ih_l0", "gru.weight_hh_l0"} <= found
+
+
+def test_what_is_computed_from_a_weight_bears_the_name_of_the_op():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Linear(16, 16), nn.Linear(16, 20)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(self.body(x), self.head.weight / self.head.weight.norm(), self.head.bias)
+
+    torch.manual_seed(0)
+    (name,) = _names(Scaled(), (torch.randn(1, 16),), "body", "head")
+    assert name.startswith("weight of op ")
+    assert name.endswith(" (linear)")

@@ -1,0 +1,189 @@
+"""The ladder on real Ray, Optuna's journal and MLflow: climbs beside trials, killed and gone on with."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from palettune.device_bench.package.program_graph import program_nodes
+from palettune.evaluators.quality.evaluation import Workflow
+from palettune.search.experiment.experiment import load_experiment
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.study.escalation import FIRST_NUMBER
+from palettune.search.study.study import SearchStudy, open_storage
+from tests.search.conftest import EXPERIMENT, WORKLOAD
+
+LADDER = (
+    EXPERIMENT
+    + """
+[ladder]
+calibration = 2
+fine_tuning = 2
+vector_steps = 6
+steps = 6
+"""
+)
+# arithmetic, not the number of operations, decides the latency of this one
+WIDE = (
+    WORKLOAD.replace("(3, 16, 3", "(3, 512, 3")
+    .replace("BatchNorm2d(16)", "BatchNorm2d(512)")
+    .replace("(16, 32, 1)", "(512, 32, 9, padding=4)")
+)
+
+
+def climbs_of(project):
+    experiment = load_experiment(project.experiment)
+    folder = RunFolder(project.root, experiment.name)
+    study = SearchStudy.load(open_storage(folder, None), experiment)
+    return study, [record for record in study.evaluations() if record.escalated_from is not None]
+
+
+def facts(records):
+    return [(r.trial, r.escalated_from, r.configuration.hash, r.evaluation.by_sample, r.state) for r in records]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    from tests.search.conftest import Project
+
+    project = Project(tmp_path_factory.mktemp("ladder"))
+    project.write(LADDER)
+    ended = project.run("search")
+    assert ended.returncode == 0, ended.stderr
+    return project, ended
+
+
+def test_climbs_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
+    project, ended = finished
+    study, climbs = climbs_of(project)
+    assert [record.trial for record in climbs] == [FIRST_NUMBER + number for number in range(4)]
+    assert "climbed from" in ended.stdout
+    assert [record.workflow.value for record in climbs].count("calibration") == 2
+    trials = {record.trial: record for record in study.evaluations()}
+    folder = project.root / "tiny"
+    for record in climbs:
+        assert record.configuration == trials[record.escalated_from].configuration
+        assert record.costs == trials[record.escalated_from].costs
+        assert (folder / "states" / record.state).exists()
+        assert record.gains
+    front = json.loads(project.run("front", "--json").stdout)
+    members = [member for member in front if member["workflow"] != "data_free"]
+    assert all(member["escalated_from"] in trials for member in members)
+
+
+def test_mlflow_says_what_each_climb_came_from_and_what_the_rung_brought(finished):
+    project, _ = finished
+    client = MlflowClient(f"sqlite:///{project.root / 'tiny' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], "tags.workflow = 'fine_tuning'")
+    assert len(runs) == 2
+    assert all(run.info.status == "FINISHED" for run in runs)
+    known = {
+        run.data.tags["trial"] for run in client.search_runs([experiment.experiment_id]) if "trial" in run.data.tags
+    }
+    assert {run.data.tags["escalated_from"] for run in runs} <= known
+    assert all("seconds.train" in run.data.metrics for run in runs)
+    parent = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")[0]
+    assert parent.data.metrics["ladder.fine_tuning.climbs"] == 2
+    assert parent.data.metrics["ladder.calibration.climbs"] == 2
+
+
+def test_climbs_are_exported_proven_from_their_states(finished, tmp_path):
+    project, _ = finished
+    climbed = [m for m in json.loads(project.run("front", "--json").stdout) if m["workflow"] != "data_free"]
+    assert climbed, "nothing that climbed is on the front: the test shows nothing"
+    picks = [word for member in climbed for word in ("--pick", str(member["trial"]))]
+    ended = project.run("export", "--out", str(tmp_path), *picks)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [entry["trial"] for entry in manifest] == [member["trial"] for member in climbed]
+    assert all(
+        entry["proof"]["passed"] and entry["predicted_weight_bytes"] == entry["weight_bytes"] for entry in manifest
+    )
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_search_killed_in_a_climb_goes_on_to_the_same_climbs(finished, kill, tmp_path):
+    from tests.search.conftest import Project
+
+    _, expected = climbs_of(finished[0])
+    project = Project(tmp_path)
+    project.write(LADDER)
+    command = project.command("search", str(project.experiment), "--root", str(project.root))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        journal = project.root / "tiny" / "journal.log"
+        deadline = time.monotonic() + 120
+        while not (journal.exists() and '"climb:0"' in journal.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(kill)
+        process.communicate(timeout=60)
+    again = project.run("search")
+    assert again.returncode == 0, again.stderr
+    assert facts(climbs_of(project)[1]) == facts(expected)
+
+
+def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project):
+    lacking = project.folder / "workload.py"
+    project.write(LADDER)
+    lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
+    ended = project.run("search")
+    assert ended.returncode == 2
+    assert "ladder.calibration = 2" in ended.stderr + ended.stdout
+    assert not (project.root / "tiny" / "journal.log").exists()
+
+
+def test_adapters_climb_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
+    project.write(
+        LADDER.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
+            "calibration = 2", "calibration = 1"
+        )
+    )
+    ended = project.run("search")
+    assert ended.returncode == 0, ended.stderr
+    study, climbs = climbs_of(project)
+    trials = {record.trial: record for record in study.evaluations()}
+    tuned = [record for record in climbs if record.workflow is Workflow.FINE_TUNING]
+    grown = {r.trial: r.costs["size_mb"] - trials[r.escalated_from].costs["size_mb"] for r in tuned}
+    kept = [r for r in tuned if any(gain.method == "adapters" and gain.kept for gain in r.gains)]
+    assert {gain.method for record in tuned for gain in record.gains} == {"adapters"}
+    assert kept, "no adapter was kept: the test shows nothing"
+    assert {trial for trial, more in grown.items() if more > 0} == {record.trial for record in kept}
+    on_front = {member["trial"] for member in json.loads(project.run("front", "--json").stdout)}
+    member = next(record for record in kept if record.trial in on_front)
+    ended = project.run("export", "--out", str(tmp_path), "--pick", str(member.trial))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (entry,) = json.loads((tmp_path / "manifest.json").read_text())
+    assert abs(entry["weight_bytes"] - 1e6 * member.costs["size_mb"]) < 256
+
+
+def test_activations_in_8_bits_climb_where_latency_counts_and_are_exported_proven(project, tmp_path):
+    phone = LADDER.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
+    phone = phone.replace("[search]", '[objectives]\ncost = ["latency_ms"]\n\n[search]')
+    project.write(phone.replace("fine_tuning = 2", "int8_activations = 2"), WIDE)
+    ended = project.run("search")
+    assert ended.returncode == 0, ended.stderr
+    _, climbs = climbs_of(project)
+    rounded = [record for record in climbs if record.configuration.activations]
+    assert len(rounded) == 2
+    trials = {record.trial: record for record in climbs_of(project)[0].evaluations()}
+    for record in rounded:
+        source = trials[record.escalated_from]
+        assert record.configuration.encodings == source.configuration.encodings
+        asked = {n for n, e in record.configuration.encodings.items() if str(e) == "int8"}
+        assert set(record.configuration.activations) == asked
+        assert record.costs["latency_ms"] < source.costs["latency_ms"]
+        assert record.costs["size_mb"] == source.costs["size_mb"]
+    front = json.loads(project.run("front", "--json").stdout)
+    member = next(m for m in front if m["trial"] in {record.trial for record in rounded})
+    ended = project.run("export", "--out", str(tmp_path), "--pick", str(member["trial"]))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (package,) = tmp_path.glob("*.mlpackage")
+    quantized = [node.kind for node in program_nodes(package)].count("quantize")
+    assert quantized == len(trials[member["trial"]].configuration.activations)
+    assert "inputs in 8 bits" in project.run("front").stdout
+    assert "input in 8 bits" in project.run("front", "--explain").stdout

@@ -1,0 +1,145 @@
+"""The loop over spaces so small that they end before the budget does: no evaluation twice, on any workers, after any kill."""
+
+import random
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import InMemoryStorage
+
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.search.experiment.experiment import Budget, Experiment
+from palettune.search.loop.loop import Ending, Loop
+from palettune.search.study.record import Seed
+from palettune.search.study.study import SearchStudy
+from palettune.search.study.study_context import StudyContext
+from palettune.search.workers.worker_pool import Finished
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
+
+MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut4")]
+SAMPLERS = ("random", "tpe", "nsga2", "gp")
+
+
+def space_of(layers):
+    made = tuple(Layer(f"l{i}", LayerKind.LINEAR, (64, 64 * (i + 1))) for i in range(layers))
+    return SearchSpace.build(made, MENU, DeploymentTarget("iOS18"))
+
+
+def costs(configuration):
+    bits = {"fp16": 16, "lut8": 8, "lut4": 4}
+    return {"size_mb": sum((i + 1) * bits[str(e)] for i, e in enumerate(configuration.encodings.values())) / 100}
+
+
+class Pool:
+    """Answers in an order of its own, several workers at a time; ``lost`` are the first calls that it takes down."""
+
+    def __init__(self, seed, lost=0):
+        self.random, self.waiting, self.lost, self.evaluated = random.Random(seed), [], lost, []
+
+    def submit(self, key, method, configuration, rivals, screen):
+        self.waiting.append((key, Configuration.from_json(configuration)))
+
+    def wait(self, timeout=None):
+        key, configuration = self.waiting.pop(self.random.randrange(len(self.waiting)))
+        self.evaluated.append(configuration.hash)
+        if self.lost:
+            self.lost -= 1
+            return [Finished(key, Failure(Stage.WORKER, "lost"), (0.0, 1.0))]
+        divergence = 0.1 / costs(configuration)["size_mb"]
+        return [
+            Finished(key, Evaluation(configuration.hash, Workflow.DATA_FREE, divergence, (divergence,) * 4), (0.0, 1.0))
+        ]
+
+
+def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop_after=None, in_flight=4):
+    """One run of the loop; its ending, its study and its pool."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage, pool, space = storage or InMemoryStorage(), pool or Pool(0), space_of(layers)
+    experiment = Experiment(name="x", workload=Path("workload.py"), search={"sampler": sampler})
+    context = StudyContext("id", DivergenceKind.KL, 1.0, {}, {"size_mb": 1.0}, 0, "scores", space)
+    study = SearchStudy.load(storage, experiment)
+    if study is None:
+        study = SearchStudy.create(storage, experiment, {"experiment": experiment.identity()}, context)
+        study.enqueue([Seed("uniform lut8", space.uniform(MENU[1])), Seed("uniform fp16", space.uniform(MENU[0]))])
+    told = []
+    objectives = context.objectives(experiment)
+    stop = (lambda: len(told) >= stop_after) if stop_after else (lambda: False)
+    loop = Loop(study, pool, objectives, costs, Budget(trials=trials), in_flight, told.append, stop, 0, space.size)
+    return loop.run(), study, pool
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_space_that_is_exhausted_ends_the_search_without_a_repeat(sampler, layers):
+    ending, study, pool = search(layers, sampler)
+    assert ending is Ending.EXHAUSTED
+    assert "every configuration" in ending.value
+    records = study.records()
+    assert len(records) == 3**layers == len({r.configuration.hash for r in records})
+    assert all(record.answered_from is None for record in records)
+    assert sorted(pool.evaluated) == sorted(record.configuration.hash for record in records)
+    assert search(layers, sampler, trials=200)[0] is Ending.EXHAUSTED
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:3])
+def test_the_same_trials_on_any_workers_and_after_any_kill(sampler):
+    def trials(study):
+        return [(record.trial, record.configuration.hash) for record in study.records()]
+
+    whole = trials(search(3, sampler)[1])
+    assert len(whole) == 27
+    assert trials(search(3, sampler, pool=Pool(5))[1]) == whole
+    for stop_after in (1, 9, 20):
+        storage = InMemoryStorage()
+        assert search(3, sampler, storage=storage, stop_after=stop_after)[0] is Ending.STOPPED
+        ending, study, _ = search(3, sampler, storage=storage, pool=Pool(7))
+        assert ending is Ending.EXHAUSTED
+        assert trials(study) == whole
+
+
+def test_what_a_worker_took_down_is_tried_again():
+    ending, study, pool = search(2, pool=Pool(0, lost=3))
+    assert ending is Ending.EXHAUSTED
+    good = [record for record in study.records() if record.evaluation is not None]
+    assert len({record.configuration.hash for record in good}) == 9 == len(good)
+    assert len(pool.evaluated) == 12
+
+
+def test_a_budget_below_the_space_is_spent_and_a_larger_one_goes_on_to_its_end():
+    storage = InMemoryStorage()
+    assert search(2, trials=5, storage=storage)[0] is Ending.TRIALS
+    ending, study, pool = search(2, trials=50, storage=storage)
+    assert (ending, len(study.records()), len(pool.evaluated)) == (Ending.EXHAUSTED, 9, 4)
+
+
+def test_repeats_in_a_journal_of_before_are_read():
+    storage = InMemoryStorage()
+    _, study, _ = search(1, storage=storage, stop_after=2)
+    number, configuration = study.ask()
+    old = study._study.ask()  # as trials were asked before: the sampler may repeat itself
+    old.suggest_categorical("l0", [str(encoding) for encoding in MENU])
+    for key, value in (("origin", "random"), ("workflow", "data_free"), ("configuration_hash", configuration.hash)):
+        old.set_user_attr(key, value)
+    ending, study, _ = search(1, storage=storage)
+    assert ending is Ending.EXHAUSTED
+    assert len({record.configuration.hash for record in study.records()}) == 3
+    assert number in [record.trial for record in study.records()]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:3])
+def test_a_proposal_that_a_kill_cut_in_half_is_made_again_the_same(sampler):
+    for asked in (4, 12):
+        storage = InMemoryStorage()
+        _, study, _ = search(3, sampler, trials=asked, storage=storage, in_flight=1)
+        number = len(study.records())
+        study._study.sampler = study._unseen(number)
+        half = study._study.ask()
+        half._suggest("l0", study._distributions["l0"])
+        found = search(3, sampler, storage=storage, in_flight=1)[1].records()
+        alone = search(3, sampler, in_flight=1)[1].records()
+        assert [record.configuration.hash for record in found] == [record.configuration.hash for record in alone]
