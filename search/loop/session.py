@@ -16,7 +16,7 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
 from palettune.search.display.progress import Display
-from palettune.search.escalation.escalations import Ladder, check_ladder
+from palettune.search.escalation.escalations import Escalations, check_escalation
 from palettune.search.escalation.promotion import verdicts
 from palettune.search.experiment.experiment import Experiment, Needs
 from palettune.search.experiment.folder_lock import hold
@@ -125,7 +125,7 @@ def _run(
         identity = preparation.identity()
     study = None if fresh else _study(experiment, folder, places, identity, display)
     display.describe(preparation)
-    check_ladder(preparation)
+    check_escalation(preparation)
     say_calibration_minutes(preparation, display)
     check_before_search(preparation, folder, identity, display)
     with StopFlag() as flag:
@@ -160,7 +160,7 @@ def _start_pools(
 ) -> dict[Workflow, WorkerPool]:
     """The workers of each workflow: those of the data-free one unless the experiment gives a workflow its own."""
     experiment = preparation.experiment
-    own = {w: n for w, n in experiment.resources.items() if experiment.ladder.climbs.get(w)}
+    own = {w: n for w, n in experiment.resources.items() if experiment.escalation.counts.get(w)}
     wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
     pools: dict[Workflow, WorkerPool] = {}
     kind = InlinePool if places.inline else WorkerPool
@@ -188,7 +188,7 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         threads=max(1, int(needs.cpus)),
         states=folder.states.resolve(),
         checkpoints=folder.checkpoints.resolve(),
-        ladder=experiment.ladder,
+        escalation=experiment.escalation,
         float32=experiment.space.float32,
         float32_layers=tuple(sorted(preparation.base.float32)),
         data=experiment.data.options,
@@ -256,7 +256,7 @@ def _loop(
     tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags, display.warn)
     scores = Scores.load(folder.scores / study.context.scores_file)
     records = study.records()
-    everything = [*records, *study.climbed(records)]
+    everything = [*records, *study.finished_escalations(records)]
     standing = Standing(objectives, scores)
     tracker.rebuild([(record, standing.add(record)) for record in everything])
     if experiment.search.sampler == "guided":
@@ -276,11 +276,11 @@ def _loop(
         if stagnation:
             display.warn(stagnation)
 
-    ladder = Ladder(preparation, study, objectives, records, pools, seen, display.warn)
+    escalations = Escalations(preparation, study, objectives, records, pools, seen, display.warn)
 
     def stopped() -> bool:  # asked between waits, however long an evaluation takes
         live.poll()
-        ladder.poll()
+        escalations.poll()
         return stop()
 
     loop = Loop(
@@ -300,7 +300,7 @@ def _loop(
         ending = loop.run()
         if ending is not Ending.STOPPED:
             display.end()
-            _finish(ladder, display, stop)
+            _finish(escalations, display, stop)
             live.finish(stop)
             ending = Ending.STOPPED if stop() else ending
             picked = live.front().spread(experiment.search.confirm)
@@ -315,27 +315,27 @@ def _loop(
         front = live.front()
         if front.members:
             tracker.texts(artifacts(experiment, study, everything, front, scores))
-        tracker.ladder(verdicts(records, ladder.climbed, objectives))
+        tracker.rungs(verdicts(records, escalations.finished, objectives))
         tracker.finish(status, reason)
         for problem in tracker.problems:
             display.warn(f"MLflow: {problem}")
     return Outcome(ending, front, folder, study.confirmations())
 
 
-def _finish(ladder: Ladder, display: Display, stop: Callable[[], bool]) -> None:
+def _finish(escalations: Escalations, display: Display, stop: Callable[[], bool]) -> None:
     """Wait for the climbs that are left."""
-    if not ladder.left:
+    if not escalations.left:
         return
-    with display.bar("climbing", ladder.left) as advance:
-        done = len(ladder.climbed)
+    with display.bar("climbing", escalations.left) as advance:
+        done = len(escalations.finished)
 
         def stopped() -> bool:
             nonlocal done
-            advance(len(ladder.climbed) - done)
-            done = len(ladder.climbed)
+            advance(len(escalations.finished) - done)
+            done = len(escalations.finished)
             return stop()
 
-        ladder.finish(stopped)
+        escalations.finish(stopped)
 
 
 def _screen(experiment: Experiment, workload: Workload) -> int:

@@ -11,7 +11,7 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
 from palettune.search.experiment.experiment import Budget, Experiment
 from palettune.search.loop.loop import Ending, Loop
-from palettune.search.study.record import Seed
+from palettune.search.study.record import FirstTrial
 from palettune.search.study.study import SearchStudy
 from palettune.search.study.study_context import StudyContext
 from palettune.search.workers.worker_pool import Finished
@@ -65,7 +65,9 @@ def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop
     study = SearchStudy.load(storage, experiment)
     if study is None:
         study = SearchStudy.create(storage, experiment, {"experiment": experiment.identity()}, context)
-        study.enqueue([Seed("uniform lut8", space.uniform(MENU[1])), Seed("uniform fp16", space.uniform(MENU[0]))])
+        study.enqueue(
+            [FirstTrial("uniform lut8", space.uniform(MENU[1])), FirstTrial("uniform fp16", space.uniform(MENU[0]))]
+        )
     told = []
     objectives = context.objectives(experiment)
     stop = (lambda: len(told) >= stop_after) if stop_after else (lambda: False)
