@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Workflow
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.space.configuration import Configuration
@@ -92,7 +92,7 @@ class Escalation:
         """The inverse of ``to_json``."""
         result: EscalationResult | Failure | None = None
         if "failure" in values:
-            result = Failure(**(values["failure"] | {"stage": Stage(values["failure"]["stage"])}))
+            result = Failure.from_json(values["failure"])
         elif "evaluation" in values:
             gains = tuple(Gain(**gain) for gain in values["gains"])
             evaluation = Evaluation.from_json(values["evaluation"])

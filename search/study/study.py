@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import make_url
 
 from palettune.device_bench.measurement.measurement import Measurement
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
@@ -375,8 +375,7 @@ def _result(trial: FrozenTrial) -> Result | None:
     if "evaluation" in trial.user_attrs:
         return Evaluation.from_json(trial.user_attrs["evaluation"])
     if "failure" in trial.user_attrs:
-        values = trial.user_attrs["failure"]
-        return Failure(Stage(values["stage"]), values["reason"], values["layer"])
+        return Failure.from_json(trial.user_attrs["failure"])
     return None
 
 

@@ -258,7 +258,7 @@ class WorkerPool:
             if isinstance(cause, UserError):
                 raise cause from None
             now = time.time()
-            return Finished(call.key, Failure(Stage.WORKER, f"{type(cause).__name__}: {cause}"), (now, now))
+            return Finished(call.key, Failure(Stage.RAISED, f"{type(cause).__name__}: {cause}"), (now, now))
         except _LOST as error:
             return self._lost(actor, call, error)
         self._idle.append(actor)
@@ -277,4 +277,4 @@ class WorkerPool:
             return None
         now = time.time()
         reason = f"the worker was lost {call.attempts} times; last: {first_line}"
-        return Finished(call.key, Failure(Stage.WORKER, reason), (now, now))
+        return Finished(call.key, Failure(Stage.LOST, reason), (now, now))

@@ -36,10 +36,11 @@ def costs(configuration):
 
 
 class Pool:
-    """Answers in an order of its own, several workers at a time; ``lost`` are the first calls that it takes down."""
+    """Answers in an order of its own, several workers at a time; the first ``lost`` calls fail at ``stage``."""
 
-    def __init__(self, seed, lost=0):
+    def __init__(self, seed, lost=0, stage=Stage.LOST):
         self.random, self.waiting, self.lost, self.evaluated = random.Random(seed), [], lost, []
+        self.stage = stage
 
     def submit(self, key, method, configuration, rivals, screen):
         self.waiting.append((key, Configuration.from_json(configuration)))
@@ -49,7 +50,7 @@ class Pool:
         self.evaluated.append(configuration.hash)
         if self.lost:
             self.lost -= 1
-            return [Finished(key, Failure(Stage.WORKER, "lost"), (0.0, 1.0))]
+            return [Finished(key, Failure(self.stage, "why"), (0.0, 1.0))]
         divergence = 0.1 / costs(configuration)["size_mb"]
         return [
             Finished(key, Evaluation(configuration.hash, Workflow.DATA_FREE, divergence, (divergence,) * 4), (0.0, 1.0))
@@ -110,6 +111,13 @@ def test_what_a_worker_took_down_is_tried_again():
     good = [record for record in study.records() if record.evaluation is not None]
     assert len({record.configuration.hash for record in good}) == 9 == len(good)
     assert len(pool.evaluated) == 12
+
+
+def test_what_raised_is_not_tried_again():
+    ending, study, pool = search(2, pool=Pool(0, lost=3, stage=Stage.RAISED))
+    assert ending is Ending.EXHAUSTED
+    assert len([record for record in study.records() if record.evaluation is not None]) == 6
+    assert len(pool.evaluated) == 9 == len(set(pool.evaluated))
 
 
 def test_a_budget_below_the_space_is_spent_and_a_larger_one_goes_on_to_its_end():
