@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from palettune.evaluators.quality.evaluation import Workflow
@@ -17,7 +17,8 @@ from palettune.search.preparation.preparation import Preparation
 from palettune.search.study.escalation import Escalation, EscalationResult
 from palettune.search.study.record import Record, asked_of
 from palettune.search.study.study import SearchStudy
-from palettune.search.workers.worker_pool import Finished, WorkerPool
+from palettune.search.workers.evaluations import Evaluations, Pending
+from palettune.search.workers.requests import Escalate
 
 __all__ = ["Escalations", "check_escalation"]
 
@@ -54,8 +55,6 @@ class Escalations:
 
     Args:
         records: the data-free evaluations, grown by the loop as they are told.
-        pools: the workers of each workflow.
-        told: called with each finished climb, in order.
     """
 
     def __init__(
@@ -64,13 +63,13 @@ class Escalations:
         study: SearchStudy,
         objectives: ObjectiveSet,
         records: Sequence[Record],
-        pools: Mapping[Workflow, WorkerPool],
-        told: Callable[[Record], None],
+        evaluations: Evaluations,
         warn: Callable[[str], None],
     ) -> None:
         experiment = preparation.experiment
         self._preparation, self._study, self._objectives = preparation, study, objectives
-        self._records, self._pools, self._told, self._warn = records, pools, told, warn
+        self._records, self._evaluations, self._warn = records, evaluations, warn
+        self._pending: dict[int, Pending[EscalationResult]] = {}
         self._slots = schedule(experiment.escalation, experiment.budget.trials)
         self._rounded = activation_rung(preparation) if experiment.escalation.int8_activations else _never
         self._window = experiment.escalation.in_flight
@@ -82,27 +81,21 @@ class Escalations:
         self._exhausted: set[str] = set()  # rungs that nothing is left for
         self._said: set[str] = set()
         self._climbs = study.escalations()
-        self._tell(quietly=True)
+        list(self._tell(quietly=True))
         for climb in self._climbs:
             if climb.result is None:
                 self._submit(climb)
 
-    def poll(self) -> None:
-        """Decide what is due and take in what has arrived; never waits."""
-        for pool in dict.fromkeys(self._pools.values()):  # workflows may share one
-            pool.poll()
-        self._tell()
+    def poll(self) -> Iterator[Record]:
+        """Decide what is due; give the finished ones that have been answered, in order. Never waits."""
+        self._take_in()
+        yield from self._tell()
         while (slot := self._due()) is not None:
             self._decide(slot)
 
-    def finish(self, stop: Callable[[], bool]) -> None:
-        """The data-free search is over: decide and wait for the rest."""
+    def end_of_trials(self) -> None:
+        """The data-free search is over: decide the rest without waiting for further evaluations."""
         self._ended = True
-        while not stop():
-            self.poll()
-            if len(self.finished) == len(self._climbs) and self._due() is None:
-                return
-            time.sleep(0.1)
 
     @property
     def left(self) -> int:
@@ -179,19 +172,20 @@ class Escalations:
         source = self._source(climb)
         start = None
         if source.state is not None and source.evaluation is not None:
-            start = (source.evaluation.to_json(), source.state)
+            start = (source.evaluation, source.state)
+        request = Escalate(climb.workflow, source.configuration, start)
+        self._pending[climb.number] = self._evaluations.submit(request)
 
-        def arrived(answer: Finished) -> None:
-            finished = climb.finished(answer.result, answer.span)
-            self._study.keep_escalation(finished)
-            self._climbs[climb.number] = finished
+    def _take_in(self) -> None:
+        """Write down what has been answered."""
+        for number, pending in list(self._pending.items()):
+            if pending.answer is not None:
+                del self._pending[number]
+                self._climbs[number] = self._climbs[number].finished(pending.answer.result, pending.answer.span)
+                self._study.keep_escalation(self._climbs[number])
 
-        self._pools[climb.workflow].submit(
-            climb.trial, "escalate", climb.workflow.value, source.configuration.to_json(), start, deliver=arrived
-        )
-
-    def _tell(self, quietly: bool = False) -> None:
-        """Tell finished climbs, in order."""
+    def _tell(self, quietly: bool = False) -> Iterator[Record]:
+        """Finished climbs, in order."""
         while len(self.finished) < len(self._climbs):
             climb = self._climbs[len(self.finished)]
             if climb.result is None:
@@ -200,7 +194,7 @@ class Escalations:
             self.finished.append(record)
             if quietly:
                 continue
-            self._told(record)
+            yield record
             for note in climb.result.notes if isinstance(climb.result, EscalationResult) else ():
                 self._say(note)
             for rung, facts in verdicts(self._records, self.finished, self._objectives).items():
