@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Failure, Rival, Stage
 from palettune.search.experiment.experiment import Budget
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.study.record import Record, Result
@@ -129,7 +129,7 @@ class Loop:
         else:
             # uniform configurations are what people compare with: they are always measured in full
             screen = 0 if self._study.origin(number).startswith("uniform") else self._screen
-            rivals = self._rivals(number, configuration) if screen else ()
+            rivals = self._rivals(configuration) if screen else ()
             self._pool.submit(number, "evaluate", configuration.to_json(), rivals, screen)
 
     def _collect(self) -> None:
@@ -150,35 +150,21 @@ class Loop:
         costs = self._costs(configuration)
         self._results[number] = (result, span)
         with self._timed("tell"):
-            self._study.tell(number, result, costs, self._objectives)
+            record = self._study.tell(number, result, costs, self._objectives)
         if _lost(result):  # the machine's fault, not the configuration's: it may be tried again
             self._first.pop(configuration.hash, None)
-        evaluation = result if isinstance(result, Evaluation) else None
-        record = Record.of(
-            result,
-            trial=number,
-            origin=self._study.origin(number),
-            configuration=configuration,
-            workflow=Workflow.DATA_FREE,
-            values=tuple(self._objectives.values(evaluation, costs)) if evaluation else None,
-            costs=costs,
-            feasible=evaluation is not None
-            and all(value <= 0 for value in self._objectives.violations(evaluation, costs)),
-            answered_from=source,
-            span=span,
-        )
         self._records.append(record)
         with self._timed("told"):
             self._told(record)
 
-    def _rivals(self, number: int, configuration: Configuration) -> tuple[Rival, ...]:
-        """The best few evaluations that cost no more, of those told when a trial was asked (also after a resume)."""
+    def _rivals(self, configuration: Configuration) -> tuple[Rival, ...]:
+        """The best few evaluations that cost no more, of those told when the last trial was asked, also after a resume."""
         costs = self._costs(configuration)
+        told = max(0, len(self._records) + len(self._pending) - self._in_flight)
         cheaper = [
             r
-            for r in self._records
-            if r.trial <= number - self._in_flight
-            and r.evaluation is not None
+            for r in self._records[:told]
+            if r.evaluation is not None
             and r.feasible
             and r.answered_from is None
             and all(r.costs[name] <= cost for name, cost in costs.items())

@@ -16,8 +16,8 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
 from palettune.search.display.progress import Display
+from palettune.search.escalation.escalation_gains import verdicts
 from palettune.search.escalation.escalations import Escalations, check_escalation
-from palettune.search.escalation.promotion import verdicts
 from palettune.search.experiment.experiment import Experiment, Needs
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
@@ -256,7 +256,7 @@ def _loop(
     tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags, display.warn)
     scores = Scores.load(folder.scores / study.context.scores_file)
     records = study.records()
-    everything = [*records, *study.finished_escalations(records)]
+    everything = study.evaluations()
     standing = Standing(objectives, scores)
     tracker.rebuild([(record, standing.add(record)) for record in everything])
     if experiment.search.sampler == "guided":
@@ -323,10 +323,10 @@ def _loop(
 
 
 def _finish(escalations: Escalations, display: Display, stop: Callable[[], bool]) -> None:
-    """Wait for the climbs that are left."""
+    """Wait for the escalations that are left."""
     if not escalations.left:
         return
-    with display.bar("climbing", escalations.left) as advance:
+    with display.bar("escalating", escalations.left) as advance:
         done = len(escalations.finished)
 
         def stopped() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,23 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.package.package_archive import pack
-from palettune.evaluators.adapters.evaluator import AdapterEvaluator
-from palettune.evaluators.adapters.setting import AdapterSetting
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
 from palettune.evaluators.sensitivity.base import Part, ScoringSetting
 from palettune.evaluators.sensitivity.registry import registry as scorers
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
-from palettune.evaluators.weights.model_state import ModelState
+from palettune.evaluators.weights.model_state import ModelState, StateError
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
-from palettune.evaluators.workflows import registry as workflows
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
-from palettune.search.study.escalation import EscalationResult
+from palettune.search.study.escalation import EscalationOrder, EscalationResult
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import compute_in_float32, layers_of
@@ -50,7 +46,7 @@ class Resident:
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
         self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
-        self._workflows: dict[str, WorkflowEvaluator] = {}
+        self._evaluators: dict[str, WorkflowEvaluator] = {}
 
     @cached_property
     def evaluator(self) -> DataFreeEvaluator:
@@ -67,18 +63,12 @@ class Resident:
         reference = self.evaluator.reference
         return {"chance": reference.chance, "float_metrics": self.evaluator.float_metrics, "energy": reference.energy}
 
-    def escalate(
-        self, workflow: str, configuration: str, start: tuple[dict[str, Any], str] | None
-    ) -> EscalationResult | Failure:
-        """One configuration under a dearer workflow.
-
-        Args:
-            start: the evaluation (JSON) and the state's file that the climb begins from; the data-free state without.
-        """
-        begun = None
-        if start is not None:
-            begun = Outcome(Evaluation.from_json(start[0]), ModelState.load(self._states / start[1]))
-        outcome = self._workflow(workflow).evaluate(Configuration.from_json(configuration), begun)
+    def escalate(self, order: EscalationOrder) -> EscalationResult | Failure:
+        """One configuration under a rung's workflow and settings."""
+        begun = self._begin(order)
+        if isinstance(begun, Failure):
+            return begun
+        outcome = self._evaluator(order.rung).evaluate(order.configuration, begun)
         if isinstance(outcome, Failure):
             return outcome
         state = outcome.state
@@ -86,9 +76,31 @@ class Resident:
             outcome.evaluation, state.save(self._states).name, outcome.gains, outcome.notes, state.branch_bytes
         )
 
+    def _begin(self, order: EscalationOrder) -> Outcome | Failure | None:
+        """What an escalation begins from; made again, and its file with it, where the file is gone or damaged."""
+        if order.start is None or order.state is None or order.evaluation is None:
+            return None
+        path = self._states / order.state
+        try:
+            return Outcome(order.evaluation, ModelState.load(path))
+        except StateError as error:
+            below = self._begin(order.start)
+            if isinstance(below, Failure):
+                return below
+            outcome = self._evaluator(order.start.rung).evaluate(order.start.configuration, below)
+            if isinstance(outcome, Failure):
+                return replace(outcome, reason=f"{error}; made again, it failed: {outcome.reason}")
+            if f"{outcome.state.digest}.safetensors" == path.name:
+                path.unlink(missing_ok=True)  # a damaged file is never written over
+                outcome.state.save(self._states)
+            return outcome
+
     def confirm_state(self, state: str, workflow: str) -> Evaluation | Screened | Failure:
-        """A model that climbed, on data that the search never sees."""
-        found = ModelState.load(self._states / state)
+        """An escalated model on data that the search never sees."""
+        try:
+            found = ModelState.load(self._states / state)
+        except StateError as error:
+            return Failure(Stage.ASSEMBLE, str(error))
         module = found.apply(self.workload.model, metadata=False)
         return self.confirmer.quality.measure(module, found.configuration.hash, Workflow(workflow))
 
@@ -97,20 +109,14 @@ class Resident:
         assert self.settings.states is not None
         return self.settings.states
 
-    def _workflow(self, name: str) -> WorkflowEvaluator:
-        if name not in self._workflows:
-            ladder = self.settings.escalation
-            setting = replace(self.setting, folder=self.settings.checkpoints)
-            if name == Workflow.FINE_TUNING and ladder.adapter_rank:
-                tuning = replace(AdapterSetting().tuning, steps=ladder.steps)
-                adapters = AdapterSetting(ladder.adapter_rank, ladder.adapter_placement, tuning=tuning)
-                self._workflows[name] = AdapterEvaluator(setting, adapters)
-            elif name == Workflow.FINE_TUNING:
-                tuning = FineTuningSetting(vector_steps=ladder.vector_steps, steps=ladder.steps)
-                self._workflows[name] = FineTuningEvaluator(setting, tuning)
-            else:
-                self._workflows[name] = workflows()[name](setting)
-        return self._workflows[name]
+    def _evaluator(self, rung: str) -> WorkflowEvaluator:
+        """The evaluator of a rung; rungs of one workflow and equal settings share it."""
+        found = self.settings.escalation.rung(rung)
+        assert found is not None, rung
+        key = json.dumps([found.workflow.value, dict(found.identity)], sort_keys=True)
+        if key not in self._evaluators:
+            self._evaluators[key] = found.evaluator(replace(self.setting, folder=self.settings.checkpoints))
+        return self._evaluators[key]
 
     def compress(self, layer: str, encodings: tuple[str, ...]) -> list[Failure]:
         """Compress one layer in several encodings into the bank; what coremltools would not do comes back."""
@@ -159,7 +165,7 @@ class Resident:
         """One configuration, given as JSON, as a package in bytes, to be measured elsewhere.
 
         Args:
-            state: file of what a climb made of the model; the data-free weights without.
+            state: file of what an escalation made of the model; the data-free weights without.
         """
         if state is not None:
             module = ModelState.load(self._states / state).apply(self.workload.model)
