@@ -106,7 +106,7 @@ class Display(SearchObserver):
 
     def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
         """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
-        asked = preparation.experiment.escalation.int8_activations
+        asked = preparation.experiment.escalation.int8_activations.count
         if asked or not preparation.experiment.deployment_target.rounds_activations:
             return
         rounded = rounding(preparation)(preparation.space.uniform(_INT8))

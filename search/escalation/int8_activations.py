@@ -1,4 +1,4 @@
-"""Activations in 8 bits: the configuration that such a climb asks for, and what it would cost.
+"""Activations in 8 bits: the configuration that such an escalation asks for, and what it would cost.
 
 Core ML's fast path on the Neural Engine of A17 Pro, M4 and later takes 8-bit linear weights with 8-bit inputs; inputs of
 other layers stay in fp16, where rounding costs quality and gains nothing.
@@ -16,7 +16,7 @@ from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 
-__all__ = ["activation_rung", "rounding"]
+__all__ = ["rounding", "with_int8_activations"]
 
 
 def rounding(preparation: Preparation) -> Callable[[Configuration], Configuration | None]:
@@ -37,17 +37,17 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
     return rounded
 
 
-def activation_rung(preparation: Preparation) -> Callable[[Record], Record | None]:
+def with_int8_activations(preparation: Preparation) -> Callable[[Record], Record | None]:
     """What turns an evaluation into the same one with rounded inputs, its quality as if nothing were lost."""
     rounded = rounding(preparation)
 
-    def climbing(record: Record) -> Record | None:
+    def asked(record: Record) -> Record | None:
         configuration = rounded(record.configuration)
         if configuration is None:
             return None
         return replace(record, configuration=configuration, costs=preparation.costs(configuration))
 
-    return climbing
+    return asked
 
 
 def _eight_bits(encoding: Encoding) -> bool:

@@ -12,8 +12,8 @@ from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
+from palettune.search.escalation.escalation_gains import verdicts
 from palettune.search.escalation.escalations import Escalations, check_escalation
-from palettune.search.escalation.promotion import verdicts
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder

@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage
 from palettune.search.results.ending import Ending
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
@@ -126,7 +126,7 @@ class Trials:
     def _request(self, number: int, configuration: Configuration) -> Evaluate:
         # uniform configurations are what people compare with: they are always measured in full
         screen = 0 if self._study.origin(number).startswith("uniform") else self._screen
-        return Evaluate(configuration, self._rivals(number, configuration) if screen else (), screen)
+        return Evaluate(configuration, self._rivals(configuration) if screen else (), screen)
 
     def _ready(self, number: int) -> bool:
         return number in self._answers or number in self._sources
@@ -135,34 +135,20 @@ class Trials:
         source = self._sources.get(number)
         answer = self._answers[number] = self._answers[number if source is None else source]
         result, configuration = answer.result, self._configurations[number]
-        costs = self._costs(configuration)
         with self._timed("tell"):
-            self._study.tell(number, result, costs, self._objectives)
+            record = self._study.tell(number, result, self._costs(configuration), self._objectives)
         if _lost(result):  # the machine's fault, not the configuration's: it may be tried again
             self._first.pop(configuration.hash, None)
-        evaluation = result if isinstance(result, Evaluation) else None
-        return Record.of(
-            result,
-            trial=number,
-            origin=self._study.origin(number),
-            configuration=configuration,
-            workflow=Workflow.DATA_FREE,
-            values=tuple(self._objectives.values(evaluation, costs)) if evaluation else None,
-            costs=costs,
-            feasible=evaluation is not None
-            and all(value <= 0 for value in self._objectives.violations(evaluation, costs)),
-            answered_from=source,
-            span=answer.span,
-        )
+        return record
 
-    def _rivals(self, number: int, configuration: Configuration) -> tuple[Rival, ...]:
-        """The best few evaluations that cost no more, of those told when a trial was asked (also after a resume)."""
+    def _rivals(self, configuration: Configuration) -> tuple[Rival, ...]:
+        """The best few evaluations that cost no more, of those told when the last trial was asked, also after a resume."""
         costs = self._costs(configuration)
+        told = max(0, len(self._history.trials) + len(self._untold) - self._in_flight)
         cheaper = [
             r
-            for r in self._history.trials
-            if r.trial <= number - self._in_flight
-            and r.evaluation is not None
+            for r in self._history.trials[:told]
+            if r.evaluation is not None
             and r.feasible
             and r.answered_from is None
             and all(r.costs[name] <= cost for name, cost in costs.items())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Workflow
 from palettune.evaluators.sensitivity.base import Part
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.search.study.escalation import EscalationResult
+from palettune.search.study.escalation import EscalationOrder, EscalationResult
 from palettune.search.workers.evaluations import Request
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -44,13 +44,13 @@ class Escalate(Request[EscalationResult]):
     """One configuration under a dearer workflow.
 
     Attributes:
-        start: the evaluation that it begins from, and the file of the model's state; the data-free weights without.
+        to: the workflow, whose workers do it.
+        order: the rung, the configuration and what it begins from.
     """
 
     long: ClassVar[bool] = True
     to: Workflow
-    configuration: Configuration
-    start: tuple[Evaluation, str] | None = None
+    order: EscalationOrder
 
     @property
     def workflow(self) -> Workflow:
@@ -59,7 +59,7 @@ class Escalate(Request[EscalationResult]):
 
     def run(self, worker: Worker) -> EscalationResult | Failure:
         """Calibrate or train the model, evaluate it and keep its state."""
-        return worker.escalate(self.to, self.configuration, self.start)
+        return worker.escalate(self.order)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -9,23 +10,18 @@ from tempfile import TemporaryDirectory
 
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.package.package_archive import pack
-from palettune.evaluators.adapters.evaluator import AdapterEvaluator
-from palettune.evaluators.adapters.setting import AdapterSetting
 from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
 from palettune.evaluators.sensitivity.base import Part, ScoringSetting
 from palettune.evaluators.sensitivity.registry import registry as scorers
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
-from palettune.evaluators.weights.model_state import ModelState
+from palettune.evaluators.weights.model_state import ModelState, StateError
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
-from palettune.evaluators.workflows import registry as workflows
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
-from palettune.search.study.escalation import EscalationResult
+from palettune.search.study.escalation import EscalationOrder, EscalationResult
 from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -47,7 +43,7 @@ class Worker:
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
         self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
-        self._workflows: dict[str, WorkflowEvaluator] = {}
+        self._evaluators: dict[str, WorkflowEvaluator] = {}
 
     @cached_property
     def evaluator(self) -> DataFreeEvaluator:
@@ -59,18 +55,12 @@ class Worker:
         """The same on the confirmation data."""
         return DataFreeEvaluator(self.setting, Split.CONFIRMATION)
 
-    def escalate(
-        self, workflow: Workflow, configuration: Configuration, start: tuple[Evaluation, str] | None
-    ) -> EscalationResult | Failure:
-        """One configuration under a dearer workflow.
-
-        Args:
-            start: the evaluation and the state's file that it begins from; the data-free weights without.
-        """
-        begun = None
-        if start is not None:
-            begun = Outcome(start[0], ModelState.load(self._states / start[1]))
-        outcome = self._workflow(workflow).evaluate(configuration, begun)
+    def escalate(self, order: EscalationOrder) -> EscalationResult | Failure:
+        """One configuration under a rung's workflow and settings."""
+        begun = self._begin(order)
+        if isinstance(begun, Failure):
+            return begun
+        outcome = self._evaluator(order.rung).evaluate(order.configuration, begun)
         if isinstance(outcome, Failure):
             return outcome
         state = outcome.state
@@ -78,12 +68,34 @@ class Worker:
             outcome.evaluation, state.save(self._states).name, outcome.gains, outcome.notes, state.branch_bytes
         )
 
+    def _begin(self, order: EscalationOrder) -> Outcome | Failure | None:
+        """What an escalation begins from; made again, and its file with it, where the file is gone or damaged."""
+        if order.start is None or order.state is None or order.evaluation is None:
+            return None
+        path = self._states / order.state
+        try:
+            return Outcome(order.evaluation, ModelState.load(path))
+        except StateError as error:
+            below = self._begin(order.start)
+            if isinstance(below, Failure):
+                return below
+            outcome = self._evaluator(order.start.rung).evaluate(order.start.configuration, below)
+            if isinstance(outcome, Failure):
+                return replace(outcome, reason=f"{error}; made again, it failed: {outcome.reason}")
+            if f"{outcome.state.digest}.safetensors" == path.name:
+                path.unlink(missing_ok=True)  # a damaged file is never written over
+                outcome.state.save(self._states)
+            return outcome
+
     def confirm(self, configuration: Configuration, state: tuple[str, Workflow] | None) -> Evaluation | Failure:
         """One configuration on data that the search never sees: data-free weights, or a state and its workflow."""
         if state is None:
             found = self.confirmer.measure(configuration)
         else:
-            kept = ModelState.load(self._states / state[0])
+            try:
+                kept = ModelState.load(self._states / state[0])
+            except StateError as error:
+                return Failure(Stage.ASSEMBLE, str(error))
             module = kept.apply(self.workload.model, metadata=False)
             found = self.confirmer.quality.measure(module, kept.configuration.hash, state[1])
         assert not isinstance(found, Screened)  # no rival was given
@@ -94,20 +106,14 @@ class Worker:
         assert self.settings.states is not None
         return self.settings.states
 
-    def _workflow(self, name: str) -> WorkflowEvaluator:
-        if name not in self._workflows:
-            ladder = self.settings.escalation
-            setting = replace(self.setting, folder=self.settings.checkpoints)
-            if name == Workflow.FINE_TUNING and ladder.adapter_rank:
-                tuning = replace(AdapterSetting().tuning, steps=ladder.steps)
-                adapters = AdapterSetting(ladder.adapter_rank, ladder.adapter_placement, tuning=tuning)
-                self._workflows[name] = AdapterEvaluator(setting, adapters)
-            elif name == Workflow.FINE_TUNING:
-                tuning = FineTuningSetting(vector_steps=ladder.vector_steps, steps=ladder.steps)
-                self._workflows[name] = FineTuningEvaluator(setting, tuning)
-            else:
-                self._workflows[name] = workflows()[name](setting)
-        return self._workflows[name]
+    def _evaluator(self, rung: str) -> WorkflowEvaluator:
+        """The evaluator of a rung; rungs of one workflow and equal settings share it."""
+        found = self.settings.escalation.rung(rung)
+        assert found is not None, rung
+        key = json.dumps([found.workflow.value, dict(found.identity)], sort_keys=True)
+        if key not in self._evaluators:
+            self._evaluators[key] = found.evaluator(replace(self.setting, folder=self.settings.checkpoints))
+        return self._evaluators[key]
 
     def compress(self, layer: str, encodings: tuple[Encoding, ...]) -> tuple[Failure, ...]:
         """Compress one layer in several encodings into the bank; what coremltools would not do comes back."""
