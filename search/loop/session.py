@@ -24,7 +24,8 @@ from palettune.search.on_device.device_measurements import DeviceMeasurements, M
 from palettune.search.preparation.driver_weights import prune, say_calibration_minutes
 from palettune.search.preparation.fp16_check import check_before_search
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.proposing.first_trials import guided_sampler, seeds
+from palettune.search.proposing.first_trials import first_trials, problem_of
+from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
@@ -211,7 +212,7 @@ def _create(
         space=space,
         ops=preparation.latency.ops if preparation.latency is not None else None,
     )
-    first = seeds(preparation, scores, context.objectives(experiment))
+    first = first_trials(preparation, scores, context.objectives(experiment))
     if fresh and places.storage is None:  # only now that nothing can refuse the new search
         folder.set_aside()
     storage = open_storage(folder, places.storage)
@@ -239,12 +240,12 @@ def _history(preparation: Preparation, study: SearchStudy, folder: RunFolder) ->
 
 
 def _trials(preparation: Preparation, history: SearchHistory, evaluations: Evaluations) -> Trials:
-    scores, study = history.scores, history.study
+    scores = history.scores
     assert scores is not None
-    if preparation.experiment.search.sampler == "guided":
-        study.sampler = lambda seed: guided_sampler(preparation, scores, history.objectives, seed)
+    setting = SamplerSetting(preparation.space, history.objectives, lambda: problem_of(preparation, scores))
+    sampler = sampler_factory(preparation.experiment.search.sampler, setting)
     screen = _screen(preparation.experiment, preparation.workload)
-    return Trials(history, evaluations, preparation.costs, screen, preparation.space.size)
+    return Trials(history, evaluations, sampler, preparation.costs, screen, preparation.space.size)
 
 
 def _measurements(

@@ -12,6 +12,7 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, 
 from palettune.search.results.ending import Ending
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
+from palettune.search.study.study import SamplerFactory
 from palettune.search.workers.evaluations import Answer, Evaluations, Pending
 from palettune.search.workers.requests import Evaluate
 from palettune.space.configuration import Configuration
@@ -29,6 +30,7 @@ class Trials:
 
     Args:
         history: of the search; whoever drives the trials adds each finished one.
+        sampler: proposes what is evaluated after the first trials.
         costs: the costs of a configuration, known without evaluating it.
         screen: samples after which an evaluation that is surely worse than a cheaper one ends; 0 for never.
         size: configurations that there are; trials end when each has been evaluated.
@@ -41,11 +43,13 @@ class Trials:
         self,
         history: SearchHistory,
         evaluations: Evaluations,
+        sampler: SamplerFactory,
         costs: Callable[[Configuration], Mapping[str, float]],
         screen: int = 0,
         size: int | None = None,
     ) -> None:
-        self._history, self._evaluations, self._costs = history, evaluations, costs
+        self._history, self._evaluations, self._sampler = history, evaluations, sampler
+        self._costs = costs
         self._study, self._objectives = history.study, history.objectives
         self._budget, self._in_flight = history.experiment.budget, history.experiment.search.in_flight
         self._screen, self._size = screen, size
@@ -72,7 +76,7 @@ class Trials:
                 self._evaluated += 1
                 if not _lost(result):
                     self._first.setdefault(record.configuration.hash, record.trial)
-        for number, configuration, known in self._study.running():
+        for number, configuration, known in self._study.running(self._sampler):
             now = time.time()
             self._begin(number, configuration, None if known is None else Answer(known, (now, now)))
 
@@ -80,7 +84,7 @@ class Trials:
         """Ask for trials until enough are in flight; false where none is, because of ``ending``."""
         while len(self._untold) < self._in_flight and self._spent() is None:
             with self._timed("ask"):
-                number, configuration = self._study.ask()
+                number, configuration = self._study.ask(self._sampler)
             self._begin(number, configuration, None)
         return bool(self._untold)
 

@@ -14,11 +14,11 @@ from optuna.trial import TrialState, create_trial
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Rung
-from palettune.search.proposing.samplers import CONSTRAINTS
 from palettune.search.study.escalation import Escalation
 from palettune.search.study.former_escalations import former_escalations
 from palettune.search.study.record import Record
 from palettune.search.study.record_codec import (
+    CONSTRAINTS,
     ESCALATED_FROM,
     attributes_of,
     attributes_of_escalation,

@@ -17,6 +17,7 @@ from palettune.space.configuration import Configuration, Precision
 from palettune.space.search_space import SearchSpace
 
 __all__ = [
+    "CONSTRAINTS",
     "ESCALATED_FROM",
     "attributes_of",
     "attributes_of_escalation",
@@ -27,6 +28,8 @@ __all__ = [
     "result_of",
 ]
 
+CONSTRAINTS = "constraints"
+"""The trial attribute that holds constraint violations; at most 0 is met."""
 ESCALATED_FROM = "escalated_from"
 """The trial attribute that tells an escalation from what a sampler proposed."""
 

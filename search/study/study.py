@@ -20,19 +20,20 @@ from palettune.device_bench.measurement.measurement import Measurement
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
-from palettune.search.proposing.samplers import CONSTRAINTS, make_sampler
-from palettune.search.proposing.unseen_sampler import UnseenSampler
 from palettune.search.study.escalation_trials import EscalationTrials
 from palettune.search.study.optuna_views import DataFreeView
 from palettune.search.study.record import FirstTrial, Record, Result
-from palettune.search.study.record_codec import attributes_of, record_of, result_of
+from palettune.search.study.record_codec import CONSTRAINTS, attributes_of, record_of, result_of
 from palettune.search.study.side_tables import SideTables
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study_context import StudyContext
 from palettune.search.study.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
 from palettune.space.configuration import Configuration
 
-__all__ = ["SearchStudy", "StudyError", "open_storage"]
+__all__ = ["SamplerFactory", "SearchStudy", "StudyError", "open_storage"]
+
+SamplerFactory = Callable[[int], BaseSampler]
+"""Makes the sampler of one proposal from its seed."""
 
 _IDENTITY = "palettune_identity"
 _FORMAT = "palettune_format"
@@ -53,7 +54,6 @@ class SearchStudy:
 
     Attributes:
         escalations: the trials that are evaluations under a dearer workflow.
-        sampler: makes the sampler of one proposal from its seed; Optuna's own by name unless replaced.
         notes: what a reader of the study should know of its workload.
     """
 
@@ -68,7 +68,6 @@ class SearchStudy:
         self._view = DataFreeView(study.study_name, storage)
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._tables = SideTables(study)
-        self.sampler: Callable[[int], BaseSampler] = self._stock
         self._constrained = bool(experiment.constraints.model_dump(exclude_defaults=True))
         self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
         self.escalations = EscalationTrials(
@@ -85,9 +84,6 @@ class SearchStudy:
     def objectives(self) -> ObjectiveSet:
         """The experiment's objectives on this model's scale."""
         return self.context.objectives(self._experiment)
-
-    def _stock(self, seed: int) -> BaseSampler:
-        return make_sampler(self._experiment.search.sampler, seed, self._constrained)
 
     @classmethod
     def load(
@@ -174,32 +170,31 @@ class SearchStudy:
 
     # -- the loop's view ----------------------------------------------------------------------------------------
 
-    def ask(self) -> tuple[int, Configuration]:
+    def ask(self, sampler: SamplerFactory) -> tuple[int, Configuration]:
         """The next data-free trial: a first one if one waits, else the sampler's proposal. Written as RUNNING."""
         place = sum(t.state != TrialState.WAITING for t in self._trials(deepcopy=False))
-        self._view.sampler = self._unseen(place)
+        self._view.sampler = sampler(self._seed(place))
         trial = self._view.ask(self._distributions)
         return trial.number, self._describe(trial)
 
-    def _unseen(self, place: int) -> BaseSampler:
-        """The sampler of one proposal, by its place among the data-free trials."""
-        seed = self._experiment.seed * 100_003 + place
-        return UnseenSampler(self.sampler(seed), self._distributions, seed)
+    def _seed(self, place: int) -> int:
+        """The seed of one proposal, by its place among the data-free trials."""
+        return self._experiment.seed * 100_003 + place
 
-    def running(self) -> list[tuple[int, Configuration, Result | None]]:
+    def running(self, sampler: SamplerFactory) -> list[tuple[int, Configuration, Result | None]]:
         """Data-free trials begun and not told, by number, with what is already known of each."""
         found = []
         for place, frozen in enumerate(self._trials()):
             if frozen.state == TrialState.RUNNING:
-                configuration = self._describe(self._completed(frozen.number, place))
+                configuration = self._describe(self._completed(frozen.number, place, sampler))
                 result = result_of(frozen.user_attrs)
                 assert result is None or isinstance(result, Result)
                 found.append((frozen.number, configuration, result))
         return found
 
-    def _completed(self, number: int, place: int) -> Trial:
+    def _completed(self, number: int, place: int, sampler: SamplerFactory) -> Trial:
         """A trial with all its parameters: a proposal cut in half is made anew as a whole, and is the same."""
-        self._view.sampler = self._unseen(place)
+        self._view.sampler = sampler(self._seed(place))
         trial = Trial(self._view, self._trial_id(number))
         for name, distribution in self._distributions.items():
             if name not in trial.params:

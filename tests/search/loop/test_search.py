@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
@@ -12,6 +13,7 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, 
 from palettune.search.experiment.experiment import Budget, Experiment
 from palettune.search.loop.search import Search, never
 from palettune.search.loop.trials import Trials
+from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import FirstTrial
@@ -72,6 +74,11 @@ def measured(configuration):
     return Evaluation(configuration.hash, Workflow.DATA_FREE, divergence, (divergence,) * 4)
 
 
+def sampler_of(experiment, space, history):
+    setting = SamplerSetting(space, history.objectives, lambda: pytest.fail("no stock sampler needs scores"))
+    return sampler_factory(experiment.search.sampler, setting)
+
+
 def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop_after=None, in_flight=4):
     """One run of the loop; its ending, its study and its pool."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -93,7 +100,9 @@ def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop
     history = SearchHistory(experiment, study, context.objectives(experiment))
     before = len(history.trials)
     stop = (lambda: len(history.trials) - before >= stop_after) if stop_after else never
-    driven = Search(history, pool, Trials(history, pool, costs, 0, space.size), stop=stop)
+    driven = Search(
+        history, pool, Trials(history, pool, sampler_of(experiment, space, history), costs, 0, space.size), stop=stop
+    )
     return driven.run(), study, pool
 
 
@@ -161,7 +170,7 @@ def test_a_budget_below_the_space_is_spent_and_a_larger_one_goes_on_to_its_end()
 def test_repeats_in_a_journal_of_before_are_read():
     storage = InMemoryStorage()
     _, study, _ = search(1, storage=storage, stop_after=2)
-    number, configuration = study.ask()
+    number, configuration = study.ask(lambda seed: RandomSampler(seed))
     old = study._study.ask()  # as trials were asked before: the sampler may repeat itself
     old.suggest_categorical("l0", [str(encoding) for encoding in MENU])
     for key, value in (("origin", "random"), ("workflow", "data_free"), ("configuration_hash", configuration.hash)):
@@ -178,9 +187,11 @@ def test_a_proposal_that_a_kill_cut_in_half_is_made_again_the_same(sampler):
         storage = InMemoryStorage()
         _, study, _ = search(3, sampler, trials=asked, storage=storage, in_flight=1)
         number = len(study.records())
-        study._study.sampler = study._unseen(number)
-        half = study._study.ask()
-        half._suggest("l0", study._distributions["l0"])
+        experiment = Experiment(name="x", workload=Path("workload.py"), search={"sampler": sampler})
+        study._view.sampler = sampler_of(experiment, space_of(3), SearchHistory(experiment, study, study.objectives))(
+            study._seed(number)
+        )
+        study._view.ask().suggest_categorical("l0", [str(encoding) for encoding in MENU])
         found = search(3, sampler, storage=storage, in_flight=1)[1].records()
         alone = search(3, sampler, in_flight=1)[1].records()
         assert [record.configuration.hash for record in found] == [record.configuration.hash for record in alone]
