@@ -22,8 +22,8 @@ from rich.progress import (
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.device_bench.cost.latency_reach import latency_reach
 from palettune.device_bench.measurement.measurement import Measurement
-from palettune.search.escalation.int8_activations import rounding
 from palettune.search.experiment.objectives import NOTICEABLE
+from palettune.search.preparation.int8_rounding import rounding
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import uncompressed
 from palettune.search.results.ending import Ending
