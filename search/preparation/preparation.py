@@ -24,8 +24,7 @@ from palettune.evaluators.workload.workload import Split, Workload, load_workloa
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.experiment.versions import tool_versions
-from palettune.search.study.study_identity import workload_digest
-from palettune.search.workers.worker import scoring_split
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
@@ -122,7 +121,7 @@ class Preparation:
         }
 
     def _splits(self) -> set[Split]:
-        return {Split.EVALUATION, scoring_split(self.workload.offers)}
+        return {Split.EVALUATION, self.workload.scoring_split}
 
 
 def prepare(experiment: Experiment) -> Preparation:

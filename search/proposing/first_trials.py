@@ -1,4 +1,4 @@
-"""Seeds: the first trials, so that every sampler starts from something usable.
+"""The first trials, so that every sampler starts from something usable.
 
 Uniform configurations show what is done by hand; solved ones are those that together promise the best front.
 """
@@ -14,11 +14,10 @@ from palettune.search.experiment.objectives import Objective, ObjectiveSet
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.proposing.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
 from palettune.search.proposing.expected_improvement import expected_gain
-from palettune.search.proposing.guided_sampler import GuidedSampler
 from palettune.search.proposing.solver import Allocation, Problem, sweep
-from palettune.search.study.record import Seed
+from palettune.search.study.record import FirstTrial
 
-__all__ = ["guided_sampler", "problem_of", "promising", "seeds"]
+__all__ = ["first_trials", "problem_of", "promising"]
 
 
 def problem_of(preparation: Preparation, scores: Scores) -> Problem:
@@ -27,28 +26,20 @@ def problem_of(preparation: Preparation, scores: Scores) -> Problem:
     return allocation_problem(preparation.space, target, preparation.rest, scores, preparation.latency)
 
 
-def guided_sampler(preparation: Preparation, scores: Scores, objectives: ObjectiveSet, seed: int) -> GuidedSampler:
-    """Our own sampler over this search's space."""
-    space = preparation.space
-    menus = [[str(e) for e in space.menus[group[0]].encodings] for group in space.groups]
-    names = [group[0] if len(menu) > 1 else None for group, menu in zip(space.groups, menus, strict=True)]
-    return GuidedSampler(problem_of(preparation, scores), names, menus, objectives, seed)
-
-
-def seeds(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[Seed]:
+def first_trials(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[FirstTrial]:
     """The uniform configurations, then solved ones, those first that promise most, none twice."""
-    found: dict[str, Seed] = {}
+    found: dict[str, FirstTrial] = {}
     for encoding in preparation.experiment.space.parsed:
         configuration = preparation.space.uniform(encoding)
-        found.setdefault(configuration.hash, Seed(f"uniform {encoding}", configuration))
-    if scores is not None and preparation.experiment.search.solved_seeds:
+        found.setdefault(configuration.hash, FirstTrial(f"uniform {encoding}", configuration))
+    if scores is not None and preparation.experiment.search.solved_trials:
         problem = problem_of(preparation, scores)
         for cost in preparation.experiment.objectives.cost:
             for member in _picked(preparation, problem, cost, objectives):
                 allocation = refined(problem, cost, member)
                 configuration = configuration_of(preparation.space, allocation)
                 origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
-                found.setdefault(configuration.hash, Seed(origin, configuration))
+                found.setdefault(configuration.hash, FirstTrial(origin, configuration))
     return list(found.values())
 
 
@@ -64,7 +55,7 @@ def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: O
     ] or members[:1]
     objective = next(objective for objective in objectives.objectives if objective.name == cost)
     by_level = {objective.level(m.costs[cost]): m for m in sorted(allowed, key=lambda m: -m.loss)}  # the best of each
-    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_seeds)
+    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_trials)
 
 
 def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:
