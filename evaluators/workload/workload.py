@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from palettune.device_bench.model.module_layers import weightless
 from palettune.device_bench.model.outputs import OutputError, mapped
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.weights.content_hash import tensors_digest
@@ -41,7 +42,6 @@ from palettune.evaluators.workload.sampling import DataOptions, Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
 from palettune.evaluators.workload.workload_imports import import_workload, importable
 from palettune.space.errors import UserError, suggestion
-from palettune.space.modules import weightless
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
 

@@ -16,10 +16,12 @@ from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.device_bench.cost.latency_model import prepare as prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
+from palettune.evaluators.workload.layer_inputs import layer_inputs
 from palettune.evaluators.workload.workload import Split, Workload, load_workload
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
@@ -30,9 +32,8 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
 from palettune.space.footprint import layer_bytes
-from palettune.space.groups import shared_groups
+from palettune.space.groups import groupable_layers, shared_groups
 from palettune.space.layer import Layer
-from palettune.space.modules import compute_in_float32, layers_of
 from palettune.space.reach import BudgetError, Reach, check_budget, reach
 from palettune.space.search_space import SearchSpace, SearchSpaceError
 
@@ -208,7 +209,8 @@ def _search_space(
 ) -> SearchSpace:
     asked = experiment.space.groups
     with workload.sampling.state.around(model):
-        found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
+        names = () if asked == "none" else groupable_layers(layers)
+        found = shared_groups(layer_inputs(model, workload.example_inputs, names)) if names else ()
     try:
         return SearchSpace.build(
             layers,

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package.package_archive import pack
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.adapters.setting import AdapterSetting
@@ -29,7 +30,6 @@ from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.search.study.escalation import Climbed
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import compute_in_float32, layers_of
 from palettune.space.target import DeploymentTarget
 
 if TYPE_CHECKING:

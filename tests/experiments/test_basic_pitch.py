@@ -11,6 +11,7 @@ import torch
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.proof import prove
@@ -22,7 +23,6 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "basic_pitch"
 # Outputs of one network: the package's name and the ONNX file's.

@@ -20,6 +20,7 @@ from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.package_model.quantized_activation import (
@@ -33,7 +34,6 @@ from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.layer import Layer
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import NETWORKS
 from tests.device_bench.odd_packages import HALF, SINGLE, everything

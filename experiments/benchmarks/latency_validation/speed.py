@@ -16,9 +16,9 @@ from typing import Any
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 
 MENU = [

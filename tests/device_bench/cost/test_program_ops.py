@@ -13,10 +13,10 @@ from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.op import OpKind
 from palettune.device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
 from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import PackageError
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_packages import random
 from tests.device_bench.runtime.packages import save

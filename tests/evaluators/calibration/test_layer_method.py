@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.layer_choices import layer_methods
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.space.encoding import Encoding
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.sparsity import kept_values
 from palettune.space.target import DeploymentTarget
 from tests.evaluators.calibration.layer_tasks import LAYERS, task_of

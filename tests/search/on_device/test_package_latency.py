@@ -22,12 +22,12 @@ from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
 from palettune.device_bench.devices.device import find_device
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.search.command_line.cli import main
 from palettune.search.on_device.package_latency import predicted
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import Attention
 
