@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from coremltools import PassPipeline
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
 from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
 from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
+from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 
 __all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 

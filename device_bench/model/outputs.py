@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from palettune.device_bench.library_internals import SUPPORTED_NODES
 from palettune.space.errors import UserError
 
 __all__ = [
@@ -101,8 +101,8 @@ def children(value: Any) -> list[tuple[str, Any]] | None:
         return [(name, getattr(value, name)) for name in names]
     if isinstance(value, Sequence):
         return [(str(index), child) for index, child in enumerate(value)]
-    if type(value) in pytree.SUPPORTED_NODES:
-        return [(str(i), child) for i, child in enumerate(pytree.SUPPORTED_NODES[type(value)].flatten_fn(value)[0])]
+    if type(value) in SUPPORTED_NODES:
+        return [(str(i), child) for i, child in enumerate(SUPPORTED_NODES[type(value)].flatten_fn(value)[0])]
     return None
 
 
@@ -204,8 +204,8 @@ def _made(like: Any, values: Sequence[Any]) -> Any:
         made = copy.copy(like)
         made[:] = values
         return made
-    if type(like) in pytree.SUPPORTED_NODES and not isinstance(like, Sequence):
-        node = pytree.SUPPORTED_NODES[type(like)]
+    if type(like) in SUPPORTED_NODES and not isinstance(like, Sequence):
+        node = SUPPORTED_NODES[type(like)]
         return node.unflatten_fn(list(values), node.flatten_fn(like)[1])
     return type(like)(values)
 

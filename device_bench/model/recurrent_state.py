@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from palettune.device_bench.library_internals import buffer_slots
 from palettune.device_bench.model.held_value import ABSENT, Held, HeldTensor, Holder
 
 __all__ = ["NO_STATE", "Place", "RecurrentState", "snapshot"]
@@ -38,8 +39,8 @@ class Place:
         owner = self.owner(root)
         if owner is None:
             return ABSENT
-        if self.attribute in owner._buffers:
-            return owner._buffers[self.attribute]
+        if self.attribute in buffer_slots(owner):
+            return buffer_slots(owner)[self.attribute]
         return vars(owner).get(self.attribute, ABSENT)
 
     def put(self, root: nn.Module, value: Any) -> None:
@@ -50,17 +51,17 @@ class Place:
         if isinstance(owner, torch.jit.ScriptModule):
             setattr(owner, self.attribute, value)
         elif value is ABSENT:
-            owner._buffers.pop(self.attribute, None)
+            buffer_slots(owner).pop(self.attribute, None)
             vars(owner).pop(self.attribute, None)
-        elif self.attribute in owner._buffers:
-            owner._buffers[self.attribute] = value
+        elif self.attribute in buffer_slots(owner):
+            buffer_slots(owner)[self.attribute] = value
         else:
             vars(owner)[self.attribute] = value
 
     def is_buffer(self, root: nn.Module) -> bool:
         """Whether it is a registered buffer."""
         owner = self.owner(root)
-        return owner is not None and self.attribute in owner._buffers
+        return owner is not None and self.attribute in buffer_slots(owner)
 
     def owner(self, root: nn.Module) -> nn.Module | None:
         """The module; ``None`` where a copy lacks it."""
@@ -149,5 +150,5 @@ def _places(module: nn.Module) -> Iterable[Place]:
     for name, part in module.named_modules():
         scripted = isinstance(part, torch.jit.ScriptModule)  # whose attributes lie where Python does not see them
         attributes = [] if scripted else [key for key in vars(part) if key not in _OWN]
-        for attribute in (*part._buffers.keys(), *attributes):
+        for attribute in (*buffer_slots(part).keys(), *attributes):
             yield Place(name, attribute)

@@ -15,9 +15,9 @@ from typing import Any
 
 import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.frontend.milproto.load import TranscriptionContext, _load_value
 from coremltools.converters.mil.mil import types
 
+from palettune.device_bench.library_internals import TranscriptionContext, read_constant
 from palettune.device_bench.package.constexpr import decode
 from palettune.space.errors import UserError
 
@@ -254,7 +254,7 @@ class Reader:
 
     def _load(self, value: Any) -> Any:
         try:
-            return _load_value(self._context, value)
+            return read_constant(self._context, value)
         except NotImplementedError:  # lists and the like: never a weight
             return value.SerializeToString(deterministic=True)
         except (RuntimeError, ValueError) as error:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from coremltools.converters.mil.backend.mil.load import should_use_weight_file
 
+from palettune.device_bench.library_internals import should_use_weight_file
 from palettune.space.layer import LayerKind
 
 __all__ = ["PackageWeightUse", "operations", "weight_uses", "why_kept"]
