@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.compressed_weight import clear
 from palettune.device_bench.conversion.conversion import ConversionError, converted, shared_copy, unhindered
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.conversion.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
+from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from palettune.device_bench.conversion.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
-from palettune.device_bench.package.program_graph import Operand, ProgramNode, fingerprint, program_nodes
+from palettune.device_bench.package.program_graph import RECURRENT_OPS, Operand, ProgramNode, fingerprint, program_nodes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
@@ -324,7 +324,7 @@ def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -
     if transposed or place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
         how = "transposed" if transposed else "as it is"
         return f"its weight is used {how} by op {node.name!r} ({node.kind}), where it cannot be compressed"
-    if node.kind in RECURRENT and not package:
+    if node.kind in RECURRENT_OPS and not package:
         return f"op {node.name!r} ({node.kind}) holds its weight with the rows in another order"
     return None
 

@@ -15,10 +15,13 @@ import numpy as np
 
 from palettune.device_bench.package.package import PackageWeight, Part, Reader, load_spec
 
-__all__ = ["Operand", "ProgramNode", "fingerprint", "program_nodes"]
+__all__ = ["RECURRENT_OPS", "Operand", "ProgramNode", "fingerprint", "program_nodes"]
 
 #: A constant, or words for what is computed: ``output 0 of op 12``, ``input x``.
 Operand = PackageWeight | str
+
+#: Types of the ops that read a sequence step by step; each has several weights.
+RECURRENT_OPS = frozenset({"gru", "lstm", "rnn"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.cost.latency_model import prepare
 from palettune.device_bench.cost.op import OpKind
-from palettune.device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
+from palettune.device_bench.cost.op_node import ProgramOpsError
+from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
 from palettune.device_bench.cost.shapes import ShapeBuilder
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import PackageError
