@@ -31,7 +31,7 @@ from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "Place", "base_program", "record"]
+__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "WeightPlace", "base_program", "record"]
 
 _ALIGNMENT = 64
 
@@ -41,7 +41,7 @@ class BaseProgramError(UserError):
 
 
 @dataclass(frozen=True)
-class Place:
+class WeightPlace:
     """Where a layer's weight is used: an operand of one op.
 
     Attributes:
@@ -91,7 +91,7 @@ class BaseProgram:
 
     rest_bytes: int
     ends_with_layer: bool
-    places: Mapping[str, tuple[Place, ...]]
+    places: Mapping[str, tuple[WeightPlace, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
@@ -249,7 +249,7 @@ def _read(
     path: Path, by_size: Mapping[float, StandIn], computed: Mapping[float, str], module: nn.Module
 ) -> BaseProgram:
     nodes = program_nodes(path)
-    places: dict[str, list[Place]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
+    places: dict[str, list[WeightPlace]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
     refusals = {name: reason for size, reason in computed.items() for name in by_size[size].layers}
     entries: dict[tuple[str, int], int] = {}
     homes: dict[str, set[str]] = {name: set() for name in places}
@@ -299,11 +299,11 @@ def _computes_in_float32(operand: PackageWeight) -> bool:
     return part is not None and part.dtype == "fp32"
 
 
-def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:
+def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[WeightPlace, Operand]]:
     for index, node in enumerate(nodes):
         for name, values in node.operands.items():
             for position, operand in enumerate(values):
-                yield Place(index, name, position), operand
+                yield WeightPlace(index, name, position), operand
 
 
 def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool]:
@@ -316,7 +316,7 @@ def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool
     return _padded(total) - sum(map(_padded, entries.values())), True
 
 
-def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -> str | None:
+def _refusal(node: ProgramNode, place: WeightPlace, transposed: bool, package: bool) -> str | None:
     """Why a weight cannot be compressed where it is used; ``None`` where it can.
 
     A torch model's recurrent op holds rows in another order than its module, so no layer's weight as it is.

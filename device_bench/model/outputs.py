@@ -29,10 +29,10 @@ __all__ = [
     "flatten",
     "identifiers",
     "leaves",
-    "mapped",
+    "map_tensors",
     "named_as",
-    "rebuilt",
-    "replaced",
+    "rebuild",
+    "replace_tensors",
     "tensors",
 ]
 
@@ -106,7 +106,7 @@ def children(value: Any) -> list[tuple[str, Any]] | None:
     return None
 
 
-def rebuilt(like: Any, values: Sequence[Any]) -> Any:
+def rebuild(like: Any, values: Sequence[Any]) -> Any:
     """A structure of the same type that holds other values, in the order of ``children``; ``like`` stays as it is.
 
     Raises:
@@ -122,22 +122,22 @@ def rebuilt(like: Any, values: Sequence[Any]) -> Any:
     return made
 
 
-def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
+def map_tensors(function: Callable[[Tensor], Any], value: Any) -> Any:
     """The same structure with a function applied to every tensor; values of unknown types stay as they are."""
     if isinstance(value, Tensor):
         return function(value)
     found = children(value)
     if not found:
         return value
-    values = [mapped(function, child) for _, child in found]
+    values = [map_tensors(function, child) for _, child in found]
     unchanged = all(new is old for new, (_, old) in zip(values, found, strict=True))
-    return value if unchanged else rebuilt(value, values)
+    return value if unchanged else rebuild(value, values)
 
 
-def replaced(like: Any, values: Iterable[Tensor]) -> Any:
+def replace_tensors(like: Any, values: Iterable[Tensor]) -> Any:
     """A model's outputs with other tensors in the order of ``flatten``; whatever is no tensor stays."""
     remaining = iter(values)
-    return mapped(lambda _: next(remaining), like)
+    return map_tensors(lambda _: next(remaining), like)
 
 
 def identifiers(paths: Iterable[Path], taken: Iterable[str] = ()) -> tuple[str, ...]:

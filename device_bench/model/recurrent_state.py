@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from palettune.device_bench.library_internals import buffer_slots
-from palettune.device_bench.model.held_value import ABSENT, Held, HeldTensor, Holder
+from palettune.device_bench.model.held_value import ABSENT, HeldTensor, HeldValue, Holder
 
 __all__ = ["NO_STATE", "Place", "RecurrentState", "snapshot"]
 
@@ -82,7 +82,7 @@ class RecurrentState:
         read: the places that outputs depend on; others are written and never read, as maps kept to be looked at are.
     """
 
-    values: Mapping[Place, Held] = field(default_factory=dict)
+    values: Mapping[Place, HeldValue] = field(default_factory=dict)
     read: frozenset[Place] = frozenset()
 
     def __bool__(self) -> bool:
@@ -121,7 +121,7 @@ class RecurrentState:
         holder = Holder()
         return replace(self, values={place: holder.hold(place.get(module)) for place in self.values})
 
-    def changed(self, module: nn.Module) -> dict[Place, Held]:
+    def changed(self, module: nn.Module) -> dict[Place, HeldValue]:
         """The places that hold something else by now, those that appeared since included; with what they held."""
         found = {place: held for place, held in self.values.items() if not held.same(place.get(module))}
         gone = Holder().hold(ABSENT)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from palettune.device_bench.library_internals import tree_leaves
 from palettune.device_bench.runtime.program import Program
 
-__all__ = ["Judge", "Shares", "Values"]
+__all__ = ["PrecisionJudge", "Shares", "Values"]
 
 Values = Mapping[str, Tensor]
 
@@ -53,7 +53,7 @@ class Shares:
         )
 
 
-class Judge:
+class PrecisionJudge:
     """Runs programs for what their outputs are judged by.
 
     Attributes:

@@ -12,8 +12,7 @@ from torch import nn
 
 from palettune.device_bench.conversion.base_program import BaseProgram, base_program
 from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
-from palettune.device_bench.cost.latency_model import LatencyModel
-from palettune.device_bench.cost.latency_model import prepare as prepare_latency
+from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
 from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
@@ -34,7 +33,7 @@ from palettune.space.errors import UserError
 from palettune.space.footprint import layer_bytes
 from palettune.space.groups import groupable_layers, shared_groups
 from palettune.space.layer import Layer
-from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 from palettune.space.search_space import SearchSpace, SearchSpaceError
 
 __all__ = ["WAY_OUT", "Preparation", "prepare"]
@@ -106,7 +105,7 @@ class Preparation:
     @cached_property
     def reach(self) -> Reach:
         """The smallest and the largest configuration."""
-        return reach(self.space, self.experiment.deployment_target, self.rest)
+        return reachable_sizes(self.space, self.experiment.deployment_target, self.rest)
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines what the search finds; two equal identities give the same trials."""

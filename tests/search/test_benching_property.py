@@ -16,7 +16,7 @@ from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import clear, install
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.low_rank import LowRank, add_low_rank
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
@@ -144,9 +144,11 @@ def assert_same(ops: OpList, configuration: Configuration, target: DeploymentTar
     rows = {row["compute_unit"]: row["predicted_latency_ms"] for row in predicted(package, DEVICES[0], [])}
     assert len(rows) == 4
     for unit in ComputeUnit:
-        asked = [prepare(ops, device=device, unit=unit, target=target).predict(configuration) for device in DEVICES]
+        asked = [
+            prepare_latency(ops, device=device, unit=unit, target=target).predict(configuration) for device in DEVICES
+        ]
         assert rows[unit.value] == pytest.approx(asked[0].ms, rel=1e-9), unit
-        held = [prepare(found.ops, device=device, unit=unit, target=found.target) for device in DEVICES]
+        held = [prepare_latency(found.ops, device=device, unit=unit, target=found.target) for device in DEVICES]
         assert [model.predict(Configuration({})).ms for model in held] == pytest.approx([one.ms for one in asked])
 
 

@@ -8,10 +8,10 @@ from coremltools.converters.mil._deployment_compatibility import AvailableTarget
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, types
 
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program_file import ProgramFile
 from palettune.device_bench.runtime.steps import Run, run_steps
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.values import ComputePrecision
 
 _TYPES = {
     np.dtype(np.float32): types.fp32,
@@ -43,9 +43,11 @@ def outputs_of(op_type, attributes, opset="iOS18", **tensors):
     return run_function(function, feed)
 
 
-def run_function(function, feed, precision=Precision.FP32):
+def run_function(function, feed, precision=ComputePrecision.FP32):
     """Outputs of a MIL function, in order, as arrays."""
-    plan = prepare(ProgramFile(Path("memory"), "main", function, (), (), (), ("main",)), precision, torch.device("cpu"))
+    plan = plan_function(
+        ProgramFile(Path("memory"), "main", function, (), (), (), ("main",)), precision, torch.device("cpu")
+    )
     frame = plan.frame.copy()
     for entry in plan.inputs:
         entry.put(frame, torch.as_tensor(feed[entry.name]))

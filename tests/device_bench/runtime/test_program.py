@@ -5,7 +5,7 @@ import torch
 from coremltools.converters.mil.mil import Builder as mb
 from torch import nn
 
-from palettune.device_bench.runtime import Colour, ExecutionError, Precision, ProgramError, load
+from palettune.device_bench.runtime import Colour, ComputePrecision, ExecutionError, ProgramError, load
 from tests.device_bench.runtime import packages
 
 
@@ -51,7 +51,7 @@ def test_gradients_pass_the_rounding_to_half(tmp_path):
     path = tmp_path / "half.mlpackage"
     ct.convert(exported, minimum_deployment_target=ct.target.iOS16, skip_model_load=True).save(str(path))
     gradients = []
-    for precision in Precision:
+    for precision in ComputePrecision:
         program = load(path, precision=precision)
         name = next(name for name, weight in program.weights.items() if weight.tensor.dim() == 2)
         weight = program.weights[name].tensor.clone().requires_grad_()
