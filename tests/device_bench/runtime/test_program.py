@@ -215,23 +215,6 @@ def test_enumerated_shapes(tmp_path):
         program.run({"x": torch.randn(1, 2, 9)})
 
 
-def test_a_classifier_names_its_class(tmp_path):
-    module = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)).eval()
-    model = ct.convert(
-        torch.jit.trace(module, torch.randn(1, 4)),
-        inputs=[ct.TensorType("x", shape=(1, 4))],
-        classifier_config=ct.ClassifierConfig(["cat", "dog", "eel"]),
-        minimum_deployment_target=ct.target.iOS16,
-        skip_model_load=True,
-    )
-    model.save(str(tmp_path / "labels.mlpackage"))
-    x = torch.randn(1, 4)
-    label, table = load(tmp_path / "labels.mlpackage").run({"x": x}).values()
-    expected = module(x)[0]
-    assert label == ["cat", "dog", "eel"][int(expected.argmax())]
-    assert table == pytest.approx(dict(zip(["cat", "dog", "eel"], expected.tolist(), strict=True)), abs=1e-2)
-
-
 def test_wrong_names_and_shapes(dense):
     program = load(dense)
     with pytest.raises(ProgramError, match="no input 'X', only x"):
