@@ -16,7 +16,7 @@ from palettune.space.encoding import FP16, Axis, Encoding, Entries, Granularity
 from palettune.space.encoding_parts import Linear, Sparsity, Table
 from palettune.space.footprint import table_count
 from palettune.space.layer import Layer
-from palettune.space.sparsity import kept_values, pruned_unit
+from palettune.space.sparsity import nonzero_count, pruned_unit_size
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["Authority", "Refusal", "refusal", "refusals"]
@@ -141,9 +141,9 @@ def _sparsity(layer: Layer, sparsity: Sparsity) -> Iterator[Refusal]:
     if sparsity.block is not None and layer.output_channels % sparsity.block:
         reason = f"blocks of {sparsity.block} do not divide the {layer.output_channels} output channels"
         yield Refusal(reason, Authority.PALETTUNE)
-    elif kept_values(layer, sparsity) == layer.parameters:
+    elif nonzero_count(layer, sparsity) == layer.parameters:
         yield Refusal("the weight is too small for any of it to become zero", Authority.PALETTUNE)
-    elif sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and pruned_unit(layer, sparsity) == 1:
+    elif sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and pruned_unit_size(layer, sparsity) == 1:
         reason = f"{sparsity.granularity}s of one value: write the encoding without them"
         yield Refusal(reason, Authority.PALETTUNE)
     elif sparsity.granularity is Granularity.CHANNEL and len(layer.shape) < 3:

@@ -12,7 +12,7 @@ from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["BudgetError", "Reach", "check_budget", "reach"]
+__all__ = ["BudgetError", "Reach", "check_budget", "reachable_sizes"]
 
 _SHOWN = 5
 
@@ -42,7 +42,7 @@ class Reach:
     blocking: tuple[tuple[str, int], ...]
 
 
-def reach(space: SearchSpace, target: DeploymentTarget, rest_bytes: int = 0) -> Reach:
+def reachable_sizes(space: SearchSpace, target: DeploymentTarget, rest_bytes: int = 0) -> Reach:
     """The reachable sizes. ``rest_bytes``: bytes in the weight file of everything that is not a layer's weight."""
     layers = {layer.name: layer for layer in space.layers}
 

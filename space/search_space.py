@@ -56,7 +56,7 @@ class SearchSpace:
             target: the deployment target.
             groups: layers that must share an encoding, as the user says; a group of one stands alone. A layer that
                 is kept leaves its group.
-            found: groups found in the model (``space.groups``). A layer named in ``groups`` leaves them, and of the
+            found: groups found in the model (``groups.shared_groups``). A layer named in ``groups`` leaves them, and of the
                 others those share an encoding that have the same menu.
             keep: names of layers that stay fp16.
             min_elements: smaller layers stay fp16.

@@ -9,10 +9,10 @@ import numpy as np
 from palettune.space.encoding_parts import Axis, Granularity, Sparsity
 from palettune.space.layer import Layer
 
-__all__ = ["kept_values", "pruned_unit"]
+__all__ = ["nonzero_count", "pruned_unit_size"]
 
 
-def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
+def nonzero_count(layer: Layer, sparsity: Sparsity | None) -> int:
     """Values that are stored; all of them without sparsity.
 
     Counts as coremltools' MagnitudePruner does (``optimize/torch/pruning/_utils.py``, coremltools 9.0): exact where none
@@ -26,13 +26,13 @@ def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
         rest = channels % m
         kept = channels // m * (m - n) + (rest - max(0, n - (m - rest)) if rest else 0)
         return layer.parameters // channels * kept
-    unit = pruned_unit(layer, sparsity)
+    unit = pruned_unit_size(layer, sparsity)
     if sparsity.granularity is Granularity.BLOCK:
         return math.ceil(_share(layer.parameters, sparsity) / unit) * unit
     return _share(layer.parameters // unit, sparsity) * unit
 
 
-def pruned_unit(layer: Layer, sparsity: Sparsity) -> int:
+def pruned_unit_size(layer: Layer, sparsity: Sparsity) -> int:
     """Values that become zero together."""
     if sparsity.granularity is Granularity.BLOCK:
         return sparsity.block or 1

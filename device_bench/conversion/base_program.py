@@ -20,18 +20,18 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.compressed_weight import clear
 from palettune.device_bench.conversion.conversion import ConversionError, converted, shared_copy, unhindered
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.conversion.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
+from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from palettune.device_bench.conversion.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
-from palettune.device_bench.package.program_graph import Operand, ProgramNode, fingerprint, program_nodes
+from palettune.device_bench.package.program_graph import RECURRENT_OPS, Operand, ProgramNode, fingerprint, program_nodes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "Place", "base_program", "record"]
+__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "WeightPlace", "base_program", "record"]
 
 _ALIGNMENT = 64
 
@@ -41,7 +41,7 @@ class BaseProgramError(UserError):
 
 
 @dataclass(frozen=True)
-class Place:
+class WeightPlace:
     """Where a layer's weight is used: an operand of one op.
 
     Attributes:
@@ -91,7 +91,7 @@ class BaseProgram:
 
     rest_bytes: int
     ends_with_layer: bool
-    places: Mapping[str, tuple[Place, ...]]
+    places: Mapping[str, tuple[WeightPlace, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
@@ -249,7 +249,7 @@ def _read(
     path: Path, by_size: Mapping[float, StandIn], computed: Mapping[float, str], module: nn.Module
 ) -> BaseProgram:
     nodes = program_nodes(path)
-    places: dict[str, list[Place]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
+    places: dict[str, list[WeightPlace]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
     refusals = {name: reason for size, reason in computed.items() for name in by_size[size].layers}
     entries: dict[tuple[str, int], int] = {}
     homes: dict[str, set[str]] = {name: set() for name in places}
@@ -299,11 +299,11 @@ def _computes_in_float32(operand: PackageWeight) -> bool:
     return part is not None and part.dtype == "fp32"
 
 
-def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:
+def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[WeightPlace, Operand]]:
     for index, node in enumerate(nodes):
         for name, values in node.operands.items():
             for position, operand in enumerate(values):
-                yield Place(index, name, position), operand
+                yield WeightPlace(index, name, position), operand
 
 
 def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool]:
@@ -316,7 +316,7 @@ def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool
     return _padded(total) - sum(map(_padded, entries.values())), True
 
 
-def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -> str | None:
+def _refusal(node: ProgramNode, place: WeightPlace, transposed: bool, package: bool) -> str | None:
     """Why a weight cannot be compressed where it is used; ``None`` where it can.
 
     A torch model's recurrent op holds rows in another order than its module, so no layer's weight as it is.
@@ -324,7 +324,7 @@ def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -
     if transposed or place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
         how = "transposed" if transposed else "as it is"
         return f"its weight is used {how} by op {node.name!r} ({node.kind}), where it cannot be compressed"
-    if node.kind in RECURRENT and not package:
+    if node.kind in RECURRENT_OPS and not package:
         return f"op {node.name!r} ({node.kind}) holds its weight with the rows in another order"
     return None
 

@@ -24,17 +24,20 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 import torch
-from coremltools.converters.mil.mil import Program
-from coremltools.converters.mil.mil.scope import ScopeSource
-from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.jit._trace import TracerWarning
 
+from palettune.device_bench.conversion.compressed_weight import buffer_name, metadata
 from palettune.device_bench.conversion.distinct_outputs import output_names
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
 from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.library_internals import (
+    FakeTensorMode,
+    TracerWarning,
+    drop_debug_scopes,
+    mil_program,
+    without_validation,
+)
 from palettune.device_bench.model.outputs import OutputError, Path, identifiers, leaves
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.op_modules import mark_exported, marked_traces
@@ -245,10 +248,9 @@ def _to_package(
             pass_pipeline=pipeline,
             skip_model_load=True,
         )
-    for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
-        function._essential_scope_sources = [
-            source for source in function._essential_scope_sources if source is not ScopeSource.EXIR_DEBUG_HANDLE
-        ]
+    program = mil_program(model)
+    if program is not None:
+        drop_debug_scopes(program)
     return model
 
 
@@ -259,24 +261,11 @@ def _spread_metadata(module: nn.Module) -> nn.Module:
         for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
             holders.setdefault(id(parameter), []).append((part, name))
     for same in holders.values():
-        found = next((metadata for part, name in same if (metadata := _metadata(part, name))), {})
+        found = next((buffers for part, name in same if (buffers := metadata(part, name))), {})
         for part, name in same if len(same) > 1 else ():
             for key, value in found.items():
-                part.register_buffer(f"{_prefix(name)}{key}", value)
+                part.register_buffer(buffer_name(name, key), value)
     return module
-
-
-def _metadata(module: nn.Module, parameter: str) -> dict[str, Tensor]:
-    prefix = _prefix(parameter)
-    return {
-        name.removeprefix(prefix): value
-        for name, value in module._buffers.items()
-        if name.startswith(prefix) and value is not None
-    }
-
-
-def _prefix(parameter: str) -> str:
-    return f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/"
 
 
 def _check_tensors(module: nn.Module) -> None:
@@ -347,13 +336,12 @@ def unhindered() -> Iterator[None]:
 
     For conversions that are only read, never kept: a fifth of the time on a large model. What is exported is checked.
     """
-    validate, collecting = Program.validate, gc.isenabled()
-    Program.validate = lambda *_, **__: None
+    collecting = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with without_validation():
+            yield
     finally:
-        Program.validate = validate
         if collecting:
             gc.enable()
 

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+from palettune.device_bench.library_internals import AbstractGraphPass, copy_scope, register_pass
 
 __all__ = ["DISTINCT_OUTPUTS", "output_names"]
 
@@ -49,7 +49,7 @@ class distinct_outputs(AbstractGraphPass):  # type: ignore[misc]  # coremltools 
             for name, var in zip(names, function.outputs, strict=True):
                 if any(var is other for other in (*inputs, *seen)):
                     found.append(mb.identity(x=var, name=name))
-                    function._copy_scope_info(var, found[-1])  # coremltools demands to know where an op came from
+                    copy_scope(function, var, found[-1])
                     continue
                 var.name = name
                 seen.append(var)

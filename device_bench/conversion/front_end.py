@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from palettune.device_bench.library_internals import TorchDispatchMode, TracerWarning
 
 __all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from palettune.device_bench.library_internals import post_hooks
 from palettune.space.blob import Blob
 
 __all__ = ["LowRank", "add_low_rank"]
@@ -50,8 +51,9 @@ def add_low_rank(root: nn.Module, layer_name: str, branch: LowRank) -> None:
     """
     layer = root.get_submodule(layer_name)
     down, up = _modules(layer, layer_name, branch)
-    for key in [key for key, hook in layer._forward_hooks.items() if hook is _added]:
-        del layer._forward_hooks[key]
+    hooks = post_hooks(layer)
+    for key in [key for key, hook in hooks.items() if hook is _added]:
+        del hooks[key]
     for name, module, weight in zip(_NAMES, (down, up), (branch.down, branch.up), strict=True):
         held = module.get_parameter("weight")
         if held.shape != weight.shape:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from coremltools import PassPipeline
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
 from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
 from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
+from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
+from palettune.device_bench.package.program_graph import RECURRENT_OPS
 
-__all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
+__all__ = ["LEFT_OUT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 
 #: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
 LEFT_OUT: dict[str, str] = {
@@ -39,13 +39,11 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
     "matmul": ("x", "y"),
     "gather": ("x",),
     "gather_along_axis": ("x",),
+    # coremltools puts these together from a torch module's, gate by gate
     "lstm": ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back"),
     "gru": ("weight_ih", "weight_hh"),
     "rnn": ("weight_ih", "weight_hh"),
 }
-
-#: Ops whose weights coremltools puts together from a torch module's, gate by gate.
-RECURRENT = frozenset({"gru", "lstm", "rnn"})
 
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
@@ -115,7 +113,7 @@ def _fits(weight: Any) -> bool:
 
 
 def _is_recurrent(weight: Any) -> bool:
-    return any(user.op_type in RECURRENT or user.op_type.startswith("constexpr_") for user in weight.child_ops)
+    return any(user.op_type in RECURRENT_OPS or user.op_type.startswith("constexpr_") for user in weight.child_ops)
 
 
 @register_pass(namespace="palettune", override=True)

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipeline
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.turned_weights import is_turned, put_table
+from palettune.device_bench.library_internals import AbstractGraphPass, front_end_pass, register_pass
 from palettune.device_bench.package.package import PackageWeight
 
 __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
@@ -25,7 +23,6 @@ __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
 AS_TABLES = "palettune::stand_ins_as_tables"
 
 _NOTE = "palettune::note_computed_stand_ins"
-_FRONT_END = "frontend_pytorch"
 _STEPS = 1023
 #: How many stand-ins fp16 can tell apart.
 MOST = 14 * _STEPS
@@ -110,14 +107,11 @@ def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[Mapping[float, str
     """
     computed: dict[float, str] = {}
     token = _marks.set(_Marks(stand_ins, computed))
-    passes = PassPipeline._PIPELINE_NAME_TO_PASSES
-    before = passes[_FRONT_END]
-    # ahead of the front end's own passes, which drop the ops that it has computed with itself
-    passes[_FRONT_END] = [_NOTE, *before]
     try:
-        yield computed
+        # ahead of the front end's own passes, which drop the ops that it has computed with itself
+        with front_end_pass(_NOTE):
+            yield computed
     finally:
-        passes[_FRONT_END] = before
         _marks.reset(token)
 
 

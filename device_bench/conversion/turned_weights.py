@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import coremltools as ct
 import numpy as np
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
-from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+from palettune.device_bench.library_internals import AbstractGraphPass, opset_has, register_pass
 
 __all__ = ["HOLD", "RELEASE", "is_turned", "put_table"]
 
@@ -43,7 +42,7 @@ def is_turned(variable: Any) -> bool:
 def put_table(function: Any, op: Any, table: np.ndarray[Any, Any]) -> None:
     """Put a table of two entries in the place of a constant op; all indices are zero, whatever the values were."""
     shape = op.outputs[0].shape
-    if is_current_opset_version_compatible_with(AvailableTarget.iOS18):
+    if opset_has(ct.target.iOS18):
         indices = np.zeros(shape, types.nptype_from_builtin(types.uint1))
         rest = {"lut": table.reshape([1] * len(shape) + [2, 1])}
     else:

@@ -25,7 +25,7 @@ from palettune.device_bench.cost.priors import (
     priors,
 )
 from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
-from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.chip_specification import ChipFamily, ChipSpecification
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["Fit", "fit"]
@@ -50,7 +50,7 @@ class Fit:
 
     unit: Unit
     common: Mapping[str, float]
-    families: Mapping[Family, Mapping[str, float]]
+    families: Mapping[ChipFamily, Mapping[str, float]]
     chips: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def parameters(self, chip: ChipSpecification) -> UnitParameters:
@@ -117,14 +117,15 @@ class _Layout:
         self.unit = unit
         self.common, self.family = beliefs
         self.chips = sorted({o.chip.name for o in observations})
-        self.size = len(self.common) + len(Family) * len(self.family) + len(self.chips) * len(_DEVIATING)
+        self.size = len(self.common) + len(ChipFamily) * len(self.family) + len(self.chips) * len(_DEVIATING)
 
     def read(self, theta: Vector) -> Fit:
         """The fit that a vector stands for."""
         values = iter(theta.tolist())
         common = {name: prior.at(next(values)) for name, prior in self.common.items()}
         families = {
-            family: {name: prior[family].at(next(values)) for name, prior in self.family.items()} for family in Family
+            family: {name: prior[family].at(next(values)) for name, prior in self.family.items()}
+            for family in ChipFamily
         }
         spread = Prior(1.0, CHIP_DEVIATION)
         chips = {chip: {name: spread.at(next(values)) for name in _DEVIATING} for chip in self.chips}

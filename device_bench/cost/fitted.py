@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from palettune.device_bench.cost.fit import Fit
-from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.chip_specification import ChipFamily, ChipSpecification
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["FittedModel", "Spread", "fitted_model", "parameters"]
@@ -55,7 +55,7 @@ class FittedModel:
         fits, spreads = {}, {}
         for name, values in json.loads(text).items():
             unit = Unit(name)
-            families = {Family(family): found for family, found in values["families"].items()}
+            families = {ChipFamily(family): found for family, found in values["families"].items()}
             fits[unit] = Fit(unit, values["common"], families, values["chips"])
             spreads[unit] = Spread(**values["spread"])
         return cls(fits, spreads)

@@ -30,7 +30,7 @@ from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["LatencyEstimate", "LatencyModel", "LinearLatency", "prepare"]
+__all__ = ["LatencyEstimate", "LatencyModel", "LinearLatency", "prepare_latency"]
 
 _KEPT_OBJECTS = 65536
 Z80 = 1.2815515655446004
@@ -179,7 +179,7 @@ class LatencyModel:
         return LatencyEstimate(ms, ms / width, ms * width)
 
 
-def prepare(
+def prepare_latency(
     ops: OpList,
     *,
     device: str,

@@ -17,7 +17,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.chip_specification import ChipFamily, ChipSpecification
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["ChipFile", "ChipFileError", "Mark", "Sourced", "chip_files", "read_chip", "specifications"]
@@ -58,7 +58,7 @@ class ChipFile:
     """
 
     chip: str
-    family: Family
+    family: ChipFamily
     devices: tuple[str, ...]
     specification: Mapping[str, Sourced]
     units: Mapping[Unit, Mapping[str, Sourced]]
@@ -108,7 +108,7 @@ def read_chip(name: str, text: str) -> ChipFile:
         units = {unit: _values(name, content[unit.value]) for unit in Unit if unit.value in content}
         return ChipFile(
             content["chip"],
-            Family(content["family"]),
+            ChipFamily(content["family"]),
             tuple(content["devices"]),
             MappingProxyType(_values(name, content["specification"])),
             MappingProxyType(units),

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from palettune.device_bench.library_internals import SUPPORTED_NODES
 from palettune.space.errors import UserError
 
 __all__ = [
@@ -29,10 +29,10 @@ __all__ = [
     "flatten",
     "identifiers",
     "leaves",
-    "mapped",
+    "map_tensors",
     "named_as",
-    "rebuilt",
-    "replaced",
+    "rebuild",
+    "replace_tensors",
     "tensors",
 ]
 
@@ -101,12 +101,12 @@ def children(value: Any) -> list[tuple[str, Any]] | None:
         return [(name, getattr(value, name)) for name in names]
     if isinstance(value, Sequence):
         return [(str(index), child) for index, child in enumerate(value)]
-    if type(value) in pytree.SUPPORTED_NODES:
-        return [(str(i), child) for i, child in enumerate(pytree.SUPPORTED_NODES[type(value)].flatten_fn(value)[0])]
+    if type(value) in SUPPORTED_NODES:
+        return [(str(i), child) for i, child in enumerate(SUPPORTED_NODES[type(value)].flatten_fn(value)[0])]
     return None
 
 
-def rebuilt(like: Any, values: Sequence[Any]) -> Any:
+def rebuild(like: Any, values: Sequence[Any]) -> Any:
     """A structure of the same type that holds other values, in the order of ``children``; ``like`` stays as it is.
 
     Raises:
@@ -122,22 +122,22 @@ def rebuilt(like: Any, values: Sequence[Any]) -> Any:
     return made
 
 
-def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
+def map_tensors(function: Callable[[Tensor], Any], value: Any) -> Any:
     """The same structure with a function applied to every tensor; values of unknown types stay as they are."""
     if isinstance(value, Tensor):
         return function(value)
     found = children(value)
     if not found:
         return value
-    values = [mapped(function, child) for _, child in found]
+    values = [map_tensors(function, child) for _, child in found]
     unchanged = all(new is old for new, (_, old) in zip(values, found, strict=True))
-    return value if unchanged else rebuilt(value, values)
+    return value if unchanged else rebuild(value, values)
 
 
-def replaced(like: Any, values: Iterable[Tensor]) -> Any:
+def replace_tensors(like: Any, values: Iterable[Tensor]) -> Any:
     """A model's outputs with other tensors in the order of ``flatten``; whatever is no tensor stays."""
     remaining = iter(values)
-    return mapped(lambda _: next(remaining), like)
+    return map_tensors(lambda _: next(remaining), like)
 
 
 def identifiers(paths: Iterable[Path], taken: Iterable[str] = ()) -> tuple[str, ...]:
@@ -204,8 +204,8 @@ def _made(like: Any, values: Sequence[Any]) -> Any:
         made = copy.copy(like)
         made[:] = values
         return made
-    if type(like) in pytree.SUPPORTED_NODES and not isinstance(like, Sequence):
-        node = pytree.SUPPORTED_NODES[type(like)]
+    if type(like) in SUPPORTED_NODES and not isinstance(like, Sequence):
+        node = SUPPORTED_NODES[type(like)]
         return node.unflatten_fn(list(values), node.flatten_fn(like)[1])
     return type(like)(values)
 

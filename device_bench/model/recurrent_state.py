@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from palettune.device_bench.model.held_value import ABSENT, Held, HeldTensor, Holder
+from palettune.device_bench.library_internals import buffer_slots
+from palettune.device_bench.model.held_value import ABSENT, HeldTensor, HeldValue, Holder
 
 __all__ = ["NO_STATE", "Place", "RecurrentState", "snapshot"]
 
@@ -38,8 +39,8 @@ class Place:
         owner = self.owner(root)
         if owner is None:
             return ABSENT
-        if self.attribute in owner._buffers:
-            return owner._buffers[self.attribute]
+        if self.attribute in buffer_slots(owner):
+            return buffer_slots(owner)[self.attribute]
         return vars(owner).get(self.attribute, ABSENT)
 
     def put(self, root: nn.Module, value: Any) -> None:
@@ -50,17 +51,17 @@ class Place:
         if isinstance(owner, torch.jit.ScriptModule):
             setattr(owner, self.attribute, value)
         elif value is ABSENT:
-            owner._buffers.pop(self.attribute, None)
+            buffer_slots(owner).pop(self.attribute, None)
             vars(owner).pop(self.attribute, None)
-        elif self.attribute in owner._buffers:
-            owner._buffers[self.attribute] = value
+        elif self.attribute in buffer_slots(owner):
+            buffer_slots(owner)[self.attribute] = value
         else:
             vars(owner)[self.attribute] = value
 
     def is_buffer(self, root: nn.Module) -> bool:
         """Whether it is a registered buffer."""
         owner = self.owner(root)
-        return owner is not None and self.attribute in owner._buffers
+        return owner is not None and self.attribute in buffer_slots(owner)
 
     def owner(self, root: nn.Module) -> nn.Module | None:
         """The module; ``None`` where a copy lacks it."""
@@ -81,7 +82,7 @@ class RecurrentState:
         read: the places that outputs depend on; others are written and never read, as maps kept to be looked at are.
     """
 
-    values: Mapping[Place, Held] = field(default_factory=dict)
+    values: Mapping[Place, HeldValue] = field(default_factory=dict)
     read: frozenset[Place] = frozenset()
 
     def __bool__(self) -> bool:
@@ -120,7 +121,7 @@ class RecurrentState:
         holder = Holder()
         return replace(self, values={place: holder.hold(place.get(module)) for place in self.values})
 
-    def changed(self, module: nn.Module) -> dict[Place, Held]:
+    def changed(self, module: nn.Module) -> dict[Place, HeldValue]:
         """The places that hold something else by now, those that appeared since included; with what they held."""
         found = {place: held for place, held in self.values.items() if not held.same(place.get(module))}
         gone = Holder().hold(ABSENT)
@@ -149,5 +150,5 @@ def _places(module: nn.Module) -> Iterable[Place]:
     for name, part in module.named_modules():
         scripted = isinstance(part, torch.jit.ScriptModule)  # whose attributes lie where Python does not see them
         attributes = [] if scripted else [key for key in vars(part) if key not in _OWN]
-        for attribute in (*part._buffers.keys(), *attributes):
+        for attribute in (*buffer_slots(part).keys(), *attributes):
             yield Place(name, attribute)

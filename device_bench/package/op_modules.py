@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import coremltools as ct
-from coremltools.converters.mil.frontend.torch.internal_graph import InternalTorchIRNode
-from coremltools.converters.mil.mil.scope import ScopeSource
+
+from palettune.device_bench.library_internals import ScopeSource, mil_program, traced_nodes_changed
 
 __all__ = ["enclosing", "kept_name", "mark_exported", "marked_traces", "module_of", "op_modules"]
 
@@ -28,7 +28,7 @@ def op_modules(model: ct.models.MLModel) -> dict[str, str]:
     Ops of the outermost module's own ``forward`` have the empty name. A package that is opened does not tell any more:
     it gives none.
     """
-    program = getattr(model, "_mil_program", None)
+    program = mil_program(model)
     functions = program.functions.values() if program is not None else ()
     found = {op.name: module_of(op) for function in functions for op in _walked(function) if op.op_type != "const"}
     return {name: module for name, module in found.items() if module is not None}
@@ -66,20 +66,14 @@ def mark_exported(program: Any) -> Any:
 @contextlib.contextmanager
 def marked_traces() -> Iterator[None]:
     """Let coremltools see the whole name of each traced node's module, as one scope, instead of each part's type."""
-    read = InternalTorchIRNode.from_torchscript_node
 
-    def whole(cls: Any, node: Any, parent: Any) -> Any:
-        made = read(node, parent)
+    def name_whole(node: Any, made: Any) -> None:
         path = node.scopeName().rpartition("/")[2]
         if path.startswith(_TRACED):
             made.model_hierarchy = path.removeprefix(_TRACED).replace(".", "/") + "(module)"
-        return made
 
-    InternalTorchIRNode.from_torchscript_node = classmethod(whole)
-    try:
+    with traced_nodes_changed(name_whole):
         yield
-    finally:
-        InternalTorchIRNode.from_torchscript_node = read
 
 
 def _walked(block: Any) -> Iterator[Any]:

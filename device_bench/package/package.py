@@ -15,13 +15,13 @@ from typing import Any
 
 import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.frontend.milproto.load import TranscriptionContext, _load_value
 from coremltools.converters.mil.mil import types
 
+from palettune.device_bench.library_internals import TranscriptionContext, read_constant
 from palettune.device_bench.package.constexpr import decode
 from palettune.space.errors import UserError
 
-__all__ = ["Consumer", "PackageError", "PackageWeight", "Part", "package_bytes", "weight_bytes", "weights"]
+__all__ = ["Consumer", "PackageError", "PackageWeight", "StoredPart", "package_bytes", "weight_bytes", "weights"]
 
 _WEIGHTS = Path("Data/com.apple.CoreML/weights")
 
@@ -31,7 +31,7 @@ class PackageError(UserError):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class StoredPart:
     """One constant as stored.
 
     Attributes:
@@ -82,7 +82,7 @@ class PackageWeight:
     name: str
     function: str
     operation: str
-    inputs: Mapping[str, Part | PackageWeight]
+    inputs: Mapping[str, StoredPart | PackageWeight]
     output: int = 0
     consumers: tuple[Consumer, ...] = field(default=())
 
@@ -99,7 +99,7 @@ class PackageWeight:
         """Whether the program computes with it, rather than decoding another weight from it or nothing at all."""
         return any(not consumer.kind.startswith("constexpr_") for consumer in self.consumers)
 
-    def parts(self) -> Iterator[tuple[str, str, Part]]:
+    def parts(self) -> Iterator[tuple[str, str, StoredPart]]:
         """Every stored part, from the inside out: the op that reads it, the parameter's name, the part."""
         seen: set[int] = set()
         for name, value in self.inputs.items():
@@ -112,7 +112,7 @@ class PackageWeight:
                 seen.add(id(value))
                 yield self.operation, name, value
 
-    def part(self, operation: str, name: str) -> Part | None:
+    def part(self, operation: str, name: str) -> StoredPart | None:
         """The part that an op of the chain reads under a parameter name, if there is one."""
         return next((part for op, key, part in self.parts() if op == operation and key == name), None)
 
@@ -197,7 +197,7 @@ class Reader:
     def __init__(self, spec: Any, path: Path) -> None:
         self._folder = path / _WEIGHTS
         self._context = TranscriptionContext(str(self._folder))
-        self._parts: dict[tuple[str, int], Part] = {}
+        self._parts: dict[tuple[str, int], StoredPart] = {}
         self._spans = _spans(spec, self._folder)
 
     def read(self, function: str, operations: list[Any]) -> list[PackageWeight]:
@@ -233,7 +233,7 @@ class Reader:
             for index, output in enumerate(operation.outputs)
         }
 
-    def _inputs(self, operation: Any, known: Mapping[str, Any]) -> Iterator[tuple[str, Part | PackageWeight]]:
+    def _inputs(self, operation: Any, known: Mapping[str, Any]) -> Iterator[tuple[str, StoredPart | PackageWeight]]:
         """Parameters of a constant op: attributes up to iOS 17, inputs from iOS 18 on."""
         for name, value in operation.attributes.items():
             if name != "name":
@@ -242,19 +242,19 @@ class Reader:
             binding = argument.arguments[0]
             yield name, known[binding.name] if binding.name else self.part(binding.value)
 
-    def part(self, value: Any) -> Part:
+    def part(self, value: Any) -> StoredPart:
         """One stored value; the same entry of the weight file is read once."""
         if value.WhichOneof("value") != "blobFileValue":
-            return Part(self._load(value), _dtype(value))
+            return StoredPart(self._load(value), _dtype(value))
         file = value.blobFileValue
         offset = (file.fileName.split("/")[-1], file.offset)
         if offset not in self._parts:
-            self._parts[offset] = Part(self._load(value), _dtype(value), offset, self._spans[offset])
+            self._parts[offset] = StoredPart(self._load(value), _dtype(value), offset, self._spans[offset])
         return self._parts[offset]
 
     def _load(self, value: Any) -> Any:
         try:
-            return _load_value(self._context, value)
+            return read_constant(self._context, value)
         except NotImplementedError:  # lists and the like: never a weight
             return value.SerializeToString(deterministic=True)
         except (RuntimeError, ValueError) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.package import PackageWeight, StoredPart
 from palettune.device_bench.package.stored_weight import StoredWeight
 
 __all__ = ["StoredConstant", "stored_bytes", "stored_constant"]
@@ -127,14 +127,14 @@ class _Found:
     """Tables and scales in the chain of a constant, from the outside in."""
 
     def __init__(self, weight: PackageWeight, rank: int) -> None:
-        self.lut: Part | None = None
+        self.lut: StoredPart | None = None
         self.table_bits, self.vector = 0, 1
         self.tables: tuple[int, ...] = ()
         self.scales: tuple[int, ...] = ()
         for inner in _chain(weight):
             self._table(inner, rank)
             scale = inner.inputs.get("scale")
-            if isinstance(scale, Part) and not self.scales:
+            if isinstance(scale, StoredPart) and not self.scales:
                 self.scales = _counts(scale, inner, rank)
 
     def _table(self, weight: PackageWeight, rank: int) -> None:
@@ -143,7 +143,7 @@ class _Found:
             return
         data = lut.inputs.get("data") if isinstance(lut, PackageWeight) else lut  # entries with scales of their own
         shape = lut.shape if len(lut.shape) > 1 else (*[1] * rank, *lut.shape, 1)
-        self.lut = data if isinstance(data, Part) else None
+        self.lut = data if isinstance(data, StoredPart) else None
         self.table_bits, self.vector = max(1, math.ceil(math.log2(shape[-2]))), shape[-1]
         self.tables = shape[:rank]
 
@@ -156,13 +156,13 @@ def _chain(weight: PackageWeight) -> Iterator[PackageWeight]:
             yield from _chain(value)
 
 
-def _counts(scale: Part, weight: PackageWeight, rank: int) -> tuple[int, ...]:
+def _counts(scale: StoredPart, weight: PackageWeight, rank: int) -> tuple[int, ...]:
     """Scales along each axis; the form of iOS16 has a number, or a row and its axis."""
     if len(scale.shape) == rank and weight.operation != "constexpr_affine_dequantize":
         return scale.shape
     counts = [1] * rank
     axis = weight.inputs.get("axis")
-    if scale.shape and isinstance(axis, Part):
+    if scale.shape and isinstance(axis, StoredPart):
         counts[int(axis.value)] = scale.shape[0]
     return tuple(counts)
 
@@ -173,6 +173,6 @@ def _in_blocks(scales: tuple[int, ...], shape: tuple[int, ...], output_axis: int
     return any(count > 1 for count in others) or scales[output_axis] not in (1, shape[output_axis])
 
 
-def _kept(part: Part) -> int:
+def _kept(part: StoredPart) -> int:
     """Elements that a mask keeps; before iOS18 it is packed into bytes."""
     return int(np.unpackbits(part.value).sum()) if part.dtype == "uint8" else int(np.count_nonzero(part.value))

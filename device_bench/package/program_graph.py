@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from palettune.device_bench.package.package import PackageWeight, Part, Reader, load_spec
+from palettune.device_bench.package.package import PackageWeight, Reader, StoredPart, load_spec
 
-__all__ = ["Operand", "ProgramNode", "fingerprint", "program_nodes"]
+__all__ = ["RECURRENT_OPS", "Operand", "ProgramNode", "fingerprint", "program_nodes"]
 
 #: A constant, or words for what is computed: ``output 0 of op 12``, ``input x``.
 Operand = PackageWeight | str
+
+#: Types of the ops that read a sequence step by step; each has several weights.
+RECURRENT_OPS = frozenset({"gru", "lstm", "rnn"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +60,13 @@ def fingerprint(operand: Operand) -> str:
     if isinstance(operand, str):
         return operand
     content = [
-        fingerprint_of_part(value) if isinstance(value, Part) else fingerprint(value) for value in _inputs(operand)
+        fingerprint_of_part(value) if isinstance(value, StoredPart) else fingerprint(value)
+        for value in _inputs(operand)
     ]
     return f"{operand.operation}({', '.join(content)})"
 
 
-def fingerprint_of_part(part: Part) -> str:
+def fingerprint_of_part(part: StoredPart) -> str:
     """Type, shape and a SHA-256 of the content of one stored constant."""
     value = part.value
     content = (
@@ -71,7 +75,7 @@ def fingerprint_of_part(part: Part) -> str:
     return f"{part.dtype}{list(part.shape)} {hashlib.sha256(content).hexdigest()}"
 
 
-def _inputs(weight: PackageWeight) -> Iterator[Part | PackageWeight]:
+def _inputs(weight: PackageWeight) -> Iterator[StoredPart | PackageWeight]:
     return (weight.inputs[name] for name in sorted(weight.inputs))
 
 

@@ -9,7 +9,7 @@ from palettune.space.encoding import Axis, Encoding
 from palettune.space.encoding_parts import Table
 from palettune.space.footprint import blobs
 from palettune.space.layer import Layer, LayerKind
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["StoredWeight"]
@@ -64,7 +64,7 @@ class StoredWeight:
         axes = (*shape, 1, 1)[: max(2, len(shape))]
         layer = Layer("", LayerKind.CONV2D, axes, float_bits=float_bits)
         stored = sum(math.ceil(blob.elements * blob.bits / 8) for blob in blobs(layer, encoding, target))
-        zeros = 1 - kept_values(layer, encoding.sparsity) / elements
+        zeros = 1 - nonzero_count(layer, encoding.sparsity) / elements
         table, linear = encoding.table, encoding.linear
         if table is not None:
             return cls(elements, stored, _sharing(table, encoding.sparsity is not None), zeros)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from coremltools.converters.mil.backend.mil.load import should_use_weight_file
 
+from palettune.device_bench.library_internals import should_use_weight_file
+from palettune.device_bench.package.program_graph import RECURRENT_OPS
 from palettune.space.layer import LayerKind
 
 __all__ = ["PackageWeightUse", "operations", "weight_uses", "why_kept"]
@@ -159,7 +160,7 @@ _ROLES: dict[str, dict[str, str]] = {
     "matmul": {"x": "y", "y": "x"},
     "gather": {"x": "indices"},
     "gather_along_axis": {"x": "indices"},
-    **{op: dict.fromkeys(_RECURRENT, "x") for op in ("gru", "lstm", "rnn")},
+    **{op: dict.fromkeys(_RECURRENT, "x") for op in RECURRENT_OPS},
 }
 
 _KINDS: dict[str, Callable[[Any, str, int], LayerKind | None]] = {
@@ -168,5 +169,5 @@ _KINDS: dict[str, Callable[[Any, str, int], LayerKind | None]] = {
     "linear": _of_rank((LayerKind.LINEAR,), 2),
     "matmul": _matmul,
     **dict.fromkeys(("gather", "gather_along_axis"), _of_rank((LayerKind.EMBEDDING,), 2)),
-    **dict.fromkeys(("gru", "lstm", "rnn"), _of_rank((LayerKind.RECURRENT,), 2)),
+    **dict.fromkeys(RECURRENT_OPS, _of_rank((LayerKind.RECURRENT,), 2)),
 }

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from palettune.device_bench.package_model.package_layers import PackageWeightUse, weight_uses, why_kept
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
 from palettune.device_bench.runtime.registry import find
-from palettune.device_bench.runtime.steps import Call
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.steps import OpCall
+from palettune.device_bench.runtime.values import ComputePrecision
 from palettune.space.layer import LayerKind
 
 __all__ = ["PackageLayer", "PackageModule", "RecurrentOp"]
@@ -172,7 +172,7 @@ class PackageModule(nn.Module):
                 "one that you want alone (coremltools.utils.MultiFunctionDescriptor, save_multifunction)"
             )
         cpu = torch.device("cpu")
-        self.program = Program(file, prepare(file, Precision.FP32, cpu), Precision.FP32, cpu)
+        self.program = Program(file, plan_function(file, ComputePrecision.FP32, cpu), ComputePrecision.FP32, cpu)
         self.kept = why_kept(file.function)
         self.calls: dict[str, str] = {}
         for uses in weight_uses(file.function).values():
@@ -190,7 +190,7 @@ class PackageModule(nn.Module):
         names = list(self.program.inputs)
         if len(inputs) > len(names):
             raise ProgramError(f"{self.path}: takes {len(names)} inputs ({', '.join(names)}), {len(inputs)} were given")
-        calls: dict[str, Call] = {}
+        calls: dict[str, OpCall] = {}
         for output, name in self.calls.items():
             module = self.get_submodule(name)
             assert isinstance(module, (PackageLayer, RecurrentOp))

@@ -11,13 +11,11 @@ from typing import Any
 
 import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.converter import mil_convert
-from coremltools.converters.mil.frontend.milproto.load import load as load_mil
-from coremltools.converters.mil.frontend.torch.converter import TorchConverter
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 from torch import Tensor, nn
 
+from palettune.device_bench.library_internals import WeightEncoder, load_mil_program, write_mil_program
 from palettune.device_bench.package.package import load_spec
 from palettune.device_bench.package_model.package_layers import operations
 from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
@@ -63,16 +61,7 @@ def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLMode
     _replace_weights(function, module)
     pipeline = ct.PassPipeline()
     pipeline.passes = list(_PASSES)
-    return mil_convert(
-        program,
-        convert_from="milinternal",
-        convert_to="mlprogram",
-        compute_units=ct.ComputeUnit.ALL,
-        specification_version=version,
-        model_description=spec.description,
-        pass_pipeline=pipeline,
-        skip_model_load=True,
-    )
+    return write_mil_program(program, version, spec.description, pipeline)
 
 
 def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarget) -> Any:
@@ -86,7 +75,7 @@ def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarg
             f"{module.path}: holds weights that are compressed in the form of iOS16, which {target} does not have; set "
             'deployment_target = "iOS17", or give the package that has not been compressed yet'
         )
-    return load_mil(spec, version, str(module.path / "Data/com.apple.CoreML/weights"))
+    return load_mil_program(spec, version, module.path / "Data/com.apple.CoreML/weights")
 
 
 def _replace_weights(function: Any, module: PackageModule) -> None:
@@ -138,16 +127,14 @@ class _Encoder:
     """coremltools' torch front end, as far as it makes ops of a weight and its metadata."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._converter = TorchConverter.__new__(TorchConverter)
-        self._converter.param_to_compression_info = TorchConverter._construct_compression_info(module.state_dict())
+        self._encoder = WeightEncoder(module.state_dict())
 
     def variable(self, layer: str, module: nn.Module, name: str, half: bool) -> Any:
         """The variable that decodes a layer's weight, made at the end of the function; float32 or fp16 as ``half``."""
         values = _array(module.get_parameter("weight"))
         parameter = f"{layer}.weight"
-        if parameter in self._converter.param_to_compression_info:
-            made = self._converter._construct_compression_op(values, parameter)
-            return _precise(made, name, half, {})
+        if self._encoder.is_compressed(parameter):
+            return _precise(self._encoder.variable(values, parameter), name, half, {})
         if half:
             return mb.const(val=values.astype(np.float16), name=name)
         return mb.constexpr_cast(source_val=values.astype(np.float16), output_dtype="fp32", name=name)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.ao.quantization.fx._decomposed  # registers the operations
 from torch import Tensor, nn
+
+from palettune.device_bench.library_internals import pre_hooks, register_quantized_ops
 
 __all__ = [
     "ActivationQuantization",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 _LARGEST_HALF = 65504.0
+
+register_quantized_ops()
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,9 @@ def quantize_activations(root: nn.Module, layer_name: str, quantization: Activat
 
 def clear_activations(module: nn.Module) -> None:
     """Let one module take its input as it comes again."""
-    for key in [key for key, hook in module._forward_pre_hooks.items() if isinstance(hook, _Rounding)]:
-        del module._forward_pre_hooks[key]
+    hooks = pre_hooks(module)
+    for key in [key for key, hook in hooks.items() if isinstance(hook, _Rounding)]:
+        del hooks[key]
 
 
 def activation_quantizations(root: nn.Module) -> dict[str, ActivationQuantization]:
@@ -105,7 +109,7 @@ def activation_quantizations(root: nn.Module) -> dict[str, ActivationQuantizatio
     return {
         name: hook.quantization
         for name, module in root.named_modules()
-        for hook in module._forward_pre_hooks.values()
+        for hook in pre_hooks(module).values()
         if isinstance(hook, _Rounding)
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from palettune.device_bench.conversion.base_program import Place
+from palettune.device_bench.conversion.base_program import WeightPlace
 from palettune.device_bench.package.program_graph import ProgramNode
 from palettune.space.configuration import Precision
 
@@ -16,7 +16,7 @@ _MOVES = frozenset({"cast", "expand_dims", "identity", "pad", "reshape", "slice_
 _COMPUTED = re.compile(r"output 0 of op (\d+)")
 
 
-def activation_failures(places: Iterable[Place], precision: Precision, nodes: Sequence[ProgramNode]) -> list[str]:
+def activation_failures(places: Iterable[WeightPlace], precision: Precision, nodes: Sequence[ProgramNode]) -> list[str]:
     """What is wrong with the activations of one layer, in words; nothing where its precision is fp16.
 
     Args:
@@ -35,7 +35,7 @@ def activation_failures(places: Iterable[Place], precision: Precision, nodes: Se
     ]
 
 
-def entering(nodes: Sequence[ProgramNode], place: Place) -> str:
+def entering(nodes: Sequence[ProgramNode], place: WeightPlace) -> str:
     """What enters the op at a place beside the weight, in words: op kinds back to the first that computes."""
     others = [
         value

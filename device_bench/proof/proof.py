@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.base_program import BaseProgram, NodeRecord, Place, base_program, record
+from palettune.device_bench.conversion.base_program import BaseProgram, NodeRecord, WeightPlace, base_program, record
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
 from palettune.device_bench.package.program_graph import ProgramNode, program_nodes
@@ -221,7 +221,7 @@ def _prove_layer(
     return LayerProof(layer.name, str(encoding), stored, size, max(errors, default=None), tuple(failures))
 
 
-def _operand(nodes: tuple[ProgramNode, ...], place: Place) -> object:
+def _operand(nodes: tuple[ProgramNode, ...], place: WeightPlace) -> object:
     values = nodes[place.node].operands.get(place.operand, ()) if place.node < len(nodes) else ()
     return values[place.position] if place.position < len(values) else None
 

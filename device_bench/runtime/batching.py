@@ -17,7 +17,7 @@ from torch import Tensor
 from palettune.device_bench.runtime.errors import ExecutionError, ProgramError
 from palettune.device_bench.runtime.features import Feature
 
-__all__ = ["batch_size", "mapped"]
+__all__ = ["batch_size", "run_each"]
 
 Sample = Callable[[Mapping[str, Tensor]], dict[str, Any]]
 
@@ -42,7 +42,7 @@ def batch_size(path: Path, features: Mapping[str, Feature], tensors: Mapping[str
     return next(iter(counts.values()), None)
 
 
-def mapped(path: Path, sample: Sample, tensors: Mapping[str, Tensor], count: int, vectorized: bool) -> dict[str, Any]:
+def run_each(path: Path, sample: Sample, tensors: Mapping[str, Tensor], count: int, vectorized: bool) -> dict[str, Any]:
     """``sample`` applied to each of ``count`` samples; an input with one row serves all of them."""
     if vectorized:
         try:

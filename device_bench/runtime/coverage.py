@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import coremltools as ct
-from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
+from palettune.device_bench.library_internals import known_ops
 from palettune.device_bench.runtime import ops  # noqa: F401 - registers the kernels
 from palettune.device_bench.runtime.registry import registered
 
@@ -34,7 +34,7 @@ REASONS = {
 
 def op_set() -> set[str]:
     """Op types of the MIL op set; names that begin with an underscore are coremltools' own and reach no package."""
-    return {name for name in SSAOpRegistry.core_ops if not name.startswith("_")} | {"coreml_update_state"}
+    return {name for name in known_ops() if not name.startswith("_")} | {"coreml_update_state"}
 
 
 def covered() -> dict[str, str]:

@@ -20,11 +20,11 @@ from palettune.device_bench.runtime.batching import batch_size
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.own_noise import allowing_own_noise
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_check import LOSS, check_precision
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.values import Precision, is_half
+from palettune.device_bench.runtime.values import ComputePrecision, is_half
 
 __all__ = ["Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 
@@ -127,8 +127,8 @@ def in_precisions(path: str | Path, modules: Mapping[str, str] | None = None) ->
         UnsupportedOpError: an op without a kernel.
     """
     file = read_program_file(path)
-    half = _loaded(file, Precision.FP16) if _says_half(file.function) else None
-    return Precisions(_loaded(file, Precision.FP32), half, file, modules or {})
+    half = _loaded(file, ComputePrecision.FP16) if _says_half(file.function) else None
+    return Precisions(_loaded(file, ComputePrecision.FP32), half, file, modules or {})
 
 
 def execute(
@@ -188,9 +188,9 @@ def within(samples: Iterable[Sample], seconds: float, least: int = 4) -> Iterato
         yield sample
 
 
-def _loaded(file: ProgramFile, precision: Precision) -> Program:
+def _loaded(file: ProgramFile, precision: ComputePrecision) -> Program:
     device = torch.device("cpu")
-    return Program(file, prepare(file, precision, device), precision, device)
+    return Program(file, plan_function(file, precision, device), precision, device)
 
 
 def _says_half(block: Any) -> bool:

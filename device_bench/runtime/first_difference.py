@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from palettune.device_bench.library_internals import TorchDispatchMode, tree_leaves
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.signal import contrast_to_noise
 
@@ -86,7 +85,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        for leaf in pytree.tree_leaves(result):
+        for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and leaf.is_floating_point():
                 # Cloned, for a later op may write into it.
                 self._values[f"{func} {len(self._values)}"] = leaf.detach().clone().cpu()

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from palettune.device_bench.runtime.batching import batch_size
 from palettune.device_bench.runtime.errors import ProgramError
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_cause import Cause, Suspects, find_cause
-from palettune.device_bench.runtime.precision_judge import Judge, Shares, Values
+from palettune.device_bench.runtime.precision_judge import PrecisionJudge, Shares, Values
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.values import ComputePrecision
 
 __all__ = ["LOSS", "OutputPrecision", "PrecisionCheck", "check_precision"]
 
@@ -129,14 +129,14 @@ def check_precision(
         UnsupportedOpError: an op without a kernel.
     """
     file = package if isinstance(package, ProgramFile) else read_program_file(package)
-    wide = _program(file, Precision.FP32)
+    wide = _program(file, ComputePrecision.FP32)
     rows = [row for sample in samples for row in _rows(wide, sample, to_inputs)]
     if not rows:
         raise ProgramError(f"{file.path}: no samples to run in fp16")
-    judge = Judge(wide, reference)
+    judge = PrecisionJudge(wide, reference)
     with torch.no_grad():
         expected = [judge.run(wide, inputs) for inputs, _ in rows]
-        half = _program(file, Precision.FP16)
+        half = _program(file, ComputePrecision.FP16)
         found = [
             judge.shares(judge.run(half, inputs), expected[index], sample)
             for index, (inputs, sample) in enumerate(rows)
@@ -148,7 +148,7 @@ def check_precision(
         name = max(found[worst], key=lambda output: found[worst][output].order)
 
         def trial(exact: frozenset[str]) -> tuple[int, float]:
-            values = judge.run(_program(file, Precision.FP16, exact), rows[worst][0])
+            values = judge.run(_program(file, ComputePrecision.FP16, exact), rows[worst][0])
             return judge.shares(values, expected[worst], rows[worst][1])[name].order
 
         inputs = rows[worst][0]
@@ -159,9 +159,11 @@ def check_precision(
     return PrecisionCheck(outputs, len(rows), cause)
 
 
-def _program(file: ProgramFile, precision: Precision, exact: frozenset[str] = frozenset()) -> Program:
+def _program(file: ProgramFile, precision: ComputePrecision, exact: frozenset[str] = frozenset()) -> Program:
     device = torch.device("cpu")
-    plan = prepare(file, precision, device, exact=exact, widened=precision is Precision.FP32 or bool(exact))
+    plan = plan_function(
+        file, precision, device, exact=exact, widened=precision is ComputePrecision.FP32 or bool(exact)
+    )
     return Program(file, plan, precision, device)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from palettune.device_bench.library_internals import tree_leaves
 from palettune.device_bench.runtime.program import Program
 
-__all__ = ["Judge", "Shares", "Values"]
+__all__ = ["PrecisionJudge", "Shares", "Values"]
 
 Values = Mapping[str, Tensor]
 
@@ -53,7 +53,7 @@ class Shares:
         )
 
 
-class Judge:
+class PrecisionJudge:
     """Runs programs for what their outputs are judged by.
 
     Attributes:
@@ -119,7 +119,7 @@ class Judge:
         """What should be finite, as the float module says: a program may have lost that in its constants already."""
         buffers = {name: buffer.clone() for name, buffer in reference.named_buffers()}
         outputs = torch.func.functional_call(reference, buffers, tuple(sample))  # which may write into its buffers
-        leaves = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
+        leaves = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
         if len(leaves) != len(self._outputs):
             return
         for name, leaf in zip(self._outputs, leaves, strict=True):

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palettune.device_bench.runtime.batching import batch_size, mapped
+from palettune.device_bench.runtime.batching import batch_size, run_each
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.features import Feature, feature
-from palettune.device_bench.runtime.plan import Plan, prepare
+from palettune.device_bench.runtime.plan import Plan, plan_function
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.steps import Call, Observer, Run, run_steps
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.steps import Observer, OpCall, Run, run_steps
+from palettune.device_bench.runtime.values import ComputePrecision
 from palettune.device_bench.runtime.weights import Weight
 from palettune.space.errors import suggestion
 
@@ -31,7 +31,7 @@ def load(
     path: str | Path,
     function: str | None = None,
     *,
-    precision: Precision = Precision.FP32,
+    precision: ComputePrecision = ComputePrecision.FP32,
     device: str | torch.device = "cpu",
 ) -> Program:
     """Load one function of an ML Program package, ready to run.
@@ -49,7 +49,7 @@ def load(
     """
     file = read_program_file(path, function)
     target = torch.device(device)
-    return Program(file, prepare(file, precision, target), precision, target)
+    return Program(file, plan_function(file, precision, target), precision, target)
 
 
 class Program:
@@ -71,7 +71,7 @@ class Program:
         sources: names of the values from which each value is made; what happens within blocks is left out.
     """
 
-    def __init__(self, file: ProgramFile, plan: Plan, precision: Precision, device: torch.device) -> None:
+    def __init__(self, file: ProgramFile, plan: Plan, precision: ComputePrecision, device: torch.device) -> None:
         self.path, self.function, self.precision, self.device = file.path, file.function_name, precision, device
         self._plan = plan
         self._storage = {entry.name: entry for entry in plan.inputs}
@@ -93,7 +93,7 @@ class Program:
         inputs: Inputs,
         *,
         weights: Mapping[str, Tensor] | None = None,
-        calls: Mapping[str, Call] | None = None,
+        calls: Mapping[str, OpCall] | None = None,
         state: dict[str, Tensor] | None = None,
         capture: Iterable[str] = (),
         observe: Observer | None = None,
@@ -132,7 +132,7 @@ class Program:
             return self._execute(values, replaced, names, Run({}, observe, calls or {}))
 
         wanted = self.device.type != "cpu" if vectorize is None else vectorize
-        return mapped(self.path, sample, tensors, count, wanted and observe is None)
+        return run_each(self.path, sample, tensors, count, wanted and observe is None)
 
     @contextlib.contextmanager
     def sequence(self) -> Iterator[None]:
@@ -144,7 +144,7 @@ class Program:
             self._carried = before
 
     def run_tensors(
-        self, inputs: Inputs, *, calls: Mapping[str, Call] | None = None, state: dict[str, Tensor] | None = None
+        self, inputs: Inputs, *, calls: Mapping[str, OpCall] | None = None, state: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Run once, and give the outputs that are tensors, and for a classifier's table the probabilities behind it.
 

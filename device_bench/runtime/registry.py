@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
+import coremltools as ct
 
 __all__ = ["Kernel", "find", "kernel", "register", "registered"]
 
@@ -36,7 +36,7 @@ class Kernel:
     function: Callable[..., Any]
     tensors: tuple[str, ...]
     attributes: tuple[str, ...]
-    since: AvailableTarget
+    since: ct.target
     family: str
 
 
@@ -45,7 +45,7 @@ _KERNELS: dict[str, list[Kernel]] = {}
 
 def register(op_type: str, function: Callable[..., Any], tensors: Iterable[str], module: str) -> None:
     """Make one of torch's functions, of tensors alone, the kernel of ``op_type``; ``module`` says in which family."""
-    _add(Kernel(op_type, function, tuple(tensors), (), AvailableTarget.iOS13, _family(module)))
+    _add(Kernel(op_type, function, tuple(tensors), (), ct.target.iOS13, _family(module)))
 
 
 def kernel(op_type: str, since: str = "iOS13") -> Callable[[Function], Function]:
@@ -55,13 +55,13 @@ def kernel(op_type: str, since: str = "iOS13") -> Callable[[Function], Function]
         parameters = inspect.signature(function).parameters.values()
         tensors = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-        _add(Kernel(op_type, function, tensors, attributes, AvailableTarget[since], _family(function.__module__)))
+        _add(Kernel(op_type, function, tensors, attributes, ct.target[since], _family(function.__module__)))
         return function
 
     return decorate
 
 
-def find(op_type: str, opset: AvailableTarget) -> Kernel | None:
+def find(op_type: str, opset: ct.target) -> Kernel | None:
     """The kernel with the meaning that ``op_type`` has in ``opset``, or None when there is none."""
     candidates = [candidate for candidate in _KERNELS.get(op_type, []) if candidate.since <= opset]
     return max(candidates, key=lambda candidate: candidate.since, default=None)

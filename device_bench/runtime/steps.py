@@ -16,16 +16,16 @@ from palettune.device_bench.runtime.errors import ExecutionError
 from palettune.device_bench.runtime.values import round_to_half
 
 __all__ = [
-    "Call",
     "CondStep",
     "Frame",
     "KernelStep",
     "LoopStep",
     "Observer",
+    "OpCall",
     "Output",
+    "PlanStep",
     "ReadStateStep",
     "Run",
-    "Step",
     "WriteStateStep",
     "run_steps",
 ]
@@ -34,7 +34,7 @@ Frame = list[Any]
 #: Called with the name of each value and the value, in the order of execution.
 Observer = Callable[[str, Any], None]
 #: Called in the place of a kernel, with the kernel, its tensors and its attributes.
-Call = Callable[[Callable[..., Any], list[Any], Mapping[str, Any]], Any]
+OpCall = Callable[[Callable[..., Any], list[Any], Mapping[str, Any]], Any]
 Argument = int | list[int] | None
 
 
@@ -44,7 +44,7 @@ class Run:
 
     states: dict[str, Tensor] = field(default_factory=dict)
     observe: Observer | None = None
-    calls: Mapping[str, Call] = field(default_factory=dict)
+    calls: Mapping[str, OpCall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Output:
         frame[self.place] = round_to_half(value) if self.half else value
 
 
-class Step(Protocol):
+class PlanStep(Protocol):
     """One op of a plan.
 
     Attributes:
@@ -87,7 +87,7 @@ class Step(Protocol):
         """Read the inputs from the frame, and store the outputs in it."""
 
 
-def run_steps(steps: Sequence[Step], frame: Frame, run: Run) -> None:
+def run_steps(steps: Sequence[PlanStep], frame: Frame, run: Run) -> None:
     """Execute steps in order.
 
     Raises:
@@ -163,7 +163,7 @@ class CondStep:
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
     predicate: int
-    branches: tuple[tuple[Sequence[Step], tuple[int, ...]], tuple[Sequence[Step], tuple[int, ...]]]
+    branches: tuple[tuple[Sequence[PlanStep], tuple[int, ...]], tuple[Sequence[PlanStep], tuple[int, ...]]]
 
     def execute(self, frame: Frame, run: Run) -> None:
         """Run the block that the predicate picks."""
@@ -187,8 +187,8 @@ class LoopStep:
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
     start: tuple[int, ...]
-    condition: tuple[Sequence[Step], tuple[int, ...], tuple[int, ...]]
-    body: tuple[Sequence[Step], tuple[int, ...], tuple[int, ...]]
+    condition: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]]
+    body: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]]
 
     def execute(self, frame: Frame, run: Run) -> None:
         """Run the body until the condition fails."""
@@ -200,7 +200,7 @@ class LoopStep:
 
 
 def _block(
-    block: tuple[Sequence[Step], tuple[int, ...], tuple[int, ...]], values: list[Any], frame: Frame, run: Run
+    block: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]], values: list[Any], frame: Frame, run: Run
 ) -> list[Any]:
     steps, inputs, results = block
     for place, value in zip(inputs, values, strict=True):

@@ -14,10 +14,10 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-__all__ = ["Precision", "attribute", "is_half", "round_to_half", "storage_dtype", "tensor"]
+__all__ = ["ComputePrecision", "attribute", "is_half", "round_to_half", "storage_dtype", "tensor"]
 
 
-class Precision(Enum):
+class ComputePrecision(Enum):
     """How the floats of a program are computed."""
 
     FP32 = "fp32"

@@ -8,12 +8,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from palettune.device_bench.model.module_layers import kind_of
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.fisher import drawn_loss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
-from palettune.space.modules import kind_of
 
 __all__ = ["Importance"]
 

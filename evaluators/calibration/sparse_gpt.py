@@ -19,7 +19,7 @@ from palettune.evaluators.compression.carrier import quiet
 from palettune.evaluators.compression.compression import compress
 from palettune.space.encoding import Axis, Encoding, Granularity, Sparsity
 from palettune.space.layer import Layer
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 
 __all__ = ["SparseGPTMethod"]
 
@@ -57,7 +57,7 @@ class SparseGPTMethod(LayerMethod):
 
 def _share(layer: Layer, sparsity: Sparsity) -> float:
     """A share that leaves one value more than asked for: coremltools takes one too many, data-free pruning the rest."""
-    zeros = layer.parameters - kept_values(layer, sparsity)
+    zeros = layer.parameters - nonzero_count(layer, sparsity)
     return max(zeros - 2, 0) / layer.parameters
 
 

@@ -15,7 +15,7 @@ from palettune.evaluators.compression.carrier import Carrier, quiet, spread, to_
 from palettune.evaluators.compression.linear import Quantization
 from palettune.evaluators.compression.lut import cluster, table_buffers
 from palettune.space.encoding import Axis, Granularity, Linear, Sparsity, Table
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 
 __all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune", "pruned_by_magnitude"]
 
@@ -59,7 +59,7 @@ def pruned_by_magnitude(carrier: Carrier, weight: Tensor, sparsity: Sparsity) ->
         pruner.finalize(inplace=True)
     pruned = carrier.weight(module)
     if sparsity.granularity is Granularity.SCALAR and sparsity.n_of_m is None:
-        pruned = _without_ties(pruned, kept_values(carrier.layer, sparsity))
+        pruned = _without_ties(pruned, nonzero_count(carrier.layer, sparsity))
     if not pruned.any():
         raise carrier.failure(_STAGE, "nothing is left of the weight")
     return pruned

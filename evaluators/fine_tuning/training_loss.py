@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import mapped
+from palettune.device_bench.model.outputs import map_tensors
 from palettune.evaluators.fine_tuning.training_data import batch_digest, batch_samples
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
@@ -100,12 +100,12 @@ class TrainingLoss:
         def part(value: Tensor) -> Tensor:
             return value.narrow(main if value.ndim > main else 0, index, 1) if value.ndim else value
 
-        return mapped(part, outputs), mapped(part, targets)
+        return map_tensors(part, outputs), map_tensors(part, targets)
 
 
 def on(values: Any, device: torch.device) -> Any:
     """Tensors, however nested, on a device."""
-    return mapped(lambda value: value.to(device), values)
+    return map_tensors(lambda value: value.to(device), values)
 
 
 def _moved(model: nn.Module, device: torch.device) -> nn.Module:

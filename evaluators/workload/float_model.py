@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.space.errors import UserError
 
 __all__ = [
@@ -83,7 +83,7 @@ def take_to_float32(model: nn.Module) -> list[str]:
         for name, value in list(vars(module).items()):
             if isinstance(value, (Tensor, list, tuple, dict)) and name not in ("_parameters", "_buffers", "_modules"):
                 with contextlib.suppress(OutputError):  # a type that cannot be made again stays as it is
-                    vars(module)[name] = mapped(to_float32, value)
+                    vars(module)[name] = map_tensors(to_float32, value)
     total = len(found)
     notes = [
         f"{'the model is' if count == total else f'{count} of the {total} tensors of the model are'} "

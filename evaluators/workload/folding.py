@@ -19,9 +19,9 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from palettune.device_bench.model.module_layers import kind_of
 from palettune.device_bench.model.outputs import tensors
 from palettune.evaluators.workload.float_model import LoadingError
-from palettune.space.modules import kind_of
 
 __all__ = ["fold"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import children, flatten, rebuilt, tensors
+from palettune.device_bench.model.outputs import children, flatten, rebuild, tensors
 
 __all__ = ["concatenate", "first_non_finite_module", "flatten", "floating_outputs", "joined_outputs"]
 
@@ -21,7 +21,7 @@ def floating_outputs(outputs: Any) -> list[tuple[str, Tensor]]:
 def joined_outputs(parts: Sequence[Any], axis: int | None = 0) -> Any:
     """A model's outputs over all batches, as the model's own object: what ``metrics`` gets.
 
-    Tensors are joined along an axis wherever they are, in a structure of the same type (``rebuilt``); those
+    Tensors are joined along an axis wherever they are, in a structure of the same type (``rebuild``); those
     without axes are stacked, one value for each batch. Anything else is the value itself where it is the same in every
     batch. What cannot be joined is a list by batch: tensors whose other axes differ, values that differ, structures
     that do not hold the same.
@@ -41,7 +41,7 @@ def joined_outputs(parts: Sequence[Any], axis: int | None = 0) -> Any:
         if len(keys) > 1:
             return list(parts)
         columns = zip(*([child for _, child in one or ()] for one in found), strict=True)
-        return rebuilt(first, [joined_outputs(list(column), axis) for column in columns])
+        return rebuild(first, [joined_outputs(list(column), axis) for column in columns])
     return first if all(_same(first, part) for part in parts) else list(parts)
 
 

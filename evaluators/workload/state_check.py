@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from palettune.device_bench.model.held_value import Held
+from palettune.device_bench.model.held_value import HeldValue
 from palettune.device_bench.model.recurrent_state import Place, RecurrentState, snapshot
 from palettune.evaluators.workload.outputs import floating_outputs
 from palettune.evaluators.workload.sample_axes import Inputs
@@ -48,7 +48,7 @@ def find_state(
         StateCheckError: the model changes its parameters, or state that cannot be restored.
     """
     before, marks = snapshot(model), _marks(model)
-    changed: dict[Place, Held] = {}
+    changed: dict[Place, HeldValue] = {}
     shown = floats(run(example))
     changed |= before.changed(model)
     RecurrentState(changed).restore(model)
@@ -73,7 +73,7 @@ def find_state(
     return state, outputs[0]
 
 
-def _restorable(changed: dict[Place, Held], model: nn.Module) -> RecurrentState:
+def _restorable(changed: dict[Place, HeldValue], model: nn.Module) -> RecurrentState:
     for place, held in changed.items():
         if not held.restorable:
             kind = type(place.get(model)).__name__

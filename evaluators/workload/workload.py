@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.device_bench.model.module_layers import weightless
+from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
@@ -41,7 +42,6 @@ from palettune.evaluators.workload.sampling import DataOptions, Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
 from palettune.evaluators.workload.workload_imports import import_workload, importable
 from palettune.space.errors import UserError, suggestion
-from palettune.space.modules import weightless
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
 
@@ -338,7 +338,7 @@ class Workload:
             if not isinstance(item, (tuple, list)) or len(item) != 2:
                 raise self._error(split.value, f"item {count} is not a pair (inputs_tuple, targets_or_None)")
             self._check_inputs(split.value, item[0], f"the inputs of item {count}")
-            yield Batch(self._taken(split.value, item[0]), mapped(_to_cpu, item[1]))
+            yield Batch(self._taken(split.value, item[0]), map_tensors(_to_cpu, item[1]))
             count += 1
         if count == 0:
             raise self._error(split.value, "gave no data; expected at least one (inputs_tuple, targets)")

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.placement import ComputeUnit, ComputeUnitError
 from palettune.device_bench.cost.program_ops import ops_of_package
 from palettune.device_bench.devices.device import find_device
@@ -45,7 +45,7 @@ def predicted(package: Path, device: str, shapes: list[str], unit: str | None = 
     rows = []
     for setting in ComputeUnit if asked is None else (asked,):
         try:
-            model = prepare(ops.ops, device=device, unit=setting, target=ops.target)
+            model = prepare_latency(ops.ops, device=device, unit=setting, target=ops.target)
         except ComputeUnitError:
             if asked is not None:
                 raise

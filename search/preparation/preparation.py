@@ -12,14 +12,15 @@ from torch import nn
 
 from palettune.device_bench.conversion.base_program import BaseProgram, base_program
 from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
-from palettune.device_bench.cost.latency_model import LatencyModel
-from palettune.device_bench.cost.latency_model import prepare as prepare_latency
+from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
+from palettune.evaluators.workload.layer_inputs import layer_inputs
 from palettune.evaluators.workload.workload import Split, Workload, load_workload
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
@@ -29,10 +30,9 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
 from palettune.space.footprint import layer_bytes
-from palettune.space.groups import shared_groups
+from palettune.space.groups import groupable_layers, shared_groups
 from palettune.space.layer import Layer
-from palettune.space.modules import compute_in_float32, layers_of
-from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 from palettune.space.search_space import SearchSpace, SearchSpaceError
 
 __all__ = ["WAY_OUT", "Preparation", "prepare"]
@@ -104,7 +104,7 @@ class Preparation:
     @cached_property
     def reach(self) -> Reach:
         """The smallest and the largest configuration."""
-        return reach(self.space, self.experiment.deployment_target, self.rest)
+        return reachable_sizes(self.space, self.experiment.deployment_target, self.rest)
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines what the search finds; two equal identities give the same trials."""
@@ -207,7 +207,8 @@ def _search_space(
 ) -> SearchSpace:
     asked = experiment.space.groups
     with workload.sampling.state.around(model):
-        found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
+        names = () if asked == "none" else groupable_layers(layers)
+        found = shared_groups(layer_inputs(model, workload.example_inputs, names)) if names else ()
     try:
         return SearchSpace.build(
             layers,

@@ -26,7 +26,7 @@ from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
-from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 
 __all__ = ["Solution", "solution"]
 
@@ -101,7 +101,7 @@ def solution(
         UserError: if the budgets cannot be met: the closest that can, and the layers that block.
     """
     _check(experiment, budgets, latency)
-    reachable = reach(context.space, experiment.deployment_target, context.rest_bytes)
+    reachable = reachable_sizes(context.space, experiment.deployment_target, context.rest_bytes)
     started = time.perf_counter()
     problem = allocation_problem(context.space, experiment.deployment_target, context.rest_bytes, scores, latency)
     allocation = _solve(problem, budgets, reachable, latency)

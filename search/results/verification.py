@@ -14,7 +14,7 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import flatten, named_as, replaced
+from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.runtime import Program, as_stored, in_precisions
 from palettune.device_bench.runtime.execution import misfit, takes
@@ -277,4 +277,6 @@ def _outputs(
                 f"{package}: {name} has shape {tuple(value.shape)}, the workload's model gives "
                 f"{tuple(expected.shape)} for the same inputs; is it a package of it?"
             )
-    return replaced(like, [value.reshape(expected.shape) for value, (_, expected) in zip(found, wanted, strict=True)])
+    return replace_tensors(
+        like, [value.reshape(expected.shape) for value, (_, expected) in zip(found, wanted, strict=True)]
+    )

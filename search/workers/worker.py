@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package.package_archive import pack
 from palettune.evaluators.data_free import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
@@ -25,7 +26,6 @@ from palettune.search.study.escalation import EscalationOrder, EscalationResult
 from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import compute_in_float32, layers_of
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["Worker"]

@@ -14,13 +14,13 @@ from torch import nn
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import ConversionError, convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes, weights
 from palettune.device_bench.proof.proof import prove
 from palettune.evaluators.compression.compression import compress
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_blocks import (
     WIDTH,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.data_free import DataFreeEvaluator, beaten
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage
@@ -13,7 +14,6 @@ from palettune.evaluators.workflow import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from tests.search.conftest import WORKLOAD
 
 FP16, LUT2, LUT8 = (Encoding.parse(name) for name in ("fp16", "lut2", "lut8"))

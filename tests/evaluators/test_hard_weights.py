@@ -81,7 +81,7 @@ def test_package_holds_what_was_compressed(hard: str) -> None:
         assert list(differences(weight, layer_of(module), encoding)) == [], str(encoding)
         np.testing.assert_allclose(weight.value, one.weight.numpy(), rtol=2**-10, atol=2**-24, err_msg=str(encoding))
         predicted = layer_bytes(
-            layer_of(module), encoding, DeploymentTarget.IOS18, kept=int(one.weight.count_nonzero())
+            layer_of(module), encoding, DeploymentTarget.IOS18, nonzero=int(one.weight.count_nonzero())
         )
         offsets = one.buffers.get("zero_point")
         if (

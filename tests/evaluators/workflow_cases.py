@@ -2,6 +2,7 @@
 
 import textwrap
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
@@ -9,7 +10,6 @@ from palettune.evaluators.workflow import WorkflowSetting
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 HEAD = """
 import torch

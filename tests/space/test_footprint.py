@@ -17,7 +17,7 @@ from palettune.space.encoding_spelling import common_spellings
 from palettune.space.footprint import blobs, layer_bytes, stored_bits
 from palettune.space.layer import Layer, LayerKind
 from palettune.space.legality import refusal
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 from palettune.space.target import DeploymentTarget
 
 IOS18 = DeploymentTarget.IOS18
@@ -61,7 +61,7 @@ def test_kept_values_are_those_of_the_pruner(out: int, into: int, kernel: int, z
     weight = torch.randn(layer.shape, generator=torch.Generator().manual_seed(layer.parameters))  # so that no units tie
     granularity = {"-kernel": "per_kernel", "-channel": "per_channel"}.get(grain, "per_scalar")
     mask = magnitude_ranked_mask(weight, sparsity.share, sparsity.block or 1, granularity).expand(layer.shape)
-    assert mask.sum().item() == kept_values(layer, sparsity)
+    assert mask.sum().item() == nonzero_count(layer, sparsity)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["sparse1:2", "sparse2:4", "sparse3:4out", "sparse5:8"]))
@@ -72,7 +72,7 @@ def test_kept_values_of_n_of_m_are_those_of_the_pruner(out: int, into: int, spel
     assert sparsity.n_of_m is not None
     weight = torch.randperm(out * into).reshape(out, into).float() + 1
     mask = n_m_mask(weight, sparsity.n_of_m, 0 if sparsity.axis is Axis.OUTPUT else 1)
-    assert mask.sum().item() == kept_values(Layer("x", LayerKind.LINEAR, (out, into)), sparsity)
+    assert mask.sum().item() == nonzero_count(Layer("x", LayerKind.LINEAR, (out, into)), sparsity)
 
 
 @pytest.mark.parametrize("spelling", list(common_spellings()))
@@ -94,8 +94,8 @@ def test_bits_as_stored_are_near_the_nominal_ones(spelling: str, target: Deploym
 def test_fewer_values_that_are_kept_are_fewer_bytes() -> None:
     layer = Layer("x", LayerKind.LINEAR, (64, 64))
     encoding = Encoding.parse("sparse50+int8")
-    exact = layer_bytes(layer, encoding, IOS18, kept=1000)
+    exact = layer_bytes(layer, encoding, IOS18, nonzero=1000)
     assert layer_bytes(layer, encoding, IOS18) - exact == math.ceil(2048 / 64) * 64 - math.ceil(1000 / 64) * 64
-    assert layer_bytes(layer, Encoding.parse("int8"), IOS18, kept=1000) == layer_bytes(
+    assert layer_bytes(layer, Encoding.parse("int8"), IOS18, nonzero=1000) == layer_bytes(
         layer, Encoding.parse("int8"), IOS18
     )

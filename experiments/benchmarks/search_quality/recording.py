@@ -23,6 +23,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
@@ -46,7 +47,6 @@ from palettune.search.workers.worker import scoring_split
 from palettune.search.workers.worker_pool import WorkerPool, WorkerSettings, connect
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 __all__ = ["Recorded", "Recording", "open_recording"]
 

@@ -18,6 +18,7 @@ import torch
 from coremltools.optimize.torch.palettization import PostTrainingPalettizer, PostTrainingPalettizerConfig
 from rich.console import Console
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.data_free import DataFreeEvaluator
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.assembly import LayerWeights
@@ -31,7 +32,6 @@ from palettune.search.loop.session import Places, run_search
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE.parents[1] / "efficientnet_lite0" / "experiment.toml"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import OpList
 from palettune.device_bench.cost.placement import ComputeUnitError
 from palettune.device_bench.cost.shapes import ShapeBuilder
@@ -31,7 +31,7 @@ def network(positions=64, width=2048):
 
 
 def model(unit="CPU_AND_NE", device="iPhone 15 Pro", positions=64, width=2048, **more):
-    return prepare(network(positions, width), device=device, unit=unit, **more)
+    return prepare_latency(network(positions, width), device=device, unit=unit, **more)
 
 
 def uniform(spelling, int8=False):
@@ -82,10 +82,10 @@ def test_what_the_program_says_of_its_ops_stands_until_a_configuration_names_the
     held = {op: StoredWeight.of(Encoding.parse("int8"), op.weight_shape) for op in plain if op.layer}
     said = OpList(replace(op, int8=op in held, stored=held.get(op)) for op in plain)
     options = {"device": "A17 Pro", "unit": "CPU_AND_NE"}
-    found, asked = prepare(said, **options), prepare(plain, **options)
+    found, asked = prepare_latency(said, **options), prepare_latency(plain, **options)
     assert found.predict(Configuration({})).ms == pytest.approx(asked.predict(int8).ms, rel=1e-12)
     assert found.predict(fp16).ms == pytest.approx(asked.predict(fp16).ms, rel=1e-12)
-    nameless = prepare(OpList(replace(op, layer=None) for op in said), **options)
+    nameless = prepare_latency(OpList(replace(op, layer=None) for op in said), **options)
     assert nameless.layers == ()
     assert nameless.predict(Configuration({})).ms == pytest.approx(asked.predict(int8).ms, rel=1e-12)
 
@@ -163,7 +163,7 @@ def test_every_known_device_predicts_something_finite():
 
     for name in device_names():
         for unit in ("ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"):
-            ms = prepare(network(), device=name, unit=unit).predict(uniform("lut4")).ms
+            ms = prepare_latency(network(), device=name, unit=unit).predict(uniform("lut4")).ms
             assert math.isfinite(ms)
             assert ms > 0
 
@@ -189,7 +189,8 @@ def test_an_op_in_float32_takes_longer_wherever_it_runs(unit):
     wide = OpList(map(wider, plain))
     for spelling in ("fp16", "lut4"):
         half, full = (
-            prepare(ops, device="iPhone 15 Pro", unit=unit).predict(uniform(spelling)).ms for ops in (plain, wide)
+            prepare_latency(ops, device="iPhone 15 Pro", unit=unit).predict(uniform(spelling)).ms
+            for ops in (plain, wide)
         )
         assert full >= half * (1.0 if on_gpu and spelling == "lut4" else 1.01)
     assert OpList.from_rows(wide.to_rows()) == wide

@@ -9,14 +9,15 @@ from torch import nn
 
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import OpKind
-from palettune.device_bench.cost.program_ops import ProgramOpsError, ops_of_base_program, ops_of_package
+from palettune.device_bench.cost.op_node import ProgramOpsError
+from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
 from palettune.device_bench.cost.shapes import ShapeBuilder
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import PackageError
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_packages import random
 from tests.device_bench.runtime.packages import save
@@ -106,7 +107,8 @@ def test_a_network_from_shapes_alone_costs_what_its_conversion_costs():
     names = [layer.name for layer in layers_of(module)]
     converted = ops_of_base_program(base_program(module, (torch.rand(8, 256),), TARGET, names), layers_of(module))
     both = [
-        prepare(ops, device="M2", unit="CPU_AND_NE").predict(Configuration({})).ms for ops in (built.build(), converted)
+        prepare_latency(ops, device="M2", unit="CPU_AND_NE").predict(Configuration({})).ms
+        for ops in (built.build(), converted)
     ]
     assert both[0] == pytest.approx(both[1], rel=1e-6)
 
@@ -305,7 +307,7 @@ def test_a_layer_that_no_op_reads_takes_no_time_and_may_be_named():
     names = [layer.name for layer in layers]
     ops = ops_of_base_program(base_program(module, (torch.rand(1, 16),), TARGET, names), layers)
     assert ops.layers == ("used", "unused")
-    model = prepare(ops, device="M2", unit="CPU_AND_NE")
+    model = prepare_latency(ops, device="M2", unit="CPU_AND_NE")
     assert model.layer_times("unused", Encoding.parse("int4-b8")) == (0.0, 0.0)
     assert model.predict(Configuration({"unused": Encoding.parse("lut4")})).ms == model.predict(Configuration({})).ms
 

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
 from palettune.device_bench.runtime import ProgramError, load
 from palettune.evaluators.calibration.layer_statistics import layer_statistics
-from palettune.space.groups import shared_groups
+from palettune.evaluators.workload.layer_inputs import layer_inputs
+from palettune.space.groups import groupable_layers, shared_groups
 from palettune.space.layer import LayerKind
-from palettune.space.modules import layers_of
 from tests.device_bench.odd_packages import HALF, LAYERS, SINGLE, everything, random
 from tests.device_bench.runtime.packages import dense, save
 
@@ -163,7 +164,8 @@ def test_projections_of_one_input_are_a_group(tmp_path):
         return mb.matmul(x=scores, y=mb.matmul(x=x, y=mb.const(val=random(4, 16, 16), name="value")), name="y")
 
     module = PackageModule(save(program, tmp_path / "attention.mlpackage", ct.target.iOS16))
-    assert shared_groups(module, (torch.randn(1, 4, 16),), layers_of(module)) == (("query", "key", "value"),)
+    inputs = layer_inputs(module, (torch.randn(1, 4, 16),), groupable_layers(layers_of(module)))
+    assert shared_groups(inputs) == (("query", "key", "value"),)
 
 
 def test_a_classifier_gives_its_probabilities_with_gradients(tmp_path):

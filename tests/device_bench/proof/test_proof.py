@@ -16,13 +16,13 @@ from torch import nn
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weights
 from palettune.device_bench.proof.proof import ProofError, prove
 from palettune.evaluators.compression.compression import compress
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import NETWORKS, build
 

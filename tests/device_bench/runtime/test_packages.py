@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from palettune.device_bench.runtime import Precision, compare, load
+from palettune.device_bench.runtime import ComputePrecision, compare, load
 from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized
 
 
@@ -55,9 +55,9 @@ def test_every_opset_and_fp16(target, tmp_path):
     path = save(module, x, tmp_path / "net.mlpackage", target=ct.target[target], precision=precision)
     exact = compare(path, module, [(x,)])
     assert 50 < exact.snr_db < 90  # weights are stored in fp16, activations are not rounded
-    half = compare(load(path, precision=Precision.FP16), module, [(x,)])
+    half = compare(load(path, precision=ComputePrecision.FP16), module, [(x,)])
     assert 35 < half.snr_db < exact.snr_db
-    values = load(path, precision=Precision.FP16).run({"x": x}, capture=load(path).op_types)
+    values = load(path, precision=ComputePrecision.FP16).run({"x": x}, capture=load(path).op_types)
     rounded = [value for name, value in values.items() if value.is_floating_point() and name.endswith("fp16")]
     assert rounded
     assert all(torch.equal(value, value.half().float()) for value in rounded)

@@ -5,7 +5,7 @@ import torch
 from coremltools.converters.mil.mil import Builder as mb
 from torch import nn
 
-from palettune.device_bench.runtime import Colour, ExecutionError, Precision, ProgramError, load
+from palettune.device_bench.runtime import Colour, ComputePrecision, ExecutionError, ProgramError, load
 from tests.device_bench.runtime import packages
 
 
@@ -51,7 +51,7 @@ def test_gradients_pass_the_rounding_to_half(tmp_path):
     path = tmp_path / "half.mlpackage"
     ct.convert(exported, minimum_deployment_target=ct.target.iOS16, skip_model_load=True).save(str(path))
     gradients = []
-    for precision in Precision:
+    for precision in ComputePrecision:
         program = load(path, precision=precision)
         name = next(name for name, weight in program.weights.items() if weight.tensor.dim() == 2)
         weight = program.weights[name].tensor.clone().requires_grad_()
@@ -213,23 +213,6 @@ def test_enumerated_shapes(tmp_path):
     assert torch.allclose(next(iter(program.run({"x": x}).values())), module(x), atol=1e-5)
     with pytest.raises(ProgramError, match=r"\(1, 2, 8\) or \(1, 2, 16\)"):
         program.run({"x": torch.randn(1, 2, 9)})
-
-
-def test_a_classifier_names_its_class(tmp_path):
-    module = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)).eval()
-    model = ct.convert(
-        torch.jit.trace(module, torch.randn(1, 4)),
-        inputs=[ct.TensorType("x", shape=(1, 4))],
-        classifier_config=ct.ClassifierConfig(["cat", "dog", "eel"]),
-        minimum_deployment_target=ct.target.iOS16,
-        skip_model_load=True,
-    )
-    model.save(str(tmp_path / "labels.mlpackage"))
-    x = torch.randn(1, 4)
-    label, table = load(tmp_path / "labels.mlpackage").run({"x": x}).values()
-    expected = module(x)[0]
-    assert label == ["cat", "dog", "eel"][int(expected.argmax())]
-    assert table == pytest.approx(dict(zip(["cat", "dog", "eel"], expected.tolist(), strict=True)), abs=1e-2)
 
 
 def test_wrong_names_and_shapes(dense):

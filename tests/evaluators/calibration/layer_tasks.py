@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.layer_method import LayerTask
 from palettune.evaluators.calibration.layer_statistics import LayerStatistics, as_matrices
 from palettune.evaluators.compression.compression import compress
-from palettune.space.modules import layers_of
 
 LAYERS = {
     "linear": lambda: nn.Linear(32, 24),

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.layer_choices import layer_methods
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.space.encoding import Encoding
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 from palettune.space.target import DeploymentTarget
 from tests.evaluators.calibration.layer_tasks import LAYERS, task_of
 
@@ -36,7 +36,7 @@ def test_a_method_gives_its_encoding_and_errs_less(method, kind):
         assert found.buffers.keys() == task.start.buffers.keys(), encoding
         assert all(found.buffers[key].shape == value.shape for key, value in task.start.buffers.items()), encoding
         if encoding.sparsity is not None:
-            wanted = kept_values(layer, encoding.sparsity)
+            wanted = nonzero_count(layer, encoding.sparsity)
             assert int(found.weight.count_nonzero()) <= wanted
             assert int(found.weight.count_nonzero()) >= 0.97 * wanted
         after, before = (sum(task.statistics.errors(w.weight - task.weight, layer)) for w in (found, task.start))

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.compression.compression import CompressionError, compress
 from palettune.space.encoding import Encoding
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 
 MODULES = {

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting, join
@@ -15,7 +16,6 @@ from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Batch
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut4", "lut2")]
 

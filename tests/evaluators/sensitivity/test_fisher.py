@@ -6,6 +6,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
@@ -17,7 +18,6 @@ from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Batch
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut6", "lut4", "lut3", "lut2", "int8")]
 

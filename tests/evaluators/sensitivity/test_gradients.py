@@ -6,6 +6,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting, join
@@ -15,7 +16,6 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("lut4", "lut2")]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.data_free import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
@@ -20,7 +21,6 @@ from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from tests.evaluators import axes_cases as cases
 
 FOUND = {  # inputs and outputs; None where each item is a sample

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.workload.float_model import (
     LoadingError,
     check_loadable,
@@ -18,7 +19,6 @@ from palettune.evaluators.workload.float_model import (
     take_to_float32,
     untangle,
 )
-from palettune.space.modules import layers_of
 
 
 class Mixed(nn.Module):

@@ -12,9 +12,9 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
 
+from palettune.device_bench.model.module_layers import layers_of, weightless
 from palettune.evaluators.workload.float_model import LoadingError, held_alike, same_memory, untangle
 from palettune.evaluators.workload.folding import fold
-from palettune.space.modules import layers_of, weightless
 
 X = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
 

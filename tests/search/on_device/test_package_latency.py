@@ -19,15 +19,15 @@ from torch import nn
 import palettune.device_bench.cost.latency_model as latency_model
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
 from palettune.device_bench.devices.device import find_device
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.search.command_line.cli import main
 from palettune.search.on_device.package_latency import predicted
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import Attention
 
@@ -200,7 +200,7 @@ def searched(network, example, spelling, int8=False, target=DeploymentTarget.IOS
     """What a search predicts for one encoding of all layers."""
     layers = layers_of(network)
     ops = ops_of_base_program(base_program(network, (example,), target, [layer.name for layer in layers]), layers)
-    model = prepare(ops, device=PHONE, unit="CPU_AND_NE", target=target)
+    model = prepare_latency(ops, device=PHONE, unit="CPU_AND_NE", target=target)
     precisions = {layer.name: Precision.INT8 for layer in layers if int8}
     return model.predict(Configuration({layer.name: Encoding.parse(spelling) for layer in layers}, precisions)).ms
 
@@ -255,7 +255,7 @@ def test_a_search_of_a_quantized_package_predicts_what_the_package_costs(tmp_pat
         model = PackageModule(path)
         layers = layers_of(model)
         base = base_program(model, (x,), DeploymentTarget.IOS17, [layer.name for layer in layers])
-        latency = prepare(
+        latency = prepare_latency(
             ops_of_base_program(base, layers), device=PHONE, unit="CPU_AND_NE", target=DeploymentTarget.IOS17
         )
         assert latency.predict(Configuration({})).ms == pytest.approx(ms(path), rel=1e-9)

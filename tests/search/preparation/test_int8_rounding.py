@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.workload.sampling import Sampling
 from palettune.search.preparation.int8_rounding import rounding
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 
 class Tied(nn.Module):

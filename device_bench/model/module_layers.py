@@ -65,7 +65,7 @@ def weightless(module: nn.Module) -> dict[str, str]:
 
 
 def _reason(module: nn.Module) -> str:
-    held = module._parameters.get("weight")
+    held = _held(module)
     if held is not None:
         return f"its weight is {str(held.dtype).removeprefix('torch.')}, not floating-point"
     return "its weight is no parameter: it is computed, or set anew in each forward pass, or missing"
@@ -83,5 +83,9 @@ def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:
 
 def _weight(module: nn.Module) -> nn.Parameter | None:
     """The parameter ``weight`` that a module holds; never one that an attribute would make up when asked."""
-    weight = module._parameters.get("weight")
+    weight = _held(module)
     return weight if weight is not None and weight.is_floating_point() else None
+
+
+def _held(module: nn.Module) -> nn.Parameter | None:
+    return dict(module.named_parameters(recurse=False, remove_duplicate=False)).get("weight")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from palettune.device_bench.model.module_layers import layers_of, weightless
 from palettune.space.layer import LayerKind
-from palettune.space.modules import layers_of, weightless
 
 
 def test_kinds_shapes_and_axes() -> None:
