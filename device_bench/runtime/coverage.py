@@ -1,4 +1,4 @@
-"""Which ops of the MIL op set the runtime executes; ``python -m device_bench.runtime.coverage docs/op_coverage.md``.
+"""Which ops of the MIL op set the runtime executes; ``python -m palettune.device_bench.runtime.coverage docs/op_coverage.md``.
 
 The op set is what coremltools registers for its core dialect (``mil/ops/registry.py``), plus the one op of its
 ``coreml`` dialect that reaches packages.
@@ -59,7 +59,7 @@ def page() -> str:
         "",
         f"{len(covered())} of the {len(op_set())} ops of the MIL op set of coremltools {ct.__version__.split('.')[0]}, "
         "in every opset in which they differ.",
-        "Written by `python -m device_bench.runtime.coverage docs/op_coverage.md`; a test keeps it current.",
+        "Written by `python -m palettune.device_bench.runtime.coverage docs/op_coverage.md`; a test keeps it current.",
         "",
         "| family | ops |",
         "|---|---|",

@@ -32,10 +32,14 @@ def of_spans(page):
 
 
 def parse(words):
-    """Parse as the command line does, and run nothing."""
+    """Parse as the command line does, and run nothing, not even options that act at once (``--version``)."""
     command_line = typer.main.get_command(app)
-    for command in command_line.commands.values():
+    for command in (command_line, *command_line.commands.values()):
         command.callback = lambda **_: None
+        for parameter in command.params:
+            parameter.callback = None
+    if words[0].startswith("-"):  # an option of the whole command line, which otherwise asks for a command
+        words = [*words, "inspect", "a.toml"]
     command_line(list(words), standalone_mode=False)
 
 
