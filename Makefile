@@ -1,4 +1,7 @@
-# Two commands do all the set-up on a machine with Python and nothing else: `make demo` and `make test`.
+# Each command sets up what it needs on a machine with Python and nothing else.
+#   make demo      search, print the front and export three packages
+#   make test      lint, types, import rules and every test that is not marked slow
+#   make test-all  `make test`, then the slow tests and the documentation
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
@@ -6,12 +9,16 @@ OUT ?= exported/efficientnet_lite0
 BIN := $(VENV)/bin
 EXPERIMENT := experiments/efficientnet_lite0/experiment.toml
 
-.PHONY: demo test lint install clean
+# Tests that start Ray clusters want the machine to themselves; all others run side by side, one thread each.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+ALONE := $(BIN)/python -m pytest
+
+.PHONY: demo test test-all test-slow lint docs install clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Palettune needs Python 3.11 or newer; set PYTHON=..."'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Palettune needs Python 3.11, 3.12 or 3.13, not %d.%d (coremltools 9.0 has no wheel for 3.14): make PYTHON=python3.13" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
@@ -35,9 +42,17 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	# Searches start Ray clusters that want the machine to themselves; all other tests run side by side.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/search
-	$(BIN)/python -m pytest tests/search
+	$(SIDE_BY_SIDE) -m "not slow and not ray"
+	$(ALONE) -m "not slow and ray"
+
+test-slow: install
+	$(SIDE_BY_SIDE) -m "slow and not ray"
+	$(ALONE) -m "slow and ray"
+
+test-all: test docs test-slow
+
+docs: install
+	$(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV)

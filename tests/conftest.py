@@ -1,4 +1,7 @@
-"""What every test begins with: torch's random stream at the same place, whichever tests ran before it."""
+"""What every test begins with: torch's random stream at the same place, whichever tests ran before it.
+
+`make test` runs what is not marked slow. Of a large matrix, marked ``@pytest.mark.matrix(few)``, it runs a few cases.
+"""
 
 from __future__ import annotations
 
@@ -14,3 +17,18 @@ def _seeded_module() -> None:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what a matrix holds beyond its few representative cases, which are spread over it."""
+    matrices: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("matrix"):
+            matrices.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in matrices.values():
+        few = cases[0].get_closest_marker("matrix").args[0]
+        kept = {round(case * (len(cases) - 1) / max(few - 1, 1)) for case in range(few)}
+        for number, item in enumerate(cases):
+            if number not in kept:
+                item.add_marker(pytest.mark.slow)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+import palettune
 from palettune.search.experiment.run_folder import without_secrets
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.errors import UserError
@@ -21,9 +22,7 @@ from palettune.space.errors import UserError
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Finds how to compress each layer of a model for Core ML, and proves what it exports.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -42,6 +41,21 @@ RayAddress = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 RUNS = Path("runs")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"palettune {palettune.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find how to compress each layer of a model for Core ML, and prove what is exported."""
 
 
 @app.command()

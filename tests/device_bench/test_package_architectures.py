@@ -30,6 +30,7 @@ HALF = [(name, ct.precision.FLOAT16) for name in sorted(ARCHITECTURES)]
 SINGLE = [(name, ct.precision.FLOAT32) for name in ("audio", "detection head", "lstm", "text convolution")]
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize(("name", "precision"), [*HALF, *SINGLE])
 def test_a_package_of_any_architecture_is_a_model(name, precision, tmp_path):
     torch.manual_seed(len(name))

@@ -67,6 +67,7 @@ HARD = {
 }
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("hard", HARD)
 def test_package_holds_what_was_compressed(hard: str) -> None:
     torch.manual_seed(0)

@@ -33,6 +33,7 @@ def _layer_bytes(base: BaseProgram, nodes) -> int:
     return sum(entries.values())
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize(
     ("name", "target", "share"),
     [*((name, "iOS18", 0.5) for name in NETWORKS), ("conv_net", "iOS16", 1.0), ("tied_language_model", "iOS18", 0.0)],

@@ -114,6 +114,7 @@ _CHOICES = {
 }
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize("target", [IOS16, IOS18], ids=str)
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ class Lifted(nn.Module):
         return self.layer(x.unsqueeze(2)).squeeze(2)
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize(
     ("module", "shape"),

@@ -123,6 +123,7 @@ def constant(make, path, target) -> StoredConstant:
     return stored_constant(found)
 
 
+@pytest.mark.matrix(9)
 @pytest.mark.parametrize(
     ("cases", "target", "name"),
     [*((NEW, ct.target.iOS18, name) for name in NEW), *((OLD, ct.target.iOS16, name) for name in OLD)],

@@ -51,6 +51,7 @@ def assembled(module, configuration, layers):
     return made, kept
 
 
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize(
     ("dtype", "source", "target"),
     [

@@ -34,6 +34,7 @@ class Network(nn.Module):
 """
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("name", [*HELD, "scalar"])
 def test_a_package_runs_a_sequence_as_its_module_does(tmp_path, name):
     workload = stateful_workload(tmp_path, SCALAR if name == "scalar" else STATEFUL[name][0])

@@ -101,6 +101,7 @@ def _flip(path: Path, part, byte: int, bit: int = 0) -> None:
     _patch(path, (part.offset[1] + 64 + byte, bytes([old ^ 1 << bit])))
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize(
     ("name", "target"),
     [*((name, DeploymentTarget.IOS18) for name in NETWORKS), ("decoder", DeploymentTarget.IOS16)],

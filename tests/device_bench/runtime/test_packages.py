@@ -29,6 +29,7 @@ def save(module, example, path, *, target=ct.target.iOS17, precision=ct.precisio
 TRACED = {"lstm", "gru", "detection head"}
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
     torch.manual_seed(len(name))
@@ -46,6 +47,7 @@ def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
             assert torch.allclose(together[output][row : row + 1].float(), value.float(), atol=1e-5), output
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("target", ["iOS15", "iOS16", "iOS17", "iOS18"])
 def test_every_opset_and_fp16(target, tmp_path):
     torch.manual_seed(0)

@@ -147,6 +147,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.matrix(6)
 @pytest.mark.parametrize("traced", [False, True], ids=["exported", "traced"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_overflow_is_found_with_its_op_and_module(fault, traced):
@@ -180,6 +181,7 @@ MASKS = {
 }
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_mask_beyond_fp16_is_told_apart_from_activations(mask):
     check = checked(_attention(MASKS[mask]))
@@ -216,6 +218,7 @@ FINE = {
 }
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("network", FINE)
 def test_what_fp16_holds_is_let_through(network):
     check = checked(FINE[network])

@@ -151,6 +151,7 @@ def checked(module, folder):
     return check_precision(folder / "net.mlpackage", inputs, reference=module, modules=op_modules(package))
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_a_planted_fault_is_named(seed, tmp_path):
     module = Random(seed, planted=True).eval()
@@ -162,6 +163,7 @@ def test_a_planted_fault_is_named(seed, tmp_path):
     assert check.cause.mask is mask, str(check)
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_a_sound_network_is_let_through(seed, tmp_path):
     check = checked(Random(seed, planted=False).eval(), tmp_path)

@@ -57,6 +57,7 @@ def test_weighted_values_err_no_more_than_one_by_one(weights, options):
         assert ours.get_buffer(name).shape == theirs.get_buffer(name).shape
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("weights", ["normal", "rows of many sizes", "heavy tails", "positive"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
@@ -126,6 +127,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_is_bounded():
     """A million weights: coremltools needs 600 MB for 64 entries."""
     answer = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)

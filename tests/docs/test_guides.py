@@ -1,0 +1,82 @@
+"""The guides, followed: their files are written as the page says, and their commands run in order."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from palettune.search.command_line.cli import main
+from tests.docs.pages import ROOT, blocks
+from tests.docs.test_commands import of_spans
+from tests.search.conftest import Project
+
+GUIDES = sorted(path.stem for path in (ROOT / "docs" / "guides").glob("*.md"))
+
+
+def write_files(guide: Path, folder: Path) -> None:
+    for block in blocks(guide):
+        if block.title:
+            (folder / block.title).write_text(block.text)
+
+
+def commands(guide: Path) -> list[str]:
+    found = [block for block in blocks(guide) if block.language == "sh" and not block.not_run]
+    return [line for block in found for line in block.text.splitlines()]
+
+
+def run(command: str, folder: Path) -> None:
+    """One command of a guide, by this Python, from the guide's folder."""
+    ours = f"{sys.executable} -c 'from palettune.search.command_line.cli import main; main()'"
+    line = command.replace("palettune ", ours + " ", 1).replace("python ", sys.executable + " ", 1)
+    line = line if command.startswith(("palettune ", "python ")) else command
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_guides_have_commands_to_follow(guide):
+    assert commands(ROOT / "docs" / "guides" / f"{guide}.md") or guide == "python"
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_can_be_followed(guide, tmp_path):
+    page = ROOT / "docs" / "guides" / f"{guide}.md"
+    write_files(page, tmp_path)
+    for command in commands(page):
+        run(command, tmp_path)
+
+
+#: Commands in the order in which one needs another; options where the README's own are placeholders.
+OPTIONS = {
+    "inspect": None,
+    "search": ["--inline"],
+    "front": None,
+    "solve": ["--max-size-mb", "0.1"],
+    "export": ["--out", "exported", "--pick", "knee"],
+    "verify": None,
+    "bench": None,
+}
+
+
+def test_the_readmes_commands_run_on_a_small_experiment(tmp_path, monkeypatch, capsys):
+    """Those of its table that need neither a Mac nor a cluster, in this process."""
+    project = Project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "EXPERIMENT.toml").write_text(project.experiment.read_text())
+    named = [words for words in of_spans(ROOT / "README.md") if "--measure" not in words]
+    for command, options in OPTIONS.items():
+        lines = [words for words in named if words[0] == command]
+        assert lines, f"README names no `palettune {command}`"
+        for words in lines:
+            packages = [str(path) for path in tmp_path.glob("exported/*.mlpackage")]
+            given = words if options is None else [*words[:2], *options]
+            given = [packages[0] if word == "MODEL.mlpackage" else word for word in given]
+            monkeypatch.setattr(sys, "argv", ["palettune", *given])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert ended.value.code == 0, f"palettune {given}\n{capsys.readouterr()}"
