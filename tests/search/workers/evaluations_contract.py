@@ -125,7 +125,7 @@ class WorkersContract(EvaluationsContract):
             evaluations.result(Raising())
 
     def test_what_the_user_can_mend_is_raised(self, evaluations: Evaluations) -> None:
-        with pytest.raises(UserError, match="^mend this$"):
+        with pytest.raises(UserError, match=r"^mend this$"):
             evaluations.result(Raising(mendable=True))
 
     def test_the_float_model_is_described(self, evaluations: Evaluations) -> None:
