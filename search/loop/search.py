@@ -138,8 +138,9 @@ class Search:
     # -- telling ------------------------------------------------------------------------------------------------
 
     def _on_trial(self, record: Record) -> None:
-        self._history.add(record)
-        self._observer.on_trial_finished(record, self._history)
+        with self._trials.timed("told"):
+            self._history.add(record)
+            self._observer.on_trial_finished(record, self._history)
         stagnation = self._history.stagnation()
         if stagnation:
             self._observer.warn(stagnation)

@@ -36,7 +36,7 @@ class Trials:
         size: configurations that there are; trials end when each has been evaluated.
 
     Attributes:
-        seconds: the driver's time by errand (``ask``, ``keep``, ``tell``).
+        seconds: the driver's time by errand (``ask``, ``keep``, ``tell``, ``told``).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Trials:
     def fill(self) -> bool:
         """Ask for trials until enough are in flight; false where none is, because of ``ending``."""
         while len(self._untold) < self._in_flight and self._spent() is None:
-            with self._timed("ask"):
+            with self.timed("ask"):
                 number, configuration = self._study.ask(self._sampler)
             self._begin(number, configuration, None)
         return bool(self._untold)
@@ -103,12 +103,19 @@ class Trials:
         for number, pending in list(self._pending.items()):
             if pending.answer is not None:
                 del self._pending[number]
-                with self._timed("keep"):
+                with self.timed("keep"):
                     self._study.keep(number, pending.answer.result, pending.answer.span)
                 self._answers[number] = pending.answer
         while self._untold and self._ready(self._untold[0]):
             yield self._tell(self._untold.popleft())
             self.fill()  # between two tells: each proposal sees exactly the trials before it
+
+    @contextmanager
+    def timed(self, errand: str) -> Iterator[None]:
+        """Count the driver's time on one errand."""
+        started = time.perf_counter()
+        yield
+        self.seconds[errand] += time.perf_counter() - started
 
     def _begin(self, number: int, configuration: Configuration, known: TrialAnswer | None) -> None:
         self._untold.append(number)
@@ -139,7 +146,7 @@ class Trials:
         source = self._sources.get(number)
         answer = self._answers[number] = self._answers[number if source is None else source]
         result, configuration = answer.result, self._configurations[number]
-        with self._timed("tell"):
+        with self.timed("tell"):
             record = self._study.tell(number, result, self._costs(configuration), self._objectives)
         if _lost(result):  # the machine's fault, not the configuration's: it may be tried again
             self._first.pop(configuration.hash, None)
@@ -159,12 +166,6 @@ class Trials:
         ]
         best = heapq.nsmallest(_RIVALS, cheaper, key=lambda r: r.evaluation.divergence if r.evaluation else 0.0)
         return tuple(Rival(r.trial, r.evaluation.by_sample) for r in best if r.evaluation is not None)
-
-    @contextmanager
-    def _timed(self, errand: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[errand] += time.perf_counter() - started
 
     def _spent(self) -> Ending | None:
         if self._evaluated >= self._budget.trials:

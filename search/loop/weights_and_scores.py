@@ -79,7 +79,7 @@ def _say_minutes(
 
 def score_layers(
     preparation: Preparation,
-    identity: dict[str, Any],
+    identity: Mapping[str, Any],
     folder: RunFolder,
     evaluations: Evaluations,
     energy: Sequence[float],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -25,9 +26,10 @@ class RecordedEvaluations(Evaluations):
         seconds: that one evaluation takes on one worker; longer ones end later.
         workers: evaluations under way at once.
         confirmations: the result of a configuration on the confirmation data; none are answered without.
+        timed: whether the time that whoever drives the search takes counts, between one call and the next.
 
     Attributes:
-        clock: simulated seconds since the beginning; whoever drives the search adds the time that it took itself.
+        clock: simulated seconds since the beginning.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class RecordedEvaluations(Evaluations):
         seconds: Callable[[Configuration], float] = lambda configuration: 1.0,
         workers: int = 1,
         confirmations: Callable[[Configuration], Evaluation | Failure] | None = None,
+        timed: bool = False,
     ) -> None:
         self._results, self._confirmations, self._seconds = results, confirmations, seconds
         self._workers = workers
@@ -43,6 +46,7 @@ class RecordedEvaluations(Evaluations):
         self._busy: list[tuple[float, int, float, Pending[Any]]] = []
         self._begun = 0
         self.clock = 0.0
+        self._timed, self._left_at = timed, time.perf_counter()
 
     @property
     def size(self) -> int:
@@ -56,23 +60,31 @@ class RecordedEvaluations(Evaluations):
 
     def submit(self, request: Request[T]) -> Pending[T]:
         """Queue one request; what is not on record is refused when its turn comes."""
+        self._count_driver()
         pending = Pending(request)
         self._waiting.append(pending)
         self._dispatch()
+        self._left_at = time.perf_counter()
         return pending
 
     def wait(self, timeout: float | None = None) -> None:
         """Turn the clock on to the end of the next evaluation; no time passes for whoever waits."""
+        self._count_driver()
         if self._busy:
             ends, _, began, pending = heapq.heappop(self._busy)
             self.clock = max(self.clock, ends)
             pending.answer = Answer(self._result(pending.request), (began, ends))
             self._dispatch()
+        self._left_at = time.perf_counter()
 
     def stop(self) -> None:
         """Drop what is not answered."""
         self._waiting.clear()
         self._busy.clear()
+
+    def _count_driver(self) -> None:
+        if self._timed:
+            self.clock += time.perf_counter() - self._left_at
 
     def _dispatch(self) -> None:
         while self._waiting and len(self._busy) < self._workers:

@@ -14,9 +14,9 @@ from palettune.search.display.progress import Display
 from palettune.search.escalation.escalations import check_escalation
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.inspection import inspection_json, print_inspection
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.export import export
 from palettune.search.results.verification import verify
 from palettune.search.study.record import Record
