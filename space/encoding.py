@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Family(StrEnum):
-    """The broad kinds of encodings."""
+    """Families of encodings."""
 
     FP16 = "fp16"
     LUT = "lut"
@@ -48,7 +48,7 @@ class Encoding:
 
     @property
     def family(self) -> Family:
-        """The broad kind."""
+        """Family of the encoding."""
         if self.sparsity is not None:
             return Family.SPARSE if self.values is None else Family.JOINT
         if self.values is None:
@@ -57,12 +57,12 @@ class Encoding:
 
     @property
     def table(self) -> Table | None:
-        """The table, where values are table indices."""
+        """Table, where values are stored as table indices; None otherwise."""
         return self.values if isinstance(self.values, Table) else None
 
     @property
     def linear(self) -> Linear | None:
-        """The linear quantization, where values are integers."""
+        """Linear quantization, where values are stored as integers; None otherwise."""
         return self.values if isinstance(self.values, Linear) else None
 
     @property
@@ -72,7 +72,7 @@ class Encoding:
 
     @property
     def sort_key(self) -> tuple[object, ...]:
-        """Canonical order: families, then plain before elaborate, then more bits first, then spelling."""
+        """Key of the canonical order: families, simple before combined, more bits first, then spelling."""
         spelling = str(self)
         return (list(Family).index(self.family), spelling.count("-"), -self.bits, len(spelling), spelling)
 
@@ -93,7 +93,7 @@ class Encoding:
         return cls(values, sparsity)
 
     def __str__(self) -> str:
-        """The canonical spelling."""
+        """Return the canonical spelling."""
         return spell(self.values, self.sparsity)
 
 

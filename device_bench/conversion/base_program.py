@@ -1,4 +1,4 @@
-"""The part of a package that no configuration changes: its graph, its other constants, and their bytes.
+"""The part of a package that no configuration changes: graph, other constants, and their bytes.
 
 A conversion finds it. Every layer's weight is replaced by a stand-in of the same shape that takes no memory and
 whose values say which layer it is and how it lies; where the stand-ins come out of the converter, the weights will.
@@ -37,12 +37,12 @@ _ALIGNMENT = 64
 
 
 class BaseProgramError(UserError):
-    """A model whose layers cannot be told apart in its converted program."""
+    """A model with more layers than stand-ins can tell apart in its converted program."""
 
 
 @dataclass(frozen=True)
 class WeightPlace:
-    """Where a layer's weight is used: an operand of one op.
+    """Use of a layer's weight: an operand of one op.
 
     Attributes:
         node: index of the op in ``program_nodes``.
@@ -66,13 +66,13 @@ class NodeRecord:
 
     @property
     def content(self) -> tuple[object, ...]:
-        """What must be equal: all but the name."""
+        """Everything but the name, for comparison."""
         return (self.kind, self.operands, self.types)
 
 
 @dataclass(frozen=True, eq=False)
 class BaseProgram:
-    """What stays the same in the package of every configuration.
+    """The part of a package that is the same for every configuration.
 
     Attributes:
         rest_bytes: bytes in the weight file of everything that is not a layer's weight, header and padding included,
@@ -106,7 +106,7 @@ class BaseProgram:
 
     @cached_property
     def layer_at(self) -> Mapping[tuple[int, str, int], str]:
-        """First layer name by op, parameter and position."""
+        """First layer name by op index, parameter and position."""
         found: dict[tuple[int, str, int], str] = {}
         for name, places in self.places.items():
             for place in places:
@@ -123,7 +123,7 @@ def base_program(
     *,
     float32: Sequence[str] = (),
 ) -> BaseProgram:
-    """Convert a module with stand-ins for its layers' weights, until every stand-in arrives where a weight can be.
+    """Convert a module with stand-ins for its layers' weights, and read where each of them is used.
 
     A layer whose stand-in does not is refused, and converted again with its own weight: what the program makes of that
     belongs to the rest. One conversion where nothing is refused, two where something is, hardly ever more.
@@ -216,7 +216,7 @@ class _Skeleton:
 
 
 def record(node: ProgramNode, index: int, layer_at: Mapping[tuple[int, str, int], str]) -> NodeRecord:
-    """A node with its operands as words."""
+    """Return a node with its operands as words."""
     operands = tuple(
         (
             name,

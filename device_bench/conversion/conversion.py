@@ -1,4 +1,4 @@
-"""From an assembled torch module to a Core ML package: torch.export first, torch.jit.trace when that fails.
+"""Conversion of an assembled torch module: torch.export first, torch.jit.trace where that fails.
 
 Tracing keeps the course that the example takes: what Python takes out of a tensor there (a branch, a number, a length)
 becomes a constant of the program. ``converted`` says which of the two was used, and what was frozen.
@@ -56,7 +56,7 @@ class ConversionError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A converted module.
+    """A converted module and what read it.
 
     Attributes:
         model: the ML program, not yet saved.
@@ -77,7 +77,7 @@ def convert(
     float32: Sequence[str] = (),
     state: RecurrentState = NO_STATE,
 ) -> ct.models.MLModel:
-    """The model of ``converted``, whose arguments and errors are these, for whoever need not know what read it."""
+    """Convert a module and return the model alone; arguments and errors as for ``converted``."""
     return converted(
         module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32, state=state
     ).model
@@ -93,7 +93,7 @@ def converted(
     float32: Sequence[str] = (),
     state: RecurrentState = NO_STATE,
 ) -> Conversion:
-    """Convert a module, compressed weights and all, to an ML program with fp16 computation, but for ``float32``.
+    """Convert a module with its compressed weights to an ML program that computes in fp16, except for ``float32``.
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
     ``output`` for a single tensor, ``output_0``, ``output_1`` ... for a sequence, in the order of ``outputs.flatten``.
@@ -182,7 +182,7 @@ def _check_states(model: ct.models.MLModel, carried: CarriedState | None) -> Non
 
 
 class FlatOutputs(nn.Module):
-    """A module whose outputs, however nested, come as one flat tuple of tensors; with the state that it carries on.
+    """A module whose outputs, however nested, are one flat tuple of tensors, followed by its carried state.
 
     Args:
         paths: places of the tensors in what the module returns, from ``outputs.leaves``: a number is a tensor, too,
@@ -197,7 +197,7 @@ class FlatOutputs(nn.Module):
         self.state = carried
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Run the module and flatten what it returns; what is not a tensor is dropped."""
+        """Run the module and flatten what it returns; values that are no tensors are dropped."""
         before = self.state.put(self.model) if self.state is not None else []
         found = [value for path, value in leaves(self.model(*inputs)) if path in self.paths]
         if self.state is not None:
@@ -209,7 +209,7 @@ class FlatOutputs(nn.Module):
 
 
 def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
-    """A copy of the module structure whose tensors are the originals, or those given by ``id`` of the original."""
+    """Copy the module structure; tensors are shared, or replaced by ``id`` of the original."""
     tensors = [*module.parameters(), *module.buffers()]
     memo: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
     memo.update(replacements or {})
@@ -332,7 +332,7 @@ def _first_lines(error: Exception) -> str:
 
 @contextlib.contextmanager
 def unhindered() -> Iterator[None]:
-    """Convert without coremltools' check of the whole program after each of a hundred passes, and without collections.
+    """Convert without coremltools' check after each of a hundred passes, and without garbage collection.
 
     For conversions that are only read, never kept: a fifth of the time on a large model. What is exported is checked.
     """

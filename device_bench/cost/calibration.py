@@ -1,4 +1,4 @@
-"""What latencies measured on the device itself say of one program there: how slow it is, and how slow its weights are.
+"""Correction of predicted latencies by a few measured on the device itself.
 
 Two factors, each log-normal: one for everything, which no configuration can tell apart, and one for the fetching of
 weights, which decides what fewer bits are worth. Their posterior is found as in the fit (Gauss-Newton, Laplace's
@@ -25,7 +25,7 @@ STREAM_DEVIATION = CHIP_DEVIATION * 2**0.5
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was learnt.
+    """Correction learned from measured latencies.
 
     Attributes:
         scale: factor of the whole latency.
@@ -41,7 +41,7 @@ class Calibration:
 def calibration(
     predict: Callable[[float], Vector], measured: Vector, level_deviation: float, noise: float
 ) -> Calibration:
-    """Learn from some configurations' latencies.
+    """Learn a correction from measured latencies of some configurations.
 
     Args:
         predict: milliseconds of those configurations for a factor of the weights' time.

@@ -1,4 +1,4 @@
-"""The weights of a Core ML program that may be compressed, with the ops that use them; and why the others may not.
+"""Compressible weights of a Core ML program with the ops that use them, and reasons for the others.
 
 A weight is a constant that ops take as their weight, in the sense of the MIL op set
 (https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html). Axes of output and input
@@ -28,7 +28,7 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class PackageWeightUse:
-    """One op that takes a constant as its weight.
+    """Use of a constant as the weight of one op.
 
     Attributes:
         constant: name of the constant in the program.
@@ -48,7 +48,7 @@ class PackageWeightUse:
 
 
 def operations(block: Any) -> Iterator[Any]:
-    """All ops of a MIL function or block, those of nested blocks before the op that holds them."""
+    """Yield all ops of a MIL function or block, those of nested blocks before the op that holds them."""
     for op in block.operations:
         for inner in op.blocks:
             yield from operations(inner)
@@ -56,7 +56,7 @@ def operations(block: Any) -> Iterator[Any]:
 
 
 def weight_uses(function: Any) -> dict[str, tuple[PackageWeightUse, ...]]:
-    """The weights of a MIL function that may be compressed, by the constant's name, each with all of its uses."""
+    """Return the compressible weights of a MIL function by the constant's name, each with all of its uses."""
     found = {}
     for op in operations(function):
         if op.op_type == "const" and _is_large_float(op.outputs[0].val) and _kept(op, function) is None:
@@ -65,7 +65,7 @@ def weight_uses(function: Any) -> dict[str, tuple[PackageWeightUse, ...]]:
 
 
 def why_kept(function: Any) -> dict[str, str]:
-    """Why the other constants of a weight file stay as they are, by name; unused ones are left out."""
+    """Return, by name, why the other constants of a weight file are not compressed; unused ones are left out."""
     reasons: dict[str, str] = {}
     for op in operations(function):
         variable = op.outputs[0] if op.outputs else None

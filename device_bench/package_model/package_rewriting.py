@@ -1,4 +1,4 @@
-"""A package written again with the weights that a module holds, compressed as its metadata says.
+"""Packages written again with the weights that a module holds, compressed as its metadata says.
 
 The program is read by coremltools' own loader, each layer's constant gives way to the ops that coremltools' torch front
 end makes of the same weight and metadata, and the program is written by coremltools' own backend with the package's own
@@ -34,7 +34,7 @@ class RewritingError(UserError):
 
 
 def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLModel:
-    """The package of a module, with the module's weights and encodings.
+    """Write a module's package again, with the module's weights and encodings.
 
     Weights without metadata are stored in fp16. In a program that computes in float32 they are cast back by
     ``constexpr_cast``, and tables and scales are float32: no op of the program sees another type than before.

@@ -1,4 +1,4 @@
-"""Where a program first goes another way than its reference.
+"""Search for the first op of a program that differs from its reference.
 
 The values that both compute are set against each other, whatever their names: a value of the program agrees when the
 reference computes the same numbers somewhere, in this order or another (layouts differ). The first op departs that does
@@ -27,7 +27,7 @@ Values = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class FirstDifference:
-    """The first op whose output departs from the reference.
+    """First op whose output differs from the reference.
 
     Attributes:
         op: name of its output in the program.
@@ -54,7 +54,7 @@ class FirstDifference:
 
 
 def program_values(program: Program, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every float that a program computes for one sample, by name, in order; its inputs first."""
+    """Return every float that a program computes for one sample, by name, in order; its inputs first."""
     values = {name: torch.as_tensor(value) for name, value in inputs.items()}
 
     def keep(name: str, value: Any) -> None:
@@ -67,7 +67,7 @@ def program_values(program: Program, inputs: Mapping[str, Any]) -> dict[str, Ten
 
 
 def module_values(module: nn.Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Every float that a torch module computes, by the torch op that made it, numbered in order; its inputs first.
+    """Return every float that a torch module computes, by torch op, numbered in order; its inputs first.
 
     Ops are seen below the module, where autograd and decompositions are done: see ``torch.utils._python_dispatch`` in
     https://dev-discuss.pytorch.org/t/torchdispatchmode-for-debugging-testing-and-more/717.
@@ -93,7 +93,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def find_departure(program: Program, values: Values, reference: Values, threshold_db: float) -> FirstDifference | None:
-    """The first op of a program that departs from the reference; None when every path agrees to its end.
+    """Return the first op of a program that differs from the reference; None when every path agrees to its end.
 
     Args:
         program: gives the ops and what they read.

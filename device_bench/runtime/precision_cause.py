@@ -1,4 +1,4 @@
-"""The first op that fp16 cannot hold, among all that a program computes for one sample.
+"""Search for the first op that fp16 cannot hold, among all that a program computes for one sample.
 
 A value has overflowed that is infinite or NaN in fp16 and finite in float32. Where one overflow follows from another,
 the first one is the cause; where there are several, the one is whose absence mends the output most, which is tried by
@@ -41,7 +41,7 @@ Trial = Callable[[frozenset[str]], Order]
 
 @dataclass(frozen=True)
 class Cause:
-    """The op to blame.
+    """Op that causes an overflow or a loss of precision.
 
     Attributes:
         op: its name in the program, without what a conversion to fp16 adds.
@@ -64,7 +64,7 @@ class Cause:
 
     @property
     def mend(self) -> str:
-        """What to do about it."""
+        """Advice on how to correct it."""
         if self.mask:
             return (
                 "a mask must be finite in fp16: write -1e4 in place of torch.finfo(...).min, -inf or any number below "
@@ -80,7 +80,7 @@ class Cause:
 
     @property
     def where(self) -> str:
-        """The op and its module in words."""
+        """Op and module in words."""
         module = "" if self.module is None else f" in module {self.module!r}" if self.module else " in the model itself"
         return f"op {self.op!r} ({self.op_type}){module}"
 
@@ -98,7 +98,7 @@ class Cause:
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """All that a program computes for one sample, in both precisions.
+    """All values that a program computes for one sample, in both precisions.
 
     Attributes:
         function: coremltools' MIL function.
@@ -118,24 +118,24 @@ class Suspects:
     allowed: float
 
     def overflows(self, name: str) -> bool:
-        """Whether a value is not finite in fp16 where it is in float32."""
+        """Return whether a value is not finite in fp16 where it is in float32."""
         return name in self.half and bool(self.overflowed(name).any())
 
     def overflowed(self, name: str) -> Tensor:
-        """Where it is not."""
+        """Return a mask of the elements that are finite in float32 and not in fp16."""
         return self.wide[name].isfinite() & ~self.half[name].isfinite()
 
     def is_lost(self, name: str) -> bool:
-        """Whether a value is NaN in float32 already: a constant of the program was not finite before it was stored."""
+        """Return whether a value is NaN in float32 too: a constant was not finite before it was stored."""
         return name in self.wide and bool(self.wide[name].isnan().any())
 
     def exceeds(self, name: str) -> bool:
-        """Whether a value is beyond what fp16 holds, and not only made of one that is."""
+        """Return whether a finite value is itself beyond the range of fp16."""
         wide = self.wide.get(name)
         return wide is not None and bool((wide.isfinite() & (wide.abs() > _LARGEST)).any())
 
     def loss(self, name: str) -> float:
-        """Share of the energy that fp16 takes of what is finite."""
+        """Return the share of a value's energy that fp16 loses, among finite elements."""
         if name not in self.half:
             return 0.0
         wide, half = self.wide[name].double(), self.half[name].double()
@@ -146,7 +146,7 @@ class Suspects:
 
     @cached_property
     def readers(self) -> Mapping[str, list[str]]:
-        """By value, the values that are made of it."""
+        """Names of the values computed from each value, by name."""
         readers: dict[str, list[str]] = {}
         for name, sources in self.program.sources.items():
             for source in sources:
@@ -160,7 +160,7 @@ class Suspects:
 
 
 def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: Trial) -> Cause:
-    """The first op to blame for an output.
+    """Return the first op to blame for an output.
 
     Args:
         judged: names of the values that the output is judged by.

@@ -1,4 +1,4 @@
-"""A Core ML program that runs in torch, on any machine."""
+"""Core ML programs that run in torch, on any machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def load(
 
 
 class Program:
-    """One function of a package, prepared once, run many times; it is not changed by running, but within a ``sequence``.
+    """One function of a package, prepared once and run many times; only a ``sequence`` keeps anything between runs.
 
     Gradients flow from outputs to inputs and to weights handed to ``run``, except through integers.
 
@@ -85,7 +85,7 @@ class Program:
         self._carried: dict[str, Tensor] | None = None
 
     def new_state(self) -> dict[str, Tensor]:
-        """States as a new session has them: zeros."""
+        """Return the states of a new session: zeros."""
         return {name: torch.zeros(state.shape, device=self.device) for name, state in self.states.items()}
 
     def run(
@@ -136,7 +136,7 @@ class Program:
 
     @contextlib.contextmanager
     def sequence(self) -> Iterator[None]:
-        """While it lasts, runs without a state of their own carry on one that begins as a new session's."""
+        """Carry one state through the runs within this context that are given none."""
         before, self._carried = self._carried, self.new_state()
         try:
             yield
@@ -146,7 +146,7 @@ class Program:
     def run_tensors(
         self, inputs: Inputs, *, calls: Mapping[str, OpCall] | None = None, state: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Run once, and give the outputs that are tensors, and for a classifier's table the probabilities behind it.
+        """Run once and return the tensor outputs, with a classifier's probabilities as a tensor.
 
         Arguments and errors as for ``run``. Labels, as all text, are left out.
         """
@@ -164,7 +164,7 @@ class Program:
         return tensors
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
-        """Itself: it is never changed."""
+        """Return the program itself, which is never changed."""
         return self
 
     def _execute(

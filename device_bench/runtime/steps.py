@@ -1,4 +1,4 @@
-"""Steps of a plan: what is done, once everything that does not change from run to run has been prepared.
+"""Steps of an execution plan.
 
 Values live in a list, the frame; a step reads and writes its places by number.
 """
@@ -40,7 +40,7 @@ Argument = int | list[int] | None
 
 @dataclass
 class Run:
-    """What one execution carries along: the states, who watches, and who is called for an op, by its first output."""
+    """State of one execution: program states, the observer, and replacements for ops by their first output."""
 
     states: dict[str, Tensor] = field(default_factory=dict)
     observe: Observer | None = None
@@ -157,7 +157,7 @@ def _python(frame: Frame, place: Argument) -> Any:
 
 @dataclass
 class CondStep:
-    """One of two blocks, by a boolean scalar. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``."""
+    """Control flow: run one of two blocks by a boolean scalar. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``."""
 
     location: str
     outputs: tuple[Output, ...]
@@ -175,7 +175,7 @@ class CondStep:
 
 @dataclass
 class LoopStep:
-    """A body repeated while a condition holds. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``.
+    """Control flow: repeat a body while a condition holds. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``.
 
     Attributes:
         start: places of the loop variables' first values.
@@ -211,7 +211,7 @@ def _block(
 
 @dataclass
 class ReadStateStep:
-    """The value of a state. Meaning: coremltools ``ops/defs/iOS18/states.py``."""
+    """Read a state. Meaning: coremltools ``ops/defs/iOS18/states.py``."""
 
     location: str
     outputs: tuple[Output, ...]
@@ -225,7 +225,7 @@ class ReadStateStep:
 
 @dataclass
 class WriteStateStep:
-    """A value put into a state, and read back. Meaning: coremltools ``ops/defs/coreml_dialect/ops.py``."""
+    """Write a state and read it back. Meaning: coremltools ``ops/defs/coreml_dialect/ops.py``."""
 
     location: str
     outputs: tuple[Output, ...]

@@ -129,7 +129,7 @@ PLANTED = {
 class RandomNetwork(nn.Module):
     def __init__(self, seed, planted):
         super().__init__()
-        chance = random.RandomNetwork(seed)
+        chance = random.Random(seed)
         torch.manual_seed(seed)
         blocks = [chance.choice(SOUND)(chance) for _ in range(chance.randint(2, 4))]
         self.place = chance.randrange(len(blocks) + 1)
