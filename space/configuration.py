@@ -43,7 +43,9 @@ class Configuration:
         activations = {n: p for n, p in sorted(self.activations.items()) if p is not Precision.FP16}
         strangers = sorted(set(activations) - set(encodings))
         if strangers:
-            raise ConfigurationError(f"activation precision given for {strangers[0]!r}, which has no encoding here")
+            raise ConfigurationError(
+                f"activation precision given for layer {strangers[0]!r}, which has no encoding here"
+            )
         object.__setattr__(self, "encodings", MappingProxyType(encodings))
         object.__setattr__(self, "activations", MappingProxyType(activations))
 
@@ -62,7 +64,7 @@ class Configuration:
         """Return a copy with other encodings for some layers; raise ConfigurationError for an unknown layer."""
         strangers = sorted(set(encodings) - set(self.encodings))
         if strangers:
-            raise ConfigurationError(f"{strangers[0]!r} is no layer of this configuration")
+            raise ConfigurationError(f"this configuration has no layer {strangers[0]!r}")
         return Configuration({**self.encodings, **encodings}, self.activations)
 
     def to_json(self) -> str:
@@ -79,12 +81,12 @@ class Configuration:
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ConfigurationError(f"a configuration is JSON: {error}") from error
+            raise ConfigurationError(f"expected a configuration as JSON: {error}") from error
         if not isinstance(content, dict) or set(content) - {"activations", "encodings"} or "encodings" not in content:
             raise ConfigurationError("a configuration is an object with the keys 'encodings' and 'activations'")
         encodings = {name: Encoding.parse(spelling) for name, spelling in content["encodings"].items()}
         try:
             activations = {name: Precision(value) for name, value in content.get("activations", {}).items()}
         except ValueError as error:
-            raise ConfigurationError(f"activation precision is fp16 or int8: {error}") from error
+            raise ConfigurationError(f"expected activation precision fp16 or int8: {error}") from error
         return cls(encodings, activations)

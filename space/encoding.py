@@ -1,8 +1,8 @@
 """Encodings: the ways Core ML stores one weight, with one canonical spelling each.
 
-An encoding is what happens to the zeros (``Sparsity``) and what happens to the values (``Table`` or ``Linear``);
-a value that nothing happens to is stored in fp16. Joint forms are the combinations. The operations behind them are
-described at https://apple.github.io/coremltools/docs-guides/source/opt-overview.html and in
+An encoding combines pruning (``Sparsity``) with a storage of the values (``Table`` or ``Linear``; fp16 without either).
+Joint forms have both. The operations behind them are described at
+https://apple.github.io/coremltools/docs-guides/source/opt-overview.html and in
 ``coremltools.converters.mil.mil.ops.defs.iOS16`` and ``iOS18``.
 """
 
@@ -87,7 +87,7 @@ class Encoding:
             return cls(None, sparsity)
         values = parse_values(second, text)
         if values is None:
-            raise EncodingError(f"encoding {text!r}: nothing is gained by '+fp16'; write {first!r} alone")
+            raise EncodingError(f"encoding {text!r}: '+fp16' has no effect; write {first!r} alone")
         if isinstance(values, Table) and (values.vector > 1 or values.entries is not Entries.FP16):
             raise EncodingError(f"encoding {text!r}: coremltools converts no sparse weight with '{second}'")
         return cls(values, sparsity)

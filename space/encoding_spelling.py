@@ -78,7 +78,7 @@ def parse_values(part: str, text: str) -> Table | Linear | None:
         return _table(match, text)
     if match := _LINEAR.fullmatch(part):
         return _linear(match, text)
-    raise EncodingError(f"{text!r} is no encoding{suggestion(text, common_spellings())}")
+    raise EncodingError(f"{text!r} is not an encoding{suggestion(text, common_spellings())}")
 
 
 def _table(match: re.Match[str], text: str) -> Table:
@@ -130,7 +130,7 @@ def parse_sparsity(part: str, text: str) -> Sparsity:
             raise EncodingError(f"encoding {text!r}: a block holds at least 2 channels; drop '-b1'")
         granularity = Granularity.BLOCK if block else Granularity(match[3] or "scalar")
         return Sparsity(percent, granularity=granularity, block=block)
-    raise EncodingError(f"{text!r} is no encoding{suggestion(text, common_spellings())}")
+    raise EncodingError(f"{text!r} is not an encoding{suggestion(text, common_spellings())}")
 
 
 def _positive(number: str | None, what: str, text: str) -> int | None:

@@ -1,6 +1,6 @@
 """Exact bytes of weights in a package's weight file, computed without converting.
 
-Equal constants are not merged: ``device_bench.neutral_pipeline`` keeps every layer's constants its own.
+Equal constants are not merged: ``device_bench.conversion.neutral_pipeline`` keeps each layer's constants apart.
 """
 
 from __future__ import annotations

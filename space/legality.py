@@ -2,8 +2,8 @@
 
 Most rules are coremltools' own: it would skip the layer, fail, or store something else than was asked for
 (coremltools 9.0: ``optimize/torch/_utils/validation_utils.py``, ``converters/mil/mil/ops/defs/iOS16`` and ``iOS18``).
-A few are ours, for encodings that coremltools would store but that are another one by a longer name, or whose bytes
-would depend on the values of the weight.
+A few are this package's own: for encodings that equal another one with a shorter spelling, or whose bytes would depend
+on the values of the weight.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _sum(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _without(menu: Menu, lost: set[Encoding]) -> Menu:
-    reason = "another encoding of its menu is no larger and no less exact"
+    reason = "dominated: another encoding of its menu is no larger and no less accurate"
     return Menu(
         menu.layer,
         tuple(e for e in menu.encodings if e not in lost),

@@ -65,7 +65,7 @@ def check_budget(found: Reach, budget_bytes: float) -> None:
     )
     raise BudgetError(
         f"a weight file of {budget_bytes / 1e6:.3f} MB cannot be reached: the smallest is "
-        f"{found.smallest_bytes / 1e6:.3f} MB, of which {found.rest_bytes / 1e6:.3f} MB is no layer's weight; most is "
+        f"{found.smallest_bytes / 1e6:.3f} MB, of which {found.rest_bytes / 1e6:.3f} MB belong to no layer; most is "
         f"spent on {listed}. Allow more bytes, or smaller encodings for these layers"
     )
 

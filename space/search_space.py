@@ -158,7 +158,7 @@ def _checked(groups: Iterable[Sequence[str]], names: Sequence[str]) -> list[list
         members = sorted(set(group), key=order.__getitem__)
         twice = next((name for name in members if name in taken), None)
         if twice is not None:
-            raise SearchSpaceError(f"layer {twice!r} is in two groups; a layer shares its encoding with one")
+            raise SearchSpaceError(f"layer {twice!r} is in two groups; list it in one")
         taken.update(members)
         checked.append(members)
     return checked
@@ -184,7 +184,7 @@ def _each_has_a_layer(encodings: Iterable[Encoding], menus: Iterable[Menu]) -> N
         if not any(encoding in one.encodings for one in found):
             reasons = dict.fromkeys(one.refused[encoding] for one in found if encoding in one.refused)
             why = "; ".join(list(reasons)[:3]) or "no layer is left to compress"
-            raise SearchSpaceError(f"encoding {str(encoding)!r} is legal for no layer: {why}")
+            raise SearchSpaceError(f"no layer can take encoding {str(encoding)!r}: {why}")
 
 
 def _shared(group: Sequence[str], menus: Mapping[str, Menu]) -> dict[str, Menu]:
@@ -192,7 +192,7 @@ def _shared(group: Sequence[str], menus: Mapping[str, Menu]) -> dict[str, Menu]:
     if len(common) == 1 and any(len(menus[name].encodings) > 1 for name in group):
         shapes = ", ".join(f"{name} {menus[name].layer.shape}" for name in group)
         raise SearchSpaceError(
-            f"the layers of this group can share no encoding but fp16: {shapes}; take apart the group, or offer an "
+            f"the layers of this group can share no encoding but fp16: {shapes}; split the group, or offer an "
             "encoding that all of them can take"
         )
     return {name: _restricted(menus[name], common, group) for name in group}

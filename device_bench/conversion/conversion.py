@@ -1,7 +1,7 @@
 """Conversion of an assembled torch module: torch.export first, torch.jit.trace where that fails.
 
-Tracing keeps the course that the example takes: what Python takes out of a tensor there (a branch, a number, a length)
-becomes a constant of the program. ``converted`` says which of the two was used, and what was frozen.
+Tracing keeps the control flow of the example: what Python takes out of a tensor there (a branch, a number, a length)
+becomes a constant of the program. ``converted`` returns which front end was used, and what was frozen.
 
 The module holds its compressed weights together with coremltools' metadata buffers (``compressed_weight.install``),
 which the converter reads from the exported program's state.
@@ -97,9 +97,9 @@ def converted(
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
     ``output`` for a single tensor, ``output_0``, ``output_1`` ... for a sequence, in the order of ``outputs.flatten``.
-    What is not a tensor is dropped. The module
-    is not touched: it is converted in evaluation mode from a copy that shares its tensors. A package is not converted
-    but written again with its layers' weights (``package_rewriting``): its names, shapes and precision stay.
+    Values that are no tensors are dropped. The module is not changed: a copy that shares its tensors is converted, in
+    evaluation mode. A package is not converted but written again with its layers' weights (``package_rewriting``): its
+    names, shapes and precision stay.
 
     Args:
         module: float32, on the CPU; or a ``PackageModule``.
@@ -120,7 +120,9 @@ def converted(
     _check_tensors(module)
     if isinstance(module, PackageModule):
         if float32:
-            raise UnmatchedPatternError(f"{module.path}: the ops of a package compute in the precision that it says")
+            raise UnmatchedPatternError(
+                f"{module.path}: the precision of a package's ops is fixed in the package; leave out the float32 patterns"
+            )
         with _quiet():
             return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
     check_holdable(state, module, example_inputs, target)
@@ -310,7 +312,7 @@ def _output_paths(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
         raise ConversionError(f"what {type(module).__name__}.forward returns does not convert: {error}") from error
     except Exception as error:
         raise ConversionError(
-            f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; mend the forward pass or the "
+            f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; correct the forward pass or the "
             "inputs"
         ) from error
     if not paths:

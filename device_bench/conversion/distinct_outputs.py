@@ -1,6 +1,6 @@
 """Graph pass that gives every output of a program its own variable and name.
 
-coremltools drops one of two outputs that are, or become, one variable, and gives the other its name.
+coremltools merges two outputs that are, or become, one variable, so that one of the names is lost.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import coremltools as ct
 
 from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS
-from palettune.device_bench.package.op_modules import enclosing, kept_name, module_of
+from palettune.device_bench.package.op_modules import enclosing, module_of, uncast_name
 from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Float32Ops", "UnmatchedPatternError"]
@@ -37,7 +37,7 @@ class Float32Ops:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = tuple(kept_name(pattern) for pattern in patterns)
+        self._patterns = tuple(uncast_name(pattern) for pattern in patterns)
         self._unmatched = set(self._patterns)
         self._known: dict[int, Any] = {}
         self._kept: dict[int, Any] | None = None

@@ -28,7 +28,7 @@ _TAKEN = (
     (re.compile(r"Converting a tensor to a Python (\w+)"), "a Python {0}"),
     (re.compile(r"Converting a tensor to a NumPy array"), "a NumPy array"),
     (re.compile(r"Using len to get tensor shape"), "a length"),
-    (re.compile(r"Iterating over a tensor"), "the number of turns of a loop"),
+    (re.compile(r"Iterating over a tensor"), "the number of iterations of a loop"),
     (re.compile(r"torch\.(\w+) results are registered as constants"), "the result of torch.{0}"),
 )
 #: These are taken from values whatever torch's dispatcher sees of it.
@@ -68,9 +68,9 @@ class FrontEnd:
     """The front end that read a module.
 
     Attributes:
-        name: ``torch.export``, ``torch.jit.trace``, or ``package`` where a package was written again.
+        name: ``torch.export``, ``torch.jit.trace``, or ``package`` for a package that was written again.
         refusal: why ``torch.export`` could not, in one line; None where it did or was not asked.
-        frozen: what the program keeps of the example's course, in the order of execution.
+        frozen: values of the example that became constants of the program, in the order of execution.
     """
 
     name: str = "torch.export"
@@ -98,8 +98,8 @@ class FrontEnd:
         if not self.frozen_text:
             return text
         return (
-            f"{text}; data-dependent control flow was frozen to what example_inputs() give: {self.frozen_text}. Inputs "
-            "for which it is another get wrong outputs"
+            f"{text}; data-dependent control flow was frozen as example_inputs() took it: {self.frozen_text}. Inputs "
+            "that take another path get wrong outputs"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def export_refusal(error: Exception) -> str:
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if "data-dependent" in text:
-        summary = "forward() asks Python for a value that only the data give"
+        summary = "forward() turns a tensor's data into a Python value"
     else:
         summary = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
     at = _RAISED_AT.findall(text)

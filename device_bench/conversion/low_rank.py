@@ -81,7 +81,7 @@ def _modules(layer: nn.Module, layer_name: str, branch: LowRank) -> tuple[nn.Mod
             padding_mode=layer.padding_mode,
         )
         return down.eval(), kind(rank, layer.out_channels, 1, bias=False).eval()
-    raise ValueError(f"layer {layer_name!r}: a {type(layer).__name__} has no low-rank branch")
+    raise ValueError(f"layer {layer_name!r}: a {type(layer).__name__} cannot have a low-rank branch")
 
 
 def _added(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:

@@ -85,8 +85,8 @@ class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools
 class halve_float32_weights(AbstractGraphPass):  # type: ignore[misc]
     """Graph pass: store the weights of float32 ops in fp16, with a cast back at load time.
 
-    What a layer is stored in is its encoding, and ``fp16`` is one; what its op computes in is another matter. A weight
-    that fp16 cannot hold stays as it is.
+    The encoding decides how a layer is stored, whatever precision its op computes in. A weight beyond the range of fp16
+    stays float32.
     """
 
     def apply(self, prog: Any) -> None:

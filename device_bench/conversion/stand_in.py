@@ -102,8 +102,8 @@ def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[Mapping[float, str
     """Give the graph pass ``AS_TABLES`` its stand-ins while a conversion runs.
 
     Yields:
-        After the conversion, by ``StandIn.size``: why a weight is stored in another form where it is plain than where
-        it is compressed. coremltools computes with a plain constant while it converts, never with a compressed one.
+        A mapping that is filled during the conversion: by ``StandIn.size``, the op that computes with a plain weight
+        while coremltools converts. Such a weight is stored differently when it is compressed.
     """
     computed: dict[float, str] = {}
     token = _marks.set(_Marks(stand_ins, computed))
@@ -170,7 +170,7 @@ def _computed(variable: Any) -> str | None:
                 f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
             )
         if op.op_type == "matmul" and not turned and _becomes_linear(op):
-            return f"op {op.name!r} (matmul) becomes a linear op of the turned weight where the weight is fp16"
+            return f"op {op.name!r} (matmul) becomes a linear op of the transposed weight where the weight is fp16"
     return None
 
 

@@ -1,8 +1,8 @@
 """Graph passes for weights used transposed (``x @ weight.T``), as output heads that share an embedding often are.
 
-coremltools turns a plain constant over while it converts, which makes another constant of it, stored beside the first;
-a compressed one stays as it is. Here the plain one goes through the passes as a compressed one does, so that the
-program is the same whatever the encoding, and the weight is in it once.
+coremltools transposes a plain constant during conversion and stores the result beside the original; a compressed one is
+left alone. These passes hide plain constants as compressed ones while the other passes run, so that the program is the
+same for every encoding and holds the weight once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPERANDS = {"linear": ("weight",), "matmul": ("x", "y"), "gather": ("x",)}
 def is_turned(variable: Any) -> bool:
     """Return whether a matrix is used only as a weight, upright at least once and transposed at least once.
 
-    A product with a matrix that is turned over twice, as the front end makes of ``x @ weight.T``, takes it upright.
+    A matrix that is transposed twice before a product, as the front end writes ``x @ weight.T``, counts as upright.
     """
     if variable.rank != 2 or not any(op.op_type == "transpose" for op in variable.child_ops):
         return False

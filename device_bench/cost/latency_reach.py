@@ -69,6 +69,6 @@ def check_latency(found: LatencyReach, model: LatencyModel, budget_ms: float) ->
     )
     raise BudgetError(
         f"{budget_ms:g} ms cannot be reached on {model.device.name} ({model.setting}): the least is predicted to be "
-        f"{found.fastest_ms:.3f} ms, of which {found.fixed_ms:.3f} ms is no layer's; most is spent on {listed}. Allow "
+        f"{found.fastest_ms:.3f} ms, of which {found.fixed_ms:.3f} ms belong to no layer; most is spent on {listed}. Allow "
         "more time, other encodings for these layers, or another compute unit"
     )

@@ -40,7 +40,7 @@ def find_device(name: str) -> Device:
     if found is None:
         raise DeviceError(
             f"device {name!r} is not known{_nearest(name)} Names are those of Apple's devices or chips, like "
-            "'iPhone 15 Pro' or 'M2'; a new device is a new file in device_bench/devices"
+            "'iPhone 15 Pro' or 'M2'; to add a device, add a file to device_bench/devices"
         )
     return Device(found[0], specifications()[found[1]])
 

@@ -58,7 +58,7 @@ def marketing_name(listing: Any, attached: str) -> str:
         )
     model = devices[attached].get("marketingName")
     if not model:
-        raise MeasurementError(f"device {attached!r}: Xcode does not tell its model; state it with --model")
+        raise MeasurementError(f"device {attached!r}: Xcode does not report its model; give it with --model")
     return str(model)
 
 
@@ -66,4 +66,6 @@ def _run(*words: str) -> str:
     try:
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise MeasurementError(f"{' '.join(words)} failed: {error}; are Xcode's command-line tools there?") from error
+        raise MeasurementError(
+            f"{' '.join(words)} failed: {error}; install Xcode's command-line tools (xcode-select --install)"
+        ) from error

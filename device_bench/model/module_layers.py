@@ -25,7 +25,7 @@ _KINDS: tuple[tuple[type[nn.Module], LayerKind], ...] = (
 def kind_of(module: nn.Module) -> LayerKind | None:
     """Return the layer kind of a module, subclasses included; None where its weight cannot be compressed.
 
-    A module that stands for an op of a Core ML program says its kind itself, as ``layer_kind``.
+    Modules that stand for ops of a Core ML program have an attribute ``layer_kind``, which is taken instead.
     """
     said = getattr(module, "layer_kind", None)
     if isinstance(said, LayerKind):
@@ -38,7 +38,7 @@ def layers_of(module: nn.Module) -> tuple[Layer, ...]:
 
     A module registered twice is one layer under its first name. Modules that hold the same parameter (a decoder
     tied to its embedding) are one layer, named by the first, that lists the others as ``tied``. Only parameters count,
-    which the model holds for good: whatever is computed or set anew may be another tensor at the next look
+    which the model holds for good: a computed or replaced weight may be another tensor at the next call
     (``weightless``).
     """
     holders: dict[int, list[tuple[str, LayerKind, nn.Module]]] = {}
@@ -68,7 +68,7 @@ def _reason(module: nn.Module) -> str:
     held = _held(module)
     if held is not None:
         return f"its weight is {str(held.dtype).removeprefix('torch.')}, not floating-point"
-    return "its weight is no parameter: it is computed, or set anew in each forward pass, or missing"
+    return "its weight is not a parameter: it is computed, set in each forward pass, or missing"
 
 
 def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:

@@ -118,7 +118,7 @@ def rebuild(like: Any, values: Sequence[Any]) -> Any:
         raise _unbuildable(like, f"{type(error).__name__}: {error}") from error
     found = [child for _, child in children(made) or ()]
     if len(found) != len(values) or any(a is not b for a, b in zip(found, values, strict=True)):
-        raise _unbuildable(like, "it changes what is put into it")
+        raise _unbuildable(like, "it changes the values given to it")
     return made
 
 
@@ -158,8 +158,9 @@ def identifiers(paths: Iterable[Path], taken: Iterable[str] = ()) -> tuple[str, 
 
 
 def named_as(values: Mapping[str, Tensor], outputs: Any, inputs: Iterable[str] = ()) -> list[str]:
-    """The names of a package's outputs in the order of ``flatten``: by their names where they are those that
-    ``convert`` gives, else by position.
+    """Return the names of a package's outputs in the order of ``flatten``.
+
+    They are matched by name where the names are those that ``convert`` gives, else by position.
 
     Args:
         values: the package's outputs.
@@ -242,4 +243,4 @@ def _with_attributes(like: Any, values: Mapping[str, Any]) -> Any:
 
 def _unbuildable(like: Any, reason: str) -> OutputError:
     kind = f"{type(like).__module__}.{type(like).__qualname__}"
-    return OutputError(f"a {kind} cannot be made again with other tensors ({reason}); return a dict or a tuple instead")
+    return OutputError(f"a {kind} cannot be rebuilt with other tensors ({reason}); return a dict or a tuple instead")

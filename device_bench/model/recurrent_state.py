@@ -1,7 +1,7 @@
 """Recurrent state: buffers and attributes that a forward pass changes, and how to restore them.
 
-Key-value caches, hidden states and counters live in a module: what it gives for one input depends on those before it.
-State is known by the names of its places, so that what was seen in one module is restored in any copy of it.
+Key-value caches, hidden states and counters live in a module, so that its output for one input depends on earlier inputs.
+State is identified by module and attribute names, so that a state taken from one module can be restored in any copy.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class RecurrentState:
 
     Attributes:
         values: by place.
-        read: the places that outputs depend on; others are written and never read, as maps kept to be looked at are.
+        read: the places that outputs depend on; others are written and never read, such as attention maps kept for inspection.
     """
 
     values: Mapping[Place, HeldValue] = field(default_factory=dict)

@@ -15,7 +15,7 @@ import coremltools as ct
 
 from palettune.device_bench.library_internals import ScopeSource, mil_program, traced_nodes_changed
 
-__all__ = ["enclosing", "kept_name", "mark_exported", "marked_traces", "module_of", "op_modules"]
+__all__ = ["enclosing", "mark_exported", "marked_traces", "module_of", "op_modules", "uncast_name"]
 
 #: Where the wrapper that is converted holds the module (``conversion.FlatOutputs``).
 _WRAPPED = "model"
@@ -25,8 +25,8 @@ _TRACED = "__module."
 def op_modules(model: ct.models.MLModel) -> dict[str, str]:
     """Return the dotted torch module name of each op, by op name, of a model just converted.
 
-    Ops of the outermost module's own ``forward`` have the empty name. A package that is opened does not tell any more:
-    it gives none.
+    Ops of the outermost module's own ``forward`` have the empty name. A model opened from disk has lost these names:
+    the result is empty.
     """
     program = mil_program(model)
     functions = program.functions.values() if program is not None else ()
@@ -50,7 +50,7 @@ def enclosing(module: str) -> tuple[str, ...]:
     return tuple(".".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
-def kept_name(op: str) -> str:
+def uncast_name(op: str) -> str:
     """Return the name that an op had before its conversion to fp16."""
     return op.removesuffix("_cast_fp16")
 

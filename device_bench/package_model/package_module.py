@@ -1,8 +1,7 @@
 """Core ML programs as torch modules, so that a package can be handled like a torch model.
 
-Running it runs the program in the reference runtime. The weights that may be compressed are parameters named
-``weight`` of submodules, one for each op that takes one, called in the place of the op: hooks see what the op works on
-and what it makes, and whatever they put in its place goes on.
+The program runs in the reference runtime. Each op with a compressible weight is a submodule with a parameter
+``weight``, called in place of the op: hooks see the op's inputs and outputs, and can replace them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.package_model.package_layers import PackageWeightUse, weight_uses, why_kept
+from palettune.device_bench.package_model.package_layers import PackageWeightUse, uncompressed_reasons, weight_uses
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
 from palettune.device_bench.runtime.plan import plan_function
@@ -173,7 +172,7 @@ class PackageModule(nn.Module):
             )
         cpu = torch.device("cpu")
         self.program = Program(file, plan_function(file, ComputePrecision.FP32, cpu), ComputePrecision.FP32, cpu)
-        self.kept = why_kept(file.function)
+        self.kept = uncompressed_reasons(file.function)
         self.calls: dict[str, str] = {}
         for uses in weight_uses(file.function).values():
             self._add(uses, file)

@@ -73,7 +73,7 @@ def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarg
     if old and "compressed already" in module.kept.values():
         raise RewritingError(
             f"{module.path}: holds weights that are compressed in the form of iOS16, which {target} does not have; set "
-            'deployment_target = "iOS17", or give the package that has not been compressed yet'
+            'deployment_target = "iOS17", or use the package from before it was compressed'
         )
     return load_mil_program(spec, version, module.path / "Data/com.apple.CoreML/weights")
 
@@ -109,7 +109,9 @@ def _quantize_activations(function: Any, module: PackageModule, target: Deployme
     for name, rounding in roundings.items():
         layer = module.get_submodule(name)
         if name not in outputs or not isinstance(layer, PackageLayer):
-            raise RewritingError(f"layer {name!r}: what enters a recurrent op cannot be rounded; leave it in floats")
+            raise RewritingError(
+                f"layer {name!r}: the input of a recurrent op cannot be rounded to 8 bits; keep its activations in fp16"
+            )
         _round_input(made[outputs[name]], layer.activation_name, rounding)
 
 

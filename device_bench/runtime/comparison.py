@@ -17,7 +17,7 @@ from palettune.device_bench.model.outputs import flatten, named_as
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.first_difference import (
     FirstDifference,
-    find_departure,
+    find_first_difference,
     module_values,
     program_values,
 )
@@ -230,7 +230,7 @@ class _Pair:
             reference = program_values(self.reference, self.inputs(row))
         else:
             reference = module_values(self.reference, row)
-        return find_departure(self.program, values, reference, threshold_db)
+        return find_first_difference(self.program, values, reference, threshold_db)
 
 
 def as_stored(module: nn.Module) -> nn.Module:

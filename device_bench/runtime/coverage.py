@@ -59,7 +59,7 @@ def page() -> str:
         "",
         f"{len(covered())} of the {len(op_set())} ops of the MIL op set of coremltools {ct.__version__.split('.')[0]}, "
         "in every opset in which they differ.",
-        "Written by `python -m device_bench.runtime.coverage docs/op_coverage.md`; a test keeps it current.",
+        "Written by `python -m palettune.device_bench.runtime.coverage docs/op_coverage.md`; a test keeps it current.",
         "",
         "| family | ops |",
         "|---|---|",

@@ -81,12 +81,12 @@ class Execution:
         found = []
         if self.float32.passed and self.float32.threshold_db < THRESHOLD_DB:
             found.append(
-                f"{self.float32.snr_db:.0f} dB in float32, for the model makes choices (an argmax, a rounding) that turn "
+                f"{self.float32.snr_db:.0f} dB in float32: the model makes choices (an argmax, a rounding) that turn "
                 "over when its weights are rounded to fp16; its weights and ops are proven one by one all the same"
             )
         if self.fp16 is not None and self.finite and self.float32.passed and self.fp16.loss > LOSS:
             where = f"; {self.fp16.first_difference}" if self.fp16.first_difference else ""
-            found.append(f"computing in fp16 takes {self.fp16.loss:.1e} of an output's energy{where}")
+            found.append(f"computing in fp16 loses {self.fp16.loss:.1e} of an output's energy{where}")
         if self.fitting < self.total:
             left = "the example was run instead" if not self.fitting else "the others were left out"
             found.append(f"{self.fitting} of {self.total} samples fit the package's shapes; {left}")

@@ -1,7 +1,7 @@
 """Noise of a module's own outputs when its weights change by a few roundings to fp16.
 
-An argmax, a rounding or a nearest code turns the smallest difference into another choice. A right package of such a
-module is as far from it as the module is from itself, and cannot be asked for more.
+An argmax, a rounding or a nearest code turns a tiny difference into another choice. The outputs of a correct package
+then differ from the module's as much as the module's own do, and no stricter threshold is reasonable.
 """
 
 from __future__ import annotations

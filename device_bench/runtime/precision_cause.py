@@ -1,9 +1,9 @@
 """Search for the first op that fp16 cannot hold, among all that a program computes for one sample.
 
 A value has overflowed that is infinite or NaN in fp16 and finite in float32. Where one overflow follows from another,
-the first one is the cause; where there are several, the one is whose absence mends the output most, which is tried by
-running the program again with its values in float32. Without an overflow, the loss is followed back from the output to
-the first op whose output has it and whose inputs have not.
+the first one is the cause; of several, the one whose removal improves the output most, found by running the program
+again with those values in float32. Without an overflow, the loss is followed back from the output to the first op whose
+output has it and whose inputs have not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from palettune.device_bench.package.op_modules import kept_name
+from palettune.device_bench.package.op_modules import uncast_name
 from palettune.device_bench.runtime.precision_judge import Values
 from palettune.device_bench.runtime.program import Program
 
@@ -86,7 +86,7 @@ class Cause:
 
     def __str__(self) -> str:
         if math.isnan(self.largest):
-            what = "is the first whose output is not a number, in float32 neither: its constants are not finite"
+            what = "is the first whose output is NaN, in float32 too: its constants are not finite"
         elif self.overflow:
             what = (
                 f"is the first whose output fp16 cannot hold (up to {self.largest:.3g} in float32; fp16 ends at 65504)"
@@ -175,11 +175,11 @@ def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: T
         trials = {root: trial(frozenset(_spread(suspects, root))) for root in roots}
         root = min(roots, key=lambda name: trials[name])
         mended = trials[root] < order
-        if not mended and (start := _departure(suspects, suspects.program.sources[root])) is not None:
+        if not mended and (start := _first_loss(suspects, suspects.program.sources[root])) is not None:
             return _cause(suspects, start, [start])
         enough = not trials[root][0] and trials[root][1] <= suspects.allowed
         return _cause(suspects, root, _spread(suspects, root) if enough else everywhere)
-    start = _departure(suspects, judged) or judged[0]
+    start = _first_loss(suspects, judged) or judged[0]
     return _cause(suspects, start, [start])
 
 
@@ -205,7 +205,7 @@ def _spread(suspects: Suspects, root: str) -> list[str]:
     return list(spread)
 
 
-def _departure(suspects: Suspects, names: Sequence[str]) -> str | None:
+def _first_loss(suspects: Suspects, names: Sequence[str]) -> str | None:
     """The first value with a loss, going back from these along the largest one."""
     found: str | None = None
     seen: set[str] = set()
@@ -225,7 +225,7 @@ def _cause(suspects: Suspects, name: str, spread: Iterable[str]) -> Cause:
     made = _made(suspects, name)
     op = suspects.program.op_names.get(made, made)
     return Cause(
-        kept_name(op),
+        uncast_name(op),
         suspects.program.op_types.get(made, "input"),
         suspects.modules.get(op),
         overflow,
@@ -256,7 +256,7 @@ def _patterns(suspects: Suspects, spread: Sequence[str]) -> tuple[str, ...]:
             continue
         module = suspects.modules.get(op)
         leaf = module and not any(other.startswith(f"{module}.") for other in modules)
-        patterns[module if leaf and module else kept_name(op)] = None
+        patterns[module if leaf and module else uncast_name(op)] = None
     return tuple(patterns)
 
 

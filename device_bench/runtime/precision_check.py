@@ -1,7 +1,7 @@
 """Check of a program's outputs in fp16 against float32, with the op to blame.
 
 A program is run twice on the same samples: in float32, and with fp16 emulated wherever the program says fp16. It is
-judged by its outputs alone: a mask of minus infinity that a softmax takes in its stride is as good as any.
+judged by its outputs alone: a mask of minus infinity in front of a softmax is no fault.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class PrecisionCheck:
 
     def __str__(self) -> str:
         if not (self.failed or self.warned):
-            return f"fp16 takes {self.loss:.1e} of the outputs' energy on {self.samples} samples"
+            return f"fp16 loses {self.loss:.1e} of the outputs' energy on {self.samples} samples"
         return "; ".join([*self._findings(), *([str(self.cause)] if self.cause else ())])
 
     def _findings(self) -> Iterator[str]:
@@ -113,7 +113,7 @@ def check_precision(
 ) -> PrecisionCheck:
     """Run a program in float32 and in fp16, and name the first op to blame where they differ too much.
 
-    A value that is not finite in float32 either is no matter of precision, and left out. Each sample is run by itself,
+    Values that are not finite in float32 either are left out. Each sample is run by itself,
     from empty states.
 
     Args:

@@ -35,7 +35,7 @@ def test_spelling_comes_back(spelling: str) -> None:
         ("int4-b1x32", "written '-b32'"),
         ("lut4-g16in-v2", "same axis"),
         ("lut4-g0", "at least 1"),
-        ("lut4+int8", "no encoding"),
+        ("lut4+int8", "not an encoding"),
     ],
 )
 def test_misspelling_says_what_is_wrong(wrong: str, said: str) -> None:

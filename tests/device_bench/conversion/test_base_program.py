@@ -122,7 +122,7 @@ def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path)
     names = layer_names(module)
     base = base_program(module, inputs, "iOS18", names)
     assert base.refusals.keys() == {"turned", "scaled", "idle"}
-    assert "unused, or computed with beforehand" in base.refusals["idle"]
+    assert "unused, or replaced by a value computed from it" in base.refusals["idle"]
     path, nodes = _convert(compress_layers(copy.deepcopy(module), ["plain"]), inputs, "iOS18", tmp_path)
     records = [record(node, index, base.layer_at).content for index, node in enumerate(nodes)]
     assert len(records) == len(base.records)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.package.op_modules import enclosing, kept_name, op_modules
+from palettune.device_bench.package.op_modules import enclosing, op_modules, uncast_name
 
 
 class Block(nn.Module):
@@ -32,5 +32,5 @@ def test_names_of_the_modules_around_one():
 
 
 def test_the_name_of_an_op_before_it_was_cast():
-    assert kept_name("linear_0_cast_fp16") == "linear_0"
-    assert kept_name("linear_0") == "linear_0"
+    assert uncast_name("linear_0_cast_fp16") == "linear_0"
+    assert uncast_name("linear_0") == "linear_0"

@@ -73,7 +73,7 @@ def test_what_fp16_rounds_away_is_a_warning(tmp_path):
     assert found.passed
     (words,) = found.warnings
     assert found.loss > 1e-3
-    assert "computing in fp16 takes" in words
+    assert "computing in fp16 loses" in words
 
 
 def test_a_program_of_float32_is_run_once(tmp_path):

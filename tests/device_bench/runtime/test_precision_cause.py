@@ -98,7 +98,7 @@ def test_a_mask_that_the_converter_makes_nan_of_is_found():
     assert check.failed
     assert check.cause.mask
     assert check.cause.module == "body.fault"
-    assert "not a number" in str(check)
+    assert "is NaN" in str(check)
 
 
 def test_lost_precision_is_a_warning_that_names_the_op():
