@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from palettune.device_bench.cost.calibration import calibration
 from palettune.device_bench.cost.fit import PROGRAM
 from palettune.device_bench.cost.fitted import Spread, fitted_model, parameters
+from palettune.device_bench.cost.latency_calibration import calibrate_latency
 from palettune.device_bench.cost.op import CostOp, OpList
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place, refuses
@@ -164,7 +164,7 @@ class LatencyModel:
         def milliseconds(factor: float) -> NDArray[np.float64]:
             return np.asarray(self.scale * self._prices.totals(sums[:, 0], self.stream * factor * sums[:, 1]))
 
-        learnt = calibration(milliseconds, measured, self.spread.level / Z80, noise)
+        learnt = calibrate_latency(milliseconds, measured, self.spread.level / Z80, noise)
         level = min(Z80 * math.hypot(learnt.deviation, noise), self.spread.level)
         return replace(
             self,

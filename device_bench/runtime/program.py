@@ -16,7 +16,7 @@ from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.features import Feature, feature
 from palettune.device_bench.runtime.plan import Plan, plan_function
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.steps import Observer, OpCall, Run, run_steps
+from palettune.device_bench.runtime.steps import ExecutionContext, Observer, OpCall, run_steps
 from palettune.device_bench.runtime.values import ComputePrecision
 from palettune.device_bench.runtime.weights import Weight
 from palettune.space.errors import suggestion
@@ -124,12 +124,12 @@ class Program:
         names = self._captured(capture)
         count = batch_size(self.path, self.inputs, tensors)
         if count is None:
-            return self._execute(tensors, replaced, names, Run(self._states(state), observe, calls or {}))
+            return self._execute(tensors, replaced, names, ExecutionContext(self._states(state), observe, calls or {}))
         if self.states:
             raise ProgramError(f"{self.path}: a program with states takes one sample at a time")
 
         def sample(values: Mapping[str, Tensor]) -> Values:
-            return self._execute(values, replaced, names, Run({}, observe, calls or {}))
+            return self._execute(values, replaced, names, ExecutionContext({}, observe, calls or {}))
 
         wanted = self.device.type != "cpu" if vectorize is None else vectorize
         return run_each(self.path, sample, tensors, count, wanted and observe is None)
@@ -172,7 +172,7 @@ class Program:
         tensors: Mapping[str, Tensor],
         weights: Mapping[int, Tensor],
         capture: set[str],
-        run: Run,
+        run: ExecutionContext,
     ) -> Values:
         frame = self._plan.frame.copy()
         for place, weight in weights.items():

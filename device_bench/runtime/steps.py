@@ -17,6 +17,7 @@ from palettune.device_bench.runtime.values import round_to_half
 
 __all__ = [
     "CondStep",
+    "ExecutionContext",
     "Frame",
     "KernelStep",
     "LoopStep",
@@ -25,7 +26,6 @@ __all__ = [
     "Output",
     "PlanStep",
     "ReadStateStep",
-    "Run",
     "WriteStateStep",
     "run_steps",
 ]
@@ -39,8 +39,8 @@ Argument = int | list[int] | None
 
 
 @dataclass
-class Run:
-    """State of one execution: program states, the observer, and replacements for ops by their first output."""
+class ExecutionContext:
+    """Context of one execution: program states, the observer, and replacements for ops by their first output."""
 
     states: dict[str, Tensor] = field(default_factory=dict)
     observe: Observer | None = None
@@ -83,11 +83,11 @@ class PlanStep(Protocol):
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Read the inputs from the frame, and store the outputs in it."""
 
 
-def run_steps(steps: Sequence[PlanStep], frame: Frame, run: Run) -> None:
+def run_steps(steps: Sequence[PlanStep], frame: Frame, run: ExecutionContext) -> None:
     """Execute steps in order.
 
     Raises:
@@ -126,7 +126,7 @@ class KernelStep:
     attributes: Mapping[str, Any]
     dynamic: Mapping[str, Argument]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Call the kernel on the values of the frame."""
         arguments = [frame[place] if type(place) is int else _many(frame, place) for place in self.arguments]
         attributes = self.attributes
@@ -165,7 +165,7 @@ class CondStep:
     predicate: int
     branches: tuple[tuple[Sequence[PlanStep], tuple[int, ...]], tuple[Sequence[PlanStep], tuple[int, ...]]]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Run the block that the predicate picks."""
         steps, results = self.branches[0 if bool(frame[self.predicate]) else 1]
         run_steps(steps, frame, run)
@@ -190,7 +190,7 @@ class LoopStep:
     condition: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]]
     body: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Run the body until the condition fails."""
         values = [frame[place] for place in self.start]
         while bool(_block(self.condition, values, frame, run)[0]):
@@ -200,7 +200,10 @@ class LoopStep:
 
 
 def _block(
-    block: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]], values: list[Any], frame: Frame, run: Run
+    block: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]],
+    values: list[Any],
+    frame: Frame,
+    run: ExecutionContext,
 ) -> list[Any]:
     steps, inputs, results = block
     for place, value in zip(inputs, values, strict=True):
@@ -218,7 +221,7 @@ class ReadStateStep:
     frees: tuple[int, ...]
     state: str
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Copy the state into the frame."""
         self.outputs[0].put(frame, run.states[self.state])
 
@@ -233,7 +236,7 @@ class WriteStateStep:
     state: str
     value: int
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Replace the state."""
         self.outputs[0].put(frame, frame[self.value])
         run.states[self.state] = frame[self.outputs[0].place]

@@ -6,7 +6,7 @@ import torch
 from palettune.device_bench.runtime import UnsupportedOpError
 from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program_file import read_program_file
-from palettune.device_bench.runtime.steps import Run, run_steps
+from palettune.device_bench.runtime.steps import ExecutionContext, run_steps
 from palettune.device_bench.runtime.values import ComputePrecision
 from tests.device_bench.runtime import packages
 
@@ -23,7 +23,7 @@ def test_a_plan_knows_the_ops_and_frees_what_is_read_no_more(file):
     frame = plan.frame.copy()
     (entry,) = plan.inputs
     entry.put(frame, torch.randn(1, 8))
-    run_steps(plan.steps, frame, Run())
+    run_steps(plan.steps, frame, ExecutionContext())
     assert frame[plan.outputs["y"]].shape == (1, 16)
     assert frame[plan.steps[0].outputs[0].place] is None
     assert all(frame[place] is not None for place in plan.weight_places.values())

@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 
 from palettune.device_bench.cost.priors import CHIP_DEVIATION
 
-__all__ = ["Calibration", "calibration"]
+__all__ = ["LatencyCalibration", "calibrate_latency"]
 
 Vector = NDArray[np.float64]
 STREAM_DEVIATION = CHIP_DEVIATION * 2**0.5
@@ -24,7 +24,7 @@ STREAM_DEVIATION = CHIP_DEVIATION * 2**0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class LatencyCalibration:
     """Correction learned from measured latencies.
 
     Attributes:
@@ -38,9 +38,9 @@ class Calibration:
     deviation: float
 
 
-def calibration(
+def calibrate_latency(
     predict: Callable[[float], Vector], measured: Vector, level_deviation: float, noise: float
-) -> Calibration:
+) -> LatencyCalibration:
     """Learn a correction from measured latencies of some configurations.
 
     Args:
@@ -60,4 +60,4 @@ def calibration(
     covariance = np.linalg.inv(answer.jac.T @ answer.jac)
     slope = answer.jac[:-2].mean(axis=0) * noise  # of a typical measured logarithm
     level, stream = answer.x * spreads
-    return Calibration(float(np.exp(level)), float(np.exp(stream)), float(np.sqrt(slope @ covariance @ slope)))
+    return LatencyCalibration(float(np.exp(level)), float(np.exp(stream)), float(np.sqrt(slope @ covariance @ slope)))
