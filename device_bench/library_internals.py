@@ -1,24 +1,23 @@
 """Private and undocumented names of coremltools and torch that ``device_bench`` needs.
 
-Every use of such a name in this room stands here, with the version that it was tested with; ``tests/device_bench/
-test_library_internals.py`` fails when a name is gone or behaves otherwise. Names that are passed on as they are:
+Every use of such a name in this room stands here, with the version that it was tested with;
+``tests/device_bench/test_library_internals.py`` fails when a name is gone or behaves otherwise.
 
-===================================  ===================================================  =================
-name                                 from                                                 tested with
-===================================  ===================================================  =================
-``AbstractGraphPass``                ``coremltools.converters.mil.mil.passes.graph_pass``       coremltools 9.0
-``register_pass``                    ``coremltools.converters.mil.mil.passes.pass_registry``    coremltools 9.0
-``ScopeSource``                      ``coremltools.converters.mil.mil.scope``                   coremltools 9.0
-``TranscriptionContext``             ``coremltools.converters.mil.frontend.milproto.load``      coremltools 9.0
-``should_use_weight_file``           ``coremltools.converters.mil.backend.mil.load``            coremltools 9.0
-``METADATA_VERSION``                 ``coremltools.optimize.torch._utils.metadata_utils``       coremltools 9.0
-``METADATA_VERSION_BUFFER``          the same                                                   coremltools 9.0
-``STATE_DICT_METADATA_BUFFER_PREFIX``  the same                                                 coremltools 9.0
-``FakeTensorMode``                   ``torch._subclasses.fake_tensor``                          torch 2.13.0
-``TracerWarning``                    ``torch.jit._trace``                                       torch 2.13.0
-``TorchDispatchMode``                ``torch.utils._python_dispatch``                           torch 2.13.0
-``SUPPORTED_NODES``, ``tree_leaves`` ``torch.utils._pytree``                                    torch 2.13.0
-===================================  ===================================================  =================
+Names that are passed on as they are, tested with coremltools 9.0:
+
+* ``AbstractGraphPass``, ``register_pass``: ``coremltools.converters.mil.mil.passes``, ``graph_pass`` and ``pass_registry``
+* ``ScopeSource``: ``coremltools.converters.mil.mil.scope``
+* ``TranscriptionContext``: ``coremltools.converters.mil.frontend.milproto.load``
+* ``should_use_weight_file``: ``coremltools.converters.mil.backend.mil.load``
+* ``METADATA_VERSION``, ``METADATA_VERSION_BUFFER``, ``STATE_DICT_METADATA_BUFFER_PREFIX``:
+  ``coremltools.optimize.torch._utils.metadata_utils``
+
+and with torch 2.13.0:
+
+* ``FakeTensorMode``: ``torch._subclasses.fake_tensor``
+* ``TracerWarning``: ``torch.jit._trace``
+* ``TorchDispatchMode``: ``torch.utils._python_dispatch``
+* ``SUPPORTED_NODES``, ``tree_leaves``: ``torch.utils._pytree``
 """
 
 from __future__ import annotations

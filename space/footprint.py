@@ -1,6 +1,6 @@
-"""Footprint: bytes that weights take in a package's weight file, exactly, without converting.
+"""Exact bytes of weights in a package's weight file, computed without converting.
 
-Equal constants are not merged: ``device_bench.neutral_pipeline`` keeps every layer's constants its own.
+Equal constants are not merged: ``device_bench.conversion.neutral_pipeline`` keeps each layer's constants apart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["blobs", "configuration_bytes", "layer_bytes", "stored_bits"]
 
 
 def layer_bytes(layer: Layer, encoding: Encoding, target: DeploymentTarget, nonzero: int | None = None) -> int:
-    """Bytes of one layer's weight, with the records and the alignment of its constants.
+    """Return the bytes of one layer's weight, with the records and the alignment of its constants.
 
     The last constant of a file is not padded, so a file that ends with a layer is up to 63 bytes smaller than the
     sum of its parts (``BaseProgram.ends_with_layer``).
@@ -40,7 +40,7 @@ def configuration_bytes(
     target: DeploymentTarget,
     nonzero: Mapping[str, int] | None = None,
 ) -> int:
-    """Bytes of the weights of all layers. ``nonzero``: as for ``layer_bytes``, by layer name."""
+    """Return the bytes of the weights of all layers. ``nonzero``: as for ``layer_bytes``, by layer name."""
     counts = nonzero or {}
     return sum(
         layer_bytes(layer, configuration.encodings[layer.name], target, counts.get(layer.name)) for layer in layers
@@ -48,12 +48,12 @@ def configuration_bytes(
 
 
 def stored_bits(layer: Layer, encoding: Encoding, target: DeploymentTarget) -> float:
-    """Bits per weight as stored: data of all constants, without records and alignment."""
+    """Return stored bits per weight: data of all constants, without records and alignment."""
     return 8 * sum(blob.data_bytes for blob in blobs(layer, encoding, target)) / layer.parameters
 
 
 def blobs(layer: Layer, encoding: Encoding, target: DeploymentTarget, nonzero: int | None = None) -> tuple[Blob, ...]:
-    """The constants that hold a layer's weight, in the order they are written. Arguments as for ``layer_bytes``."""
+    """Return the constants that hold a layer's weight, in the order they are written; arguments as for ``layer_bytes``."""
     old = target.generation < 18
     if nonzero is None or encoding.sparsity is None:
         nonzero = nonzero_count(layer, encoding.sparsity)
@@ -69,14 +69,14 @@ def blobs(layer: Layer, encoding: Encoding, target: DeploymentTarget, nonzero: i
 
 
 def table_count(layer: Layer, table: Table) -> int:
-    """Number of tables of a layer."""
+    """Count the tables of a layer."""
     if table.group is None:
         return 1
     return (layer.output_channels if table.axis is Axis.OUTPUT else layer.input_channels) // table.group
 
 
 def scale_count(layer: Layer, linear: Linear) -> int:
-    """Number of scales of a layer."""
+    """Count the scales of a layer."""
     if linear.granularity is Granularity.TENSOR:
         return 1
     blocks = 1 if linear.block is None else layer.input_channels // linear.block

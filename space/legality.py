@@ -1,9 +1,9 @@
-"""Which encodings a layer may take on a deployment target, and why not.
+"""Rules for which encodings a layer can take on a deployment target, with reasons.
 
 Most rules are coremltools' own: it would skip the layer, fail, or store something else than was asked for
 (coremltools 9.0: ``optimize/torch/_utils/validation_utils.py``, ``converters/mil/mil/ops/defs/iOS16`` and ``iOS18``).
-A few are ours, for encodings that coremltools would store but that are another one by a longer name, or whose bytes
-would depend on the values of the weight.
+A few are this package's own: for encodings that equal another one with a shorter spelling, or whose bytes would depend
+on the values of the weight.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Authority", "Refusal", "refusal", "refusals"]
 
 
 class Authority(StrEnum):
-    """Who refuses."""
+    """Origin of a refusal: coremltools, or this package."""
 
     COREMLTOOLS = "coremltools"
     PALETTUNE = "palettune"
@@ -31,14 +31,14 @@ class Authority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason in words, and whose it is."""
+    """Reason why a layer cannot take an encoding, and whose rule it is."""
 
     reason: str
     authority: Authority = Authority.COREMLTOOLS
 
 
 def refusal(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_elements: int = 0) -> str | None:
-    """Why a layer cannot take an encoding, in words; None where it can.
+    """Return why a layer cannot take an encoding; None where it can.
 
     Args:
         layer: the layer.
@@ -51,7 +51,7 @@ def refusal(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_e
 
 
 def refusals(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_elements: int = 0) -> Iterator[Refusal]:
-    """Every reason why a layer cannot take an encoding; none where it can. Arguments as for ``refusal``."""
+    """Yield every reason why a layer cannot take an encoding; none where it can. Arguments as for ``refusal``."""
     if encoding == FP16:
         return
     if layer.parameters < min_elements:

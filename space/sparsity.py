@@ -1,4 +1,4 @@
-"""How many values a sparsity leaves of a weight."""
+"""Number of values that pruning leaves of a weight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["nonzero_count", "pruned_unit_size"]
 
 
 def nonzero_count(layer: Layer, sparsity: Sparsity | None) -> int:
-    """Values that are stored; all of them without sparsity.
+    """Count the values that pruning leaves; all of them without sparsity.
 
     Counts as coremltools' MagnitudePruner does (``optimize/torch/pruning/_utils.py``, coremltools 9.0): exact where none
     of the values that it keeps is zero or becomes zero by quantization, and no units tie; an upper bound but for ties.
@@ -33,7 +33,7 @@ def nonzero_count(layer: Layer, sparsity: Sparsity | None) -> int:
 
 
 def pruned_unit_size(layer: Layer, sparsity: Sparsity) -> int:
-    """Values that become zero together."""
+    """Return how many values become zero together."""
     if sparsity.granularity is Granularity.BLOCK:
         return sparsity.block or 1
     if sparsity.granularity is Granularity.KERNEL:

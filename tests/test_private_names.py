@@ -38,7 +38,8 @@ NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.endswith("__")
+    """One underscore before a name; with one behind, too, it is a protocol's, such as IPython's ``_repr_html_``."""
+    return name.startswith("_") and not name.endswith("_")
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[int, str, str]]:

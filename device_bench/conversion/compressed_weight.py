@@ -1,4 +1,4 @@
-"""A compressed weight as coremltools' converter reads it: decoded values beside the metadata buffers.
+"""Compressed weights in a torch module: decoded values beside coremltools' metadata buffers.
 
 The buffers are coremltools' own (``coremltools.optimize.torch._utils.metadata_utils``): tensors registered on a
 module under ``_COREML_/<parameter>/<key>``, from which the converter recovers indices, tables, scales and masks.
@@ -62,7 +62,7 @@ def clear(module: nn.Module, parameter: str = "weight") -> None:
 
 
 def metadata(module: nn.Module, parameter: str = "weight") -> dict[str, Tensor]:
-    """coremltools' metadata of one parameter by key, as ``install`` registers it; empty where it has none."""
+    """Return coremltools' metadata of one parameter by key, as ``install`` registers it; empty without any."""
     prefix = buffer_name(parameter, "")
     buffers = module.named_buffers(recurse=False, remove_duplicate=False)
     return {name.removeprefix(prefix): value for name, value in buffers if name.startswith(prefix)}

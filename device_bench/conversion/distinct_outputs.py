@@ -1,6 +1,6 @@
-"""Outputs of a program under their own names, even where the model returns one tensor twice, an input or a constant.
+"""Graph pass that gives every output of a program its own variable and name.
 
-coremltools drops one of two outputs that are, or become, one variable, and gives the other its name.
+coremltools merges two outputs that are, or become, one variable, so that one of the names is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _names: ContextVar[Sequence[str]] = ContextVar("names", default=())
 
 @contextlib.contextmanager
 def output_names(names: Sequence[str]) -> Iterator[None]:
-    """Tell the pass the names of all outputs, in order, while a conversion runs."""
+    """Tell the graph pass the names of all outputs, in order, while a conversion runs."""
     token = _names.set(tuple(names))
     try:
         yield
@@ -34,10 +34,10 @@ def output_names(names: Sequence[str]) -> Iterator[None]:
 
 @register_pass(namespace="palettune", override=True)
 class distinct_outputs(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
-    """Give every output a variable and a name of its own; one that had to be told apart is a copy (``identity``)."""
+    """Graph pass: give every output its own variable and name, copying (``identity``) those that share one."""
 
     def apply(self, prog: Any) -> None:
-        """Tell the outputs of a MIL program's main function apart."""
+        """Rename or copy the outputs of a MIL program's main function."""
         names = _names.get()
         function = prog.functions["main"]
         if len(names) != len(function.outputs) or [var.name for var in function.outputs] == list(names):

@@ -1,4 +1,4 @@
-"""coremltools' graph passes, less those that let a layer's encoding change anything but that layer's own weight.
+"""Graph passes that keep a layer's encoding from changing anything but that layer's own weight.
 
 coremltools folds normalizations and scales into a weight when it is a plain constant, but not when it is compressed,
 and merges equal constants. Both would make the package hold other weights than the assembled ones, and the bytes of
@@ -52,7 +52,7 @@ _DEDUPLICATION = "common::const_deduplication"
 
 
 def neutral_pipeline(*before: str) -> PassPipeline:
-    """The pipeline to convert with: the result differs between configurations in the layers' weights alone.
+    """Return the pass pipeline under which packages of two configurations differ in their layers' weights alone.
 
     Args:
         before: passes to run ahead of all others.
@@ -68,7 +68,7 @@ def neutral_pipeline(*before: str) -> PassPipeline:
 
 @register_pass(namespace="palettune", override=True)
 class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
-    """Give every weight a key of its own, so that ``const_deduplication`` merges no weight with another constant.
+    """Graph pass: give every weight its own key, so that ``const_deduplication`` merges no weight.
 
     Equal normalization constants, masks and position tables are still merged, whatever the configuration.
     """
@@ -83,10 +83,10 @@ class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools
 
 @register_pass(namespace="palettune", override=True)
 class halve_float32_weights(AbstractGraphPass):  # type: ignore[misc]
-    """Store the plain weights of ops that compute in float32 as fp16, which the program casts back as it loads.
+    """Graph pass: store the weights of float32 ops in fp16, with a cast back at load time.
 
-    What a layer is stored in is its encoding, and ``fp16`` is one; what its op computes in is another matter. A weight
-    that fp16 cannot hold stays as it is.
+    The encoding decides how a layer is stored, whatever precision its op computes in. A weight beyond the range of fp16
+    stays float32.
     """
 
     def apply(self, prog: Any) -> None:
@@ -118,7 +118,7 @@ def _is_recurrent(weight: Any) -> bool:
 
 @register_pass(namespace="palettune", override=True)
 class place_weights_first(AbstractGraphPass):  # type: ignore[misc]
-    """Declare plain weights before everything else, where coremltools already puts compressed ones.
+    """Graph pass: declare plain weights first, where coremltools already puts compressed ones.
 
     The weight file ends without padding, so its size is a sum over layers only if its last entry never changes.
     """

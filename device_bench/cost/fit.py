@@ -1,4 +1,4 @@
-"""Fits the parameters of a compute unit to measured latencies.
+"""Fit of the latency parameters of a compute unit to measured latencies.
 
 Maximum a posteriori in log space. Every parameter has a prior; a chip departs from its family's value by a factor with
 a prior of its own; a group of measurements (one network, chip and source) shares a factor that no parameter explains,
@@ -54,11 +54,11 @@ class Fit:
     chips: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def parameters(self, chip: ChipSpecification) -> UnitParameters:
-        """The unit's parameters on a chip, inherited from its family where it was never measured."""
+        """Return the unit's parameters on a chip; those never measured come from the chip's family."""
         return UnitParameters(**{k: v for k, v in self.values(chip).items() if k not in PROGRAM})
 
     def values(self, chip: ChipSpecification) -> dict[str, float]:
-        """Every parameter on a chip, the dispatch floor and the cost of a detour over the CPU included."""
+        """Return every parameter on a chip, with the dispatch floor and the cost of a detour over the CPU."""
         c, f, d = self.common, self.families[chip.family], self.chips.get(chip.name, {})
         stream = _narrower(c["memory_share"] * chip.memory_gbps, f["link_gbps"])
         activation = c["activation_gbps"] * (chip.memory_gbps / 60.0) ** c["activation_exponent"]
@@ -80,14 +80,14 @@ class Fit:
         }
 
     def predict(self, observations: Sequence[Observation]) -> Vector:
-        """Milliseconds of each observation."""
+        """Return the predicted milliseconds of each observation."""
         if not observations:
             return np.zeros(0)
         return _Problem(self.unit, observations).milliseconds(self)
 
 
 def fit(unit: Unit, observations: Sequence[Observation], beliefs: Beliefs | None = None) -> Fit:
-    """Fit one unit to the observations on it; without any, the priors' centres.
+    """Fit one unit to the observations on it; without any, return the centres of the priors.
 
     Args:
         unit: the compute unit.

@@ -1,4 +1,4 @@
-"""What the ops of Core ML programs are to the cost model, by op type.
+"""Classification of Core ML op types for the cost model.
 
 Ops are those of https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html.
 """
@@ -51,7 +51,7 @@ _KINDS = {"softmax": OpKind.SOFTMAX, "avg_pool": OpKind.POOL, "max_pool": OpKind
 
 
 def kind_of_op(kind: str) -> OpKind:
-    """The kind of an op without a weight."""
+    """Return the kind of an op without a weight."""
     if kind in _KINDS:
         return _KINDS[kind]
     groups = ((_MOVES, OpKind.MOVE), (_HOST, OpKind.HOST), (RECURRENT_OPS, OpKind.RECURRENT), (_NORMS, OpKind.NORM))

@@ -1,4 +1,4 @@
-"""What is believed about a compute unit before any measurement, wide enough to be wrong."""
+"""Priors of the latency fit, per compute unit."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ GPU_DEFAULT_TFLOPS = {ChipFamily.PHONE: 2.2, ChipFamily.BASE: 3.6, ChipFamily.LA
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A log-normal belief: ``center`` times or divided by ``exp(spread)``; a spread of 0 is a constant."""
+    """Log-normal prior: ``center`` times or divided by ``exp(spread)``; a spread of 0 is a constant."""
 
     center: float
     spread: float
 
     def at(self, deviations: float) -> float:
-        """The value that many standard deviations from the centre."""
+        """Return the value at a number of standard deviations from the centre."""
         return self.center * math.exp(self.spread * deviations)
 
 
@@ -89,7 +89,7 @@ def _same(prior: Prior) -> Mapping[ChipFamily, Prior]:
 
 
 def priors(unit: Unit) -> Beliefs:
-    """Priors of a unit: those shared by all chips, and those of each family.
+    """Return a unit's priors: those shared by all chips, and those of each family.
 
     ``link_gbps`` is the width of the unit's own path to memory, ``floor_ms`` the time of an empty call, ``host_ms``
     that of a detour over the CPU.

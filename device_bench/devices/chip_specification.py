@@ -1,4 +1,4 @@
-"""What is published about a chip, before anything is fitted."""
+"""Published figures of chips, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["ChipFamily", "ChipSpecification"]
 
 
 class ChipFamily(StrEnum):
-    """Chips that share what no specification tells: call overheads and how wide the Neural Engine's memory path is.
+    """Chips that share unpublished properties: call overheads and the width of the Neural Engine's memory path.
 
     The measured Neural Engine streams are near 60 GB/s on base chips and on the large chips up to M2, twice that on
     large chips from M3 on.

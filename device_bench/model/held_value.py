@@ -1,4 +1,4 @@
-"""A value held: enough of it to tell later whether it has changed, and to put it back, in a copy of its owner as well."""
+"""Snapshots of values: compare later, and restore in the same module or in a copy."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ Memo = dict[int, Any]
 
 
 class HeldValue(ABC):
-    """What a value was."""
+    """Snapshot of a value."""
 
     @property
     def restorable(self) -> bool:
-        """Whether ``restored`` gives the value back in any copy of its owner."""
+        """Whether ``restored`` can give the value back in any copy of its owner."""
         return True
 
     @abstractmethod
     def same(self, current: Any) -> bool:
-        """Whether a value is still what was held."""
+        """Return whether a value equals the snapshot."""
 
     @abstractmethod
     def restored(self, current: Any, memo: Memo) -> Any:
-        """The held value, in the memory of the current one where that can be; the result is to be assigned.
+        """Return the snapshot's value, in the memory of the current one where possible; assign the result.
 
         Args:
             memo: what was restored already, so that one tensor in two places stays one.
@@ -51,19 +51,19 @@ class HeldValue(ABC):
 
 @dataclass(frozen=True, eq=False)
 class HeldTensor(HeldValue):
-    """A copy of a tensor."""
+    """Snapshot of a tensor."""
 
     value: Tensor
 
     def same(self, current: Any) -> bool:
-        """Whether shape, type and values are equal; a NaN equals a NaN."""
+        """Return whether shape, type and values are equal; a NaN equals a NaN."""
         kept = self.value
         if not isinstance(current, Tensor) or current.shape != kept.shape or current.dtype != kept.dtype:
             return False
         return torch.equal(current, kept) or bool(torch.isclose(current, kept, 0, 0, equal_nan=True).all())
 
     def restored(self, current: Any, memo: Memo) -> Tensor:
-        """The current tensor with the old values, rid of any gradient; a copy where it has another form."""
+        """Return the current tensor with the old values and no gradient; a copy where its shape or type differs."""
         if id(self) not in memo:
             memo[id(self)] = self._restored(current)
         found: Tensor = memo[id(self)]
@@ -196,13 +196,13 @@ class _HeldOther(HeldValue):
 
 
 class Holder:
-    """Holds values; a tensor that is met twice is held once."""
+    """Takes snapshots; a tensor met twice is copied once."""
 
     def __init__(self) -> None:
         self._tensors: dict[int, tuple[Tensor, HeldTensor]] = {}
 
     def hold(self, value: Any, depth: int = 0) -> HeldValue:
-        """Hold a value: tensors, arrays, numbers, containers and objects of these."""
+        """Take a snapshot of a value: tensors, arrays, numbers, containers and objects of these."""
         if value is ABSENT or isinstance(value, _PLAIN):
             return _HeldPlain(value)
         if isinstance(value, _CLOSED) or depth > _DEPTH:

@@ -1,4 +1,4 @@
-"""Layers of a torch module."""
+"""Layers of a torch module: its distinct compressible weights."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _KINDS: tuple[tuple[type[nn.Module], LayerKind], ...] = (
 
 
 def kind_of(module: nn.Module) -> LayerKind | None:
-    """The kind of layer a module is, subclasses included; None where its weight cannot be compressed.
+    """Return the layer kind of a module, subclasses included; None where its weight cannot be compressed.
 
-    A module that stands for an op of a Core ML program says its kind itself, as ``layer_kind``.
+    Modules that stand for ops of a Core ML program have an attribute ``layer_kind``, which is taken instead.
     """
     said = getattr(module, "layer_kind", None)
     if isinstance(said, LayerKind):
@@ -34,11 +34,11 @@ def kind_of(module: nn.Module) -> LayerKind | None:
 
 
 def layers_of(module: nn.Module) -> tuple[Layer, ...]:
-    """Every distinct compressible weight of a model, in the order its modules were registered.
+    """Return every distinct compressible weight of a model, in the order its modules were registered.
 
     A module registered twice is one layer under its first name. Modules that hold the same parameter (a decoder
     tied to its embedding) are one layer, named by the first, that lists the others as ``tied``. Only parameters count,
-    which the model holds for good: whatever is computed or set anew may be another tensor at the next look
+    which the model holds for good: a computed or replaced weight may be another tensor at the next call
     (``weightless``).
     """
     holders: dict[int, list[tuple[str, LayerKind, nn.Module]]] = {}
@@ -50,13 +50,13 @@ def layers_of(module: nn.Module) -> tuple[Layer, ...]:
 
 
 def compute_in_float32(module: nn.Module, layers: Iterable[str]) -> None:
-    """Let the layers of these names know that their ops compute in float32, wherever the module is copied to."""
+    """Mark layers whose ops compute in float32; the mark is copied with the module."""
     for name in layers:
         module.get_submodule(name).float_bits = 32  # type: ignore[assignment]
 
 
 def weightless(module: nn.Module) -> dict[str, str]:
-    """By name, why modules of the right kind are no layers: they hold no floating-point parameter ``weight``."""
+    """Return, by module name, why modules of a layer's kind are no layers: no floating-point parameter ``weight``."""
     return {
         name: _reason(child)
         for name, child in module.named_modules()
@@ -68,7 +68,7 @@ def _reason(module: nn.Module) -> str:
     held = _held(module)
     if held is not None:
         return f"its weight is {str(held.dtype).removeprefix('torch.')}, not floating-point"
-    return "its weight is no parameter: it is computed, or set anew in each forward pass, or missing"
+    return "its weight is not a parameter: it is computed, set in each forward pass, or missing"
 
 
 def _layer(holders: list[tuple[str, LayerKind, nn.Module]]) -> Layer:

@@ -1,4 +1,4 @@
-"""What is really in a saved ``.mlpackage``: its weights, as stored and decoded. Nothing is run, so any machine will do.
+"""Weights of a saved ``.mlpackage``, as stored and decoded; nothing is run, so any machine will do.
 
 The package is opened again from disk, constants through coremltools' own reader (``frontend.milproto``).
 Format: https://apple.github.io/coremltools/mlmodel/Format/MIL.html.
@@ -27,7 +27,7 @@ _WEIGHTS = Path("Data/com.apple.CoreML/weights")
 
 
 class PackageError(UserError):
-    """A path that holds no readable ML program package; the message names the file."""
+    """A path without a readable ML program package; the message names the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class StoredPart:
 
 @dataclass(frozen=True)
 class Consumer:
-    """Where a weight is used: the operand of one op."""
+    """Use of a weight: the operand of one op."""
 
     op: str
     kind: str
@@ -88,7 +88,7 @@ class PackageWeight:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The ``constexpr_...`` ops from the stored data to the value; empty for a plain constant."""
+        """Types of the ``constexpr_...`` ops from the stored data to the value; empty for a plain constant."""
         if self.operation == "const":
             return ()
         inner = [value.chain for value in self.inputs.values() if isinstance(value, PackageWeight)]
@@ -96,11 +96,11 @@ class PackageWeight:
 
     @property
     def used(self) -> bool:
-        """Whether the program computes with it, rather than decoding another weight from it or nothing at all."""
+        """Whether an op other than a decoding one reads the weight."""
         return any(not consumer.kind.startswith("constexpr_") for consumer in self.consumers)
 
     def parts(self) -> Iterator[tuple[str, str, StoredPart]]:
-        """Every stored part, from the inside out: the op that reads it, the parameter's name, the part."""
+        """Yield every stored part, from the inside out: type of the op that reads it, name of the parameter, part."""
         seen: set[int] = set()
         for name, value in self.inputs.items():
             if isinstance(value, PackageWeight):
@@ -113,7 +113,7 @@ class PackageWeight:
                 yield self.operation, name, value
 
     def part(self, operation: str, name: str) -> StoredPart | None:
-        """The part that an op of the chain reads under a parameter name, if there is one."""
+        """Return the part that an op of the chain reads under a parameter name; None without one."""
         return next((part for op, key, part in self.parts() if op == operation and key == name), None)
 
     @property
@@ -123,7 +123,7 @@ class PackageWeight:
 
     @cached_property
     def value(self) -> Any:
-        """The decoded value, in the float type that the program computes with."""
+        """Decoded value, in the float type that the program computes with."""
         stored = {key: value.value for key, value in self.inputs.items()}
         return stored["val"] if self.operation == "const" else decode(self.operation, stored, self.output)
 
@@ -134,7 +134,7 @@ class PackageWeight:
 
 
 def weights(path: str | Path) -> tuple[PackageWeight, ...]:
-    """Every constant of a package that lies in its weight file or is compressed, in program order.
+    """Return every constant of a package that lies in its weight file or is compressed, in program order.
 
     The inner values of a ``constexpr_...`` chain are not listed: the weight that comes out of it holds them.
 
@@ -147,17 +147,17 @@ def weights(path: str | Path) -> tuple[PackageWeight, ...]:
 
 
 def weight_bytes(path: str | Path) -> int:
-    """Size of the package's weight file (of all of them, when there are several)."""
+    """Return the size of the package's weight files in bytes."""
     return sum(file.stat().st_size for file in (Path(path) / _WEIGHTS).glob("*") if file.is_file())
 
 
 def package_bytes(path: str | Path) -> int:
-    """Size of all files of a package."""
+    """Return the size of all files of a package in bytes."""
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
 
 
 def load_spec(path: str | Path) -> Any:
-    """The package's ``Model`` message, checked to be an ML program."""
+    """Load the package's ``Model`` message; raise PackageError unless it is an ML program."""
     try:
         spec = ct.models.utils.load_spec(str(path))
     except Exception as error:
@@ -170,13 +170,13 @@ def load_spec(path: str | Path) -> Any:
 
 
 def blocks(function: Any) -> Iterator[Any]:
-    """The operations of a program function in order, those of nested blocks before the op that holds them."""
+    """Yield the operations of a program function in order, those of nested blocks before the op that holds them."""
     for operation in function.block_specializations[function.opset].operations:
         yield from _nested(operation)
 
 
 def constants(spec: Any, path: str | Path) -> tuple[PackageWeight, ...]:
-    """Every constant of the program, small ones too, with its consumers."""
+    """Return every constant of the program, small ones too, with its consumers."""
     reader = Reader(spec, Path(path))
     found: list[PackageWeight] = []
     for name, function in spec.mlProgram.functions.items():
@@ -192,7 +192,7 @@ def _nested(operation: Any) -> Iterator[Any]:
 
 
 class Reader:
-    """Reads constants, knowing how far each entry of a weight file reaches."""
+    """Reader of constants and of the bytes that each takes in the weight file."""
 
     def __init__(self, spec: Any, path: Path) -> None:
         self._folder = path / _WEIGHTS
@@ -201,7 +201,7 @@ class Reader:
         self._spans = _spans(spec, self._folder)
 
     def read(self, function: str, operations: list[Any]) -> list[PackageWeight]:
-        """The constants of one function."""
+        """Return the constants of one function."""
         consumers: dict[str, list[Consumer]] = {}
         for operation in operations:
             for operand, argument in operation.inputs.items():
@@ -223,7 +223,7 @@ class Reader:
         known: Mapping[str, Any],
         consumers: Mapping[str, list[Consumer]] | None = None,
     ) -> dict[str, PackageWeight]:
-        """The outputs by name of one ``const`` or ``constexpr_...`` op, whose inner ops are ``known`` by theirs."""
+        """Return the outputs by name of one ``const`` or ``constexpr_...`` op, given the constants ``known`` before it."""
         inputs = dict(self._inputs(operation, known))
         used = consumers or {}
         return {
@@ -243,7 +243,7 @@ class Reader:
             yield name, known[binding.name] if binding.name else self.part(binding.value)
 
     def part(self, value: Any) -> StoredPart:
-        """One stored value; the same entry of the weight file is read once."""
+        """Return one stored value; each entry of the weight file is read once."""
         if value.WhichOneof("value") != "blobFileValue":
             return StoredPart(self._load(value), _dtype(value))
         file = value.blobFileValue

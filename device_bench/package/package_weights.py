@@ -1,4 +1,4 @@
-"""What a constant of a package costs to fetch and decode, read from how it is stored, whoever stored it."""
+"""Fetching and decoding cost of a package's constants, read from how they are stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALUES = ("val", "source_val", "quantized_data", "data", "nonzero_data")
 
 @dataclass(frozen=True, slots=True)
 class StoredConstant:
-    """A constant as stored, before it is known which of its axes are output channels.
+    """A constant as stored, with axes in the program's order.
 
     Attributes:
         shape: of the decoded value.
@@ -55,7 +55,7 @@ class StoredConstant:
         return not self.table_bits and self.dtype.startswith(("int", "uint")) and bool(self.scales)
 
     def weight(self, output_axis: int) -> StoredWeight:
-        """The same as the weight of an op.
+        """Return the constant as the weight of an op whose output channels lie along an axis.
 
         Args:
             output_axis: axis of output channels, of rows for a look-up.
@@ -72,11 +72,11 @@ class StoredConstant:
         )
 
     def transposed(self) -> StoredConstant:
-        """The same with its axes in reverse order."""
+        """Return the constant with its axes in reverse order."""
         return replace(self, shape=self.shape[::-1], tables=self.tables[::-1], scales=self.scales[::-1])
 
     def __str__(self) -> str:
-        """How it is stored, in the spelling of encodings as far as they have one: ``lut4``, ``sparse75+int8``, ``fp32``."""
+        """Return the storage in the spelling of encodings where there is one: ``lut4``, ``sparse75+int8``, ``fp32``."""
         if self.table_bits:
             values = f"lut{self.table_bits}" + (f"-v{self.vector}" if self.vector > 1 else "")
         else:
@@ -86,7 +86,7 @@ class StoredConstant:
 
 
 def stored_constant(weight: PackageWeight) -> StoredConstant:
-    """A constant of a package, by the ops that decode it."""
+    """Return how a constant of a package is stored, by the ops that decode it."""
     shape = weight.shape
     found = _Found(weight, len(shape))
     values = found.lut or next((part for _, name, part in weight.parts() if name in _VALUES), None)
@@ -105,7 +105,7 @@ def stored_constant(weight: PackageWeight) -> StoredConstant:
 
 
 def stored_bytes(operands: Iterable[object]) -> dict[str, int]:
-    """Bytes in the weight file, each entry once, by how the constant is stored that first needs it; most first.
+    """Return bytes in the weight file by storage, most first; an entry counts for the constant that first needs it.
 
     Args:
         operands: of a program's ops; what is no constant is passed over.

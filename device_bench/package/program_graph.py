@@ -1,4 +1,4 @@
-"""The computation of a package, apart from its names: ops in order, each with what its operands are.
+"""Computation of a package without its names: ops in order, each with what its operands are.
 
 Two packages of one model are compared by it: op by op, operand by operand.
 """
@@ -26,7 +26,7 @@ RECURRENT_OPS = frozenset({"gru", "lstm", "rnn"})
 
 @dataclass(frozen=True, eq=False)
 class ProgramNode:
-    """One op that is no constant.
+    """One op of a program, constants excepted.
 
     Attributes:
         name: its name in the program, for messages; two packages may differ in it.
@@ -42,7 +42,7 @@ class ProgramNode:
 
 
 def program_nodes(path: str | Path) -> tuple[ProgramNode, ...]:
-    """The ops of all functions of a package, in program order.
+    """Return the ops of all functions of a package, in program order.
 
     Raises:
         PackageError: not an ML program package, or damaged beyond reading.
@@ -56,7 +56,7 @@ def program_nodes(path: str | Path) -> tuple[ProgramNode, ...]:
 
 
 def fingerprint(operand: Operand) -> str:
-    """Words for an operand that are equal exactly when the operands are; a constant's hold a SHA-256 of its content."""
+    """Return words for an operand that are equal exactly when the operands are; constants by the SHA-256 of their content."""
     if isinstance(operand, str):
         return operand
     content = [
@@ -67,7 +67,7 @@ def fingerprint(operand: Operand) -> str:
 
 
 def fingerprint_of_part(part: StoredPart) -> str:
-    """Type, shape and a SHA-256 of the content of one stored constant."""
+    """Return type, shape and SHA-256 of one stored constant."""
     value = part.value
     content = (
         np.ascontiguousarray(value).tobytes() if isinstance(value, (np.ndarray, np.generic)) else repr(value).encode()

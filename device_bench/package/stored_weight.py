@@ -1,4 +1,4 @@
-"""What a device has to fetch and decode for one weight under one encoding."""
+"""Fetching and decoding cost of one weight under one encoding."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StoredWeight:
 
     @classmethod
     def fp16(cls, elements: int) -> StoredWeight:
-        """An uncompressed weight."""
+        """Return an uncompressed weight."""
         return cls(elements, 2.0 * elements, compressed=False, coded=False)
 
     @classmethod
@@ -52,7 +52,7 @@ class StoredWeight:
         target: DeploymentTarget = DeploymentTarget.IOS18,
         float_bits: int = 16,
     ) -> StoredWeight:
-        """A weight under an encoding, as a package holds it; bytes are those of the data, without records and padding.
+        """Return a weight under an encoding; bytes are those of the data, without records and padding.
 
         Args:
             encoding: the encoding.
@@ -75,7 +75,7 @@ class StoredWeight:
         return cls.fp16(elements)
 
     def expanded(self) -> StoredWeight:
-        """The weight as a unit holds it that decodes it when the model loads."""
+        """Return the weight as a unit holds it that decodes it when the model loads."""
         return StoredWeight.fp16(self.elements) if self.compressed else self
 
 

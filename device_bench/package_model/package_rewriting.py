@@ -1,4 +1,4 @@
-"""A package written again with the weights that a module holds, compressed as its metadata says.
+"""Packages written again with the weights that a module holds, compressed as its metadata says.
 
 The program is read by coremltools' own loader, each layer's constant gives way to the ops that coremltools' torch front
 end makes of the same weight and metadata, and the program is written by coremltools' own backend with the package's own
@@ -34,7 +34,7 @@ class RewritingError(UserError):
 
 
 def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLModel:
-    """The package of a module, with the module's weights and encodings.
+    """Write a module's package again, with the module's weights and encodings.
 
     Weights without metadata are stored in fp16. In a program that computes in float32 they are cast back by
     ``constexpr_cast``, and tables and scales are float32: no op of the program sees another type than before.
@@ -73,7 +73,7 @@ def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarg
     if old and "compressed already" in module.kept.values():
         raise RewritingError(
             f"{module.path}: holds weights that are compressed in the form of iOS16, which {target} does not have; set "
-            'deployment_target = "iOS17", or give the package that has not been compressed yet'
+            'deployment_target = "iOS17", or use the package from before it was compressed'
         )
     return load_mil_program(spec, version, module.path / "Data/com.apple.CoreML/weights")
 
@@ -109,7 +109,9 @@ def _quantize_activations(function: Any, module: PackageModule, target: Deployme
     for name, rounding in roundings.items():
         layer = module.get_submodule(name)
         if name not in outputs or not isinstance(layer, PackageLayer):
-            raise RewritingError(f"layer {name!r}: what enters a recurrent op cannot be rounded; leave it in floats")
+            raise RewritingError(
+                f"layer {name!r}: the input of a recurrent op cannot be rounded to 8 bits; keep its activations in fp16"
+            )
         _round_input(made[outputs[name]], layer.activation_name, rounding)
 
 

@@ -1,4 +1,4 @@
-"""Proof that a package rounds the activations that it was asked to round, found where the graph has them."""
+"""Proof of 8-bit activations: a package rounds the inputs that it was asked to round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMPUTED = re.compile(r"output 0 of op (\d+)")
 
 
 def activation_failures(places: Iterable[WeightPlace], precision: Precision, nodes: Sequence[ProgramNode]) -> list[str]:
-    """What is wrong with the activations of one layer, in words; nothing where its precision is fp16.
+    """Return what is wrong with the activations of one layer; empty where its precision is fp16.
 
     Args:
         places: where the layer's weight is used.
@@ -36,7 +36,7 @@ def activation_failures(places: Iterable[WeightPlace], precision: Precision, nod
 
 
 def entering(nodes: Sequence[ProgramNode], place: WeightPlace) -> str:
-    """What enters the op at a place beside the weight, in words: op kinds back to the first that computes."""
+    """Return, in words, what enters an op beside a weight: op kinds back to the first that computes."""
     others = [
         value
         for name, values in nodes[place.node].operands.items()

@@ -1,4 +1,4 @@
-"""Whether a weight of a package is stored in the encoding that was asked for, fact by fact."""
+"""Check of a package's weight against the encoding asked for, property by property."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPARSE_OPS = ("constexpr_sparse_to_dense",)
 
 
 def differences(weight: PackageWeight, layer: Layer, encoding: Encoding) -> Iterator[str]:
-    """Every way in which the stored weight is not what ``encoding`` asks for, in words; nothing when it is.
+    """Return every way in which the stored weight differs from ``encoding``, in words; empty when it is as asked.
 
     Args:
         weight: from the package, in the layer's own layout.
@@ -50,7 +50,7 @@ def differences(weight: PackageWeight, layer: Layer, encoding: Encoding) -> Iter
 
 
 def stored_as(weight: PackageWeight) -> str:
-    """The storage of a weight in a few words: the ops of its chain with the types of their data."""
+    """Return how a weight is stored, in a few words: the ops of its chain with the types of their data."""
     if not weight.chain:
         return f"plain {weight.inputs['val'].dtype}" if isinstance(weight.inputs["val"], StoredPart) else "plain"
     words = [
@@ -63,7 +63,7 @@ def stored_as(weight: PackageWeight) -> str:
 
 
 def roundings(encoding: Encoding) -> int:
-    """How often fp16 arithmetic rounds on the way from what is stored to the weight: once, and once a scale."""
+    """Count the fp16 roundings from the stored data to the weight: one, and one for each scale."""
     table = encoding.table
     scaled = encoding.linear is not None or (table is not None and (table.scaled or table.entries is not Entries.FP16))
     return 1 + scaled + (table is not None and scaled)

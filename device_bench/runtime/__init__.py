@@ -1,4 +1,4 @@
-"""Core ML programs run in torch: the reference runtime.
+"""Reference runtime: Core ML programs run in torch.
 
 ``load`` opens an ``.mlpackage`` and prepares it; ``Program.run`` executes it on any machine, in float32 or with fp16
 emulated, differentiable with respect to its weights; ``compare`` sets it against a torch module.

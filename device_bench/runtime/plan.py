@@ -1,4 +1,4 @@
-"""A MIL function prepared for execution: kernels found, constants converted, values numbered, lifetimes known."""
+"""Execution plans of MIL functions: kernels found, constants converted, values numbered, lifetimes known."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def plan_function(
     exact: frozenset[str] = frozenset(),
     widened: bool = False,
 ) -> Plan:
-    """Prepare one function of a package.
+    """Prepare one function of a package for execution.
 
     Args:
         exact: names of values that stay float32 where fp16 is emulated.

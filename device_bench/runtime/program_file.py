@@ -1,4 +1,4 @@
-"""An ``.mlpackage`` read through coremltools' own MIL loader, after the checks that it leaves out.
+"""Reader of ``.mlpackage`` programs: coremltools' MIL loader, after checks that it leaves out.
 
 Formats: https://apple.github.io/coremltools/mlmodel/Format/MIL.html; the weight file's layout is coremltools' own
 (``mlmodel/src/MILBlob/Blob/StorageFormat.hpp``): a header, then for each constant 64 bytes that begin with a sentinel,

@@ -1,4 +1,4 @@
-"""The kernels: one small torch function for each op of the MIL op set.
+"""Registry of kernels: one small torch function for each op of the MIL op set.
 
 A kernel's positional parameters are tensors (or lists of tensors); its keyword-only parameters are attributes, handed
 over as plain Python values. Parameters carry the names of the op's inputs, as the MIL op documentation spells them:
@@ -44,12 +44,12 @@ _KERNELS: dict[str, list[Kernel]] = {}
 
 
 def register(op_type: str, function: Callable[..., Any], tensors: Iterable[str], module: str) -> None:
-    """Make one of torch's functions, of tensors alone, the kernel of ``op_type``; ``module`` says in which family."""
+    """Register a torch function of tensors alone as the kernel of ``op_type``; ``module`` names its family."""
     _add(Kernel(op_type, function, tuple(tensors), (), ct.target.iOS13, _family(module)))
 
 
 def kernel(op_type: str, since: str = "iOS13") -> Callable[[Function], Function]:
-    """Decorator: make a function the kernel of ``op_type`` from the opset ``since`` on."""
+    """Decorate a function as the kernel of ``op_type`` from the opset ``since`` on."""
 
     def decorate(function: Function) -> Function:
         parameters = inspect.signature(function).parameters.values()
@@ -62,13 +62,13 @@ def kernel(op_type: str, since: str = "iOS13") -> Callable[[Function], Function]
 
 
 def find(op_type: str, opset: ct.target) -> Kernel | None:
-    """The kernel with the meaning that ``op_type`` has in ``opset``, or None when there is none."""
+    """Return the kernel of ``op_type`` in ``opset``; None without one."""
     candidates = [candidate for candidate in _KERNELS.get(op_type, []) if candidate.since <= opset]
     return max(candidates, key=lambda candidate: candidate.since, default=None)
 
 
 def registered() -> dict[str, tuple[Kernel, ...]]:
-    """Every kernel by op type."""
+    """Return every kernel by op type."""
     return {op_type: tuple(kernels) for op_type, kernels in _KERNELS.items()}
 
 

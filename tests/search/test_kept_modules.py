@@ -50,10 +50,10 @@ def test_a_module_that_is_no_layer_is_kept_listed_and_may_be_named(tmp_path, kee
     preparation = prepare(experiment(tmp_path, keep=keep))
     assert [layer.name for layer in preparation.layers] == ["1"]
     facts = inspection_json(preparation)
-    assert "set anew in each forward pass" in facts["kept"]["0.inner"]
+    assert "set in each forward pass" in facts["kept"]["0.inner"]
     console = Console(file=io.StringIO(), width=300)
     print_inspection(preparation, console)
-    assert "kept as it is: 0.inner: its weight is no parameter" in console.file.getvalue()
+    assert "kept as it is: 0.inner: its weight is not a parameter" in console.file.getvalue()
 
 
 def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
@@ -63,7 +63,7 @@ def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
 
 def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reason_and_a_way_out(tmp_path):
     with pytest.raises(
-        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is no parameter.*mlpackage"
+        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is not a parameter.*mlpackage"
     ):
         prepare(experiment(tmp_path, "Wrapped()"))
 

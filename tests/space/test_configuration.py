@@ -39,7 +39,7 @@ def test_activation_precision_is_part_of_identity() -> None:
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
-        ("{", ConfigurationError, "is JSON"),
+        ("{", ConfigurationError, "as JSON"),
         ('{"encoding":{}}', ConfigurationError, "keys"),
         ('{"encodings":{"a":"lut5"}}', EncodingError, "bits of a table"),
         ('{"encodings":{"a":"lut4"},"activations":{"a":"fp8"}}', ConfigurationError, "fp16 or int8"),
@@ -52,5 +52,5 @@ def test_bad_json_is_an_error(text: str, error: type[Exception], said: str) -> N
 
 
 def test_replacing_a_stranger_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="'b' is no layer"):
+    with pytest.raises(ConfigurationError, match="no layer 'b'"):
         Configuration({"a": Encoding.parse("lut4")}).replace({"b": Encoding.parse("lut4")})

@@ -45,4 +45,4 @@ def test_a_budget_below_the_smallest_names_it_and_the_layers_that_block() -> Non
         BudgetError, match=rf"smallest is {found.smallest_bytes / 1e6:.3f} MB.*spent on c .*lut2"
     ) as error:
         check_budget(found, found.smallest_bytes - 1)
-    assert "0.005 MB is no layer's weight" in str(error.value)
+    assert "0.005 MB belong to no layer" in str(error.value)

@@ -190,7 +190,7 @@ def test_a_type_that_cannot_be_made_again_is_named() -> None:
         def __setitem__(self, at: Any, values: Any) -> None:
             super().__setitem__(at, [value.clamp(max=0) for value in values])
 
-    with pytest.raises(OutputError, match=r"Clamped cannot be made again .*it changes what is put into it"):
+    with pytest.raises(OutputError, match=r"Clamped cannot be rebuilt .*it changes the values given to it"):
         rebuild(Clamped([A]), [B])
 
 

@@ -10,7 +10,7 @@ from coremltools.converters.mil.mil import Function, types
 
 from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program_file import ProgramFile
-from palettune.device_bench.runtime.steps import Run, run_steps
+from palettune.device_bench.runtime.steps import ExecutionContext, run_steps
 from palettune.device_bench.runtime.values import ComputePrecision
 
 _TYPES = {
@@ -51,7 +51,7 @@ def run_function(function, feed, precision=ComputePrecision.FP32):
     frame = plan.frame.copy()
     for entry in plan.inputs:
         entry.put(frame, torch.as_tensor(feed[entry.name]))
-    run_steps(plan.steps, frame, Run())
+    run_steps(plan.steps, frame, ExecutionContext())
     return [np.asarray(frame[plan.outputs[variable.name]]) for variable in function.outputs]
 
 

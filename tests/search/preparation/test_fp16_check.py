@@ -140,7 +140,7 @@ def test_inspect_runs_it_where_asked(project):
     assert found["passed"]
     assert found["cause"] is None
     assert found["outputs"]["output"]["loss"] < 1e-4
-    assert "fp16 takes" in inspected(project, "--run").stdout
+    assert "fp16 loses" in inspected(project, "--run").stdout
     experiment(project, gain=4e5)
     result = inspected(project, "--json", "--run")
     found = json.loads(result.stdout)["fp16"]

@@ -1,4 +1,4 @@
-"""What latencies measured on the device itself say of one program there: how slow it is, and how slow its weights are.
+"""Correction of predicted latencies by a few measured on the device itself.
 
 Two factors, each log-normal: one for everything, which no configuration can tell apart, and one for the fetching of
 weights, which decides what fewer bits are worth. Their posterior is found as in the fit (Gauss-Newton, Laplace's
@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 
 from palettune.device_bench.cost.priors import CHIP_DEVIATION
 
-__all__ = ["Calibration", "calibration"]
+__all__ = ["LatencyCalibration", "calibrate_latency"]
 
 Vector = NDArray[np.float64]
 STREAM_DEVIATION = CHIP_DEVIATION * 2**0.5
@@ -24,8 +24,8 @@ STREAM_DEVIATION = CHIP_DEVIATION * 2**0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """What was learnt.
+class LatencyCalibration:
+    """Correction learned from measured latencies.
 
     Attributes:
         scale: factor of the whole latency.
@@ -38,10 +38,10 @@ class Calibration:
     deviation: float
 
 
-def calibration(
+def calibrate_latency(
     predict: Callable[[float], Vector], measured: Vector, level_deviation: float, noise: float
-) -> Calibration:
-    """Learn from some configurations' latencies.
+) -> LatencyCalibration:
+    """Learn a correction from measured latencies of some configurations.
 
     Args:
         predict: milliseconds of those configurations for a factor of the weights' time.
@@ -60,4 +60,4 @@ def calibration(
     covariance = np.linalg.inv(answer.jac.T @ answer.jac)
     slope = answer.jac[:-2].mean(axis=0) * noise  # of a typical measured logarithm
     level, stream = answer.x * spreads
-    return Calibration(float(np.exp(level)), float(np.exp(stream)), float(np.sqrt(slope @ covariance @ slope)))
+    return LatencyCalibration(float(np.exp(level)), float(np.exp(stream)), float(np.sqrt(slope @ covariance @ slope)))

@@ -1,8 +1,7 @@
-"""Random small networks, with one overflow planted or none: all that are planted are named, none are imagined."""
+"""Random small networks, with one overflow planted or none."""
 
 import random
 
-import pytest
 import torch
 from torch import nn
 
@@ -12,6 +11,8 @@ from palettune.device_bench.runtime import check_precision
 from palettune.space.target import DeploymentTarget
 
 WIDTH, TOKENS = 16, 6
+
+
 LOW = torch.finfo(torch.float32).min
 
 
@@ -113,7 +114,9 @@ class TooSharp(Attend):
 
 
 SOUND = [Feed, Attend, Normalize]
-FAULTS = {
+
+
+PLANTED = {
     TooWide: ("linear", ".layer", False),
     TooSquare: ("mul pow square reduce_sum reduce_sum_square", "", False),
     TooSteep: ("exp", "", False),
@@ -123,14 +126,14 @@ FAULTS = {
 }
 
 
-class Random(nn.Module):
+class RandomNetwork(nn.Module):
     def __init__(self, seed, planted):
         super().__init__()
         chance = random.Random(seed)
         torch.manual_seed(seed)
         blocks = [chance.choice(SOUND)(chance) for _ in range(chance.randint(2, 4))]
         self.place = chance.randrange(len(blocks) + 1)
-        self.fault = list(FAULTS)[seed % len(FAULTS)] if planted else None
+        self.fault = list(PLANTED)[seed % len(PLANTED)] if planted else None
         if self.fault is not None:
             blocks.insert(self.place, self.fault(chance))
         self.stem, self.blocks = nn.Linear(8, WIDTH), nn.ModuleList(blocks)
@@ -143,29 +146,9 @@ class Random(nn.Module):
         return self.head(self.norm(x))
 
 
-def checked(module, folder):
+def checked_random(module, folder):
     inputs = [(torch.randn(1, TOKENS, 8, generator=torch.Generator().manual_seed(seed)),) for seed in range(4)]
     with unhindered():
         package = convert(module, inputs[0], DeploymentTarget.IOS18)
         package.save(str(folder / "net.mlpackage"))
     return check_precision(folder / "net.mlpackage", inputs, reference=module, modules=op_modules(package))
-
-
-@pytest.mark.matrix(2)
-@pytest.mark.parametrize("seed", range(6))
-def test_a_planted_fault_is_named(seed, tmp_path):
-    module = Random(seed, planted=True).eval()
-    check = checked(module, tmp_path)
-    kinds, where, mask = FAULTS[module.fault]
-    assert check.failed, str(check)
-    assert check.cause.module == f"blocks.{module.place}{where}", str(check)
-    assert check.cause.op_type in kinds.split(), str(check)
-    assert check.cause.mask is mask, str(check)
-
-
-@pytest.mark.matrix(2)
-@pytest.mark.parametrize("seed", range(6))
-def test_a_sound_network_is_let_through(seed, tmp_path):
-    check = checked(Random(seed, planted=False).eval(), tmp_path)
-    assert not check.failed, str(check)
-    assert not check.warned, str(check)
