@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from palettune.evaluators.adapters.adapted_model import AdaptedModel, adaptable
-from palettune.evaluators.adapters.setting import AdapterSetting, Placement
+from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.trainable_layers import reencoded
-from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
+from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import Training, TrainingError
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow, evaluation_identity
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.weights.model_state import ModelState, StateError
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 
 __all__ = ["AdapterEvaluator"]
 
@@ -74,7 +74,7 @@ class AdapterEvaluator(FineTuningEvaluator):
         training = Training(model, self._loss, self._data, self.tuning, self.tuning.steps, checkpoints)
         training.run()
         self._written.append(checkpoints)
-        if self.adapters.placement is Placement.SEPARATE:
+        if self.adapters.placement is AdapterPlacement.SEPARATE:
             found = replace(state, branches={**state.branches, **model.branches()})
         else:
             found = self._merged(state, model.merged())
@@ -92,7 +92,7 @@ class AdapterEvaluator(FineTuningEvaluator):
     def _values(self, state: ModelState) -> list[float]:
         """By held-out sample, of the state as it is exported."""
         frozen = TrainedModel(
-            self.setting.workload.model, state, self.setting.weights.layers, Part.VECTORS, False, self.device
+            self.setting.workload.model, state, self.setting.weights.layers, TrainedPart.VECTORS, False, self.device
         )
         return frozen.by_sample(self._loss, self._data.held_out)
 

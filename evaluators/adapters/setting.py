@@ -8,13 +8,13 @@ from typing import Any
 
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
 
-__all__ = ["AdapterSetting", "Placement"]
+__all__ = ["AdapterPlacement", "AdapterSetting"]
 
 
 _TUNING = FineTuningSetting(vector_steps=0, steps=200, rate=0.01, table_rate=0.03)
 
 
-class Placement(StrEnum):
+class AdapterPlacement(StrEnum):
     """What becomes of adapters at export."""
 
     MERGED = "merged"
@@ -40,7 +40,7 @@ class AdapterSetting:
     """
 
     rank: int = 4
-    placement: Placement = Placement.SEPARATE
+    placement: AdapterPlacement = AdapterPlacement.SEPARATE
     layers: tuple[str, ...] | None = None
     tuning: FineTuningSetting = _TUNING
 

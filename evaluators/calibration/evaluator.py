@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
-from palettune.evaluators.calibration.judge import Judge, NonFiniteError
+from palettune.evaluators.calibration.judge import HeldOutDivergence, NonFiniteError
 from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
 from palettune.evaluators.calibration.samples import calibration_samples
@@ -17,7 +17,8 @@ from palettune.evaluators.quality.evaluation import Failure, Screened, Stage, Wo
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
-from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
+from palettune.evaluators.workflow.requirement import Requirement
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
 
@@ -60,7 +61,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
         self._digest = model_digest(self._model)
         self.samples = calibration_samples(setting.workload, most)
         self._most = most
-        self._judge = Judge(self._model, self.samples.judging(), setting.kind)
+        self._judge = HeldOutDivergence(self._model, self.samples.judging(), setting.kind)
         self._moments = MomentMatching(self._model, self.samples.fitting())
         self._choices = LayerChoices(setting, self.samples) if layer_methods else None
         self._quality = Quality(setting.workload, setting.kind)
@@ -71,7 +72,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
         methods = self._choices is not None
         return {**super().identity, "data": self.samples.digest, "most": self._most, "layer_methods": methods}
 
-    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
+    def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
         """Calibrate one configuration. A failure names its stage, and the layer where one can be told."""
         check_start(configuration, start)
         started = time.perf_counter()
@@ -95,9 +96,9 @@ class CalibrationEvaluator(WorkflowEvaluator):
             return measured
         if isinstance(measured, Screened):
             raise AssertionError("screened without a rival")
-        return Outcome(measured, state, tuple(gains), self.samples.notes)
+        return WorkflowResult(measured, state, tuple(gains), self.samples.notes)
 
-    def _calibrated(self, configuration: Configuration, start: Outcome | None, gains: list[Gain]) -> ModelState:
+    def _calibrated(self, configuration: Configuration, start: WorkflowResult | None, gains: list[Gain]) -> ModelState:
         weights_only = Configuration(configuration.encodings)
         if start is None:
             first = ModelState.data_free(weights_only, self.setting.weights, self._digest)

@@ -17,6 +17,7 @@ from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread
 from palettune.evaluators.compression.linear import Quantization
+from palettune.evaluators.library_internals import run_layerwise
 from palettune.space.encoding import Encoding, Linear
 from palettune.space.layer import Layer
 
@@ -107,9 +108,6 @@ def _gptq(weight: Tensor, gram: Tensor, scales: Tensor, zeros: Tensor, bits: int
         block_size=width if blocks else None,
     )
     algorithm = GPTQ(module, config)
-    algorithm._hessian = 2 * gram
-    algorithm._quantizer = Grid(scales, zeros, bits)
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
-    with quiet(), torch.no_grad():
-        algorithm._compress_impl()
+    with quiet():
+        run_layerwise(algorithm, gram, Grid(scales, zeros, bits))
     return module.weight.detach()

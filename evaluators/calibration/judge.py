@@ -14,7 +14,7 @@ from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.outputs import first_non_finite_module
 from palettune.evaluators.workload.samples import Inputs
 
-__all__ = ["Judge", "NonFiniteError"]
+__all__ = ["HeldOutDivergence", "NonFiniteError"]
 
 
 class NonFiniteError(ValueError):
@@ -29,7 +29,7 @@ class NonFiniteError(ValueError):
         self.layer = layer
 
 
-class Judge:
+class HeldOutDivergence:
     """Runs the float model once; compares modules with it.
 
     Args:

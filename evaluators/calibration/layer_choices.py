@@ -16,7 +16,7 @@ from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
 from palettune.evaluators.quality.gain import Gain, failed, paired
 from palettune.evaluators.weights.model_state import DATA_FREE, model_digest
 from palettune.evaluators.weights.weight_bank import weight_digest
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.space.encoding import Encoding
 
 __all__ = ["Choice", "LayerChoices", "layer_methods"]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.library_internals import reversed_padding
 from palettune.evaluators.workload.course import Course, Hook, watched
 from palettune.evaluators.workload.samples import Inputs
 from palettune.space.layer import Layer, LayerKind
@@ -153,7 +154,7 @@ def _columns(module: nn.Module, layer: Layer, values: Tensor) -> Tensor:
     if values.ndim == len(module.kernel_size) + 1:  # called without an axis of samples
         values = values.unsqueeze(0)
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    values = functional.pad(values, module._reversed_padding_repeated_twice, mode=mode)
+    values = functional.pad(values, reversed_padding(module), mode=mode)
     kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
     if layer.kind is LayerKind.CONV1D:
         values = values.unsqueeze(-2)

@@ -7,7 +7,6 @@ Frantar and Alistarh, "SparseGPT", 2023.
 
 from __future__ import annotations
 
-import torch
 from coremltools.optimize.torch.layerwise_compression.algorithms import ModuleSparseGPTConfig, SparseGPT
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
 from palettune.evaluators.compression.carrier import quiet
 from palettune.evaluators.compression.compression import compress
+from palettune.evaluators.library_internals import run_layerwise
 from palettune.space.encoding import Axis, Encoding, Granularity, Sparsity
 from palettune.space.layer import Layer
 from palettune.space.sparsity import kept_values
@@ -71,8 +71,6 @@ def _pruned(weight: Tensor, gram: Tensor, sparsity: Sparsity, share: float) -> T
         processing_group_size=weight.shape[1],  # one threshold for the whole matrix
     )
     algorithm = SparseGPT(module, config)
-    algorithm._hessian = 2 * gram
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
-    with quiet(), torch.no_grad():
-        algorithm._compress_impl()
+    with quiet():
+        run_layerwise(algorithm, gram)
     return module.weight.detach()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.evaluators.compression.errors import CompressionError
+from palettune.evaluators.library_internals import coremltools_buffer
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
 
@@ -59,7 +60,7 @@ class Carrier:
 
     def buffer(self, module: nn.Module, key: str) -> Tensor | None:
         """One of coremltools' metadata buffers, None where it is missing."""
-        return module.get_submodule("0")._buffers.get(f"_COREML_/weight/{key}")
+        return coremltools_buffer(module.get_submodule("0"), key)
 
     def per_axis(self, values: Tensor, tail: int = 0) -> Tensor:
         """Bring a buffer with one axis for each axis of the weight, and ``tail`` more, into the layer's layout."""

@@ -12,13 +12,13 @@ import warnings
 
 import numpy as np
 import torch
-from coremltools._deps import _kmeans1d
-from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+
+from palettune.evaluators.library_internals import KMeansConfig, ReplaceableKMeans, cluster_scalars_exactly
 
 __all__ = ["BoundedKMeans", "cluster_values", "cluster_vectors", "sample_size"]
 
@@ -36,28 +36,27 @@ _WORK = 2_500_000_000
 """Distances taken in all passes over all points from one start."""
 
 
-class BoundedKMeans(SequentialKMeans):  # type: ignore[misc]
+class BoundedKMeans(ReplaceableKMeans):
     """coremltools' clustering of a module, with its two algorithms replaced by those of this file."""
 
     @classmethod
-    def _cluster_weights_1d(
-        cls, block_weight: Tensor, block_importance: Tensor, config: KMeansConfig
-    ) -> tuple[Tensor, Tensor]:
-        values, importance = block_weight.flatten().numpy(), block_importance.flatten().numpy()
-        centres, labels = cluster_values(values, importance, 2**config.n_bits)
+    def cluster_scalars(cls, weight: Tensor, importance: Tensor, config: KMeansConfig) -> tuple[Tensor, Tensor]:
+        """Cluster one block's elements exactly, but for those that lie closest together."""
+        values, counts = weight.flatten().numpy(), importance.flatten().numpy()
+        centres, labels = cluster_values(values, counts, 2**config.n_bits)
         return torch.from_numpy(centres), torch.from_numpy(labels)
 
     @classmethod
-    def _cluster_weights_2d(
-        cls, block_weight: Tensor, block_importance: Tensor | None, config: KMeansConfig, rank: int
-    ) -> tuple[Tensor, Tensor]:
+    def cluster_rows(cls, weight: Tensor, importance: Tensor | None, config: KMeansConfig) -> tuple[Tensor, Tensor]:
+        """Cluster one block's vectors from starts found in a sample of them."""
+
         def vectors(values: Tensor) -> Array:
             along = values.transpose(0, 1) if config.axis == 0 else values
             return np.ascontiguousarray(along.reshape(-1, config.cluster_dim).numpy())
 
-        counts = None if block_importance is None else vectors(block_importance).sum(axis=1)
+        counts = None if importance is None else vectors(importance).sum(axis=1)
         seed = int(torch.randint(2**31 - 1, (1,)))
-        centres, labels = cluster_vectors(vectors(block_weight), counts, 2**config.n_bits, seed)
+        centres, labels = cluster_vectors(vectors(weight), counts, 2**config.n_bits, seed)
         return torch.from_numpy(centres), torch.from_numpy(labels)
 
 
@@ -83,7 +82,7 @@ def cluster_values(values: Array, importance: Array, count: int) -> tuple[Array,
         total += np.bincount(codes[part], counts * values[part], len(mass))
     used = np.flatnonzero(mass)
     points = total[used] / mass[used]
-    found = _kmeans1d.cluster(points, min(count, len(points)), weights=mass[used])
+    found = cluster_scalars_exactly(points, min(count, len(points)), mass[used])
     label_of = np.zeros(len(mass), np.int32)
     label_of[used] = found.clusters
     return np.array(found.centroids, np.float32), label_of[codes]

@@ -14,11 +14,11 @@ from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.compression.linear import quantize
 from palettune.evaluators.compression.lut import palettize
-from palettune.evaluators.compression.sparse import prune
+from palettune.evaluators.compression.sparse import prune_weight
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer
 
-__all__ = ["CompressionError", "changed_since", "compress"]
+__all__ = ["changed_since", "compress"]
 
 
 def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
@@ -62,7 +62,7 @@ def changed_since(encoding: Encoding) -> dict[str, int]:
 def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWeight:
     carrier = Carrier(layer, encoding)
     if encoding.sparsity is not None:
-        return prune(carrier, weight, encoding.sparsity, encoding.values)
+        return prune_weight(carrier, weight, encoding.sparsity, encoding.values)
     if encoding.table is not None:
         return palettize(carrier, weight, encoding.table)
     if encoding.linear is not None:

@@ -1,6 +1,6 @@
 """Palettization of one weight by coremltools' PostTrainingPalettizer (k-means).
 
-Weighted values, and vectors, are clustered in bounded memory instead (``evaluators.clustering``).
+Weighted values, and vectors, are clustered in bounded memory instead (``evaluators.compression.clustering``).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import torch
-from coremltools.optimize.torch._utils.k_means import KMeansConfig
 from coremltools.optimize.torch.palettization import (
     ModulePostTrainingPalettizerConfig,
     PostTrainingPalettizer,
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread, to_half
 from palettune.evaluators.compression.clustering import BoundedKMeans
+from palettune.evaluators.library_internals import KMeansConfig
 from palettune.space.encoding import Axis, Entries, Table
 
 __all__ = ["cluster", "palettize", "table_buffers"]

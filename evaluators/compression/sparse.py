@@ -17,14 +17,16 @@ from palettune.evaluators.compression.lut import cluster, table_buffers
 from palettune.space.encoding import Axis, Granularity, Linear, Sparsity, Table
 from palettune.space.sparsity import kept_values
 
-__all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune", "pruned_by_magnitude"]
+__all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune_weight", "pruned_by_magnitude"]
 
 _STAGE = "pruning"
 TAKEN_FOR_ZERO = 2.0**-10
 SMALLEST_KEPT = TAKEN_FOR_ZERO * (1 + TAKEN_FOR_ZERO)
 
 
-def prune(carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | Linear | None) -> CompressedWeight:
+def prune_weight(
+    carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | Linear | None
+) -> CompressedWeight:
     """Set the weakest weights to zero and store what is left as ``values`` says."""
     pruned = pruned_by_magnitude(carrier, weight, sparsity)
     kept = pruned != 0

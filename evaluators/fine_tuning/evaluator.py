@@ -15,7 +15,7 @@ from palettune.evaluators.calibration.activation_ranges import ActivationRangeEr
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
+from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
 from palettune.evaluators.fine_tuning.training_data import TrainingData
@@ -24,7 +24,8 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, 
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
-from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
+from palettune.evaluators.workflow.requirement import Requirement
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.space.configuration import Configuration
 
@@ -70,7 +71,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
             return f"{workload.path}: the workflow {cls.name!r} needs training_data() or calibration_data(); define one"
         return super().missing(workload)
 
-    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
+    def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
         """Train a configuration and measure it. ``start``: the state to go on from; the data-free one unless given."""
         check_start(configuration, start)
         started = time.perf_counter()
@@ -91,9 +92,9 @@ class FineTuningEvaluator(WorkflowEvaluator):
         measured = self._quality.measure(module, configuration.hash, self.workflow, seconds=seconds)
         if not isinstance(measured, Evaluation):
             return measured if isinstance(measured, Failure) else Failure(Stage.FORWARD, str(measured))
-        return Outcome(measured, state, tuple(gains), (*self._data.notes, *notes))
+        return WorkflowResult(measured, state, tuple(gains), (*self._data.notes, *notes))
 
-    def _start(self, configuration: Configuration, start: Outcome | None) -> ModelState | Failure:
+    def _start(self, configuration: Configuration, start: WorkflowResult | None) -> ModelState | Failure:
         """The state to train from, with activation ranges where the configuration asks for 8 bits."""
         weights_only = Configuration(configuration.encodings)
         try:
@@ -113,7 +114,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         gains: list[Gain] = []
         notes: list[str] = []
-        stages = ((Part.VECTORS, self.tuning.vector_steps), (Part.EVERYTHING, self.tuning.steps))
+        stages = ((TrainedPart.VECTORS, self.tuning.vector_steps), (TrainedPart.EVERYTHING, self.tuning.steps))
         planned = [(part, steps) for part, steps in stages if steps]
         for part, steps in planned:
             try:
@@ -132,14 +133,14 @@ class FineTuningEvaluator(WorkflowEvaluator):
             state = found if gain.kept else state
         return state, gains, notes
 
-    def _stage(self, state: ModelState, part: Part, steps: int) -> tuple[ModelState, Gain, list[str]]:
+    def _stage(self, state: ModelState, part: TrainedPart, steps: int) -> tuple[ModelState, Gain, list[str]]:
         """Train one part from a state, and compare on the held-out samples."""
         untouched = all(method == DATA_FREE for method in state.methods.values())
         layers = self.setting.weights.layers
         model = TrainedModel(
             self.setting.workload.model, state, layers, part, self.tuning.gradual and untouched, self.device
         )
-        before = TrainedModel(self.setting.workload.model, state, layers, Part.VECTORS, False, self.device)
+        before = TrainedModel(self.setting.workload.model, state, layers, TrainedPart.VECTORS, False, self.device)
         values = before.by_sample(self._loss, self._data.held_out)
         if not model.parameters():
             return state, paired(part.value, [], []), ["the model has none"]
@@ -151,7 +152,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
         self._written.append(checkpoints)
         return found, gain, training.notes
 
-    def _identity(self, state: ModelState, part: Part) -> str:
+    def _identity(self, state: ModelState, part: TrainedPart) -> str:
         return evaluation_identity(**self.identity, start=state.digest, part=part.value, torch=torch.__version__)
 
     @cached_property

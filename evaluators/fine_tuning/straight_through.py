@@ -11,22 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["half", "looked_up", "replaced", "rounded"]
+__all__ = ["half", "looked_up", "pass_gradient", "rounded"]
 
 
-def replaced(values: Tensor, stored: Tensor) -> Tensor:
+def pass_gradient(values: Tensor, stored: Tensor) -> Tensor:
     """The value of ``stored``, exactly, with the gradient going to ``values``."""
     return stored.detach() + (values - values.detach())
 
 
 def half(values: Tensor) -> Tensor:
     """Values as fp16 holds them, in float32."""
-    return replaced(values, values.detach().half().float())
+    return pass_gradient(values, values.detach().half().float())
 
 
 def rounded(values: Tensor) -> Tensor:
     """Values rounded to whole numbers."""
-    return replaced(values, values.detach().round())
+    return pass_gradient(values, values.detach().round())
 
 
 def looked_up(values: Tensor, tables: Tensor, indices: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier
-from palettune.evaluators.compression.sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune, pruned_by_magnitude
+from palettune.evaluators.compression.sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune_weight, pruned_by_magnitude
 from palettune.evaluators.fine_tuning.pruning_schedule import sparsity_at
-from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, pass_gradient
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from palettune.evaluators.fine_tuning.trainable_linear import LinearSteps
 from palettune.evaluators.fine_tuning.trainable_table import TableEntries
@@ -80,7 +80,7 @@ class TrainableSparse(TrainableWeight):
         self.percent.fill_(sparsity.percent or 0)
         self.kept.copy_(pruned_by_magnitude(carrier, latent, sparsity) != 0)
         if sparsity == self.sparsity:
-            self._settle(prune(carrier, latent, self.sparsity, self.encoding.values))
+            self._settle(prune_weight(carrier, latent, self.sparsity, self.encoding.values))
 
     def decoded(self) -> Tensor:
         """What is kept, in its form, and zeros."""
@@ -122,7 +122,7 @@ class TrainableSparse(TrainableWeight):
         lifted = torch.where(steps.abs() < fewest, torch.where(self.latent < 0, -fewest, fewest), steps.detach())
         stored = lifted + offset
         lifted = torch.where((stored > quantization.high) | (stored < quantization.low), 0.0, lifted)
-        return half(replaced(steps, lifted) * scale)
+        return half(pass_gradient(steps, lifted) * scale)
 
     def _entries(self, table: TableEntries) -> Tensor:
         """The nearest entry that the converter does not take for a zero."""
@@ -154,7 +154,7 @@ def _values(layer: Layer, encoding: Encoding, start: CompressedWeight) -> TableE
 def _lifted(values: Tensor) -> Tensor:
     """Values at least as large as the converter keeps, straight through."""
     fixed = values.detach()
-    return replaced(values, torch.where(fixed < 0, -1.0, 1.0) * fixed.abs().clamp(min=SMALLEST_KEPT))
+    return pass_gradient(values, torch.where(fixed < 0, -1.0, 1.0) * fixed.abs().clamp(min=SMALLEST_KEPT))
 
 
 def _allowed(chosen: Tensor, wanted: Tensor, entries: Tensor, scale: Tensor) -> Tensor:

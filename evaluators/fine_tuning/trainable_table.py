@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight
-from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, pass_gradient
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.space.encoding import Encoding, Entries, Table
@@ -58,7 +58,7 @@ class TableEntries(nn.Module):
             steps = steps.clamp(-offset, 255 - offset)
         else:
             steps = steps.clamp(-128, 127)
-        return replaced(self.entries, steps * self.scale)
+        return pass_gradient(self.entries, steps * self.scale)
 
 
 class TrainableTable(TrainableWeight):

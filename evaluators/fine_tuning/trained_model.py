@@ -20,12 +20,12 @@ from palettune.evaluators.fine_tuning.trainee import Role, Trainee
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.space.layer import Layer
 
-__all__ = ["METHOD", "Part", "TrainedModel"]
+__all__ = ["METHOD", "TrainedModel", "TrainedPart"]
 
 METHOD = "fine_tuning"
 
 
-class Part(StrEnum):
+class TrainedPart(StrEnum):
     """What is trained."""
 
     VECTORS = "norms_and_biases"
@@ -50,14 +50,14 @@ class TrainedModel(Trainee):
         model: nn.Module,
         start: ModelState,
         layers: Mapping[str, Layer],
-        part: Part,
+        part: TrainedPart,
         gradual: bool,
         device: torch.device,
     ) -> None:
         self.start, self.part, self.device = start, part, device
         self.module = start.apply(model, metadata=False).eval().to(device).requires_grad_(False)
         self.weights: dict[str, TrainableWeight] = {}
-        if part is Part.EVERYTHING:
+        if part is TrainedPart.EVERYTHING:
             for name, encoding in start.configuration.encodings.items():
                 weight = model.get_submodule(name).get_parameter("weight").detach().float()
                 made = trainable_weight(layers[name], encoding, start.weights[name], weight, gradual)
@@ -68,7 +68,7 @@ class TrainedModel(Trainee):
             for name, parameter in self.module.named_parameters()
             if id(parameter) not in own
             and parameter.is_floating_point()
-            and (part is Part.EVERYTHING or _is_vector(self.module, name, parameter))
+            and (part is TrainedPart.EVERYTHING or _is_vector(self.module, name, parameter))
         }
 
     @property

@@ -17,11 +17,11 @@ from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.sampling import Sampling
 
-__all__ = ["Part", "ScoringSetting", "SensitivityScore", "join"]
+__all__ = ["ScoringPart", "ScoringSetting", "SensitivityScore", "join_scores"]
 
 
 @dataclass(frozen=True)
-class Part:
+class ScoringPart:
     """A share of a scoring: some columns on some samples, by position."""
 
     columns: range
@@ -87,11 +87,11 @@ class SensitivityScore(ABC):
 
     @classmethod
     @abstractmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
         """How a scoring is best split into ``count`` parts of equal work."""
 
 
-def join(parts: Sequence[tuple[Part, Scores]]) -> Scores:
+def join_scores(parts: Sequence[tuple[ScoringPart, Scores]]) -> Scores:
     """Put the parts of one scoring together, whichever way it was split."""
     ordered = sorted(parts, key=lambda item: (item[0].samples.start, item[0].columns.start))
     rows: dict[int, list[Scores]] = {}

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
+from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting, SensitivityScore, even
 from palettune.evaluators.sensitivity.gradients import accumulate
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.workload.outputs import floating_outputs
@@ -74,9 +74,9 @@ class FisherScore(SensitivityScore):
         return Scores(self.name, tuple(columns), scores**2, scores, seconds, unreached, self._refusal)
 
     @classmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
         """By sample: a backward pass serves all columns."""
-        return [Part(range(columns), some) for some in even(samples, count)]
+        return [ScoringPart(range(columns), some) for some in even(samples, count)]
 
     def _chunks(self, columns: Sequence[Column]) -> Iterator[dict[str, list[int]]]:
         by_layer: dict[str, list[int]] = {}

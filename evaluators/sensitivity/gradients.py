@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor, nn
+
+from palettune.evaluators.library_internals import tree_leaves, tree_map
 
 __all__ = ["NO_GRADIENT", "accumulate"]
 
@@ -78,10 +79,10 @@ def _without_inference_tensors(model: nn.Module) -> Iterator[None]:
 def _copied(_module: nn.Module, arguments: Any, named: Any) -> tuple[Any, Any] | None:
     if torch.is_inference_mode_enabled():
         return None
-    values = pytree.tree_leaves((arguments, named))
+    values = tree_leaves((arguments, named))
     if not any(isinstance(value, Tensor) and value.is_inference() for value in values):
         return None
-    return pytree.tree_map(  # type: ignore[no-any-return]
+    return tree_map(  # type: ignore[no-any-return]
         lambda value: value.clone() if isinstance(value, Tensor) and value.is_inference() else value,
         (arguments, named),
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from palettune.evaluators.quality.divergence import Reference
-from palettune.evaluators.sensitivity.base import Part, SensitivityScore, even
+from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, even
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import Assembler
 from palettune.evaluators.workload.course import Course
@@ -50,6 +50,6 @@ class IsolatedScore(SensitivityScore):
         return torch.cat(parts).numpy()
 
     @classmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
         """By column: every part runs the float model once more, so samples are kept together."""
-        return [Part(some, range(samples)) for some in even(columns, count)]
+        return [ScoringPart(some, range(samples)) for some in even(columns, count)]

@@ -7,9 +7,9 @@ from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.isolated import IsolatedScore
 from palettune.evaluators.sensitivity.weight_error import WeightErrorScore
 
-__all__ = ["registry"]
+__all__ = ["registered_scores"]
 
 
-def registry() -> dict[str, type[SensitivityScore]]:
+def registered_scores() -> dict[str, type[SensitivityScore]]:
     """Every method by name."""
     return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from palettune.evaluators.sensitivity.base import Part, SensitivityScore
+from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.space.encoding import Encoding
 
@@ -40,6 +40,6 @@ class WeightErrorScore(SensitivityScore):
         return float((changed - weight).square().sum()) / scale if scale else 0.0
 
     @classmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
         """One part: it takes a moment."""
-        return [Part(range(columns), range(min(samples, 1)))]
+        return [ScoringPart(range(columns), range(min(samples, 1)))]

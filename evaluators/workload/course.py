@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
+from palettune.evaluators.library_internals import tree_map
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
-__all__ = ["Course", "Hook", "Step", "watched"]
+__all__ = ["Course", "ForwardStep", "Hook", "watched"]
 
 Hook = Callable[[nn.Module, tuple[Any, ...]], Any]
 
 
 @dataclass(frozen=True)
-class Step:
+class ForwardStep:
     """One forward pass.
 
     Attributes:
@@ -47,14 +47,16 @@ class Course:
         axes: where samples lie.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[ForwardStep, ...]
     state: RecurrentState = NO_STATE
     axes: SampleAxes = FIRST
 
     @classmethod
     def of(cls, samples: Sequence[Inputs] | Course, axes: SampleAxes = FIRST) -> Course:
         """Inputs of a model without state; a course as it is."""
-        return samples if isinstance(samples, Course) else cls(tuple(Step(inputs) for inputs in samples), axes=axes)
+        return (
+            samples if isinstance(samples, Course) else cls(tuple(ForwardStep(inputs) for inputs in samples), axes=axes)
+        )
 
     @property
     def inputs(self) -> list[Inputs]:
@@ -71,11 +73,11 @@ class Course:
                 batches[-1].append(step.inputs)
             else:
                 batches.append([step.inputs])
-        return replace(self, steps=tuple(Step(self.axes.join(batch)) for batch in batches))
+        return replace(self, steps=tuple(ForwardStep(self.axes.join(batch)) for batch in batches))
 
     def first(self, count: int) -> Course:
         """The same, no further than the first ``count`` wanted outputs."""
-        steps: list[Step] = []
+        steps: list[ForwardStep] = []
         for step in self.steps:
             if count <= 0:
                 break
@@ -147,7 +149,7 @@ class _StatefulPass:
     def __call__(self) -> Any:
         if self.ran:
             self._begin.restore(self._module)
-        outputs = pytree.tree_map(_apart, self._module(*self._inputs))
+        outputs = tree_map(_apart, self._module(*self._inputs))
         self.left, self.ran = self._begin.now(self._module), True
         return outputs
 

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.evaluators.library_internals import is_traceable_wrapper_subclass, own_buffers, own_parameters
 from palettune.space.errors import UserError
 
 __all__ = [
-    "Held",
     "LoadingError",
+    "TensorSlot",
     "check_loadable",
     "held_alike",
     "same_memory",
@@ -32,7 +32,7 @@ _AS_PACKAGE = (
     'convert_to="mlprogram"), save the .mlpackage and return its path'
 )
 #: A tensor by the module and the name that hold it.
-Held = tuple[nn.Module, str]
+TensorSlot = tuple[nn.Module, str]
 
 
 class LoadingError(UserError):
@@ -95,9 +95,9 @@ def take_to_float32(model: nn.Module) -> list[str]:
     return notes
 
 
-def held_alike(model: nn.Module) -> list[list[Held]]:
+def held_alike(model: nn.Module) -> list[list[TensorSlot]]:
     """Groups of two and more tensors that are the very same values in memory: tied, whichever way that was done."""
-    groups: dict[Any, list[Held]] = {}
+    groups: dict[Any, list[TensorSlot]] = {}
     for module in model.modules():
         for name, tensor in _tensors(module):
             if tensor.numel():
@@ -106,27 +106,29 @@ def held_alike(model: nn.Module) -> list[list[Held]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def same_memory(groups: list[list[Held]]) -> None:
+def same_memory(groups: list[list[TensorSlot]]) -> None:
     """Make one parameter of those in each group that are parameters of equal values."""
     for group in groups:
-        held = [(module, name) for module, name in group if module._parameters.get(name) is not None]
+        held = [(module, name) for module, name in group if own_parameters(module).get(name) is not None]
         for (first, its_name), (module, name) in itertools.pairwise(held):
-            one, other = first._parameters[its_name], module._parameters[name]
+            one, other = own_parameters(first)[its_name], own_parameters(module)[name]
             assert one is not None
             assert other is not None
             if one is not other and one.shape == other.shape and torch.equal(one, other):
-                module._parameters[name] = one
+                own_parameters(module)[name] = one
 
 
 def untangle(model: nn.Module) -> None:
     """Give every parameter memory of its own, so that writing to one changes no other tensor."""
     taken: dict[Any, Tensor] = {}
     trainable: dict[int, nn.Parameter] = {}
-    held = [(module, name, p) for module in model.modules() for name, p in module._parameters.items() if p is not None]
+    held = [
+        (module, name, p) for module in model.modules() for name, p in own_parameters(module).items() if p is not None
+    ]
     for module, name, parameter in held:
         if parameter.is_inference():
             made = trainable.setdefault(id(parameter), nn.Parameter(parameter.clone(), requires_grad=False))
-            module._parameters[name] = taken[_storage(made)] = made
+            own_parameters(module)[name] = taken[_storage(made)] = made
             continue
         owner = taken.setdefault(_storage(parameter), parameter)
         if owner is not parameter or _overlaps_itself(parameter):
@@ -135,12 +137,12 @@ def untangle(model: nn.Module) -> None:
     for module in model.modules():
         for name, tensor in _tensors(module):
             if not isinstance(tensor, nn.Parameter) and tensor.numel() and _storage(tensor) in taken:
-                (module._buffers if name in module._buffers else vars(module))[name] = tensor.clone()
+                (own_buffers(module) if name in own_buffers(module) else vars(module))[name] = tensor.clone()
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The tensors that a module holds itself: parameters, buffers and plain attributes."""
-    for held in (module._parameters, module._buffers, vars(module)):
+    for held in (own_parameters(module), own_buffers(module), vars(module)):
         yield from [(name, value) for name, value in held.items() if isinstance(value, Tensor)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
-from palettune.evaluators.workload.course import Course, Step
+from palettune.evaluators.workload.course import Course, ForwardStep
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
 __all__ = ["DataOptions", "Sampling"]
@@ -69,8 +69,8 @@ class Sampling:
         """
         wanted = range(len(items)) if counted is None else counted
         if not self.recurrent:
-            return Course(tuple(Step(items[i]) for i in sorted(wanted)), self.state, self.axes)
+            return Course(tuple(ForwardStep(items[i]) for i in sorted(wanted)), self.state, self.axes)
         last = max(wanted, default=-1)
         chosen = set(wanted)
-        steps = (Step(items[i], i in chosen, self.begin(i) == i) for i in range(last + 1))
+        steps = (ForwardStep(items[i], i in chosen, self.begin(i) == i) for i in range(last + 1))
         return Course(tuple(steps), self.state, self.axes)

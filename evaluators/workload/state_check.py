@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from palettune.device_bench.model.held_value import Held
 from palettune.device_bench.model.recurrent_state import Place, RecurrentState, snapshot
+from palettune.evaluators.library_internals import tree_map, write_count
 from palettune.evaluators.workload.outputs import floating_outputs
 from palettune.evaluators.workload.sample_axes import Inputs
 from palettune.space.errors import UserError
@@ -54,9 +54,7 @@ def find_state(
     RecurrentState(changed).restore(model)
     outputs = []
     for inputs in items:
-        outputs.append(
-            pytree.tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, run(inputs))
-        )
+        outputs.append(tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, run(inputs)))
         changed |= before.changed(model)
         if sequence == 1:
             RecurrentState(changed).restore(model)
@@ -194,7 +192,7 @@ def seeded(seed: int = 0) -> Iterator[None]:
 
 def _marks(model: nn.Module) -> dict[str, tuple[object, ...]]:
     """What tells that a parameter was written: its version, and a sum of its bits."""
-    return {name: (value._version, value.shape, _sum(value)) for name, value in model.named_parameters()}
+    return {name: (write_count(value), value.shape, _sum(value)) for name, value in model.named_parameters()}
 
 
 def _sum(value: Tensor) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflows import registry
+from palettune.evaluators.registry import registered_workflows
 from palettune.search.escalation.int8_activations import activation_rung
 from palettune.search.escalation.promotion import Slot, promote, rung_of, schedule, verdicts
 from palettune.search.experiment.experiment import ExperimentError
@@ -38,7 +38,7 @@ def check_ladder(preparation: Preparation) -> None:
     """
     ladder = preparation.experiment.ladder
     for slot in schedule(ladder, preparation.experiment.budget.trials):
-        lacking = registry()[slot.workflow.value].missing(preparation.workload)
+        lacking = registered_workflows()[slot.workflow.value].missing(preparation.workload)
         if lacking is not None:
             raise ExperimentError(f"ladder.{slot.rung} = {getattr(ladder, slot.rung)}: {lacking}; or leave the key out")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from palettune.evaluators.adapters.setting import Placement
+from palettune.evaluators.adapters.setting import AdapterPlacement
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
@@ -142,12 +142,12 @@ class Ladder(_Section):
     vector_steps: int = Field(default=100, ge=0)
     steps: int = Field(default=300, ge=0)
     adapter_rank: int = Field(default=0, ge=0)
-    adapter_placement: Placement = Placement.SEPARATE
+    adapter_placement: AdapterPlacement = AdapterPlacement.SEPARATE
 
     @property
     def branches(self) -> bool:
         """Whether what is fine-tuned gets low-rank branches that stay beside its layers."""
-        return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is Placement.SEPARATE
+        return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is AdapterPlacement.SEPARATE
 
     @property
     def climbs(self) -> dict[Workflow, int]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from palettune.evaluators.compression.compression_time import compression_seconds
 from palettune.evaluators.quality.evaluation import Failure, evaluation_identity
-from palettune.evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, join
+from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting, SensitivityScore, join_scores
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
@@ -40,7 +40,7 @@ def layer_weights(preparation: Preparation, folder: RunFolder) -> LayerWeights:
 def prune(preparation: Preparation, folder: RunFolder, display: Display) -> Preparation:
     """The same with menus rid of encodings that another one beats in bytes and in weight error."""
     weights = layer_weights(preparation, folder)
-    errors = registry()["weight_error"](ScoringSetting(preparation.workload.model, weights, preparation.kind))
+    errors = registered_scores()["weight_error"](ScoringSetting(preparation.workload.model, weights, preparation.kind))
     scores = errors.score(preparation.columns(), ())
     target = preparation.experiment.deployment_target
 
@@ -131,7 +131,7 @@ def score_layers(
     sampling = preparation.workload.sampling
     count = len(single_samples(preparation.workload.batches(split), wanted, sampling.axes))
     columns = tuple((layer, str(encoding)) for layer, encoding in preparation.columns())
-    method = registry()[experiment.search.scores]
+    method = registered_scores()[experiment.search.scores]
     name = evaluation_identity(
         method=method.name,
         weights=identity["model_weights"],
@@ -168,13 +168,13 @@ class _Scoring:
     def run(self, words: str, method: type[SensitivityScore], columns: Sequence[tuple[str, str]]) -> Scores:
         """All columns by one method."""
         parts = method.parts(len(columns), self.count, self.pool.size * 4)
-        answers: list[tuple[Part, Scores]] = []
+        answers: list[tuple[ScoringPart, Scores]] = []
         with self.display.bar(words, len(parts)) as advance:
             calls = [(part, (method.name, tuple(columns), part, self.energy)) for part in parts]
             for answer in self.pool.map("score", calls):
                 answers.append((answer.key, checked(answer.result)))
                 advance(1)
-        return join(answers)
+        return join_scores(answers)
 
 
 def _completed(scores: Scores, columns: Sequence[tuple[str, str]], work: _Scoring) -> Scores:
@@ -187,7 +187,7 @@ def _completed(scores: Scores, columns: Sequence[tuple[str, str]], work: _Scorin
         f"no gradient reaches {named(scores.unreached)}: {NO_GRADIENT}{why}; scored by running each encoding alone, "
         f"{len(lacking)} forward passes over {work.count} sample(s)"
     )
-    return scores.replaced(work.run("scoring without gradients", registry()["isolated"], lacking))
+    return scores.replaced(work.run("scoring without gradients", registered_scores()["isolated"], lacking))
 
 
 def named(layers: Sequence[str], most: int = 5) -> str:

@@ -12,18 +12,18 @@ from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.package.package_archive import pack
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.adapters.setting import AdapterSetting
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from palettune.evaluators.sensitivity.base import Part, ScoringSetting
-from palettune.evaluators.sensitivity.registry import registry as scorers
+from palettune.evaluators.registry import registered_workflows
+from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting
+from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
-from palettune.evaluators.workflows import registry as workflows
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.search.study.escalation import Climbed
@@ -75,7 +75,7 @@ class Resident:
         """
         begun = None
         if start is not None:
-            begun = Outcome(Evaluation.from_json(start[0]), ModelState.load(self._states / start[1]))
+            begun = WorkflowResult(Evaluation.from_json(start[0]), ModelState.load(self._states / start[1]))
         outcome = self._workflow(workflow).evaluate(Configuration.from_json(configuration), begun)
         if isinstance(outcome, Failure):
             return outcome
@@ -107,7 +107,7 @@ class Resident:
                 tuning = FineTuningSetting(vector_steps=ladder.vector_steps, steps=ladder.steps)
                 self._workflows[name] = FineTuningEvaluator(setting, tuning)
             else:
-                self._workflows[name] = workflows()[name](setting)
+                self._workflows[name] = registered_workflows()[name](setting)
         return self._workflows[name]
 
     def compress(self, layer: str, encodings: tuple[str, ...]) -> list[Failure]:
@@ -123,7 +123,9 @@ class Resident:
                 failures.append(Failure(Stage.COMPRESS, f"{spelling}: {error}", layer))
         return failures
 
-    def score(self, method: str, columns: tuple[tuple[str, str], ...], part: Part, energy: tuple[float, ...]) -> Scores:
+    def score(
+        self, method: str, columns: tuple[tuple[str, str], ...], part: ScoringPart, energy: tuple[float, ...]
+    ) -> Scores:
         """Sensitivity scores of one part of the columns and of the scoring data."""
         sampling = self.workload.sampling
         batches = self.workload.batches(scoring_split(self.workload.offers))
@@ -134,7 +136,7 @@ class Resident:
         chosen = [
             (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]
         ]
-        scorer = scorers()[method](setting)
+        scorer = registered_scores()[method](setting)
         first = part.samples.start
         return scorer.score(chosen, samples[first:], first, samples[sampling.begin(first) : first])
 

@@ -15,8 +15,8 @@ from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import ModelState, StateError, model_digest
-from palettune.evaluators.workflow import Outcome, Requirement, WorkflowError
-from palettune.evaluators.workflows import allowed, refused, registry
+from palettune.evaluators.workflow.evaluator import Requirement, WorkflowError, WorkflowResult
+from palettune.evaluators.workflows import allowed, refused
 from palettune.evaluators.workload.workload import Split
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
@@ -31,7 +31,7 @@ OPTIONS: dict[str, dict] = {
     },
 }
 
-WORKFLOWS = list(registry().values())
+WORKFLOWS = list(registered_workflows().values())
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=[w.name for w in WORKFLOWS])
 
 
@@ -39,9 +39,9 @@ def make(workflow, setting):
     return workflow(setting, **OPTIONS.get(workflow.name, {}))
 
 
-def outcome(workflow, setting, spelling="lut3", start=None, **others) -> Outcome:
+def outcome(workflow, setting, spelling="lut3", start=None, **others) -> WorkflowResult:
     found = make(workflow, setting).evaluate(configuration_of(setting, spelling, **others), start)
-    assert isinstance(found, Outcome), str(found)
+    assert isinstance(found, WorkflowResult), str(found)
     return found
 
 
@@ -114,7 +114,7 @@ class WorkflowContract:
     @every_workflow
     def test_it_goes_on_from_another_outcome_of_the_same_encodings_only(self, workflow, tmp_path):
         setting = setting_of(tmp_path)
-        first = outcome(registry()["data_free"], setting)
+        first = outcome(registered_workflows()["data_free"], setting)
         assert outcome(workflow, setting, start=first).state.configuration == first.state.configuration
         with pytest.raises(WorkflowError, match="cannot start"):
             make(workflow, setting).evaluate(configuration_of(setting, "lut4"), first)
@@ -146,5 +146,5 @@ class WorkflowContract:
 
 
 def test_registry_is_by_name_and_begins_with_data_free():
-    assert all(name == workflow.name for name, workflow in registry().items())
-    assert next(iter(registry())) == "data_free"
+    assert all(name == workflow.name for name, workflow in registered_workflows().items())
+    assert next(iter(registered_workflows())) == "data_free"

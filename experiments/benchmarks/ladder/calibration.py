@@ -26,11 +26,11 @@ from palettune.device_bench.package.program_graph import program_nodes
 from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import ModelState
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult
 from palettune.evaluators.workload.workload import Split
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.configuration import Configuration, Precision
@@ -86,7 +86,7 @@ class Ladder:
         started = time.perf_counter()
         outcome = evaluator.evaluate(configuration)
         seconds = time.perf_counter() - started
-        assert isinstance(outcome, Outcome), outcome
+        assert isinstance(outcome, WorkflowResult), outcome
         return {
             "configuration": name,
             "method": method,

@@ -9,7 +9,7 @@ from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.calibration.moment_matching import MomentMatching
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Failure, Stage
 from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision

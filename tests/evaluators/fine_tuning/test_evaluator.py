@@ -13,9 +13,9 @@ from palettune.evaluators.fine_tuning.optimizer import Optimizer
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
 from palettune.evaluators.fine_tuning.training_data import TrainingDataError
 from palettune.evaluators.quality.evaluation import Failure, Stage
+from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import DATA_FREE
-from palettune.evaluators.workflow import Outcome
-from palettune.evaluators.workflows import registry
+from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
@@ -29,7 +29,7 @@ MIXED = {
 SHORT = FineTuningSetting(vector_steps=20, steps=40, held_out=8)
 
 
-def tuned(setting, spelling="lut2", tuning=SHORT, start=None, **others) -> Outcome | Failure:
+def tuned(setting, spelling="lut2", tuning=SHORT, start=None, **others) -> WorkflowResult | Failure:
     return FineTuningEvaluator(setting, tuning).evaluate(configuration_of(setting, spelling, **others), start)
 
 
@@ -37,9 +37,9 @@ def tuned(setting, spelling="lut2", tuning=SHORT, start=None, **others) -> Outco
 def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str, tmp_path: Path) -> None:
     spelling, others = MIXED[network]
     setting = setting_of(tmp_path, network, without=["loss"])
-    start = registry()["data_free"](setting).evaluate(configuration_of(setting, spelling, **others))
+    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, spelling, **others))
     found = tuned(setting, spelling, start=start, **others)
-    assert isinstance(found, Outcome)
+    assert isinstance(found, WorkflowResult)
     assert found.evaluation.divergence < 0.8 * start.evaluation.divergence
     assert [gain.method for gain in found.gains] == ["norms_and_biases", "everything"]
     assert any(gain.kept for gain in found.gains)
@@ -66,7 +66,7 @@ def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
 
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = registry()["data_free"](setting).evaluate(configuration_of(setting, "lut2"))
+    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, "lut2"))
     found = tuned(setting, tuning=FineTuningSetting(vector_steps=30, steps=0, held_out=8))
     assert set(found.state.methods.values()) == {DATA_FREE}
     assert all(torch.equal(w.weight, start.state.weights[n].weight) for n, w in found.state.weights.items())
@@ -78,7 +78,7 @@ def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> 
 
 def test_what_does_not_gain_is_not_kept(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = registry()["data_free"](setting).evaluate(configuration_of(setting, "fp16"))
+    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, "fp16"))
     found = tuned(setting, "fp16", FineTuningSetting(vector_steps=2, steps=2, rate=0.9, vector_rate=0.9, held_out=8))
     assert not any(gain.kept for gain in found.gains)
     assert found.state.digest == start.state.digest
@@ -162,7 +162,7 @@ def test_a_loss_that_is_nan_later_keeps_the_best_and_says_the_step(tmp_path: Pat
     )
     tuning = FineTuningSetting(vector_steps=0, steps=100, held_out=8, validations=20, patience=20)
     found = tuned(setting, tuning=tuning)
-    assert isinstance(found, Outcome)
+    assert isinstance(found, WorkflowResult)
     (note,) = [words for words in found.notes if "not finite" in words]
     assert "everything: the loss of training is not finite at step 30" in note
     assert "the best state before it is kept" in note
@@ -187,7 +187,7 @@ def test_too_little_data_is_said(tmp_path: Path) -> None:
 
 
 def test_calibration_data_do_where_there_is_no_training_data(tmp_path: Path) -> None:
-    assert isinstance(tuned(setting_of(tmp_path / "a", without=["training_data"])), Outcome)
+    assert isinstance(tuned(setting_of(tmp_path / "a", without=["training_data"])), WorkflowResult)
     setting = setting_of(tmp_path / "b", without=["training_data", "calibration_data"])
     assert "training_data() or calibration_data()" in FineTuningEvaluator.missing(setting.workload)
 
@@ -245,14 +245,14 @@ def test_a_model_without_gradients_is_refused_before_the_first_step(before, cut,
     network = HALVES.replace("CUT", cut).replace("    def forward", f"    {before}\n    def forward")
     workload = write_workload(tmp_path, network)
     for name in ("fine_tuning", "adapters"):
-        assert words in str(registry()[name].missing(workload))
-        assert "torch.no_grad" in str(registry()[name].missing(workload)) or "torch refuses" in words
+        assert words in str(registered_workflows()[name].missing(workload))
+        assert "torch.no_grad" in str(registered_workflows()[name].missing(workload)) or "torch refuses" in words
 
 
 def test_a_part_that_no_gradient_reaches_is_left_and_said(tmp_path: Path) -> None:
     setting = setting_of(tmp_path, HALVES.replace("CUT", "hidden.detach()"), without=["loss"])
     found = tuned(setting, "lut2")
-    assert isinstance(found, Outcome)
+    assert isinstance(found, WorkflowResult)
     assert [gain.method for gain in found.gains] == ["everything"]
     assert any("norms_and_biases: no gradient reaches" in note for note in found.notes)
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of, package, random_encoding, random_module
 from palettune.device_bench.proof.package_encoding import differences
-from palettune.evaluators.compression.compression import CompressionError, compress
+from palettune.evaluators.compression.compression import compress
+from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.trainable_layers import trainable_weight
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.space.encoding import Encoding

@@ -7,8 +7,8 @@ from torch import nn
 
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.sensitivity.base import ScoringSetting, join
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.base import ScoringSetting, join_scores
+from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
@@ -42,14 +42,14 @@ def case(kind):
     return TwoInputs(), [Batch((torch.randint(20, (6, 9)), torch.rand(6) + 0.5), None) for _ in range(2)]
 
 
-@pytest.fixture(params=[(n, k) for n in registry() for k in DivergenceKind], ids=lambda p: f"{p[0]}-{p[1]}")
+@pytest.fixture(params=[(n, k) for n in registered_scores() for k in DivergenceKind], ids=lambda p: f"{p[0]}-{p[1]}")
 def scoring(request, tmp_path):
     name, kind = request.param
     model, data = case(kind)
     weights = LayerWeights(model.eval(), layers_of(model), WeightBank(tmp_path))
     with torch.inference_mode():
         energy = Reference.of(kind, [model(*batch.inputs) for batch in data]).energy
-    method = registry()[name](ScoringSetting(model, weights, kind, energy))
+    method = registered_scores()[name](ScoringSetting(model, weights, kind, energy))
     columns = [(layer.name, encoding) for layer in layers_of(model) for encoding in MENU]
     return method, columns, single_samples(data, 12), model
 
@@ -83,7 +83,7 @@ def test_a_scoring_does_not_depend_on_its_split_and_leaves_the_model_alone(scori
             )
             for part in reversed(parts)
         ]
-        joined = join(answers)
+        joined = join_scores(answers)
         assert joined.columns == whole.columns
         assert np.allclose(joined.by_sample, whole.by_sample, rtol=1e-4, atol=1e-9)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

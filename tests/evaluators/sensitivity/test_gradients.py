@@ -8,7 +8,7 @@ from torch import nn
 
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.sensitivity.base import ScoringSetting, join
+from palettune.evaluators.sensitivity.base import ScoringSetting, join_scores
 from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.isolated import IsolatedScore
 from palettune.evaluators.sensitivity.scores import Scores
@@ -192,7 +192,7 @@ def test_a_layer_is_unreached_only_where_it_is_in_every_part(tmp_path):
         parts.append((part, FisherScore(setting).score(columns, chosen, part.samples.start)))
     assert {"second", "spare"} <= set(parts[-1][1].unreached)
     assert {"first", "spare"} <= set(parts[0][1].unreached)
-    assert join(parts).unreached == ("spare",)
+    assert join_scores(parts).unreached == ("spare",)
 
 
 def test_rows_of_another_count_keep_their_means():

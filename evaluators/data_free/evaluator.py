@@ -8,14 +8,14 @@ from functools import cached_property
 
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from palettune.evaluators.quality.quality import Quality, beaten
+from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.assembly import Assembler
 from palettune.evaluators.weights.model_state import ModelState, model_digest
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
 from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration
 
-__all__ = ["DataFreeEvaluator", "beaten"]
+__all__ = ["DataFreeEvaluator"]
 
 
 class DataFreeEvaluator(WorkflowEvaluator):
@@ -45,7 +45,7 @@ class DataFreeEvaluator(WorkflowEvaluator):
         """The float model's outputs on the split."""
         return self.quality.reference
 
-    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
+    def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
         """Measure one configuration and give its state; ``start`` changes nothing."""
         check_start(configuration, start)
         measured = self.measure(configuration)
@@ -53,7 +53,7 @@ class DataFreeEvaluator(WorkflowEvaluator):
             return measured
         if isinstance(measured, Screened):
             raise AssertionError("screened without a rival")
-        return Outcome(measured, ModelState.data_free(configuration, self.setting.weights, self._model))
+        return WorkflowResult(measured, ModelState.data_free(configuration, self.setting.weights, self._model))
 
     def measure(
         self, configuration: Configuration, rivals: Sequence[Rival] = (), screen: int = 0

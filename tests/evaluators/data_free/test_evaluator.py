@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from palettune.evaluators.data_free import DataFreeEvaluator, beaten
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage
+from palettune.evaluators.quality.quality import beaten
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
