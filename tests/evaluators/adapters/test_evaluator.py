@@ -19,7 +19,7 @@ from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.target import DeploymentTarget
-from tests.evaluators.workflow_cases import configuration_of, setting_of
+from palettune.testing.workloads import configuration_of, setting_of
 
 TUNING = FineTuningSetting(vector_steps=0, steps=60, rate=0.01, table_rate=0.03, held_out=8)
 SETTING = AdapterSetting(rank=2, tuning=TUNING)

@@ -15,7 +15,7 @@ from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
-from tests.evaluators.workflow_cases import CONVOLUTIONS, configuration_of, setting_of
+from palettune.testing.workloads import CONVOLUTIONS, configuration_of, setting_of
 
 
 @pytest.mark.parametrize("network", ["convolutions", "transformer", "recurrent", "audio"])

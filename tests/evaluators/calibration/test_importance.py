@@ -9,8 +9,8 @@ from palettune.evaluators.calibration.importance import Importance
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.workflow.evaluator import WorkflowResult
+from palettune.testing.workloads import RECURRENT, configuration_of, setting_of
 from tests.evaluators.sensitivity.test_gradients import CASES, samples_of
-from tests.evaluators.workflow_cases import RECURRENT, configuration_of, setting_of
 
 
 def calibration_of(samples):

@@ -9,7 +9,7 @@ from torch import nn
 from palettune.evaluators.calibration.channel_moments import channel_moments, record_moments
 from palettune.evaluators.calibration.moment_matching import MomentMatching, correction
 from palettune.evaluators.calibration.samples import calibration_samples
-from tests.evaluators.workflow_cases import write_workload
+from palettune.testing.workloads import write_workload
 
 
 def float_and_samples(tmp_path, network):

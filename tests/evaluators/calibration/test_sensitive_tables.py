@@ -8,7 +8,7 @@ from palettune.evaluators.calibration.layer_method import LayerTask
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables, clipped
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of
-from tests.evaluators.calibration.layer_tasks import task_of
+from palettune.testing.layer_tasks import task_of
 
 
 def test_sensitive_tables_are_those_of_the_palettizer_itself(tmp_path):

@@ -18,7 +18,7 @@ from palettune.evaluators.weights.model_state import DATA_FREE
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
-from tests.evaluators.workflow_cases import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
+from palettune.testing.workloads import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
 
 MIXED = {
     "convolutions": ("lut2", {"depthwise": "int4", "project": "sparse75+lut4", "classes": "lut4-scaled"}),

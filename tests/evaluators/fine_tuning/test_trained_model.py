@@ -11,7 +11,7 @@ from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.weights.model_state import ModelState, model_digest
-from tests.evaluators.workflow_cases import CONVOLUTIONS, TRANSFORMER, configuration_of, setting_of
+from palettune.testing.workloads import CONVOLUTIONS, TRANSFORMER, configuration_of, setting_of
 
 TIED = TRANSFORMER.replace(
     "    def forward(self, words):",
