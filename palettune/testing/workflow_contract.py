@@ -63,6 +63,7 @@ class WorkflowContract:
         setting = setting_of(tmp_path, network)
         before = model_digest(setting.workload.model)
         found = self.result(workflow, setting)
+        assert model_digest(setting.workload.model) == before
         assert isinstance(found.evaluation, Evaluation)
         assert found.evaluation.workflow is workflow.workflow
         assert found.evaluation.configuration_hash == found.state.configuration.hash
@@ -72,7 +73,6 @@ class WorkflowContract:
         assert isinstance(again, Evaluation)
         assert np.allclose(again.by_sample, found.evaluation.by_sample, rtol=1e-3, atol=1e-6)
         assert len(again.by_sample) == 16
-        assert model_digest(setting.workload.model) == before
 
     def test_the_state_is_read_back_exactly(self, workflow: type[WorkflowEvaluator], tmp_path: Path) -> None:
         """A saved state is equal when loaded; a damaged file is refused."""
