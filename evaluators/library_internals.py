@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
+    "BATCH_NORM",
+    "CONVOLUTION",
     "KMeansConfig",
     "ReplaceableKMeans",
     "cluster_scalars_exactly",
@@ -39,6 +41,10 @@ __all__ = [
     "write_count",
 ]
 
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
+"""Base class of batch normalizations of all dimensions. torch 2.13.0."""
+CONVOLUTION = nn.modules.conv._ConvNd
+"""Base class of convolutions and transposed convolutions of all dimensions. torch 2.13.0."""
 _METADATA = "_COREML_/weight/"
 
 

@@ -10,15 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from palettune.evaluators.library_internals import BATCH_NORM, CONVOLUTION
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["ChannelMoments", "channel_axis", "channel_moments", "observed", "record_moments"]
 
 _CHANNEL_FIRST = (
-    nn.modules.batchnorm._BatchNorm,
+    BATCH_NORM,
     nn.GroupNorm,
-    nn.modules.conv._ConvNd,
+    CONVOLUTION,
 )
 _CHANNEL_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
 
@@ -137,7 +138,7 @@ def record_moments(
 
 def batched(module: nn.Module, output: Tensor) -> Tensor:
     """The output of a module, with an axis of one sample where a convolution has run without one."""
-    if isinstance(module, nn.modules.conv._ConvNd) and output.ndim == len(module.kernel_size) + 1:
+    if isinstance(module, CONVOLUTION) and output.ndim == len(module.kernel_size) + 1:
         return output.unsqueeze(0)
     return output
 

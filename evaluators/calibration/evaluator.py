@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
-from palettune.evaluators.calibration.judge import HeldOutDivergence, NonFiniteError
+from palettune.evaluators.calibration.held_out_divergence import HeldOutDivergence, NonFiniteError
 from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
 from palettune.evaluators.calibration.samples import calibration_samples

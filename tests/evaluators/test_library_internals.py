@@ -67,6 +67,14 @@ def test_a_recurrent_module_uses_a_replaced_parameter():
     assert torch.equal(module(inputs)[0], torch.zeros(1, 1, 3))
 
 
+def test_base_classes_are_those_of_every_dimension():
+    assert issubclass(nn.BatchNorm1d, internals.BATCH_NORM)
+    assert issubclass(nn.SyncBatchNorm, internals.BATCH_NORM)
+    assert issubclass(nn.Conv3d, internals.CONVOLUTION)
+    assert issubclass(nn.ConvTranspose1d, internals.CONVOLUTION)
+    assert not issubclass(nn.Linear, internals.CONVOLUTION)
+
+
 def test_padding_is_given_as_pad_takes_it():
     assert internals.reversed_padding(nn.Conv2d(1, 1, 3, padding=(1, 2))) == [2, 2, 1, 1]
     assert internals.reversed_padding(nn.Conv1d(1, 1, (4,), padding="same")) == [1, 2]

@@ -9,6 +9,7 @@ from torch import nn
 from palettune.evaluators.calibration.channel_moments import channel_moments, record_moments
 from palettune.evaluators.calibration.moment_matching import MomentMatching, correction
 from palettune.evaluators.calibration.samples import calibration_samples
+from palettune.evaluators.library_internals import CONVOLUTION
 from palettune.testing.workloads import write_workload
 
 
@@ -46,7 +47,7 @@ def test_means_come_back_and_so_do_deviations_where_there_is_a_scale(tmp_path, n
         found = record_moments(module, {n: module.get_submodule(n) for n in names}, matching._inputs, matching.count)
         unit = {n: matching.wanted[n].deviation for n in names}
         means = max(float(((found[n].mean - matching.wanted[n].mean) / unit[n]).square().mean()) for n in names)
-        scaled = [n for n in names if not isinstance(module.get_submodule(n), (nn.Linear, nn.modules.conv._ConvNd))]
+        scaled = [n for n in names if not isinstance(module.get_submodule(n), (nn.Linear, CONVOLUTION))]
         ratios = [float((found[n].deviation / unit[n]).log().square().mean()) for n in scaled]
         return means, max(ratios, default=0.0)
 

@@ -10,7 +10,7 @@ import torch
 
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.optimizer import Optimizer
-from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.training_data import TrainingDataError
 from palettune.evaluators.quality.evaluation import Failure, Stage
 from palettune.evaluators.registry import registered_workflows
@@ -18,7 +18,8 @@ from palettune.evaluators.weights.model_state import DATA_FREE
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
-from palettune.testing.workloads import CONVOLUTIONS, NETWORKS, configuration_of, setting_of, write_workload
+from palettune.testing.workloads import CONVOLUTIONS, NETWORKS, configuration_of, setting_of
+from tests.evaluators.gradient_cases import HALVES
 
 MIXED = {
     "convolutions": ("lut2", {"depthwise": "int4", "project": "sparse75+lut4", "classes": "lut4-scaled"}),
@@ -201,52 +202,6 @@ def test_data_that_repeat_or_change_are_warned_of(tmp_path: Path) -> None:
     )
     assert any("other batches in each pass" in words for words in tuned(setting_of(tmp_path / "b", changing)).notes)
     assert not tuned(setting_of(tmp_path / "c")).notes
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [({"rate": 0.0}, "rate = 0.0"), ({"accumulation": 0}, "accumulation"), ({"device": "tpu"}, "'auto', 'cpu'")],
-)
-def test_settings_out_of_range_are_named(wrong: dict, words: str) -> None:
-    with pytest.raises(SettingError, match=words):
-        FineTuningSetting(**wrong)
-
-
-HALVES = """
-class Network(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Linear(8, 24)
-        self.decoder = nn.Linear(24, 6, bias=False)
-
-    def forward(self, steps):
-        hidden = torch.tanh(self.encoder(steps))
-        return self.decoder(CUT)
-
-def model():
-    torch.manual_seed(0)
-    return Network()
-
-def example(generator, batch):
-    return (torch.randn(batch, 8, generator=generator),)
-"""
-
-
-@pytest.mark.parametrize(
-    ("before", "cut", "words"),
-    [
-        ("@torch.no_grad()", "hidden", "no gradient reaches any parameter"),
-        ("@torch.inference_mode()", "hidden", "no gradient reaches any parameter"),
-        ("", "hidden).round().detach(", "no gradient reaches any parameter"),
-        ("", "torch.inference_mode()(torch.tanh)(hidden)", "torch refuses its gradients: Inference tensors"),
-    ],
-)
-def test_a_model_without_gradients_is_refused_before_the_first_step(before, cut, words, tmp_path: Path) -> None:
-    network = HALVES.replace("CUT", cut).replace("    def forward", f"    {before}\n    def forward")
-    workload = write_workload(tmp_path, network)
-    for name in ("fine_tuning", "adapters"):
-        assert words in str(registered_workflows()[name].missing(workload))
-        assert "torch.no_grad" in str(registered_workflows()[name].missing(workload)) or "torch refuses" in words
 
 
 def test_a_part_that_no_gradient_reaches_is_left_and_said(tmp_path: Path) -> None:
