@@ -78,18 +78,6 @@ def test_a_dead_channel_is_shifted_but_never_scaled():
     assert torch.isfinite(made.shift).all()
 
 
-def test_moments_are_those_of_the_samples_whatever_the_axis_and_the_windows():
-    values = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
-    first, last = channel_moments(values, 1, 6), channel_moments(values.transpose(1, 2), -1, 6)
-    assert torch.allclose(first.means, values.mean(2).double(), atol=1e-6)
-    assert torch.allclose(first.variances, last.variances)
-    windows = channel_moments(values, 1, 3)  # two rows of each sample
-    assert torch.allclose(windows.mean, first.mean, atol=1e-6)
-    assert torch.allclose(windows.deviation, first.deviation, atol=1e-6)
-    with pytest.raises(ValueError, match="4 samples"):
-        channel_moments(values, 1, 4)
-
-
 def test_modules_called_twice_or_without_a_bias_are_left_alone():
     class Twice(nn.Module):
         def __init__(self):
