@@ -27,6 +27,7 @@ __all__ = [
     "cluster_scalars_exactly",
     "coremltools_buffer",
     "forward_pre_hooks",
+    "holds_packed_weights",
     "hooked_tensor_name",
     "is_traceable_wrapper_subclass",
     "own_buffers",
@@ -95,6 +96,14 @@ def hooked_tensor_name(hook: Any) -> str | None:
     """
     name = getattr(hook, "_tensor_name", getattr(hook, "name", None))
     return None if name is None else str(name)
+
+
+def holds_packed_weights(module: nn.Module) -> bool:
+    """Return whether a module is one of torch's quantized ones, which hold no float weight.
+
+    torch 2.13.0: ``_packed_params`` and ``_all_weight_values`` of ``torch.ao.nn.quantized`` and its dynamic modules.
+    """
+    return hasattr(module, "_packed_params") or hasattr(module, "_all_weight_values")
 
 
 def write_count(tensor: Tensor) -> int:

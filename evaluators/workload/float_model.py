@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from palettune.device_bench.model.outputs import OutputError, mapped
-from palettune.evaluators.library_internals import is_traceable_wrapper_subclass, own_buffers, own_parameters
+from palettune.evaluators.library_internals import (
+    holds_packed_weights,
+    is_traceable_wrapper_subclass,
+    own_buffers,
+    own_parameters,
+)
 from palettune.space.errors import UserError
 
 __all__ = [
@@ -50,7 +55,7 @@ def check_loadable(model: Any) -> None:
         raise LoadingError(f"returned a {found}; expected a torch.nn.Module, or the path of an .mlpackage")
     for name, module in model.named_modules():
         where = f"returned a model whose module {name!r} ({type(module).__name__})"
-        if _is_quantized(module):
+        if holds_packed_weights(module):
             raise LoadingError(f"{where} is quantized already; return the float model")
         for held, tensor in _tensors(module):
             why = _not_plain(held, tensor)
@@ -157,10 +162,6 @@ def _overlaps_itself(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and any(
         size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
     )
-
-
-def _is_quantized(module: nn.Module) -> bool:
-    return hasattr(module, "_packed_params") or hasattr(module, "_all_weight_values")  # of torch.ao.nn.quantized
 
 
 def to_float32(value: Tensor) -> Tensor:

@@ -48,6 +48,13 @@ def test_hooks_of_the_state_dict_are_those_of_spectral_normalization():
     assert internals.state_hooks(nn.Linear(4, 4)) == ({}, {})
 
 
+def test_quantized_modules_are_told_from_float_ones():
+    model = nn.Sequential(nn.Linear(2, 2), nn.GRU(2, 2))
+    quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear, nn.GRU})
+    assert [internals.holds_packed_weights(module) for module in quantized] == [True, True]
+    assert [internals.holds_packed_weights(module) for module in model] == [False, False]
+
+
 def test_writing_in_place_is_counted():
     tensor = torch.zeros(2)
     before = internals.write_count(tensor)
