@@ -1,8 +1,16 @@
-"""Private names of torch and coremltools that the evaluators need, and nothing else.
+"""Private names of torch and coremltools that the evaluators need.
 
-Every use of a private name stands here, with the version in which it was tested; the tests fail when a name is gone
-or behaves otherwise. Nothing else in this package reaches into a library. Tested with torch 2.13.0 and
-coremltools 9.0.
+All uses of private names in this room are here, with the version in which they were tested;
+``tests/evaluators/test_library_internals.py`` fails if a name is missing or behaves differently. Names passed on as they
+are:
+
+=================================  =============================================  ===============
+name                               from                                           tested with
+=================================  =============================================  ===============
+``KMeansConfig``                   ``coremltools.optimize.torch._utils.k_means``  coremltools 9.0
+``is_traceable_wrapper_subclass``  ``torch.utils._python_dispatch``               torch 2.13.0
+``tree_leaves``, ``tree_map``      ``torch.utils._pytree``                        torch 2.13.0
+=================================  =============================================  ===============
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The adapter workflow: low-rank branches trained beside a compressed model that stays as it is."""
+"""Evaluator of the adapter workflow: low-rank branches trained beside a frozen compressed model."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ METHOD = "adapters"
 
 
 class AdapterEvaluator(FineTuningEvaluator):
-    """Trains adapters from a state's weights, and keeps them where held-out samples show a gain.
+    """Workflow that trains adapters beside a state's weights and keeps them if held-out samples improve.
 
-    For models whose fine-tuning as a whole is too dear: only the branches have gradients and moments.
+    It needs less memory than fine-tuning: only the adapters have gradients and optimizer state.
 
     Args:
-        setting: the workload, its compressed weights and the divergence taken; ``folder`` holds checkpoints.
+        setting: the workload, its compressed weights and the divergence; ``folder`` holds checkpoints.
         adapters: rank, placement and training.
     """
 
@@ -48,17 +48,20 @@ class AdapterEvaluator(FineTuningEvaluator):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The settings and the data that progress is judged by."""
+        """Settings, and content hash of the held-out data."""
         return {**super().identity, "adapters": self.adapters.identity}
 
     @cached_property
     def adapted(self) -> tuple[str, ...]:
-        """The layers that get a branch."""
+        """Names of the layers that get an adapter."""
         return adaptable(self.setting.weights.layers, self.adapters.rank, self.adapters.layers)
 
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         if not self.adapted:
-            gain = replace(paired(METHOD, [], []), reason="no layer is large enough for a branch of this rank")
+            gain = replace(
+                paired(METHOD, [], []),
+                reason="no layer is large enough for an adapter of this rank; lower `rank` or name layers",
+            )
             return state, [gain], []
         try:
             return self._adapt(state)

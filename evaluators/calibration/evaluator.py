@@ -1,4 +1,4 @@
-"""The calibration workflow: better weights, matched moments and activation ranges, each kept only where it gains."""
+"""Evaluator of the calibration workflow: layer methods, moment matching and activation ranges."""
 
 from __future__ import annotations
 
@@ -30,22 +30,24 @@ ACTIVATIONS = "activation_ranges"
 
 @dataclass(frozen=True)
 class _Draft:
-    """A state on its way, judged."""
+    """A candidate state and its divergence on the held-out samples."""
 
     state: ModelState
     by_sample: tuple[float, ...]
 
 
 class CalibrationEvaluator(WorkflowEvaluator):
-    """Tries each method on top of what was kept so far, and compares on calibration samples that none was fitted on.
+    """Workflow that applies calibration methods in turn and keeps each one if held-out samples improve.
 
-    The order is: moment matching; weights found layer by layer, with moments matched again; activation ranges where
-    the configuration asks for 8 bits, with moments matched under the rounding.
+    The order is: moment matching; weights found layer by layer, then moment matching again; activation ranges where
+    the configuration asks for 8 bits, then moment matching with quantized activations. Held-out samples are
+    calibration samples that no method is fitted on.
 
     Args:
-        setting: the workload, its data-free weights and the divergence taken.
-        most: calibration samples used at most.
-        layer_methods: whether weights are sought layer by layer; moments alone take a tenth of the time.
+        setting: the workload, its data-free weights and the divergence.
+        most: largest number of calibration samples to use.
+        layer_methods: whether to look for better weights layer by layer; moment matching alone takes a tenth of the
+            time.
 
     Raises:
         WorkloadError: too few samples.
@@ -68,12 +70,12 @@ class CalibrationEvaluator(WorkflowEvaluator):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Adds the calibration data and what was done with them."""
+        """Settings, and content hash of the calibration data."""
         methods = self._choices is not None
         return {**super().identity, "data": self.samples.digest, "most": self._most, "layer_methods": methods}
 
     def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
-        """Calibrate one configuration. A failure names its stage, and the layer where one can be told."""
+        """Calibrate one configuration and measure it; a failure names its stage, and the layer where it is known."""
         check_start(configuration, start)
         started = time.perf_counter()
         gains: list[Gain] = []
@@ -95,7 +97,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
         if isinstance(measured, Failure):
             return measured
         if isinstance(measured, Screened):
-            raise AssertionError("screened without a rival")
+            raise AssertionError("an evaluation without rivals was screened out")
         return WorkflowResult(measured, state, tuple(gains), self.samples.notes)
 
     def _calibrated(self, configuration: Configuration, start: WorkflowResult | None, gains: list[Gain]) -> ModelState:
@@ -114,12 +116,12 @@ class CalibrationEvaluator(WorkflowEvaluator):
         return draft.state
 
     def _with_layer_weights(self, first: ModelState, draft: _Draft, matched: bool, gains: list[Gain]) -> _Draft:
-        """Each layer's best weight by its output error, taken together if the whole model gains."""
+        """Take each layer's weight of least output error, all of them together if the whole model improves."""
         assert self._choices is not None
         weights, methods = dict(first.weights), dict(first.methods)
         for name, encoding in first.configuration.encodings.items():
             if methods[name] != DATA_FREE:
-                continue  # what training found is better than what a layer alone can know
+                continue  # keep trained weights: a layer method looks at one layer only
             choice = self._choices.choose(name, encoding, weights[name])
             gains += choice.gains
             weights[name], methods[name] = choice.weight, choice.method
@@ -129,7 +131,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
         return self._keep(LAYER_WEIGHTS, draft, self._matched(better) if matched else self._draft(better), gains)
 
     def _with_activations(self, configuration: Configuration, draft: _Draft, gains: list[Gain]) -> _Draft:
-        """Rounding was asked for, so it is kept whatever it costs; matching moments under it only if that gains."""
+        """Quantize activations as the configuration asks, then match moments if that improves the result."""
         module = draft.state.apply(self._model, metadata=False)
         ranges = activation_ranges(module, configuration.activations, self.samples.fitting().together(16))
         rounded = self._draft(replace(draft.state, configuration=configuration, activations=ranges))

@@ -1,9 +1,9 @@
-"""K-means in bounded memory: single values exactly, vectors from a start that a sample of them finds.
+"""K-means in bounded memory: exact for scalars, started from a sample for vectors.
 
-coremltools clusters weighted values one by one (550 bytes a weight) and vectors from five starts of up to 300 passes
-each. Here values that lie closest together are joined first, after which the same exact algorithm (``kmeans1d``: Wu,
-"Optimal quantization by matrix searching", 1991) has at most 100,000 of them; and vectors are clustered by
-scikit-learn on a sample, from k-means++ starts, before the best few are improved on all of them.
+coremltools needs 550 bytes per weighted scalar, and clusters vectors from five starts of up to 300 passes each. Here the
+scalars that lie closest together are merged first, so that the same exact algorithm (``kmeans1d``: Wu, "Optimal
+quantization by matrix searching", 1991) runs on at most 100,000 of them. Vectors are clustered by scikit-learn on a
+sample, from k-means++ starts; the best few results are then improved on all vectors.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _WORK = 2_500_000_000
 
 
 class BoundedKMeans(ReplaceableKMeans):
-    """coremltools' clustering of a module, with its two algorithms replaced by those of this file."""
+    """coremltools' clustering of a module's weights, with the algorithms of this file."""
 
     @classmethod
     def cluster_scalars(cls, weight: Tensor, importance: Tensor, config: KMeansConfig) -> tuple[Tensor, Tensor]:
-        """Cluster one block's elements exactly, but for those that lie closest together."""
+        """Cluster one block's scalars by ``cluster_values``."""
         values, counts = weight.flatten().numpy(), importance.flatten().numpy()
         centres, labels = cluster_values(values, counts, 2**config.n_bits)
         return torch.from_numpy(centres), torch.from_numpy(labels)
 
     @classmethod
     def cluster_rows(cls, weight: Tensor, importance: Tensor | None, config: KMeansConfig) -> tuple[Tensor, Tensor]:
-        """Cluster one block's vectors from starts found in a sample of them."""
+        """Cluster one block's vectors by ``cluster_vectors``."""
 
         def vectors(values: Tensor) -> Array:
             along = values.transpose(0, 1) if config.axis == 0 else values
@@ -61,12 +61,12 @@ class BoundedKMeans(ReplaceableKMeans):
 
 
 def cluster_values(values: Array, importance: Array, count: int) -> tuple[Array, NDArray[np.int32]]:
-    """The clusters of least weighted squared error, but for values that lie closest together, which stay so.
+    """Cluster scalars with the least weighted squared error, after merging those that lie closest together.
 
     Args:
         values: (N,), float32.
-        importance: (N,), what each counts; positive.
-        count: clusters at most.
+        importance: (N,), weight of each value; positive.
+        count: largest number of clusters.
 
     Returns:
         Centres in ascending order, ``count`` or as many as there are different values, and the label of each value.
@@ -89,8 +89,10 @@ def cluster_values(values: Array, importance: Array, count: int) -> tuple[Array,
 
 
 def _edges(values: Array) -> Array:
-    """Between which values are taken together: the values themselves where they are few; else a share of them each,
-    and those that fp16 tells apart, lest the tails be taken together."""
+    """Return the edges between which values are merged.
+
+    Few values are their own edges. Of many, the edges hold equal shares, and values that differ in fp16, so that the tails
+    are not merged."""
     ordered = np.sort(values)
     if len(ordered) <= _SHARES:
         return np.unique(ordered)
@@ -102,12 +104,12 @@ def _edges(values: Array) -> Array:
 
 
 def cluster_vectors(points: Array, importance: Array | None, count: int, seed: int) -> tuple[Array, NDArray[np.int32]]:
-    """Clusters of small weighted squared error.
+    """Cluster vectors with a small weighted squared error (a local optimum).
 
     Args:
         points: (N, D), float32.
-        importance: (N,), what each counts; positive. All count alike without.
-        count: clusters.
+        importance: (N,), weight of each vector; positive. Equal weights if ``None``.
+        count: number of clusters.
         seed: of the sample and of the starts.
 
     Returns:
@@ -124,7 +126,7 @@ def cluster_vectors(points: Array, importance: Array | None, count: int, seed: i
 
 
 def sample_size(count: int) -> int:
-    """Points at most from which starts for so many clusters are found."""
+    """Return the largest number of points in which starts for ``count`` clusters are searched."""
     return max(_SAMPLE, _SAMPLE_OF_EACH * count)
 
 
@@ -140,7 +142,7 @@ def _from_a_sample(points: Array, importance: Array | None, count: int, random: 
 
 
 def _far_apart(points: Array, count: int, random: np.random.Generator) -> Array:
-    """Points each of which is the farthest from those before it, as coremltools starts: outliers have a say."""
+    """Choose points each of which is farthest from those before it, as coremltools does, so that outliers are covered."""
     chosen = [int(random.integers(len(points)))]
     nearest = np.full(len(points), np.inf, np.float32)
     while len(chosen) < count:

@@ -1,4 +1,4 @@
-"""The fine-tuning workflow: normalizations and biases first, then everything, each kept only where it gains."""
+"""Evaluator of the fine-tuning workflow: normalizations and biases first, then all parameters."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _RANGE_BATCHES = 8
 
 
 class FineTuningEvaluator(WorkflowEvaluator):
-    """Trains a configuration's weights in the form that its encodings ask for, all in one model at once.
+    """Workflow that trains all compressed weights of a configuration together, each in the form of its encoding.
 
-    Training data are the workload's, or its calibration data where it has no other. Held-out samples of them decide
-    what is kept; evaluation data are seen only when the result is measured.
+    Training data are the workload's training data, or its calibration data where it has no other. A result is kept if the
+    held-out part of these data improves; evaluation data are used only to measure the result.
 
     Args:
-        setting: the workload, its compressed weights and the divergence taken; ``folder`` holds checkpoints.
-        tuning: steps, rates and the like.
+        setting: the workload, its compressed weights and the divergence; ``folder`` holds checkpoints.
+        tuning: number of steps, rates and other settings.
     """
 
     name = "fine_tuning"
@@ -60,19 +60,19 @@ class FineTuningEvaluator(WorkflowEvaluator):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The settings, the data that progress is judged by, and the device's kind."""
+        """Settings, content hash of the held-out data, and kind of device."""
         own = {"tuning": self.tuning.identity, "data": self._data.digest, "device": self.device.type}
         return {**super().identity, **own}
 
     @classmethod
     def missing(cls, workload: Workload) -> str | None:
-        """What the workload lacks, in words; ``None`` where the workflow can run."""
+        """Say what the workload lacks for this workflow; ``None`` where the workflow can run."""
         if not any(workload.offers(split.value) for split in (Split.TRAINING, Split.CALIBRATION)):
             return f"{workload.path}: the workflow {cls.name!r} needs training_data() or calibration_data(); define one"
         return super().missing(workload)
 
     def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
-        """Train a configuration and measure it. ``start``: the state to go on from; the data-free one unless given."""
+        """Train one configuration and measure it; a failure names its stage, and the layer where it is known."""
         check_start(configuration, start)
         started = time.perf_counter()
         state = self._start(configuration, start)
@@ -143,7 +143,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
         before = TrainedModel(self.setting.workload.model, state, layers, TrainedPart.VECTORS, False, self.device)
         values = before.by_sample(self._loss, self._data.held_out)
         if not model.parameters():
-            return state, paired(part.value, [], []), ["the model has none"]
+            return state, paired(part.value, [], []), ["the model has no such parameters"]
         checkpoints = CheckpointFolder(self.setting.folder, self._identity(state, part))
         training = Training(model, self._loss, self._data, self.tuning, steps, checkpoints)
         training.run()

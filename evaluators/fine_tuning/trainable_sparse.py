@@ -1,8 +1,8 @@
-"""A trainable sparse weight: what is kept is trained, alone or through a table or integers.
+"""Trainable sparse weight: the kept values are trained in fp16, through a table or as integers.
 
-Zeros are those of the start, or come gradually by magnitude while training goes on, as coremltools' MagnitudePruner
-would set them at each sparsity. Until the last zero has come the values are plain; then they are clustered or
-quantized as in a data-free compression, and trained on in that form.
+Zeros are those of the start, or are set gradually by magnitude during the training, by coremltools' MagnitudePruner at
+each sparsity. Until the final sparsity is reached the kept values are fp16; then they are clustered or quantized as in
+a data-free compression, and trained further in that form.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["TrainableSparse"]
 
 
 class TrainableSparse(TrainableWeight):
-    """A weight most of whose values may be zero.
+    """Trainable weight in a sparse encoding.
 
     Args:
         start: the compressed weight to start from.
-        weight: the float weight, from which pruning starts where it is gradual.
-        gradual: let zeros come by magnitude over the training; else they stay those of ``start``.
+        weight: the float weight, from which gradual pruning starts.
+        gradual: whether zeros are set by magnitude during the training; if not, they are those of ``start``.
     """
 
     kept: Tensor
@@ -60,16 +60,16 @@ class TrainableSparse(TrainableWeight):
                 self.latent.copy_(torch.where(self.decoded() == start.weight, weight, start.weight))
 
     def put(self, weight: Tensor) -> None:
-        """Take another weight."""
+        """Set the latent weight."""
         self.latent.data.copy_(weight)
 
     @property
     def settled(self) -> bool:
-        """Whether the last zero has come."""
+        """Whether the final sparsity is reached."""
         return bool(self.done)
 
     def advance(self, progress: float) -> None:
-        """Set the zeros of this moment; after the last, put what is left into the form that the encoding asks for."""
+        """Prune to the sparsity scheduled for ``progress``; at the final one, store kept values as the encoding asks."""
         if self.settled:
             return
         sparsity = sparsity_at(self.sparsity, progress)
@@ -83,7 +83,7 @@ class TrainableSparse(TrainableWeight):
             self._settle(prune_weight(carrier, latent, self.sparsity, self.encoding.values))
 
     def decoded(self) -> Tensor:
-        """What is kept, in its form, and zeros."""
+        """Return the kept values in the form of the encoding, and zeros."""
         zero = torch.zeros((), device=self.latent.device)
         if not self.settled or self.values is None:
             return torch.where(self.kept, half(_lifted(self.latent)), zero)
@@ -92,7 +92,7 @@ class TrainableSparse(TrainableWeight):
         return torch.where(self.kept, self._entries(self.values), zero)
 
     def buffers_of(self) -> dict[str, Tensor]:
-        """The metadata of zeros, with that of a table or of integers."""
+        """Return coremltools' metadata of the sparse weight, with that of its table or integers."""
         if isinstance(self.values, LinearSteps):
             return {**self.values.buffers_of(), **self._metadata}
         if self.values is None:

@@ -1,4 +1,4 @@
-"""One training: steps, validations, early end, checkpoints; the best settled state is left in the model."""
+"""Training loop: steps, validations, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class TrainingError(RuntimeError):
-    """A training that gave nothing.
+    """Error of a training without a result.
 
     Attributes:
-        layer: where values are not finite first, if that can be told.
-        reason: what happened, at which step.
+        layer: the first layer with values that are not finite, where it is known.
+        reason: description of the failure, with its step.
     """
 
     def __init__(self, reason: str, layer: str | None) -> None:
@@ -40,7 +40,7 @@ class TrainingError(RuntimeError):
 
 
 class NoGradientError(TrainingError):
-    """A training in which nothing has a gradient."""
+    """Error of a training in which no trained parameter has a gradient."""
 
 
 @dataclass
@@ -54,15 +54,15 @@ class _Standing:
 
 
 class Training:
-    """Trains a model for so many steps, or until held-out samples stop improving.
+    """Training of a model for a number of steps, or until the held-out loss stops improving.
 
     Args:
-        model: the model; holds the best state when ``run`` returns.
-        loss: what is lowered.
+        model: the model; it holds the best state when ``run`` returns.
+        loss: the training loss.
         data: batches, and the held-out part.
-        setting: rates and the like.
-        steps: at most.
-        checkpoints: where a killed training goes on from.
+        setting: rates and other settings.
+        steps: largest number of steps.
+        checkpoints: folder from which an interrupted training continues.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Training:
         self._best: Mapping[str, Tensor] = {}
 
     def run(self) -> None:
-        """Train. Afterwards the model holds the best settled state; ``notes`` say why a training ended early.
+        """Train the model and leave its best state in it; ``notes`` say why a training ended early.
 
         Raises:
-            TrainingError: nothing was gained, for the loss is not finite at the first step.
-            NoGradientError: nothing that is trained has a gradient, or torch refuses to take it.
+            TrainingError: the loss or a gradient is not finite at the first step.
+            NoGradientError: no trained parameter has a gradient, or torch cannot compute it.
             WorkloadError: the workload's data or loss fails.
         """
         if not self._resume():
@@ -129,14 +129,14 @@ class Training:
 
     def _backward(self, value: Tensor) -> None:
         if not value.requires_grad:
-            raise NoGradientError(f"no gradient reaches anything that is trained: {NO_GRADIENT}", None)
+            raise NoGradientError(f"no gradient reaches a trained parameter: {NO_GRADIENT}", None)
         try:
             torch.autograd.backward(value)
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             words = str(error).strip().splitlines()[0]
-            raise NoGradientError(f"torch refuses the model's gradients: {words}", None) from error
+            raise NoGradientError(f"torch cannot compute the model's gradients: {words}", None) from error
 
     def _not_finite(self, what: str, layer: str | None) -> bool:
         step = self._standing.step
@@ -147,7 +147,7 @@ class Training:
         return False
 
     def _validate(self) -> bool:
-        """Judge by the held-out samples; False where training should end."""
+        """Validate on the held-out samples; return False where training should end."""
         standing = self._standing
         values = self.model.by_sample(self.loss, self.data.held_out)
         mean = sum(values) / len(values)
@@ -203,7 +203,7 @@ class Training:
         best, first = (math.inf if values[key] is None else float(values[key]) for key in ("best", "first"))
         self._standing = _Standing(int(values["step"]), best, first, int(values["worse"]), values["ended"], history)
         self.notes = list(values["notes"])
-        log.info("training goes on from step %d of %d", self._standing.step, self.steps)
+        log.info("training continues from step %d of %d", self._standing.step, self.steps)
         return True
 
 

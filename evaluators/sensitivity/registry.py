@@ -1,4 +1,4 @@
-"""The registry of sensitivity scores: a new one is a file with its method, and a line here."""
+"""Registry of sensitivity scores: to add one, write a file with its class and add a line here."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["registered_scores"]
 
 
 def registered_scores() -> dict[str, type[SensitivityScore]]:
-    """Every method by name."""
+    """Return every sensitivity score by name."""
     return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}

@@ -1,4 +1,4 @@
-"""Weight error: the relative squared change of each weight. Needs no data, and ranks layers badly: a baseline."""
+"""Weight error: relative squared change of each weight; needs no data, but ranks layers poorly (a baseline)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["WeightErrorScore"]
 
 
 class WeightErrorScore(SensitivityScore):
-    """``||w' - w||^2 / ||w||^2``, dimensionless: no estimate of the divergence itself."""
+    """Sensitivity score ``||w' - w||^2 / ||w||^2``: dimensionless, not an estimate of the divergence."""
 
     name = "weight_error"
     needs_data = False
@@ -28,7 +28,7 @@ class WeightErrorScore(SensitivityScore):
         first: int = 0,
         before: Sequence[tuple[Tensor, ...]] = (),
     ) -> Scores:
-        """One row; samples are not looked at."""
+        """Score columns in one row; samples are not used."""
         started = time.perf_counter()
         values = [self._error(*column) for column in columns]
         return Scores(self.name, tuple(columns), np.array([values]), None, time.perf_counter() - started)
@@ -41,5 +41,5 @@ class WeightErrorScore(SensitivityScore):
 
     @classmethod
     def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
-        """One part: it takes a moment."""
+        """Return one part: scoring takes little time."""
         return [ScoringPart(range(columns), range(min(samples, 1)))]

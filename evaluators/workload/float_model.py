@@ -1,4 +1,4 @@
-"""The user's module as everything here takes it: with values, float32, on the CPU, every parameter in its own memory."""
+"""Preparation of the user's module: float32, on the CPU, every parameter in memory of its own."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _AS_PACKAGE = (
     "return the torch.nn.Module that it was made from; or convert it with coremltools.convert(..., "
     'convert_to="mlprogram"), save the .mlpackage and return its path'
 )
-#: A tensor by the module and the name that hold it.
+#: Module and name that hold a tensor.
 TensorSlot = tuple[nn.Module, str]
 
 
 class LoadingError(UserError):
-    """A model that cannot be taken as it is: the module is named, and what to do."""
+    """Error for a model that cannot be used as it is; the message names the module and what to do."""
 
 
 def check_loadable(model: Any) -> None:
-    """Raise LoadingError for what has no layers, no values yet, or weights that are quantized already."""
+    """Raise LoadingError unless the model is a module with float values: no TorchScript, lazy, meta or quantized tensors."""
     if isinstance(model, torch.jit.ScriptModule):
-        raise LoadingError(f"returned a TorchScript module, whose layers cannot be told apart; {_AS_PACKAGE}")
+        raise LoadingError(f"returned a TorchScript module, whose layers cannot be identified; {_AS_PACKAGE}")
     if isinstance(model, torch.export.ExportedProgram):
-        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be told apart; {_AS_PACKAGE}")
+        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be identified; {_AS_PACKAGE}")
     if not isinstance(model, nn.Module):
         found = type(model).__name__
         raise LoadingError(f"returned a {found}; expected a torch.nn.Module, or the path of an .mlpackage")
@@ -75,10 +75,9 @@ def _not_plain(name: str, tensor: Tensor) -> str | None:
 
 
 def take_to_float32(model: nn.Module) -> list[str]:
-    """Take all floating-point tensors to float32 and everything to the CPU, in place; say what was not there before.
+    """Convert all floating-point tensors to float32 and move all tensors to the CPU, in place; return notes on changes.
 
-    Whole numbers and booleans keep their type. Tensors that are plain attributes, or lie in lists and dicts that are,
-    come along.
+    Integers and booleans keep their type. Tensors in plain attributes, and in lists and dicts there, are included.
     """
     found = [tensor for module in model.modules() for _, tensor in _tensors(module)]
     kinds = Counter(str(t.dtype) for t in found if t.is_floating_point() and t.dtype is not torch.float32)
@@ -92,16 +91,16 @@ def take_to_float32(model: nn.Module) -> list[str]:
     total = len(found)
     notes = [
         f"{'the model is' if count == total else f'{count} of the {total} tensors of the model are'} "
-        f"{kind.removeprefix('torch.')}: taken to float32"
+        f"{kind.removeprefix('torch.')}: converted to float32"
         for kind, count in kinds.items()
     ]
     if places:
-        notes.append(f"the model is on {', '.join(places)}: taken to the CPU")
+        notes.append(f"the model is on {', '.join(places)}: moved to the CPU")
     return notes
 
 
 def held_alike(model: nn.Module) -> list[list[TensorSlot]]:
-    """Groups of two and more tensors that are the very same values in memory: tied, whichever way that was done."""
+    """Find groups of two and more tensors that are the same memory, shape and type: tied tensors."""
     groups: dict[Any, list[TensorSlot]] = {}
     for module in model.modules():
         for name, tensor in _tensors(module):
@@ -112,7 +111,7 @@ def held_alike(model: nn.Module) -> list[list[TensorSlot]]:
 
 
 def same_memory(groups: list[list[TensorSlot]]) -> None:
-    """Make one parameter of those in each group that are parameters of equal values."""
+    """Replace the parameters of each group that are equal by one shared parameter."""
     for group in groups:
         held = [(module, name) for module, name in group if own_parameters(module).get(name) is not None]
         for (first, its_name), (module, name) in itertools.pairwise(held):
@@ -124,7 +123,7 @@ def same_memory(groups: list[list[TensorSlot]]) -> None:
 
 
 def untangle(model: nn.Module) -> None:
-    """Give every parameter memory of its own, so that writing to one changes no other tensor."""
+    """Copy parameters that share memory with others, so that writing to one changes no other tensor."""
     taken: dict[Any, Tensor] = {}
     trainable: dict[int, nn.Parameter] = {}
     held = [
@@ -165,7 +164,7 @@ def _overlaps_itself(tensor: Tensor) -> bool:
 
 
 def to_float32(value: Tensor) -> Tensor:
-    """A tensor on the CPU, floats as float32, fit for training; the same object where it is so already."""
+    """Return a tensor on the CPU, floats as float32, that can be trained; the same object if it already is."""
     value = value.clone() if value.is_inference() else value
     value = value.detach() if value.grad_fn is not None else value
     if not value.is_floating_point():

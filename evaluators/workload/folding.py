@@ -1,4 +1,4 @@
-"""Folding: weights that a model computes anew before each pass become plain parameters, once, at loading.
+"""Folding: replace weights that a model computes before each pass by plain parameters, once, at loading.
 
 Parametrizations (``torch.nn.utils.parametrize``: weight and spectral normalization, orthogonal, custom ones), the
 older hooks of ``torch.nn.utils`` and pruning masks do not change in evaluation mode. Layers' weights that are buffers
@@ -52,15 +52,16 @@ class _Computed:
 
 
 def fold(model: nn.Module, run: Callable[[], Any]) -> None:
-    """Fold everything that is computed from parameters alone, in place; what a forward pass sets is left.
+    """Replace weights that are computed from parameters alone by plain parameters, in place.
+
+    Weights that a forward pass sets are not changed.
 
     Args:
         model: float32, on the CPU, in evaluation mode.
-        run: runs the model on its example inputs and returns what it returns; called twice, where there is something
-            to fold.
+        run: runs the model on its example inputs and returns its outputs; called twice if there is something to fold.
 
     Raises:
-        LoadingError: the model's outputs are others afterwards; the first module that differs is named.
+        LoadingError: the model's outputs change; the message names the first module that differs.
     """
     computed = [*_parametrized(model), *_hooked(model)]
     loose = _loose(model, {id(c.module) for c in computed})
@@ -79,8 +80,8 @@ def fold(model: nn.Module, run: Callable[[], Any]) -> None:
     if not _equal(outputs, again) and _is_deterministic(model, run, again):
         wrong = [name for name, _ in folded if not _equal(before.get(name, []), after.get(name, []))]
         raise LoadingError(
-            f"returned a model that gives other outputs once what {(wrong or [folded[0][0]])[0]!r} computes its weight "
-            "from is folded into a plain parameter; fold it in model() (torch.nn.utils.parametrize."
+            f"returned a model whose outputs change when the computed weight of {(wrong or [folded[0][0]])[0]!r} is "
+            "replaced by a plain parameter; do so yourself in model() (torch.nn.utils.parametrize."
             "remove_parametrizations, remove_weight_norm, prune.remove ...)"
         )
 

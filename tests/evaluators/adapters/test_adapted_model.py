@@ -13,9 +13,9 @@ def test_layers_that_are_large_enough_are_adapted_and_others_only_where_asked_fo
     assert adaptable(layers, 1) == ("stem", "project", "classes")
     assert adaptable(layers, 1000) == ()
     assert adaptable(layers, 1000, ["project"]) == ("project",)
-    with pytest.raises(AdapterError, match=r"no layer 'stemm'; there are stem"):
+    with pytest.raises(AdapterError, match=r"no layer 'stemm'; the layers are stem"):
         adaptable(layers, 1, ["stemm"])
-    with pytest.raises(AdapterError, match="expected ungrouped"):
+    with pytest.raises(AdapterError, match="expected an ungrouped layer"):
         adaptable(layers, 1, ["depthwise"])
 
 

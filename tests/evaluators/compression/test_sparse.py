@@ -42,5 +42,5 @@ def test_a_small_value_that_is_kept_is_lifted_above_what_the_converter_takes_for
 
 
 def test_a_weight_of_which_nothing_is_left_is_an_error():
-    with pytest.raises(CompressionError, match="pruning failed: nothing is left of the weight"):
+    with pytest.raises(CompressionError, match="pruning failed: no weight is left"):
         pruned("sparse50", torch.zeros(8, 8))

@@ -100,4 +100,4 @@ def test_a_training_without_gradients_fails_with_its_reason(tmp_path: Path, monk
     found = tuned(setting, "lut2")
     assert isinstance(found, Failure)
     assert found.stage is Stage.TRAIN
-    assert "no gradient reaches anything that is trained: the forward pass runs under torch.no_grad" in found.reason
+    assert "no gradient reaches a trained parameter: the forward pass runs under torch.no_grad" in found.reason
