@@ -19,7 +19,7 @@ __all__ = ["DataFreeEvaluator"]
 
 
 class DataFreeEvaluator(WorkflowEvaluator):
-    """Workflow that assembles the data-free weights of a configuration in one resident model and measures it.
+    """Workflow that assembles the data-free weights of a configuration in one reused copy of the model and measures it.
 
     ``measure`` is the fast path of a search; ``evaluate`` also returns the state that other workflows start from.
     Activations in 8 bits are a failure, because their range is not known without data.

@@ -63,12 +63,12 @@ class Reference:
         """
         batches = tuple(tuple(value.float() for _, value in floating_outputs(output)) for output in outputs)
         if not batches or not batches[0]:
-            raise ValueError("the model has no floating-point output, so no divergence can be taken")
+            raise ValueError("the model has no floating-point output, so no divergence can be computed")
         counts = {len(batch) for batch in batches}
         if len(counts) > 1:
             raise OutputCountError(
                 f"model() gives {' or '.join(map(str, sorted(counts)))} floating-point outputs, depending on its input; a "
-                "divergence needs as many of each: return one tensor, or lists of the same length"
+                "divergence needs the same number for every input: return one tensor, or lists of the same length"
             )
         energy = tuple(
             max(

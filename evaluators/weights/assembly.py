@@ -1,4 +1,4 @@
-"""Assembly: compressed weights from the bank, copied into a resident module."""
+"""Assembly: compressed weights from the bank, copied into one reused module."""
 
 from __future__ import annotations
 

@@ -166,7 +166,9 @@ class ModelState:
         except (OSError, SafetensorError, KeyError, TypeError) as error:
             raise StateError(f"{path}: no model state can be read from it: {error}") from error
         if header["format"] != FORMAT:
-            raise StateError(f"{path}: written in format {header['format']}; this version reads {FORMAT}")
+            raise StateError(
+                f"{path}: written in format {header['format']}; this version reads {FORMAT}; evaluate the configuration again"
+            )
         return _unpack(header, tensors)
 
     @cached_property

@@ -93,8 +93,8 @@ def _check_nothing_else(state: RecurrentState, model: nn.Module, run: Run, examp
     if not close(again, first, _AGAIN):
         restored = f" beside {', '.join(map(str, list(state.values)[:5]))}" if state else ""
         raise StateCheckError(
-            f"the model gives other outputs for its example after a few forward passes, so it keeps state{restored} that "
-            "cannot be seen from its buffers and attributes (a global variable, a closure, an object of its own): keep "
+            f"the model's outputs for its example inputs change after a few forward passes, so it keeps state{restored} that "
+            "is in none of its buffers and attributes (but in a global variable, a closure or another object): keep "
             "it in buffers (register_buffer), or set it anew in every forward pass"
         )
 

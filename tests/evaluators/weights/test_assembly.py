@@ -45,7 +45,7 @@ def test_after_a_layer_was_replaced_every_layer_is_assembled_anew(weights, assem
     assert torch.equal(module[0].weight, weights.get("0", LUT4).weight)
 
 
-def test_a_copy_for_conversion_carries_metadata_and_the_resident_model_none(weights, assembler):
+def test_a_copy_for_conversion_carries_metadata_and_the_reused_model_none(weights, assembler):
     made = assembler.with_metadata(Configuration({"0": LUT4, "1": LUT2}))
     assert any("lut" in name for name, _ in made[0].named_buffers())
     assert not list(assembler.module.buffers())
