@@ -1,4 +1,4 @@
-"""A workload: the user's model, data and metrics, from one Python file of plain functions."""
+"""Workloads: the user's model, data and metrics, from one Python file of plain functions."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _REQUIRED = ("model", "example_inputs", "evaluation_data")
 
 
 class WorkloadError(UserError):
-    """A workload file is missing, fails, or returns something else than its contract says."""
+    """Error for a workload file that is missing, fails, or returns something else than documented."""
 
 
 class Split(StrEnum):
-    """Which of the workload's data; the value names the function that gives it."""
+    """Part of the workload's data; the value is the name of the function that returns it."""
 
     EVALUATION = "evaluation_data"
     CALIBRATION = "calibration_data"
@@ -115,13 +115,13 @@ class Workload:
         return callable(getattr(self._module, function, None))
 
     def note(self, words: str) -> None:
-        """Keep something that the user should know; what is known already is not kept twice."""
+        """Add a note for the user, once."""
         if words not in self.notes:
             self.notes.append(words)
 
     @cached_property
     def model(self) -> nn.Module:
-        """The float model, in evaluation mode, gradients off; a package is run by the reference runtime."""
+        """Float model in evaluation mode, without gradients; a package is run by the reference runtime."""
         with torch.inference_mode(False):  # whoever asks first may be in it
             model = self._call("model")
         if isinstance(model, (str, Path)):
@@ -135,7 +135,7 @@ class Workload:
         return model  # type: ignore[no-any-return]
 
     def _take(self, model: nn.Module) -> None:
-        """Bring a module to what everything here works on: float32, on the CPU, every layer's weight a parameter."""
+        """Convert a module to float32 on the CPU, with every layer's weight a plain parameter."""
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
@@ -150,7 +150,7 @@ class Workload:
 
     @property
     def kept(self) -> Mapping[str, str]:
-        """Why constants of a package, or modules of a torch model, are no layers, by their names."""
+        """Reasons why constants of a package, or modules of a torch model, are no layers, by name."""
         return self.model.kept if isinstance(self.model, PackageModule) else weightless(self.model)
 
     def _package(self, path: str | Path) -> PackageModule:
@@ -165,7 +165,7 @@ class Workload:
 
     @cached_property
     def example_inputs(self) -> tuple[Tensor, ...]:
-        """One example, batch 1, from which the model is converted."""
+        """Example inputs of batch 1, with which the model is converted."""
         inputs = self._call("example_inputs")
         if isinstance(inputs, Tensor):
             raise self._error("example_inputs", "returned a tensor; expected a tuple of tensors: `return (tensor,)`")
@@ -173,7 +173,7 @@ class Workload:
         return self._taken("example_inputs", inputs)
 
     def batches(self, split: Split) -> tuple[Batch, ...]:
-        """All batches of one split, read once and kept in memory."""
+        """Return all batches of one split, read once and kept in memory."""
         if split not in self._batches:
             # whoever asks first may be in inference mode, whose tensors no training can use
             with torch.inference_mode(False):
@@ -181,14 +181,14 @@ class Workload:
         return self._batches[split]
 
     def stream(self, split: Split) -> Iterator[Batch]:
-        """The batches of one pass over a split, read afresh and not kept: training data may be larger than memory."""
+        """Iterate over the batches of a split, read anew and not kept in memory."""
         return iter(self._read(split))
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """The user's own training loss of some outputs: one number, differentiable where the outputs are.
+        """Compute the user's training loss: a tensor of one number, differentiable where the outputs are.
 
         Raises:
-            WorkloadError: it is not defined, fails, or returns something else.
+            WorkloadError: ``loss`` is not defined, fails, or returns something else.
         """
         if not self.offers("loss"):
             raise self._error("loss", "is not defined")
@@ -197,21 +197,24 @@ class Workload:
             found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise self._error("loss", f"returned {found}; expected a tensor of one number")
         if torch.is_grad_enabled() and not value.requires_grad:
-            raise self._error("loss", "returned a tensor without gradient; compute it from the outputs, undetached")
+            raise self._error(
+                "loss", "returned a tensor without gradient; compute it from the outputs without detach()"
+            )
         return value.reshape(())
 
     def digest(self, split: Split) -> str:
-        """Content hash of the inputs of one split."""
+        """Return the content hash of the inputs of one split."""
         return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)
 
     def metrics(
         self, outputs: list[Any], split: Split = Split.EVALUATION, batches: Sequence[Batch] | None = None
     ) -> dict[str, float]:
-        """The user's own metrics over all batches of a split; empty when the file defines none.
+        """Compute the user's metrics over all batches of a split; empty if the file defines none.
 
         Args:
-            outputs: the model's outputs by batch, in the order of ``batches(split)``; joined in their own structure.
-            batches: some of the split's batches, when the outputs are only theirs.
+            outputs: the model's outputs by batch, in the order of ``batches(split)``.
+            split: the data.
+            batches: the batches that the outputs belong to, if not all of the split.
         """
         if not self.offers("metrics"):
             return {}
@@ -240,17 +243,17 @@ class Workload:
         return None if sampling.axes.whole and not sampling.recurrent else sampling.axes.main
 
     def check(self) -> Any:
-        """Run the model on the example and on the first evaluation batches; give the outputs for the first of these.
+        """Run the model on the example and the first evaluation batches; return the outputs for the first batch.
 
         Raises:
-            WorkloadError: if a forward pass fails, an output is missing or not finite (the layer is named), or the model
+            WorkloadError: a forward pass fails, an output is missing or not finite (the layer is named), or the model
                 keeps state that cannot be restored.
         """
         return self._looked[1]
 
     @property
     def sampling(self) -> Sampling:
-        """How data go through the model; found by running it on the example and the first evaluation batches.
+        """Axes of samples and state of the model, found by running it on the example and the first evaluation batches.
 
         Raises:
             WorkloadError: as for ``check``.
@@ -318,7 +321,7 @@ class Workload:
 
     def _read(self, split: Split) -> Iterable[Batch]:
         if not self.offers(split.value):
-            raise self._error(split.value, "is not defined, and this workflow needs it")
+            raise self._error(split.value, "is not defined; define it, or leave out what needs it")
         data = self._call(split.value)
         count = 0
         try:
@@ -356,9 +359,9 @@ class Workload:
                 raise self._error(function, "gave inputs on the meta device, which hold no values")
             if value.is_floating_point() and value.dtype is not torch.float32:
                 kind = str(value.dtype).removeprefix("torch.")
-                self.note(f"{self.path}: {function}(): inputs are {kind}: taken to float32")
+                self.note(f"{self.path}: {function}(): inputs are {kind}: converted to float32")
             if value.device.type != "cpu":
-                self.note(f"{self.path}: {function}(): inputs are on {value.device}: taken to the CPU")
+                self.note(f"{self.path}: {function}(): inputs are on {value.device}: moved to the CPU")
         return tuple(map(to_float32, inputs))
 
     @contextlib.contextmanager
@@ -385,13 +388,14 @@ class Workload:
 
 
 def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
-    """Load a workload file by its path; the modules beside it are importable from it, and from nowhere else.
+    """Load a workload file; modules in its folder can be imported by the workload only.
 
     Args:
-        options: what the experiment says of the data.
+        path: of the Python file.
+        options: the experiment's options for the data.
 
     Raises:
-        WorkloadError: if the file is missing, does not import, or lacks a required function.
+        WorkloadError: the file is missing, does not import, or lacks a required function.
     """
     path = Path(path).resolve()
     if not path.is_file():

@@ -8,9 +8,9 @@ from typing import Any
 
 from palettune.evaluators.compression.compression_time import compression_seconds
 from palettune.evaluators.quality.evaluation import Failure, evaluation_identity
-from palettune.evaluators.sensitivity.base import Part, SensitivityScore, join
+from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, join_scores
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.registry import registered_scores as registry
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.workload.samples import single_samples
 from palettune.search.experiment.reporter import Reporter
@@ -129,13 +129,13 @@ class _Scoring:
     def run(self, words: str, method: type[SensitivityScore], columns: Sequence[Column]) -> Scores:
         """All columns by one method."""
         parts = method.parts(len(columns), self.count, self.evaluations.size * 4)
-        answers: list[tuple[Part, Scores]] = []
+        answers: list[tuple[ScoringPart, Scores]] = []
         with self.reporter.bar(words, len(parts)) as advance:
             requests = [Score(method.name, tuple(columns), part, self.energy) for part in parts]
             for index, answer in self.evaluations.completed(requests):
                 answers.append((parts[index], succeeded(answer)))
                 advance(1)
-        return join(answers)
+        return join_scores(answers)
 
 
 def _completed(scores: Scores, columns: Sequence[Column], work: _Scoring) -> Scores:

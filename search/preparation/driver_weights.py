@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from palettune.evaluators.compression.compression_time import compression_seconds
 from palettune.evaluators.sensitivity.base import ScoringSetting
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.registry import registered_scores as registry
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.search.experiment.reporter import Reporter

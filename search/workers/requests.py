@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Workflow
-from palettune.evaluators.sensitivity.base import Part
+from palettune.evaluators.sensitivity.base import ScoringPart
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.study.escalation import EscalationOrder, EscalationResult
 from palettune.search.workers.evaluations import Request
@@ -127,7 +127,7 @@ class Score(Request[Scores]):
 
     method: str
     columns: tuple[tuple[str, Encoding], ...]
-    part: Part
+    part: ScoringPart
     energy: tuple[float, ...]
 
     def run(self, worker: Worker) -> Scores:

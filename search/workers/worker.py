@@ -11,15 +11,15 @@ from tempfile import TemporaryDirectory
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package.package_archive import pack
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
-from palettune.evaluators.sensitivity.base import Part, ScoringSetting
-from palettune.evaluators.sensitivity.registry import registry as scorers
+from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting
+from palettune.evaluators.sensitivity.registry import registered_scores as scorers
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
 from palettune.evaluators.weights.model_state import ModelState, StateError
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.search.study.escalation import EscalationOrder, EscalationResult
@@ -68,13 +68,13 @@ class Worker:
             outcome.evaluation, state.save(self._states).name, outcome.gains, outcome.notes, state.branch_bytes
         )
 
-    def _begin(self, order: EscalationOrder) -> Outcome | Failure | None:
+    def _begin(self, order: EscalationOrder) -> WorkflowResult | Failure | None:
         """What an escalation begins from; made again, and its file with it, where the file is gone or damaged."""
         if order.start is None or order.state is None or order.evaluation is None:
             return None
         path = self._states / order.state
         try:
-            return Outcome(order.evaluation, ModelState.load(path))
+            return WorkflowResult(order.evaluation, ModelState.load(path))
         except StateError as error:
             below = self._begin(order.start)
             if isinstance(below, Failure):
@@ -127,7 +127,7 @@ class Worker:
                 failures.append(Failure(Stage.COMPRESS, f"{encoding}: {error}", layer))
         return tuple(failures)
 
-    def score(self, method: str, columns: tuple[Column, ...], part: Part, energy: tuple[float, ...]) -> Scores:
+    def score(self, method: str, columns: tuple[Column, ...], part: ScoringPart, energy: tuple[float, ...]) -> Scores:
         """Sensitivity scores of one part of the columns and of the scoring data."""
         sampling = self.workload.sampling
         batches = self.workload.batches(self.workload.scoring_split)

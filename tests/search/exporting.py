@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder

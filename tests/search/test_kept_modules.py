@@ -70,7 +70,7 @@ def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reason_and_a_wa
 
 def test_notes_are_printed_once_by_inspect_and_by_a_search(tmp_path):
     preparation = prepare(experiment(tmp_path))
-    note = f"note: {tmp_path / 'workload.py'}: model(): the model is float64: taken to float32"
+    note = f"note: {tmp_path / 'workload.py'}: model(): the model is float64: converted to float32"
     assert inspection_json(preparation)["notes"] == [note.removeprefix("note: ")]
     for show in (
         lambda console: print_inspection(preparation, console),

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from palettune.device_bench.package_model.package_state import PackageStateError
 from palettune.device_bench.runtime import load
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.search.display.progress import Display
 from palettune.search.escalation.escalations import check_escalation
 from palettune.search.experiment.experiment import ExperimentError, load_experiment

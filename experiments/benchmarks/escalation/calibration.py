@@ -26,11 +26,11 @@ from palettune.device_bench.package.program_graph import program_nodes
 from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import ModelState
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult
 from palettune.evaluators.workload.workload import Split
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.configuration import Configuration, Precision
@@ -86,7 +86,7 @@ class Methods:
         started = time.perf_counter()
         outcome = evaluator.evaluate(configuration)
         seconds = time.perf_counter() - started
-        assert isinstance(outcome, Outcome), outcome
+        assert isinstance(outcome, WorkflowResult), outcome
         return {
             "configuration": name,
             "method": method,
@@ -123,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--sizes", type=float, nargs="+", default=[1.5, 2.0, 2.4])
-    parser.add_argument("--folder", type=Path, default=Path("runs/escalation"), help="keeps bank and scores between runs")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/escalation"), help="keeps bank and scores between runs"
+    )
     parser.add_argument("--banks", type=Path, nargs="*", default=[], help="weight banks of earlier searches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.sensitivity.base import ScoringSetting
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.experiment import load_experiment
@@ -60,7 +60,7 @@ def _scores(preparation: Preparation, weights: LayerWeights, path: Path) -> Scor
     workload = preparation.workload
     batches = workload.batches(Split.EVALUATION)
     energy = Reference.of(preparation.kind, [workload.model(*batch.inputs) for batch in batches]).energy
-    method = registry()[preparation.experiment.search.scores]
+    method = registered_scores()[preparation.experiment.search.scores]
     scorer = method(ScoringSetting(workload.model, weights, preparation.kind, energy, preparation.experiment.seed))
     samples = single_samples(workload.batches(workload.scoring_split), preparation.experiment.search.score_samples)
     scores = scorer.score(preparation.columns(), samples)

@@ -21,8 +21,8 @@ from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure
 from palettune.evaluators.quality.quality import Quality
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator
-from palettune.evaluators.workflows import registry
+from palettune.evaluators.registry import registered_workflows
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult
 from palettune.evaluators.workload.workload import Split
 from palettune.search.workers.allocator import keep_freed_memory
 
@@ -47,15 +47,15 @@ def main() -> None:
         "norms and biases": FineTuningSetting(vector_steps=asked.vector_steps, steps=0, **common),
         "everything": FineTuningSetting(vector_steps=0, steps=asked.steps, **common),
     }
-    stages: dict[str, WorkflowEvaluator] = {"data-free": registry()["data_free"](found.setting)}
+    stages: dict[str, WorkflowEvaluator] = {"data-free": registered_workflows()["data_free"](found.setting)}
     if asked.calibrated:
-        stages["calibration"] = registry()["calibration"](found.setting)
+        stages["calibration"] = registered_workflows()["calibration"](found.setting)
     for stage, tuning in tunings.items():
         if tuning.steps + tuning.vector_steps:
             stages[stage] = FineTuningEvaluator(found.setting, tuning)
     _report(asked, 0.0, "float", {"confirmation": confirmation.float_metrics})
     for size, configuration in found.configurations.items():
-        outcome: Outcome | None = None
+        outcome: WorkflowResult | None = None
         for stage, evaluator in stages.items():
             started = time.perf_counter()
             found_now = evaluator.evaluate(configuration, outcome)
@@ -68,7 +68,7 @@ def main() -> None:
             _report(asked, size, stage, _figures(outcome, confirmed) | {"seconds": round(seconds, 1)})
 
 
-def _figures(outcome: Outcome, confirmed: Any) -> dict[str, Any]:
+def _figures(outcome: WorkflowResult, confirmed: Any) -> dict[str, Any]:
     assert isinstance(confirmed, Evaluation)
     return {
         "evaluation": {"divergence": outcome.evaluation.divergence, **outcome.evaluation.metrics},

@@ -19,11 +19,11 @@ from coremltools.optimize.torch.palettization import PostTrainingPalettizer, Pos
 from rich.console import Console
 
 from palettune.device_bench.model.module_layers import layers_of
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
 from palettune.search.experiment.experiment import Budget, EscalationSettings, Experiment, Needs, load_experiment
 from palettune.search.loop.session import Places, run_search

@@ -8,7 +8,7 @@ from palettune.evaluators.quality.evaluation import Workflow
 from palettune.search.experiment.rungs.rung import Rung
 
 if TYPE_CHECKING:
-    from palettune.evaluators.workflow import WorkflowEvaluator, WorkflowSetting
+    from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowSetting
     from palettune.evaluators.workload.workload import Workload
 
 __all__ = ["Calibration"]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from palettune.evaluators.adapters.setting import AdapterSetting, Placement
+from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.search.experiment.rungs.rung import Rung, Wanted
 
 if TYPE_CHECKING:
-    from palettune.evaluators.workflow import WorkflowEvaluator, WorkflowSetting
+    from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowSetting
     from palettune.evaluators.workload.workload import Workload
 
 __all__ = ["FineTuning"]
@@ -38,7 +38,7 @@ class FineTuning(Rung):
     vector_steps: int = Field(default=100, ge=0)
     steps: int = Field(default=300, ge=0)
     adapter_rank: int = Field(default=0, ge=0)
-    adapter_placement: Placement = Placement.SEPARATE
+    adapter_placement: AdapterPlacement = AdapterPlacement.SEPARATE
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -65,7 +65,7 @@ class FineTuning(Rung):
 
     def problem(self, wanted: Wanted) -> str | None:
         """Branches that stay beside their layers take a time that is not predicted."""
-        if wanted.latency and self.adapter_rank and self.adapter_placement is Placement.SEPARATE:
+        if wanted.latency and self.adapter_rank and self.adapter_placement is AdapterPlacement.SEPARATE:
             return (
                 f'{self.name}.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
                 "latency_ms out of objectives.cost and max_latency_ms out of constraints"

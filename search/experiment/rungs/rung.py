@@ -14,7 +14,7 @@ from palettune.search.experiment.section import Section
 from palettune.space.target import DeploymentTarget
 
 if TYPE_CHECKING:
-    from palettune.evaluators.workflow import WorkflowEvaluator, WorkflowSetting
+    from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowSetting
     from palettune.evaluators.workload.workload import Workload
 
 __all__ = ["Rung", "Wanted"]

@@ -9,13 +9,13 @@ from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.calibration.moment_matching import MomentMatching
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Failure, Stage
 from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
-from tests.evaluators.workflow_cases import CONVOLUTIONS, configuration_of, setting_of
+from palettune.testing.workloads import CONVOLUTIONS, configuration_of, setting_of
 
 
 @pytest.mark.parametrize("network", ["convolutions", "transformer", "recurrent", "audio"])

@@ -290,7 +290,7 @@ class Jumpy(nn.Module):
 
 def test_a_weight_that_cannot_be_folded_is_named() -> None:
     model = prepared(nn.Sequential(nn.Linear(8, 8), parametrized(nn.Linear(8, 8), Jumpy())))
-    with pytest.raises(LoadingError, match=r"other outputs once what '1' computes its weight from is folded"):
+    with pytest.raises(LoadingError, match=r"outputs change when the computed weight of '1' is replaced"):
         fold(model, lambda: model(X))
 
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package.program_graph import program_nodes
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.weights.model_state import StateError
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""The data-free workflow: weights from coremltools' data-free algorithms, one pass over the evaluation data."""
+"""Evaluator of the data-free workflow: weights from coremltools' algorithms, and one pass over the evaluation data."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from functools import cached_property
 
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from palettune.evaluators.quality.quality import Quality, beaten
+from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.assembly import Assembler
 from palettune.evaluators.weights.model_state import ModelState, model_digest
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
 from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration
 
-__all__ = ["DataFreeEvaluator", "beaten"]
+__all__ = ["DataFreeEvaluator"]
 
 
 class DataFreeEvaluator(WorkflowEvaluator):
-    """Evaluates configurations on a resident model: assemble, one pass over a split, divergence and metrics.
+    """Workflow that assembles the data-free weights of a configuration in one reused copy of the model and measures it.
 
-    ``measure`` is the fast path of a search; ``evaluate`` the same with the state that other workflows start from.
-    Activations in 8 bits are refused: their range is not known without data.
+    ``measure`` is the fast path of a search; ``evaluate`` also returns the state that other workflows start from.
+    Activations in 8 bits are a failure, because their range is not known without data.
 
     Args:
-        setting: the workload, its compressed weights and the divergence taken.
+        setting: the workload, its compressed weights and the divergence.
         split: the data to evaluate on.
     """
 
@@ -45,29 +45,33 @@ class DataFreeEvaluator(WorkflowEvaluator):
         """The float model's outputs on the split."""
         return self.quality.reference
 
-    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
-        """Measure one configuration and give its state; ``start`` changes nothing."""
+    def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
+        """Measure one configuration and return its state; ``start`` is checked, and not used otherwise."""
         check_start(configuration, start)
         measured = self.measure(configuration)
         if isinstance(measured, Failure):
             return measured
         if isinstance(measured, Screened):
-            raise AssertionError("screened without a rival")
-        return Outcome(measured, ModelState.data_free(configuration, self.setting.weights, self._model))
+            raise AssertionError("an evaluation without rivals was screened out")
+        return WorkflowResult(measured, ModelState.data_free(configuration, self.setting.weights, self._model))
 
     def measure(
         self, configuration: Configuration, rivals: Sequence[Rival] = (), screen: int = 0
     ) -> Evaluation | Screened | Failure:
-        """Measure one configuration. A failure names its stage, and the layer where one can be told.
+        """Measure one configuration; a failure names its stage, and the layer where it is known.
 
         Args:
-            rivals: earlier evaluations that cost no more, to compare with on the same samples.
-            screen: samples after which the evaluation ends if a rival is surely better; 0 goes on in any case.
+            rivals: earlier evaluations of configurations that cost no more, for a comparison on the same samples.
+            screen: number of samples after which the evaluation ends if a rival is clearly better; 0 never ends it.
         """
         started = time.perf_counter()
         if configuration.activations:
             layer = next(iter(configuration.activations))
-            return Failure(Stage.ASSEMBLE, "activations in 8 bits need calibration or fine-tuning", layer)
+            return Failure(
+                Stage.ASSEMBLE,
+                "activations in 8 bits need calibration or fine-tuning; the data-free workflow has no activation ranges",
+                layer,
+            )
         try:
             module = self.assembler.assemble(configuration)
         except Exception as error:

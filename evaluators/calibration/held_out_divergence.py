@@ -1,4 +1,4 @@
-"""The judge: divergence of a module on the held-out calibration samples, sample by sample."""
+"""Divergence on the held-out calibration samples, per sample."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.outputs import first_non_finite_module
 from palettune.evaluators.workload.samples import Inputs
 
-__all__ = ["Judge", "NonFiniteError"]
+__all__ = ["HeldOutDivergence", "NonFiniteError"]
 
 
 class NonFiniteError(ValueError):
-    """A module whose outputs are not finite on calibration data.
+    """Error for a module whose outputs are not finite on calibration data.
 
     Attributes:
-        layer: the first module to give one, where it can be told.
+        layer: the first module with such an output, where it is known.
     """
 
     def __init__(self, layer: str | None) -> None:
@@ -29,13 +29,13 @@ class NonFiniteError(ValueError):
         self.layer = layer
 
 
-class Judge:
-    """Runs the float model once; compares modules with it.
+class HeldOutDivergence:
+    """Divergence of modules from a float model, whose outputs are computed once.
 
     Args:
         model: the float model.
-        samples: inputs of one sample each, that nothing was fitted on, or a course over them.
-        kind: the divergence taken.
+        samples: inputs of one sample each that no method is fitted on, or a course over them.
+        kind: the divergence.
     """
 
     def __init__(self, model: nn.Module, samples: Sequence[Inputs] | Course, kind: DivergenceKind) -> None:
@@ -44,10 +44,10 @@ class Judge:
             self._reference = Reference.of(kind, list(self._course.outputs(model)), self._course.axes)
 
     def by_sample(self, module: nn.Module) -> tuple[float, ...]:
-        """Divergence of each sample.
+        """Return the divergence of a module on each sample.
 
         Raises:
-            NonFiniteError: where one is not finite.
+            NonFiniteError: an output is not finite.
         """
         values: list[float] = []
         with torch.inference_mode():

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from palettune.device_bench.model.module_layers import layers_of
-from palettune.evaluators.data_free import DataFreeEvaluator, beaten
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -100,13 +100,3 @@ def evaluator_like(evaluation, evaluator):
             return isinstance(other, Evaluation) and other.by_sample == evaluation.by_sample
 
     return Same()
-
-
-def test_screening_rarely_drops_an_equal():
-    random = np.random.default_rng(0)
-    dropped = 0
-    for _ in range(400):
-        base = random.lognormal(size=24)
-        noise = base + random.normal(scale=0.1, size=24)
-        dropped += beaten(list(noise), [Rival(0, tuple(base))]) is not None
-    assert dropped < 12  # about 1 % by the normal distribution's tail

@@ -1,15 +1,21 @@
-"""Small workloads of several kinds, with everything that any workflow may need, for tests of workflows."""
+"""Small workloads for tests of workflows: four networks, each with every function that a workflow may need."""
+
+from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection
+from pathlib import Path
 
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
-from palettune.evaluators.workload.workload import Split, load_workload
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
+from palettune.evaluators.workload.workload import Split, Workload, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
+
+__all__ = ["NETWORKS", "configuration_of", "setting_of", "write_workload"]
 
 HEAD = """
 import torch
@@ -39,7 +45,8 @@ def training_data():
     return _data(4, 4)
 
 def loss(outputs, targets):
-    return F.cross_entropy(outputs, targets) if outputs.ndim == 2 and not targets.is_floating_point() else F.mse_loss(outputs, targets)
+    classes = outputs.ndim == 2 and not targets.is_floating_point()
+    return F.cross_entropy(outputs, targets) if classes else F.mse_loss(outputs, targets)
 
 def targets_of(outputs):
     return outputs.argmax(1)
@@ -150,8 +157,13 @@ def targets_of(outputs):
 NETWORKS = {"convolutions": CONVOLUTIONS, "transformer": TRANSFORMER, "recurrent": RECURRENT, "audio": AUDIO}
 
 
-def write_workload(folder, network: str, without=()):
-    """A workload file of one network; functions in ``without`` are left out."""
+def write_workload(folder: Path, network: str, without: Collection[str] = ()) -> Workload:
+    """Write a workload file of one network into ``folder`` and load it.
+
+    Args:
+        network: a key of ``NETWORKS``, or source text like theirs.
+        without: functions that the file shall not define.
+    """
     text = HEAD + textwrap.dedent(NETWORKS.get(network, network))
     text += "".join(f"\ndel {name}\n" for name in without)
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,15 +172,15 @@ def write_workload(folder, network: str, without=()):
     return load_workload(path)
 
 
-def setting_of(folder, network: str = "convolutions", without=(), **options):
-    """A workflow's setting on one of the small workloads."""
+def setting_of(folder: Path, network: str = "convolutions", without: Collection[str] = ()) -> WorkflowSetting:
+    """Return a workflow's setting on one of the small workloads; file and weight bank lie in ``folder``."""
     workload = write_workload(folder, network, without)
     outputs, targets = workload.check(), workload.batches(Split.EVALUATION)[0].targets
     weights = LayerWeights(workload.model, layers_of(workload.model), WeightBank(folder / "bank"))
-    return WorkflowSetting(workload, weights, detect_kind(outputs, targets), **options)
+    return WorkflowSetting(workload, weights, detect_kind(outputs, targets))
 
 
-def configuration_of(setting, spelling: str, **others):
-    """Every layer in one encoding, but for some."""
+def configuration_of(setting: WorkflowSetting, spelling: str, **others: str) -> Configuration:
+    """Return a configuration with every layer in one encoding but ``others``: layer name (``_`` for ``.``) = encoding."""
     names = {name: others.get(name.replace(".", "_"), spelling) for name in setting.weights.layers}
     return Configuration({name: Encoding.parse(encoding) for name, encoding in names.items()})
