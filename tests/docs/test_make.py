@@ -55,7 +55,9 @@ class Case:
         self.slow = marker.name == "slow"
 
 
-@pytest.mark.parametrize(("count", "few", "kept"), [(10, 3, [0, 4, 9]), (5, 1, [0]), (2, 4, [0, 1]), (4, 0, [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("count", "few", "kept"), [(10, 3, [0, 4, 9]), (5, 1, [0]), (2, 4, [0, 1]), (4, 0, [0, 1, 2, 3])]
+)
 def test_a_matrix_keeps_a_few_cases_spread_over_it(count, few, kept):
     cases = [Case(number, few) for number in range(count)]
     pytest_collection_modifyitems(cases)

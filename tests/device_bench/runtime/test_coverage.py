@@ -10,7 +10,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "op_coverage.md"
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m palettune.device_bench.runtime.coverage docs/op_coverage.md"
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "run python -m palettune.device_bench.runtime.coverage docs/op_coverage.md"
+    )
 
 
 def test_the_command_writes_the_page(tmp_path):

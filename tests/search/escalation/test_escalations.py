@@ -16,6 +16,8 @@ from palettune.search.study.escalation import FIRST_NUMBER
 from palettune.search.study.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
+pytestmark = pytest.mark.ray
+
 LADDER = (
     EXPERIMENT
     + """
@@ -105,6 +107,7 @@ def test_climbs_are_exported_proven_from_their_states(finished, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_search_killed_in_a_climb_goes_on_to_the_same_climbs(finished, kill, tmp_path):
     from tests.search.conftest import Project
@@ -137,6 +140,7 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     assert not (project.root / "tiny" / "journal.log").exists()
 
 
+@pytest.mark.slow
 def test_adapters_climb_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
     project.write(
         LADDER.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
@@ -161,6 +165,7 @@ def test_adapters_climb_in_the_place_of_fine_tuning_and_their_bytes_count(projec
     assert abs(entry["weight_bytes"] - 1e6 * member.costs["size_mb"]) < 256
 
 
+@pytest.mark.slow
 def test_activations_in_8_bits_climb_where_latency_counts_and_are_exported_proven(project, tmp_path):
     phone = LADDER.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     phone = phone.replace("[search]", '[objectives]\ncost = ["latency_ms"]\n\n[search]')
