@@ -33,8 +33,9 @@ def commands(guide: Path) -> list[str]:
 def run(command: str, folder: Path) -> None:
     """One command of a guide, by this Python, from the guide's folder."""
     ours = f"{sys.executable} -c 'from palettune.search.command_line.cli import main; main()'"
+    programs = {"palettune": ours, "python": sys.executable}
     program, _, words = command.partition(" ")
-    line = f"{ {'palettune': ours, 'python': sys.executable}[program] } {words}"
+    line = f"{programs[program]} {words}"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
