@@ -8,6 +8,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+#: Fixtures that start Ray clusters: who uses one is marked ``ray``.
+CLUSTERS = {"cluster", "nodes"}
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _seeded_module() -> None:
@@ -21,9 +24,11 @@ def _seeded() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what a matrix holds beyond its few representative cases, which are spread over it."""
+    """Mark what uses a Ray cluster; mark as slow what a matrix holds beyond its few cases, which are spread over it."""
     matrices: dict[str, list[pytest.Item]] = {}
     for item in items:
+        if CLUSTERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.ray)
         if item.get_closest_marker("matrix"):
             matrices.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for cases in matrices.values():

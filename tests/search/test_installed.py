@@ -94,6 +94,8 @@ def test_inspect_runs_from_the_wheel(installed, project):
     assert "reachable" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.ray
 def test_a_search_on_ray_runs_beside_packages_of_the_same_names(installed, project):
     done = run(installed, project, "search", "--root", str(project / "runs"))
     assert done.returncode == 0, done.stdout + done.stderr

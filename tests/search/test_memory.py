@@ -29,6 +29,8 @@ def _eat(x):
 )
 
 
+@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Ray watches memory on Linux")
 def test_where_memory_runs_out_one_worker_fewer_goes_on(project, monkeypatch):
     memory = psutil.virtual_memory()

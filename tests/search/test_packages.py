@@ -72,6 +72,7 @@ def command(monkeypatch, capsys, *words):
     return ending.value.code, captured.out, captured.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_every_command_works_on_a_package(monkeypatch, capsys, package_project):
     project = package_project

@@ -120,6 +120,7 @@ def test_escalations_are_exported_proven_from_their_states(finished, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kill, tmp_path):
     from tests.search.conftest import Project
@@ -173,6 +174,7 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     assert not (project.root / "tiny" / "journal.log").exists()
 
 
+@pytest.mark.slow
 def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
     project.write(
         ESCALATING.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
@@ -197,6 +199,7 @@ def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(
     assert abs(entry["weight_bytes"] - 1e6 * member.costs["size_mb"]) < 256
 
 
+@pytest.mark.slow
 def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_exported_proven(project, tmp_path):
     phone = ESCALATING.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     phone = phone.replace("[search]", '[objectives]\ncost = ["latency_ms"]\n\n[search]')

@@ -172,6 +172,8 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
         pass
 
 
+@pytest.mark.slow
+@pytest.mark.ray
 def test_of_two_searches_begun_at_once_one_exits_with_2(project):
     project.write(workload="import time\ntime.sleep(600)\n")  # whoever goes on gets this far
     words = project.command("search", str(project.experiment), "--root", str(project.root), "--fresh")

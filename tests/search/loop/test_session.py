@@ -32,12 +32,14 @@ from palettune.space.encoding import FP16
 from palettune.space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
-pytestmark = pytest.mark.usefixtures("cluster")
+ON_RAY = pytest.mark.usefixtures("cluster")
 
 
-def search(project, **options):
+def search(project, inline=True, **options):
+    """In this process, or with ``inline=False`` on Ray, where trials are the same."""
     console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
-    outcome = run_search(load_experiment(project.experiment), Places(project.root), [Display(console)], **options)
+    places = Places(project.root, inline=inline)
+    outcome = run_search(load_experiment(project.experiment), places, [Display(console)], **options)
     return outcome, console.export_text()
 
 
@@ -85,8 +87,9 @@ def signature(project):
     return [(t.number, t.user_attrs.get("configuration_hash"), tuple(t.values or ())) for t in begun]
 
 
+@ON_RAY
 def test_a_search_leaves_a_front_a_record_and_pictures(project):
-    outcome, text = search(project)
+    outcome, text = search(project, inline=False)
     assert outcome.ending is Ending.TRIALS
     found = trials(project)
     assert sum("answered_from" not in t.user_attrs for t in found) == 14
@@ -120,16 +123,21 @@ def test_a_search_leaves_a_front_a_record_and_pictures(project):
     assert_record_agrees(project)
 
 
-def test_one_worker_and_two_give_the_same_trials(project):
+@pytest.mark.slow
+@ON_RAY
+def test_this_process_one_worker_and_two_give_the_same_trials(project):
     project.write(EXPERIMENT.replace("trials = 14", "trials = 24"))
     search(project)
-    one = signature(project)
-    project.write(EXPERIMENT.replace("trials = 14", "trials = 24").replace("workers = 1", "workers = 2"))
-    search(project, fresh=True)
-    assert signature(project) == one
+    here = signature(project)
+    for workers in (1, 2):
+        project.write(EXPERIMENT.replace("trials = 14", "trials = 24").replace("workers = 1", f"workers = {workers}"))
+        search(project, inline=False, fresh=True)
+        assert signature(project) == here
 
 
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+@ON_RAY
 def test_a_killed_search_goes_on_to_the_same_end(project, kill, tmp_path):
     project.write(EXPERIMENT.replace("trials = 14", "trials = 24"))
     search(project)
@@ -296,6 +304,7 @@ def test_dominated_encodings_are_dropped_on_request_and_counted(project):
     assert signature(project)[: len(before)] == before
 
 
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("sampler", ["nsga2", "gp", "random"])
 def test_other_samplers_search_by_name(project, sampler):
     project.write(
@@ -306,6 +315,8 @@ def test_other_samplers_search_by_name(project, sampler):
     assert outcome.front.members
 
 
+@pytest.mark.slow
+@ON_RAY
 def test_the_command_line_shows_exports_and_proves(project):
     shown = project.run("inspect").stdout
     assert "reachable:" in shown
@@ -442,6 +453,8 @@ def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_w
     assert not RunFolder(project.root, "tiny").record.exists()
 
 
+@pytest.mark.slow
+@ON_RAY
 def test_fresh_puts_nothing_aside_before_the_new_search_is_sure(project):
     short = EXPERIMENT.replace("trials = 14", "trials = 4")
     project.write(short)
@@ -457,7 +470,7 @@ def test_fresh_puts_nothing_aside_before_the_new_search_is_sure(project):
     ):
         project.write(experiment, workload)
         with pytest.raises(UserError):
-            search(project, fresh=True)
+            search(project, inline=False, fresh=True)
         assert signature(project) == before
     project.write(short)
     search(project, fresh=True)

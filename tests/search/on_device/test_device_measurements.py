@@ -19,6 +19,8 @@ from palettune.search.study.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD, Project
 from tests.search.fake_core_ml import FakeCoreML
 
+pytestmark = pytest.mark.slow
+
 PHONE = (
     EXPERIMENT.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     .replace(
