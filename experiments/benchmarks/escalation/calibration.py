@@ -123,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--sizes", type=float, nargs="+", default=[1.5, 2.0, 2.4])
-    parser.add_argument("--folder", type=Path, default=Path("runs/escalation"), help="keeps bank and scores between runs")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/escalation"), help="keeps bank and scores between runs"
+    )
     parser.add_argument("--banks", type=Path, nargs="*", default=[], help="weight banks of earlier searches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
