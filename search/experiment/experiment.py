@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from palettune.evaluators.adapters.setting import Placement
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
+from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError, suggestion
 from palettune.space.target import DeploymentTarget
@@ -187,11 +198,28 @@ class Measure(_Section):
     timeout_s: float = Field(default=300, gt=0)
 
 
+def _workload(value: object) -> WorkloadSource:
+    """A path made absolute; or a module or an object, with its functions checked."""
+    if isinstance(value, str | Path):
+        return Path(value).resolve()
+    if value is None or isinstance(value, int | float | list | dict):
+        raise ValueError(f"expected the path of a Python file, or a module or object with its functions (got {value!r})")
+    return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
+
+
 class Experiment(_Section):
-    """One experiment. ``workload`` is resolved against the file's folder."""
+    """One experiment, from a file (``Experiment.load``) or made in code.
+
+    In code a section is a mapping or its class: ``Experiment(name="mine", workload=..., budget={"trials": 40})``.
+    ``workload`` is the path of a file, which begins at the experiment file's folder, or at the working directory; or
+    a module or an object that has a workload's functions.
+
+    Raises:
+        ExperimentError: naming the key, what was expected, and the nearest known key or value.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    workload: Path
+    workload: Annotated[WorkloadSource, PlainValidator(_workload)]
     deployment_target: DeploymentTarget = DeploymentTarget("iOS18")
     seed: int = Field(default=0, ge=0, lt=2**31)
     objectives: Objectives = Objectives()
@@ -204,6 +232,22 @@ class Experiment(_Section):
     ladder: Ladder = Ladder()
     measure: Measure = Measure()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
+
+    def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
+            raise ExperimentError(f"not a valid experiment:\n{problems}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Experiment:
+        """Read and validate one experiment file.
+
+        Raises:
+            ExperimentError: naming the file and key, what was expected, and the nearest known key or value.
+        """
+        return load_experiment(Path(path))
 
     @field_validator("deployment_target", mode="before")
     @classmethod
@@ -267,13 +311,12 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
+    if isinstance(values.get("workload"), str):
+        values["workload"] = path.parent / values["workload"]
     try:
-        experiment = Experiment.model_validate(values)
-    except ValidationError as error:
-        problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
-        raise ExperimentError(f"{path}: not a valid experiment:\n{problems}") from None
-    workload = experiment.workload if experiment.workload.is_absolute() else path.parent / experiment.workload
-    return experiment.model_copy(update={"workload": workload.resolve()})
+        return Experiment(**values)
+    except ExperimentError as error:
+        raise ExperimentError(f"{path}: {error}") from None
 
 
 def _problem(item: ErrorDetails) -> str:
