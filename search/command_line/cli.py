@@ -87,16 +87,18 @@ def search(
     ] = False,
 ) -> None:
     """Run a search, or go on with it; print the front at the end."""
+    from palettune.search.command_line.stop_flag import stop_flag
     from palettune.search.display.progress import Display
     from palettune.search.display.tables import front_table
     from palettune.search.experiment.experiment import load_experiment
-    from palettune.search.loop.loop import Ending
     from palettune.search.loop.session import Places, run_search
+    from palettune.search.results.ending import Ending
 
     console = _wide()
     loaded = load_experiment(experiment)
     places = Places(root, storage, tracking_uri, ray_address, inline)
-    outcome = run_search(loaded, places, Display(console), fresh=fresh)
+    with stop_flag() as stop:
+        outcome = run_search(loaded, places, [Display(console)], stop=stop, fresh=fresh)
     again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
     if outcome.ending is Ending.STOPPED:
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
@@ -174,7 +176,7 @@ def export(
         preparation = prepare(loaded)
         study.check(preparation.identity())
     display.notes(preparation)
-    exported = export_packages(preparation, folder, picked, out, display)
+    exported = export_packages(preparation, folder, picked, out, display, display.on_exported)
     manifest = write_manifest(exported, out)
     try:
         with display.stage("logging packages to MLflow"):

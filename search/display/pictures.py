@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
@@ -20,8 +19,6 @@ from palettune.space.layer import Layer
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["front_page", "front_png", "layer_map_page", "layer_map_png"]
-
-matplotlib.use("Agg")
 
 _FRONT, _OTHER = "#d1495b", "#9aa5b1"
 _COLOURS = {"uniform": "#00798c", "solved": "#edae49", "calibration": "#6a4c93", "fine_tuning": "#1b4332"}

@@ -7,30 +7,20 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Stage, Workflow
 from palettune.search.experiment.experiment import Budget
 from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.results.ending import Ending
 from palettune.search.study.record import Record, Result
 from palettune.search.study.study import SearchStudy
 from palettune.search.workers.worker_pool import WorkerPool
 from palettune.space.configuration import Configuration
 
-__all__ = ["Ending", "Loop"]
+__all__ = ["Loop"]
 
 _REPEATS = 50
 _RIVALS = 4
-
-
-class Ending(StrEnum):
-    """Why a loop came to its end."""
-
-    TRIALS = "the budget of trials is spent"
-    MINUTES = "the budget of minutes is spent"
-    EXHAUSTED = "every configuration of the space has been evaluated"
-    NOTHING_NEW = "the sampler proposes nothing new"
-    STOPPED = "stopped"
 
 
 class Loop:

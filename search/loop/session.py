@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from palettune.device_bench.measurement.latency_record import predicted_tags
-from palettune.device_bench.measurement.measurement import CoreMLBackend, Runtime
+from palettune.device_bench.measurement.measurement import CoreMLBackend, Measurement, Runtime
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
-from palettune.search.display.progress import Display
 from palettune.search.escalation.escalations import Ladder, check_ladder
 from palettune.search.escalation.promotion import verdicts
 from palettune.search.experiment.experiment import Experiment, Needs
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.live_front import LiveFront
-from palettune.search.loop.loop import Ending, Loop
+from palettune.search.loop.loop import Loop
+from palettune.search.on_device.device_measurements import Measuring, Order
 from palettune.search.preparation.fp16_check import check_before_search
 from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.search.preparation.weights_and_scores import (
@@ -34,17 +30,19 @@ from palettune.search.preparation.weights_and_scores import (
 )
 from palettune.search.proposing.first_trials import guided_sampler, seeds
 from palettune.search.results.confirmation import confirm_members
+from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
-from palettune.search.results.search_metrics import Standing
+from palettune.search.results.observer import Observers, SearchObserver
+from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.study.study_context import StudyContext
-from palettune.search.tracking.tracking import Tracker
+from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach
 from palettune.search.workers.inline_pool import InlinePool
 from palettune.search.workers.worker_pool import WorkerPool, WorkerSettings, connect
 
-__all__ = ["Outcome", "Places", "run_search", "worker_settings"]
+__all__ = ["Places", "SearchOutcome", "never", "run_search", "worker_settings"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchOutcome:
     """How a session ended, the front by then, and what of it was confirmed (by the record's key)."""
 
     ending: Ending
@@ -72,91 +70,89 @@ class Outcome:
     confirmations: Mapping[str, Evaluation]
 
 
-class StopFlag:
-    """Turns the first Ctrl-C (or SIGTERM) into a request; the second one interrupts at once."""
-
-    def __init__(self) -> None:
-        self.raised = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopFlag:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._raise)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _raise(self, number: int, _frame: FrameType | None) -> None:
-        if self.raised:
-            raise KeyboardInterrupt
-        self.raised = True
+def never() -> bool:
+    """Nobody asks for an early end."""
+    return False
 
 
 def run_search(
     experiment: Experiment,
     places: Places,
-    display: Display,
+    observers: Sequence[SearchObserver] = (),
     *,
+    stop: Callable[[], bool] = never,
     fresh: bool = False,
     runtime: Runtime = CoreMLBackend,
-) -> Outcome:
+) -> SearchOutcome:
     """Run a search, or go on with it; what is already known is never computed again.
 
     Args:
+        observers: hear what happens, besides MLflow.
+        stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
+        fresh: begin anew; an earlier search of this name is put aside.
         runtime: what talks to Core ML on a bench worker, should one join the cluster.
 
     Raises:
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
-    with hold(folder, display.warn):
-        with display.stage("opening MLflow"):
-            reach(folder, places.tracking_uri, display.warn)
-        return _run(experiment, folder, places, display, fresh, runtime)
+    heard = Observers(observers)
+    with hold(folder, heard.warn):
+        with heard.stage("opening MLflow"):
+            reach(folder, places.tracking_uri, heard.warn)
+        mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
+        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime)
+
+
+def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
+    return verdicts(history.trials, history.escalations, history.objectives)
 
 
 def _run(
-    experiment: Experiment, folder: RunFolder, places: Places, display: Display, fresh: bool, runtime: Runtime
-) -> Outcome:
-    with display.stage("checking the workload"):
+    experiment: Experiment,
+    folder: RunFolder,
+    places: Places,
+    observer: SearchObserver,
+    stop: Callable[[], bool],
+    fresh: bool,
+    runtime: Runtime,
+) -> SearchOutcome:
+    with observer.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
-    study = None if fresh else _study(experiment, folder, places, identity, display)
-    display.describe(preparation)
+    study = None if fresh else _study(experiment, folder, places, identity, observer)
+    observer.on_prepared(preparation)
     check_ladder(preparation)
-    say_calibration_minutes(preparation, display)
-    check_before_search(preparation, folder, identity, display)
-    with StopFlag() as flag:
-        pools = _start_pools(preparation, folder, places, display)
-        pool = pools[Workflow.DATA_FREE]
-        try:
-            if study is not None:
-                preparation = replace(preparation, space=study.context.space)
-                fill_bank(preparation, folder, pool, display)
-            else:
-                study = _create(preparation, identity, folder, places, pool, display, fresh)
-                preparation = replace(preparation, space=study.context.space)
-            return _loop(preparation, study, folder, places, pools, display, lambda: flag.raised, runtime)
-        finally:
-            for some in dict.fromkeys(pools.values()):  # workflows may share one
-                some.stop()
+    say_calibration_minutes(preparation, observer)
+    check_before_search(preparation, folder, identity, observer)
+    pools = _start_pools(preparation, folder, places, observer)
+    pool = pools[Workflow.DATA_FREE]
+    try:
+        if study is not None:
+            preparation = replace(preparation, space=study.context.space)
+            fill_bank(preparation, folder, pool, observer)
+        else:
+            study = _create(preparation, identity, folder, places, pool, observer, fresh)
+            preparation = replace(preparation, space=study.context.space)
+        return _loop(preparation, study, folder, places, pools, observer, stop, runtime)
+    finally:
+        for some in dict.fromkeys(pools.values()):  # workflows may share one
+            some.stop()
 
 
 def _study(
-    experiment: Experiment, folder: RunFolder, places: Places, identity: dict[str, Any], display: Display
+    experiment: Experiment, folder: RunFolder, places: Places, identity: dict[str, Any], observer: SearchObserver
 ) -> SearchStudy | None:
     """The study to go on with, if there is one."""
     if places.storage is None and folder.mend_journal():
-        display.warn(f"{folder.journal}: its last line was written by half, and is cut off")
+        observer.warn(f"{folder.journal}: its last line was written by half, and is cut off")
     if places.storage is None and not folder.journal.exists():
         return None
     return SearchStudy.load(open_storage(folder, places.storage), experiment, identity)
 
 
 def _start_pools(
-    preparation: Preparation, folder: RunFolder, places: Places, display: Display
+    preparation: Preparation, folder: RunFolder, places: Places, observer: SearchObserver
 ) -> dict[Workflow, WorkerPool]:
     """The workers of each workflow: those of the data-free one unless the experiment gives a workflow its own."""
     experiment = preparation.experiment
@@ -164,12 +160,12 @@ def _start_pools(
     wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
     pools: dict[Workflow, WorkerPool] = {}
     kind = InlinePool if places.inline else WorkerPool
-    with display.stage("loading the workload" if places.inline else "starting Ray"):
+    with observer.stage("loading the workload" if places.inline else "starting Ray"):
         if not places.inline:
             connect(places.ray_address)
         for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:
             reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w is not workflow)
-            pool = kind(worker_settings(preparation, folder, needs), needs, workflow.value, on_lost=display.warn)
+            pool = kind(worker_settings(preparation, folder, needs), needs, workflow.value, on_lost=observer.warn)
             pool.start(reserved)
             pools[workflow] = pool
     return {workflow: pools.get(workflow, pools[Workflow.DATA_FREE]) for workflow in Workflow}
@@ -201,16 +197,16 @@ def _create(
     folder: RunFolder,
     places: Places,
     pool: WorkerPool,
-    display: Display,
+    observer: SearchObserver,
     fresh: bool,
 ) -> SearchStudy:
     experiment = preparation.experiment
-    fill_bank(preparation, folder, pool, display)
+    fill_bank(preparation, folder, pool, observer)
     if experiment.space.prune:
-        preparation = prune(preparation, folder, display)
-    with display.stage("running the float model"):
+        preparation = prune(preparation, folder, observer)
+    with observer.stage("running the float model"):
         facts = call(pool, "describe")
-    scores, file = score_layers(preparation, identity, folder, pool, facts["energy"], display)
+    scores, file = score_layers(preparation, identity, folder, pool, facts["energy"], observer)
     space = preparation.space
     context = StudyContext(
         search_id=StudyContext.new_id(),
@@ -240,46 +236,41 @@ def _loop(
     folder: RunFolder,
     places: Places,
     pools: Mapping[Workflow, WorkerPool],
-    display: Display,
+    observer: SearchObserver,
     stop: Callable[[], bool],
     runtime: Runtime,
-) -> Outcome:
+) -> SearchOutcome:
     experiment = preparation.experiment
     pool = pools[Workflow.DATA_FREE]
     objectives = study.context.objectives(experiment)
-    latency = preparation.latency
-    tags = predicted_tags(latency) if latency is not None else None
     before = folder.remembered_tracking_uri
     if before and not places.tracking_uri:
-        display.warn(f"this search was tracked by {before}; without --tracking-uri its record is in the run folder now")
+        observer.warn(
+            f"this search was tracked by {before}; without --tracking-uri its record is in the run folder now"
+        )
     folder.remember_tracking_uri(absolute(places.tracking_uri) if places.tracking_uri else None)
-    tracker = Tracker(folder, places.tracking_uri, study.context.search_id, tags, display.warn)
     scores = Scores.load(folder.scores / study.context.scores_file)
-    records = study.records()
-    everything = [*records, *study.climbed(records)]
-    standing = Standing(objectives, scores)
-    tracker.rebuild([(record, standing.add(record)) for record in everything])
+    history = SearchHistory(experiment, study, objectives, scores, preparation.latency)
     if experiment.search.sampler == "guided":
         study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
-    live = LiveFront(preparation, study, objectives, everything, pool.settings, display, tracker, runtime)
-    display.search(experiment, objectives, records)
+    measuring = _measuring(preparation, history, pool.settings, observer, runtime)
 
-    def seen(record: Record) -> None:
-        everything.append(record)
-        tracker.log(record, standing.add(record))
-        display.trial(record, standing.hypervolume, live.front())
-
-    def told(record: Record) -> None:
-        records.append(record)
-        seen(record)
-        stagnation = standing.stagnation()
+    def on_trial(record: Record) -> None:
+        history.add(record)
+        observer.on_trial_finished(record, history)
+        stagnation = history.stagnation()
         if stagnation:
-            display.warn(stagnation)
+            observer.warn(stagnation)
 
-    ladder = Ladder(preparation, study, objectives, records, pools, seen, display.warn)
+    def on_escalation(record: Record) -> None:
+        history.add(record)
+        observer.on_escalation_finished(record, history)
+
+    ladder = Ladder(preparation, study, objectives, history.trials, pools, on_escalation, observer.warn)
 
     def stopped() -> bool:  # asked between waits, however long an evaluation takes
-        live.poll()
+        if measuring is not None:
+            measuring.poll(lambda: history.front)
         ladder.poll()
         return stop()
 
@@ -290,43 +281,61 @@ def _loop(
         preparation.costs,
         experiment.budget,
         experiment.search.in_flight,
-        told,
+        on_trial,
         stopped,
         _screen(experiment, preparation.workload),
         preparation.space.size,
     )
-    status, reason = "FAILED", "the driver failed"
+    observer.on_search_started(history)
+    ending = Ending.FAILED
     try:
         ending = loop.run()
         if ending is not Ending.STOPPED:
-            display.end()
-            _finish(ladder, display, stop)
-            live.finish(stop)
+            _finish(ladder, observer, stop)
+            if measuring is not None:
+                measuring.finish(lambda: history.front, stop)
             ending = Ending.STOPPED if stop() else ending
-            picked = live.front().spread(experiment.search.confirm)
-            confirm_members(study, pool, picked, preparation.workload, display, stop)
-        status, reason = ("KILLED" if ending is Ending.STOPPED else "FINISHED"), ending.value
+            picked = history.front.spread(experiment.search.confirm)
+            confirm_members(study, pool, picked, preparation.workload, observer, stop)
     except KeyboardInterrupt:
-        status, reason = "KILLED", "interrupted"
+        ending = Ending.INTERRUPTED
+        raise
+    except BaseException:
+        ending = Ending.FAILED
         raise
     finally:
-        display.end()
-        live.close()
-        front = live.front()
-        if front.members:
-            tracker.texts(artifacts(experiment, study, everything, front, scores))
-        tracker.ladder(verdicts(records, ladder.climbed, objectives))
-        tracker.finish(status, reason)
-        for problem in tracker.problems:
-            display.warn(f"MLflow: {problem}")
-    return Outcome(ending, front, folder, study.confirmations())
+        if measuring is not None:
+            measuring.close()
+        observer.on_finished(ending, history)
+    return SearchOutcome(ending, history.front, folder, study.confirmations())
 
 
-def _finish(ladder: Ladder, display: Display, stop: Callable[[], bool]) -> None:
+def _measuring(
+    preparation: Preparation,
+    history: SearchHistory,
+    settings: WorkerSettings,
+    observer: SearchObserver,
+    runtime: Runtime,
+) -> Measuring | None:
+    """What has the promising configurations measured on the device; ``None`` where there is none."""
+    model, experiment = preparation.latency, preparation.experiment
+    if model is None or not experiment.measure.members:
+        return None
+
+    def on_measured(record: Record, measurement: Measurement) -> None:
+        history.learn_latencies()
+        observer.on_measured(record, measurement, history)
+
+    chip, unit = model.device.chip.name, model.setting.value
+    order = Order(chip, unit, experiment.deployment_target, experiment.measure, runtime)
+    return Measuring(history.study, order, settings, observer, on_measured)
+
+
+def _finish(ladder: Ladder, observer: SearchObserver, stop: Callable[[], bool]) -> None:
     """Wait for the climbs that are left."""
     if not ladder.left:
         return
-    with display.bar("climbing", ladder.left) as advance:
+    with observer.bar("climbing", ladder.left) as advance:
         done = len(ladder.climbed)
 
         def stopped() -> bool:

@@ -18,8 +18,8 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from palettune.device_bench.measurement.measurement import CoreMLBackend, Measurement, Runtime
-from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import Measure
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.on_device.bench_worker import Bench, resource_of
 from palettune.search.results.front import Front
 from palettune.search.study.record import Record
@@ -92,11 +92,11 @@ class Measuring:
         study: SearchStudy,
         order: Order,
         packager: WorkerSettings,
-        display: Display,
+        reporter: Reporter,
         found: Callable[[Record, Measurement], None],
     ) -> None:
         self._study, self._order, self._settings = study, order, packager
-        self._display, self._found = display, found
+        self._reporter, self._found = reporter, found
         self._step = _Step.AWAY
         self._looked = -_LOOK
         self._since = 0.0
@@ -133,7 +133,7 @@ class Measuring:
         most = 2 * self._order.settings.members
         if self._bench is None and not self._present():
             return
-        with self._display.stage("measuring the front on the device"):
+        with self._reporter.stage("measuring the front on the device"):
             left = time.monotonic()
             while not stop() and self._step is not _Step.ENDED:
                 self.poll(front, most)
@@ -143,7 +143,7 @@ class Measuring:
                 if self._step not in (_Step.AWAY, _Step.JOINING):
                     left = time.monotonic()
                 elif time.monotonic() - left > patience:
-                    self._display.warn(f"the front is not measured to its end: {self._step}; search again to go on")
+                    self._reporter.warn(f"the front is not measured to its end: {self._step}; search again to go on")
                     return
                 time.sleep(0.05)
 
@@ -196,7 +196,7 @@ class Measuring:
             self._lose(str(error).strip().splitlines()[0])
             return
         if self._step is _Step.JOINING:
-            self._display.say(f"{answer[0]} ({answer[1]}) is here to measure on {self._order.chip}")
+            self._reporter.say(f"{answer[0]} ({answer[1]}) is here to measure on {self._order.chip}")
             self._step = _Step.IDLE
         elif self._step is _Step.PACKING:
             measured = self._bench.measure.remote(self._pending, self._order.unit, self._order.settings.runs)
@@ -227,17 +227,17 @@ class Measuring:
             return
         self._refused.add(self._current.configuration.hash)
         kind = "" if isinstance(cause, UserError) else f"{type(cause).__name__}: "
-        self._display.warn(f"trial {self._current.trial} could not be measured: {kind}{cause}")
+        self._reporter.warn(f"trial {self._current.trial} could not be measured: {kind}{cause}")
         self._current, self._step = None, _Step.IDLE
 
     def _lose(self, reason: str) -> None:
         trial = f" with trial {self._current.trial}" if self._current else ""
         self._lost += 1
         if self._lost >= _ATTEMPTS:
-            self._display.warn(f"the bench worker was lost{trial} ({reason}), {self._lost} times in a row: given up")
+            self._reporter.warn(f"the bench worker was lost{trial} ({reason}), {self._lost} times in a row: given up")
             self._leave(_Step.ENDED)
         else:
-            self._display.warn(f"the bench worker was lost{trial} ({reason}); the search goes on")
+            self._reporter.warn(f"the bench worker was lost{trial} ({reason}); the search goes on")
             self._leave(_Step.AWAY)
 
     def _drop_packager(self) -> None:

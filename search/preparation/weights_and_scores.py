@@ -15,7 +15,7 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workload.samples import single_samples
-from palettune.search.display.progress import Display
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.workers.worker import scoring_split
@@ -37,7 +37,7 @@ def layer_weights(preparation: Preparation, folder: RunFolder) -> LayerWeights:
     return LayerWeights(preparation.workload.model, preparation.layers, bank, preparation.experiment.seed)
 
 
-def prune(preparation: Preparation, folder: RunFolder, display: Display) -> Preparation:
+def prune(preparation: Preparation, folder: RunFolder, reporter: Reporter) -> Preparation:
     """The same with menus rid of encodings that another one beats in bytes and in weight error."""
     weights = layer_weights(preparation, folder)
     errors = registry()["weight_error"](ScoringSetting(preparation.workload.model, weights, preparation.kind))
@@ -50,11 +50,11 @@ def prune(preparation: Preparation, folder: RunFolder, display: Display) -> Prep
 
     pruned = prune_menus(preparation.space, costs)
     before = sum(len(preparation.space.menus[group[0]].encodings) for group in preparation.space.groups)
-    display.warn(f"menus pruned: {pruned.count} of {before} choices are beaten in bytes and weight error, and dropped")
+    reporter.warn(f"menus pruned: {pruned.count} of {before} choices are beaten in bytes and weight error, and dropped")
     return replace(preparation, space=pruned.space)
 
 
-def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, display: Display) -> None:
+def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, reporter: Reporter) -> None:
     """Compress what the bank lacks, one call per layer, the largest first."""
     weights = layer_weights(preparation, folder)
     bank = weights.bank
@@ -65,16 +65,16 @@ def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, dis
         missing.setdefault(layer, []).append(str(encoding))
     for path in bank.damaged:
         layer, encoding = keys[path.name.split(".")[0]]
-        display.warn(
+        reporter.warn(
             f"{path}: damaged (its checksum does not match); layer {layer!r} in {encoding} is compressed again"
         )
     if not missing:
         return
     sizes = {layer.name: layer.parameters for layer in preparation.layers}
     order = sorted(missing, key=lambda name: -sizes[name])
-    _say_minutes(preparation, missing, pool.size, display)
+    _say_minutes(preparation, missing, pool.size, reporter)
     failures: list[Failure] = []
-    with display.bar("compressing layers", sum(len(e) for e in missing.values())) as advance:
+    with reporter.bar("compressing layers", sum(len(e) for e in missing.values())) as advance:
         for answer in pool.map("compress", [(name, (name, tuple(missing[name]))) for name in order]):
             failures += [answer.result] if isinstance(answer.result, Failure) else answer.result
             advance(len(missing[answer.key]))
@@ -86,7 +86,7 @@ def fill_bank(preparation: Preparation, folder: RunFolder, pool: WorkerPool, dis
         )
 
 
-def _say_minutes(preparation: Preparation, missing: dict[str, list[str]], workers: int, display: Display) -> None:
+def _say_minutes(preparation: Preparation, missing: dict[str, list[str]], workers: int, reporter: Reporter) -> None:
     """Say beforehand how long the compression takes, where it is long, and which encoding takes most of it."""
     layers = {layer.name: layer for layer in preparation.layers}
     seconds: dict[str, float] = {}
@@ -97,20 +97,20 @@ def _say_minutes(preparation: Preparation, missing: dict[str, list[str]], worker
     total = sum(seconds.values()) / workers
     if total > _LONG:
         most = max(seconds, key=lambda spelling: seconds[spelling])
-        display.warn(
+        reporter.warn(
             f"compressing {sum(map(len, missing.values()))} weights takes about {total / 60:.0f} minute(s) on {workers} "
             f"worker(s), {seconds[most] / sum(seconds.values()):.0%} of it in {most}; it is done once"
         )
 
 
-def say_calibration_minutes(preparation: Preparation, display: Display) -> None:
+def say_calibration_minutes(preparation: Preparation, reporter: Reporter) -> None:
     """Say beforehand how long one calibration clusters weights by importance, where it is long."""
     climbs = preparation.experiment.ladder.calibration
     menus = ((layer, preparation.space.menus[layer.name].encodings) for layer in preparation.layers)
     tables = ((layer, [e for e in encodings if e.table is not None]) for layer, encodings in menus)
     seconds = [max(compression_seconds(layer, e) for e in found) for layer, found in tables if found]
     if climbs and sum(seconds) > _LONG:
-        display.warn(
+        reporter.warn(
             f"clustering the tables of {len(seconds)} layers by importance takes up to {sum(seconds) / 60:.0f} minute(s) in "
             f"each of {climbs} calibration(s); ladder.calibration says how many there are"
         )
@@ -122,7 +122,7 @@ def score_layers(
     folder: RunFolder,
     pool: WorkerPool,
     energy: Sequence[float],
-    display: Display,
+    reporter: Reporter,
 ) -> tuple[Scores, str]:
     """Scores of every (layer, encoding), from the run folder or computed and kept there."""
     experiment = preparation.experiment
@@ -144,7 +144,7 @@ def score_layers(
         **sampling.identity(),
     )
     path = folder.scores / f"{name}.safetensors"
-    work = _Scoring(pool, count, tuple(energy), display)
+    work = _Scoring(pool, count, tuple(energy), reporter)
     if path.exists():
         scores = Scores.load(path)
         if not scores.unreached:
@@ -163,13 +163,13 @@ class _Scoring:
     pool: WorkerPool
     count: int
     energy: tuple[float, ...]
-    display: Display
+    reporter: Reporter
 
     def run(self, words: str, method: type[SensitivityScore], columns: Sequence[tuple[str, str]]) -> Scores:
         """All columns by one method."""
         parts = method.parts(len(columns), self.count, self.pool.size * 4)
         answers: list[tuple[Part, Scores]] = []
-        with self.display.bar(words, len(parts)) as advance:
+        with self.reporter.bar(words, len(parts)) as advance:
             calls = [(part, (method.name, tuple(columns), part, self.energy)) for part in parts]
             for answer in self.pool.map("score", calls):
                 answers.append((answer.key, checked(answer.result)))
@@ -183,7 +183,7 @@ def _completed(scores: Scores, columns: Sequence[tuple[str, str]], work: _Scorin
         return scores
     lacking = [column for column in columns if column[0] in scores.unreached]
     why = f" ({scores.refusal})" if scores.refusal else ""
-    work.display.warn(
+    work.reporter.warn(
         f"no gradient reaches {named(scores.unreached)}: {NO_GRADIENT}{why}; scored by running each encoding alone, "
         f"{len(lacking)} forward passes over {work.count} sample(s)"
     )

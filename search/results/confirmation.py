@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from palettune.evaluators.quality.evaluation import Failure
 from palettune.evaluators.workload.workload import Split, Workload
-from palettune.search.display.progress import Display
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy
 from palettune.search.workers.worker_pool import WorkerPool
@@ -19,7 +19,7 @@ def confirm_members(
     pool: WorkerPool,
     members: Sequence[Record],
     workload: Workload,
-    display: Display,
+    reporter: Reporter,
     stop: Callable[[], bool],
 ) -> None:
     """Measure the members that have not been confirmed yet, where the workload has data for it."""
@@ -29,7 +29,7 @@ def confirm_members(
     missing = [record for record in members if record.key not in known]
     if not missing:
         return
-    with display.bar("confirming the front on unseen data", len(missing)) as advance:
+    with reporter.bar("confirming the front on unseen data", len(missing)) as advance:
         for record in missing:
             if record.state is None:
                 pool.submit(record.key, "confirm", record.configuration.to_json())
@@ -39,7 +39,7 @@ def confirm_members(
         while left and not stop():
             for answer in pool.wait(timeout=0.2):
                 if isinstance(answer.result, Failure):
-                    display.warn(f"configuration {answer.key} could not be confirmed: {answer.result}")
+                    reporter.warn(f"configuration {answer.key} could not be confirmed: {answer.result}")
                 else:
                     study.confirm(answer.key, answer.result)
                 left -= 1

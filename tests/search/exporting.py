@@ -68,5 +68,5 @@ def exported(toml: Path, encoding: str = "int8", console: Console | None = None)
         state=None,
     )
     display = Display(console or Console(quiet=True))
-    (item,) = export(preparation, folder, [record], folder.path, display)
+    (item,) = export(preparation, folder, [record], folder.path, display, display.on_exported)
     return item

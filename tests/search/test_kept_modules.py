@@ -74,7 +74,7 @@ def test_notes_are_printed_once_by_inspect_and_by_a_search(tmp_path):
     assert inspection_json(preparation)["notes"] == [note.removeprefix("note: ")]
     for show in (
         lambda console: print_inspection(preparation, console),
-        lambda console: Display(console).describe(preparation),
+        lambda console: Display(console).on_prepared(preparation),
     ):
         console = Console(file=io.StringIO(), width=300)
         show(console)

@@ -140,7 +140,7 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
         else nullcontext()
     )
     with chosen:
-        outcome = run_search(experiment, Places(root), display, fresh=True)
+        outcome = run_search(experiment, Places(root), [display], fresh=True)
     study = SearchStudy.load(open_storage(outcome.folder, None), experiment)
     assert study is not None
     assert experiment.budget.minutes is not None

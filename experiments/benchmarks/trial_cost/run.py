@@ -57,7 +57,7 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
     from palettune.search.loop.loop import session
 
     session.Loop = Watched
-    outcome = run_search(changed, Places(root), Display(Console(file=io.StringIO())), fresh=True)
+    outcome = run_search(changed, Places(root), [Display(Console(file=io.StringIO()))], fresh=True)
     seconds = dict(loops[0].seconds)
     from palettune.search.study.study import SearchStudy, open_storage
 

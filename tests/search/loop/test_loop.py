@@ -10,7 +10,8 @@ from optuna.storages import InMemoryStorage
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
 from palettune.search.experiment.experiment import Budget, Experiment
-from palettune.search.loop.loop import Ending, Loop
+from palettune.search.loop.loop import Loop
+from palettune.search.results.ending import Ending
 from palettune.search.study.record import Seed
 from palettune.search.study.study import SearchStudy
 from palettune.search.study.study_context import StudyContext

@@ -65,7 +65,7 @@ def search(project, nodes, **options):
     console = Console(record=True, width=250, file=open(os.devnull, "w"))  # noqa: SIM115
     places = Places(project.root, ray_address=nodes.address)
     runtime = FakeCoreML(project.folder)
-    outcome = run_search(load_experiment(project.experiment), places, Display(console), runtime=runtime, **options)
+    outcome = run_search(load_experiment(project.experiment), places, [Display(console)], runtime=runtime, **options)
     return outcome, console.export_text()
 
 

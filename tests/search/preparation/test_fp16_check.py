@@ -84,7 +84,7 @@ def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(p
     with pytest.raises(
         Fp16Error, match=r"op 'linear_1' \(linear\) in module 'wide'.*space.float32 = \[\"wide\", \"norm\"\]"
     ):
-        run_search(experiment(project, gain=4e5), Places(project.root), display()[0])
+        run_search(experiment(project, gain=4e5), Places(project.root), [display()[0]])
     assert not (project.root / "tiny" / "weight_bank").exists()
     assert not RunFolder(project.root, "tiny").fp16_check.exists()
 

@@ -209,7 +209,11 @@ def test_large_weights_that_stay_fp16_are_named_with_the_way_out(tmp_path):
     facts = Inspection.of(preparation).to_json()
     assert facts["coverage"] == preparation.coverage
     assert facts["uncompressed"][0] == {"name": "attention.in_proj_weight", "shape": [96, 32], "bytes": size}
-    for show in (lambda console: print_inspection(Inspection.of(preparation), console), lambda c: Display(c).describe(preparation)):
+    shows = (
+        lambda console: print_inspection(Inspection.of(preparation), console),
+        lambda console: Display(console).on_prepared(preparation),
+    )
+    for show in shows:
         text = io.StringIO()
         show(Console(file=text, width=400))
         assert lines[0] in text.getvalue()

@@ -112,7 +112,8 @@ def test_a_data_free_member_needs_no_state_and_others_say_when_theirs_is_gone(ca
 def test_both_precisions_are_in_the_manifest_and_in_the_console(case, tmp_path):
     record = case.record(DataFreeEvaluator, configuration_of(case))
     console = Console(record=True, width=400, file=io.StringIO())
-    (item,) = export(case.preparation, case.folder, [record], tmp_path, Display(console))
+    display = Display(console)
+    (item,) = export(case.preparation, case.folder, [record], tmp_path, display, display.on_exported)
     shown = console.export_text()
     assert "dB in float32" in shown
     assert "dB in fp16" in shown
