@@ -203,7 +203,9 @@ def _workload(value: object) -> WorkloadSource:
     if isinstance(value, str | Path):
         return Path(value).resolve()
     if value is None or isinstance(value, int | float | list | dict):
-        raise ValueError(f"expected the path of a Python file, or a module or object with its functions (got {value!r})")
+        raise ValueError(
+            f"expected the path of a Python file, or a module or object with its functions (got {value!r})"
+        )
     return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
 
 
@@ -235,7 +237,7 @@ class Experiment(_Section):
 
     def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
         try:
-            super().__init__(**values)
+            BaseModel.__init__(self, **values)
         except ValidationError as error:
             problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
             raise ExperimentError(f"not a valid experiment:\n{problems}") from None

@@ -10,9 +10,9 @@ from palettune.device_bench.runtime import load
 from palettune.evaluators.data_free import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workflow import WorkflowSetting
+from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
 from palettune.search.escalation.escalations import check_ladder
-from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.session import worker_settings
