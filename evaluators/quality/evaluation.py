@@ -12,6 +12,9 @@ from typing import Any
 __all__ = ["Evaluation", "Failure", "Rival", "Screened", "Stage", "Workflow", "evaluation_identity"]
 
 
+_WORKER, _WORKER_LOST = "worker", "the worker was lost"
+
+
 class Workflow(StrEnum):
     """How the weights for a configuration are found."""
 
@@ -30,7 +33,10 @@ class Stage(StrEnum):
     TRAIN = "train"
     FORWARD = "forward"
     METRICS = "metrics"
-    WORKER = "worker"
+    RAISED = "raised"
+    """An exception in the worker: the same evaluation raises again."""
+    LOST = "lost"
+    """The worker itself was lost, with its process or its machine: the same evaluation may succeed elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,18 @@ class Failure:
     stage: Stage
     reason: str
     layer: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a journal."""
+        return {"stage": self.stage.value, "reason": self.reason, "layer": self.layer}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Failure:
+        """The inverse of ``to_json``; reads ``worker`` too, which stood for exceptions and lost workers alike."""
+        stage, reason = values["stage"], values["reason"]
+        if stage == _WORKER:
+            stage = Stage.LOST if reason.startswith(_WORKER_LOST) else Stage.RAISED
+        return cls(Stage(stage), reason, values["layer"])
 
     def __str__(self) -> str:
         where = f", layer {self.layer!r}" if self.layer else ""

@@ -89,7 +89,7 @@ class Display(SearchObserver):
 
     def notes(self, preparation: Preparation) -> None:
         """What the user should know of how the workload was taken."""
-        for words in preparation.workload.notes:
+        for words in (*preparation.experiment.notes, *preparation.workload.notes):
             self.warn(words)
 
     def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:
@@ -106,14 +106,14 @@ class Display(SearchObserver):
 
     def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
         """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
-        asked = preparation.experiment.ladder.int8_activations
+        asked = preparation.experiment.escalation.int8_activations
         if asked or not preparation.experiment.deployment_target.rounds_activations:
             return
         rounded = rounding(preparation)(preparation.space.uniform(_INT8))
         ms = model.predict(rounded).ms if rounded is not None else plain
         if ms * (1 + NOTICEABLE) < plain:
             self.say(
-                f"activations in 8 bits would: {ms:.3f} ms with int8 weights; ask with [ladder] int8_activations = 4"
+                f"activations in 8 bits would: {ms:.3f} ms with int8 weights; ask with [escalation] int8_activations = 4"
             )
 
     def on_search_started(self, history: SearchHistory) -> None:

@@ -14,36 +14,38 @@ from palettune.search.escalation.promotion import Slot, promote, rung_of, schedu
 from palettune.search.experiment.experiment import ExperimentError
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.study.escalation import Climb, Climbed
+from palettune.search.study.escalation import Escalation, EscalationResult
 from palettune.search.study.record import Record, asked_of
 from palettune.search.study.study import SearchStudy
 from palettune.search.workers.worker_pool import Finished, WorkerPool
 
-__all__ = ["Ladder", "check_ladder"]
+__all__ = ["Escalations", "check_escalation"]
 
 
 def _never(_record: Record) -> None:
     """No evaluation has its activations in 8 bits."""
 
 
-def _rung(climb: Climb) -> str:
+def _rung(climb: Escalation) -> str:
     return rung_of(climb.workflow, climb.configuration is not None)
 
 
-def check_ladder(preparation: Preparation) -> None:
+def check_escalation(preparation: Preparation) -> None:
     """Refuse, before anything starts, a rung that the workload does not allow.
 
     Raises:
         ExperimentError: naming the key and what the workload lacks.
     """
-    ladder = preparation.experiment.ladder
+    ladder = preparation.experiment.escalation
     for slot in schedule(ladder, preparation.experiment.budget.trials):
         lacking = registry()[slot.workflow.value].missing(preparation.workload)
         if lacking is not None:
-            raise ExperimentError(f"ladder.{slot.rung} = {getattr(ladder, slot.rung)}: {lacking}; or leave the key out")
+            raise ExperimentError(
+                f"escalation.{slot.rung} = {getattr(ladder, slot.rung)}: {lacking}; or leave the key out"
+            )
 
 
-class Ladder:
+class Escalations:
     """Decides climbs, has them done, and keeps what became of them.
 
     Decisions are taken in the order of the schedule, each from the data-free evaluations told before its slot and from
@@ -69,15 +71,17 @@ class Ladder:
         experiment = preparation.experiment
         self._preparation, self._study, self._objectives = preparation, study, objectives
         self._records, self._pools, self._told, self._warn = records, pools, told, warn
-        self._slots = schedule(experiment.ladder, experiment.budget.trials)
-        self._rounded = activation_rung(preparation) if experiment.ladder.int8_activations else _never
-        self._window = experiment.ladder.in_flight
-        self._deadline = time.monotonic() + experiment.ladder.minutes * 60 if experiment.ladder.minutes else None
-        self.climbed: list[Record] = []
+        self._slots = schedule(experiment.escalation, experiment.budget.trials)
+        self._rounded = activation_rung(preparation) if experiment.escalation.int8_activations else _never
+        self._window = experiment.escalation.in_flight
+        self._deadline = (
+            time.monotonic() + experiment.escalation.minutes * 60 if experiment.escalation.minutes else None
+        )
+        self.finished: list[Record] = []
         self._ended = False
         self._exhausted: set[str] = set()  # rungs that nothing is left for
         self._said: set[str] = set()
-        self._climbs = study.climbs()
+        self._climbs = study.escalations()
         self._tell(quietly=True)
         for climb in self._climbs:
             if climb.result is None:
@@ -96,7 +100,7 @@ class Ladder:
         self._ended = True
         while not stop():
             self.poll()
-            if len(self.climbed) == len(self._climbs) and self._due() is None:
+            if len(self.finished) == len(self._climbs) and self._due() is None:
                 return
             time.sleep(0.1)
 
@@ -104,13 +108,13 @@ class Ladder:
     def left(self) -> int:
         """Climbs that are under way or still to be decided."""
         coming = 0 if self._late() else len(self._open())
-        return len(self._climbs) + coming - len(self.climbed)
+        return len(self._climbs) + coming - len(self.finished)
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def _due(self) -> Slot | None:
         """The next climb to be decided, if it may be by now."""
-        if len(self._climbs) - len(self.climbed) >= self._window or self._late():
+        if len(self._climbs) - len(self.finished) >= self._window or self._late():
             return None
         slot = next(iter(self._open()), None)
         return slot if slot is not None and (self._ended or self._evaluated() >= slot.after) else None
@@ -133,9 +137,9 @@ class Ladder:
         return sum(record.answered_from is None for record in self._records)
 
     def _decide(self, slot: Slot) -> None:
-        told = self.climbed[: max(0, len(self._climbs) - self._window + 1)]
+        told = self.finished[: max(0, len(self._climbs) - self._window + 1)]
         waiting = [climb for climb in self._climbs[len(told) :] if _rung(climb) == slot.rung]
-        calibrates = bool(self._preparation.experiment.ladder.calibration)
+        calibrates = bool(self._preparation.experiment.escalation.calibration)
         source = promote(
             slot,
             self._until(slot),
@@ -148,11 +152,11 @@ class Ladder:
         if source is None:
             self._exhausted.add(slot.rung)
             return
-        climb = Climb(len(self._climbs), slot.workflow, source.trial)
+        climb = Escalation(len(self._climbs), slot.workflow, source.trial)
         if slot.rounds:
             climb = replace(climb, configuration=source.configuration, costs=source.costs)
         self._climbs.append(climb)
-        self._study.keep_climb(climb)
+        self._study.keep_escalation(climb)
         self._submit(climb)
 
     def _until(self, slot: Slot) -> list[Record]:
@@ -165,13 +169,13 @@ class Ladder:
             seen += record.answered_from is None
         return records
 
-    def _source(self, climb: Climb) -> Record:
+    def _source(self, climb: Escalation) -> Record:
         """The evaluation that a climb begins from, with the configuration and the costs that it asks for."""
-        return asked_of(climb, next(r for r in (*self._records, *self.climbed) if r.trial == climb.source))
+        return asked_of(climb, next(r for r in (*self._records, *self.finished) if r.trial == climb.source))
 
     # -- doing --------------------------------------------------------------------------------------------------
 
-    def _submit(self, climb: Climb) -> None:
+    def _submit(self, climb: Escalation) -> None:
         source = self._source(climb)
         start = None
         if source.state is not None and source.evaluation is not None:
@@ -179,31 +183,31 @@ class Ladder:
 
         def arrived(answer: Finished) -> None:
             finished = climb.finished(answer.result, answer.span)
-            self._study.keep_climb(finished)
+            self._study.keep_escalation(finished)
             self._climbs[climb.number] = finished
 
         self._pools[climb.workflow].submit(
-            climb.trial, "climb", climb.workflow.value, source.configuration.to_json(), start, deliver=arrived
+            climb.trial, "escalate", climb.workflow.value, source.configuration.to_json(), start, deliver=arrived
         )
 
     def _tell(self, quietly: bool = False) -> None:
         """Tell finished climbs, in order."""
-        while len(self.climbed) < len(self._climbs):
-            climb = self._climbs[len(self.climbed)]
+        while len(self.finished) < len(self._climbs):
+            climb = self._climbs[len(self.finished)]
             if climb.result is None:
                 return
-            record = self._study.climb_record(climb, self._source(climb))
-            self.climbed.append(record)
+            record = self._study.escalation_record(climb, self._source(climb))
+            self.finished.append(record)
             if quietly:
                 continue
             self._told(record)
-            for note in climb.result.notes if isinstance(climb.result, Climbed) else ():
+            for note in climb.result.notes if isinstance(climb.result, EscalationResult) else ():
                 self._say(note)
-            for rung, facts in verdicts(self._records, self.climbed, self._objectives).items():
+            for rung, facts in verdicts(self._records, self.finished, self._objectives).items():
                 if not facts["pays"]:
                     self._say(
                         f"{rung}: {facts['climbs']:.0f} climbs have grown the hypervolume by less than a thousandth: "
-                        f"it does not pay here; lower ladder.{rung}"
+                        f"it does not pay here; lower escalation.{rung}"
                     )
 
     def _say(self, words: str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.search.experiment.experiment import Ladder
+from palettune.search.experiment.experiment import EscalationSettings
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
 from palettune.search.proposing.expected_improvement import expected_gain
 from palettune.search.study.record import Record
@@ -59,7 +59,7 @@ def rung_of(workflow: Workflow, rounds: bool) -> str:
     return "int8_activations" if rounds else workflow.value
 
 
-def schedule(ladder: Ladder, trials: int) -> list[Slot]:
+def schedule(ladder: EscalationSettings, trials: int) -> list[Slot]:
     """When what climbs: over the second half of the data-free budget, each rung somewhat after the one below."""
     delay = 0.25 if ladder.calibration else 0.0  # until something is calibrated, nothing can be fine-tuned
     places = [(place, Workflow.CALIBRATION, False) for place in _even(ladder.calibration, 0.25, 0.0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Unpack
 
@@ -11,7 +12,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PlainValidator,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -24,6 +27,7 @@ from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.experiment_values import ExperimentValues
+from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError, suggestion
 from palettune.space.target import DeploymentTarget
@@ -130,7 +134,7 @@ class Search(_Section):
     confirm: int = Field(default=24, ge=0)
     screen: bool = False
     in_flight: int = Field(default=4, ge=1)
-    solved_seeds: int = Field(default=24, ge=0)
+    solved_trials: int = Field(default=24, ge=0)
     scores: Literal["fisher", "isolated", "weight_error"] = "fisher"
     score_samples: int = Field(default=96, ge=1)
 
@@ -142,8 +146,8 @@ class Budget(_Section):
     minutes: float | None = Field(default=None, gt=0)
 
 
-class Ladder(_Section):
-    """How many configurations climb to each further workflow, and how far they are trained."""
+class EscalationSettings(_Section):
+    """How many evaluations are escalated to each further workflow, and how far models are trained there."""
 
     calibration: int = Field(default=0, ge=0)
     fine_tuning: int = Field(default=0, ge=0)
@@ -161,8 +165,8 @@ class Ladder(_Section):
         return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is Placement.SEPARATE
 
     @property
-    def climbs(self) -> dict[Workflow, int]:
-        """How many climb, by the workflow climbed to; activations in 8 bits are found by calibration."""
+    def counts(self) -> dict[Workflow, int]:
+        """How many evaluations each workflow takes on; activations in 8 bits are found by calibration."""
         return {
             Workflow.CALIBRATION: self.calibration + self.int8_activations,
             Workflow.FINE_TUNING: self.fine_tuning,
@@ -231,9 +235,25 @@ class Experiment(_Section):
     space: Space = Space()
     search: Search = Search()
     budget: Budget = Budget()
-    ladder: Ladder = Ladder()
+    escalation: EscalationSettings = EscalationSettings()
     measure: Measure = Measure()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _renamed(cls, values: Any, handler: ModelWrapValidatorHandler[Experiment]) -> Experiment:
+        if not isinstance(values, Mapping):
+            return handler(values)
+        values, notes = with_new_names(values)
+        experiment = handler(values)
+        experiment._notes = notes
+        return experiment
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the experiment was read: keys under their old names."""
+        return self._notes
 
     def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
         try:
@@ -261,11 +281,11 @@ class Experiment(_Section):
         wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
         if wants and self.device is None:
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
-        if self.ladder.int8_activations:
+        if self.escalation.int8_activations:
             self._check_activations()
-        if wants and self.ladder.branches:
+        if wants and self.escalation.branches:
             raise ValueError(
-                'ladder.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
+                'escalation.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
                 "latency_ms out of objectives.cost and max_latency_ms out of constraints"
             )
         return self
@@ -273,12 +293,12 @@ class Experiment(_Section):
     def _check_activations(self) -> None:
         if "latency_ms" not in self.objectives.cost:
             raise ValueError(
-                "ladder.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
+                "escalation.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
                 "objectives.cost, or leave the key out"
             )
         if not self.deployment_target.rounds_activations:
             raise ValueError(
-                f"ladder.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
+                f"escalation.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
                 "deployment_target to iOS17 (macOS14) or later, or leave the key out"
             )
 
@@ -289,7 +309,7 @@ class Experiment(_Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
-        left_out = {"budget", "resources", "workload", "ladder", "measure"}
+        left_out = {"budget", "resources", "workload", "escalation", "measure"}
         if self.data == Data():  # searches begun before there was such a section go on
             left_out.add("data")
         values = self.model_dump(mode="json", exclude=left_out)

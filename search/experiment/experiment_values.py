@@ -29,6 +29,6 @@ class ExperimentValues(TypedDict):
     space: NotRequired[SectionValues]
     search: NotRequired[SectionValues]
     budget: NotRequired[SectionValues]
-    ladder: NotRequired[SectionValues]
+    escalation: NotRequired[SectionValues]
     measure: NotRequired[SectionValues]
     resources: NotRequired[Mapping[str, SectionValues]]

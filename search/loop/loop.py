@@ -195,4 +195,4 @@ class Loop:
 
 
 def _lost(result: Result) -> bool:
-    return isinstance(result, Failure) and result.stage is Stage.WORKER
+    return isinstance(result, Failure) and result.stage is Stage.LOST

@@ -12,7 +12,7 @@ from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
-from palettune.search.escalation.escalations import Ladder, check_ladder
+from palettune.search.escalation.escalations import Escalations, check_escalation
 from palettune.search.escalation.promotion import verdicts
 from palettune.search.experiment.experiment import Experiment, Needs
 from palettune.search.experiment.folder_lock import hold
@@ -122,7 +122,7 @@ def _run(
         identity = preparation.identity()
     study = None if fresh else _study(experiment, folder, places, identity, observer)
     observer.on_prepared(preparation)
-    check_ladder(preparation)
+    check_escalation(preparation)
     say_calibration_minutes(preparation, observer)
     check_before_search(preparation, folder, identity, observer)
     pools = _start_pools(preparation, folder, places, observer)
@@ -156,7 +156,7 @@ def _start_pools(
 ) -> dict[Workflow, WorkerPool]:
     """The workers of each workflow: those of the data-free one unless the experiment gives a workflow its own."""
     experiment = preparation.experiment
-    own = {w: n for w, n in experiment.resources.items() if experiment.ladder.climbs.get(w)}
+    own = {w: n for w, n in experiment.resources.items() if experiment.escalation.counts.get(w)}
     wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
     pools: dict[Workflow, WorkerPool] = {}
     kind = InlinePool if places.inline else WorkerPool
@@ -184,7 +184,7 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         threads=max(1, int(needs.cpus)),
         states=folder.states.resolve(),
         checkpoints=folder.checkpoints.resolve(),
-        ladder=experiment.ladder,
+        escalation=experiment.escalation,
         float32=experiment.space.float32,
         float32_layers=tuple(sorted(preparation.base.float32)),
         data=experiment.data.options,
@@ -266,12 +266,12 @@ def _loop(
         history.add(record)
         observer.on_escalation_finished(record, history)
 
-    ladder = Ladder(preparation, study, objectives, history.trials, pools, on_escalation, observer.warn)
+    escalations = Escalations(preparation, study, objectives, history.trials, pools, on_escalation, observer.warn)
 
     def stopped() -> bool:  # asked between waits, however long an evaluation takes
         if measuring is not None:
             measuring.poll(lambda: history.front)
-        ladder.poll()
+        escalations.poll()
         return stop()
 
     loop = Loop(
@@ -291,7 +291,7 @@ def _loop(
     try:
         ending = loop.run()
         if ending is not Ending.STOPPED:
-            _finish(ladder, observer, stop)
+            _finish(escalations, observer, stop)
             if measuring is not None:
                 measuring.finish(lambda: history.front, stop)
             ending = Ending.STOPPED if stop() else ending
@@ -331,20 +331,20 @@ def _measuring(
     return Measuring(history.study, order, settings, observer, on_measured)
 
 
-def _finish(ladder: Ladder, observer: SearchObserver, stop: Callable[[], bool]) -> None:
+def _finish(escalations: Escalations, observer: SearchObserver, stop: Callable[[], bool]) -> None:
     """Wait for the climbs that are left."""
-    if not ladder.left:
+    if not escalations.left:
         return
-    with observer.bar("climbing", ladder.left) as advance:
-        done = len(ladder.climbed)
+    with observer.bar("escalating", escalations.left) as advance:
+        done = len(escalations.finished)
 
         def stopped() -> bool:
             nonlocal done
-            advance(len(ladder.climbed) - done)
-            done = len(ladder.climbed)
+            advance(len(escalations.finished) - done)
+            done = len(escalations.finished)
             return stop()
 
-        ladder.finish(stopped)
+        escalations.finish(stopped)
 
 
 def _screen(experiment: Experiment, workload: Workload) -> int:

@@ -105,14 +105,14 @@ def _say_minutes(preparation: Preparation, missing: dict[str, list[str]], worker
 
 def say_calibration_minutes(preparation: Preparation, reporter: Reporter) -> None:
     """Say beforehand how long one calibration clusters weights by importance, where it is long."""
-    climbs = preparation.experiment.ladder.calibration
+    climbs = preparation.experiment.escalation.calibration
     menus = ((layer, preparation.space.menus[layer.name].encodings) for layer in preparation.layers)
     tables = ((layer, [e for e in encodings if e.table is not None]) for layer, encodings in menus)
     seconds = [max(compression_seconds(layer, e) for e in found) for layer, found in tables if found]
     if climbs and sum(seconds) > _LONG:
         reporter.warn(
             f"clustering the tables of {len(seconds)} layers by importance takes up to {sum(seconds) / 60:.0f} minute(s) in "
-            f"each of {climbs} calibration(s); ladder.calibration says how many there are"
+            f"each of {climbs} calibration(s); escalation.calibration says how many there are"
         )
 
 

@@ -16,7 +16,7 @@ from palettune.search.proposing.allocation import LATENCY, SIZE, allocation_prob
 from palettune.search.proposing.expected_improvement import expected_gain
 from palettune.search.proposing.guided_sampler import GuidedSampler
 from palettune.search.proposing.solver import Allocation, Problem, sweep
-from palettune.search.study.record import Seed
+from palettune.search.study.record import FirstTrial
 
 __all__ = ["guided_sampler", "problem_of", "promising", "seeds"]
 
@@ -35,20 +35,20 @@ def guided_sampler(preparation: Preparation, scores: Scores, objectives: Objecti
     return GuidedSampler(problem_of(preparation, scores), names, menus, objectives, seed)
 
 
-def seeds(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[Seed]:
+def seeds(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[FirstTrial]:
     """The uniform configurations, then solved ones, those first that promise most, none twice."""
-    found: dict[str, Seed] = {}
+    found: dict[str, FirstTrial] = {}
     for encoding in preparation.experiment.space.parsed:
         configuration = preparation.space.uniform(encoding)
-        found.setdefault(configuration.hash, Seed(f"uniform {encoding}", configuration))
-    if scores is not None and preparation.experiment.search.solved_seeds:
+        found.setdefault(configuration.hash, FirstTrial(f"uniform {encoding}", configuration))
+    if scores is not None and preparation.experiment.search.solved_trials:
         problem = problem_of(preparation, scores)
         for cost in preparation.experiment.objectives.cost:
             for member in _picked(preparation, problem, cost, objectives):
                 allocation = refined(problem, cost, member)
                 configuration = configuration_of(preparation.space, allocation)
                 origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
-                found.setdefault(configuration.hash, Seed(origin, configuration))
+                found.setdefault(configuration.hash, FirstTrial(origin, configuration))
     return list(found.values())
 
 
@@ -64,7 +64,7 @@ def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: O
     ] or members[:1]
     objective = next(objective for objective in objectives.objectives if objective.name == cost)
     by_level = {objective.level(m.costs[cost]): m for m in sorted(allowed, key=lambda m: -m.loss)}  # the best of each
-    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_seeds)
+    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_trials)
 
 
 def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from palettune.evaluators.quality.evaluation import Stage
+from palettune.evaluators.quality.evaluation import Failure, Stage
 
 __all__ = ["UnseenSampler"]
 
@@ -97,5 +97,5 @@ class UnseenSampler(BaseSampler):  # type: ignore[misc]
 
 
 def _lost(trial: FrozenTrial) -> bool:
-    failure = trial.user_attrs.get("failure", {})
-    return bool(trial.state == TrialState.FAIL and failure.get("stage") == Stage.WORKER.value)
+    failure = trial.user_attrs.get("failure")
+    return trial.state == TrialState.FAIL and failure is not None and Failure.from_json(failure).stage is Stage.LOST

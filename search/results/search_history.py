@@ -58,7 +58,7 @@ class SearchHistory:
         self._metrics = SearchMetrics(objectives, scores)
         self._front: Front | None = None
         trials = study.records()
-        for record in (*trials, *study.climbed(trials)):
+        for record in (*trials, *study.finished_escalations(trials)):
             self.add(record)
         self.known = known_latency(latency, trials, study.measurements())
 

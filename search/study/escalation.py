@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Workflow
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.space.configuration import Configuration
 
-__all__ = ["FIRST_NUMBER", "Climb", "Climbed"]
+__all__ = ["FIRST_NUMBER", "Escalation", "EscalationResult"]
 
 FIRST_NUMBER = 100_000
 """Climbs are numbered from here, apart from the trials that samplers propose."""
 
 
 @dataclass(frozen=True)
-class Climbed:
+class EscalationResult:
     """What a worker answers: the evaluation, the file that holds the model's state, and what each method brought.
 
     Attributes:
@@ -40,7 +40,7 @@ class Climbed:
 
 
 @dataclass(frozen=True)
-class Climb:
+class Escalation:
     """One climb.
 
     Attributes:
@@ -55,7 +55,7 @@ class Climb:
     number: int
     workflow: Workflow
     source: int
-    result: Climbed | Failure | None = None
+    result: EscalationResult | Failure | None = None
     span: tuple[float, float] = field(default=(0.0, 0.0))
     configuration: Configuration | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Climb:
         """Its number among all evaluations of the search."""
         return FIRST_NUMBER + self.number
 
-    def finished(self, result: Climbed | Failure, span: tuple[float, float]) -> Climb:
+    def finished(self, result: EscalationResult | Failure, span: tuple[float, float]) -> Escalation:
         """The same with its result."""
         return replace(self, result=result, span=span)
 
@@ -88,16 +88,16 @@ class Climb:
         return values
 
     @classmethod
-    def from_json(cls, number: int, values: Mapping[str, Any]) -> Climb:
+    def from_json(cls, number: int, values: Mapping[str, Any]) -> Escalation:
         """The inverse of ``to_json``."""
-        result: Climbed | Failure | None = None
+        result: EscalationResult | Failure | None = None
         if "failure" in values:
-            result = Failure(**(values["failure"] | {"stage": Stage(values["failure"]["stage"])}))
+            result = Failure.from_json(values["failure"])
         elif "evaluation" in values:
             gains = tuple(Gain(**gain) for gain in values["gains"])
             evaluation = Evaluation.from_json(values["evaluation"])
             added = values.get("added_bytes", 0)
-            result = Climbed(evaluation, values["state"], gains, tuple(values["notes"]), added)
+            result = EscalationResult(evaluation, values["state"], gains, tuple(values["notes"]), added)
         asked = values.get("configuration")
         return cls(
             number,

@@ -8,17 +8,17 @@ from typing import Any
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.evaluators.quality.gain import Gain
-from palettune.search.study.escalation import Climb
+from palettune.search.study.escalation import Escalation
 from palettune.space.configuration import Configuration
 
-__all__ = ["Record", "Result", "Seed", "asked_of"]
+__all__ = ["FirstTrial", "Record", "Result", "asked_of"]
 
 Result = Evaluation | Screened | Failure
 """What an evaluation can give."""
 
 
 @dataclass(frozen=True)
-class Seed:
+class FirstTrial:
     """A configuration proposed before any sampler: where it comes from, in words."""
 
     origin: str
@@ -84,7 +84,7 @@ class Record:
         )
 
 
-def asked_of(climb: Climb, source: Record) -> Record:
+def asked_of(climb: Escalation, source: Record) -> Record:
     """What a climb begins from, with the configuration and the costs that it asks for."""
     if climb.configuration is None:
         return source

@@ -18,14 +18,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import make_url
 
 from palettune.device_bench.measurement.measurement import Measurement
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.search.proposing.samplers import CONSTRAINTS, make_sampler
 from palettune.search.proposing.unseen_sampler import UnseenSampler
-from palettune.search.study.escalation import Climb, Climbed
-from palettune.search.study.record import Record, Result, Seed, asked_of
+from palettune.search.study.escalation import Escalation, EscalationResult
+from palettune.search.study.record import FirstTrial, Record, Result, asked_of
 from palettune.search.study.study_context import StudyContext
 from palettune.search.study.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
 from palettune.space.configuration import Configuration
@@ -126,7 +126,7 @@ class SearchStudy:
             return None
         found = cls(storage, experiment, study, StudyContext.from_json(study.user_attrs[_CONTEXT]))
         if identity is None:
-            found.notes = check_workload(experiment, held, study.user_attrs.get(_WORKLOAD))
+            found.notes = experiment.notes + check_workload(experiment, held, study.user_attrs.get(_WORKLOAD))
         elif study.user_attrs.get(_WORKLOAD) != str(experiment.workload):
             study.set_user_attr(_WORKLOAD, str(experiment.workload))  # moved
         return found
@@ -165,7 +165,7 @@ class SearchStudy:
         optuna.copy_study(from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=aside)
         optuna.delete_study(study_name=name, storage=storage)
 
-    def enqueue(self, seeds: Sequence[Seed]) -> None:
+    def enqueue(self, seeds: Sequence[FirstTrial]) -> None:
         """Enqueue the first configurations; only those that an earlier, interrupted call has not."""
         study = self._study
         present = {trial.user_attrs.get("seed") for trial in self._trials(deepcopy=False)}
@@ -276,24 +276,24 @@ class SearchStudy:
             if key.startswith(_MEASUREMENT)
         }
 
-    def keep_climb(self, climb: Climb) -> None:
+    def keep_escalation(self, climb: Escalation) -> None:
         """Write a climb down, when it is decided and again when it is finished."""
         self._study.set_user_attr(f"{_CLIMB}{climb.number}", climb.to_json())
 
-    def climbs(self) -> list[Climb]:
+    def escalations(self) -> list[Escalation]:
         """Every climb decided so far, in order."""
         found = [
-            Climb.from_json(int(key.removeprefix(_CLIMB)), value)
+            Escalation.from_json(int(key.removeprefix(_CLIMB)), value)
             for key, value in self._study.user_attrs.items()
             if key.startswith(_CLIMB)
         ]
         return sorted(found, key=lambda climb: climb.number)
 
-    def climb_record(self, climb: Climb, source: Record) -> Record:
+    def escalation_record(self, climb: Escalation, source: Record) -> Record:
         """A finished climb as a record beside those of trials."""
         source = asked_of(climb, source)
         objectives = self.context.objectives(self._experiment)
-        climbed = climb.result if isinstance(climb.result, Climbed) else None
+        climbed = climb.result if isinstance(climb.result, EscalationResult) else None
         if climbed is not None and climbed.added_bytes:
             source = replace(source, costs=climbed.costs(source.costs))
         evaluation = climbed.evaluation if climbed else None
@@ -317,15 +317,15 @@ class SearchStudy:
     def evaluations(self) -> list[Record]:
         """Every finished trial, then every finished climb."""
         records = self.records()
-        return [*records, *self.climbed(records)]
+        return [*records, *self.finished_escalations(records)]
 
-    def climbed(self, records: Sequence[Record]) -> list[Record]:
+    def finished_escalations(self, records: Sequence[Record]) -> list[Record]:
         """Every finished climb, given the finished trials."""
         by_trial = {record.trial: record for record in records}
         found = []
-        for climb in self.climbs():
+        for climb in self.escalations():
             if climb.result is not None and climb.source in by_trial:
-                by_trial[climb.trial] = self.climb_record(climb, by_trial[climb.source])
+                by_trial[climb.trial] = self.escalation_record(climb, by_trial[climb.source])
                 found.append(by_trial[climb.trial])
         return found
 
@@ -375,8 +375,7 @@ def _result(trial: FrozenTrial) -> Result | None:
     if "evaluation" in trial.user_attrs:
         return Evaluation.from_json(trial.user_attrs["evaluation"])
     if "failure" in trial.user_attrs:
-        values = trial.user_attrs["failure"]
-        return Failure(Stage(values["stage"]), values["reason"], values["layer"])
+        return Failure.from_json(trial.user_attrs["failure"])
     return None
 
 

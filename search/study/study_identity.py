@@ -9,6 +9,7 @@ from typing import Any
 
 from palettune.evaluators.workload.workload_object import WorkloadObject
 from palettune.search.experiment.experiment import Experiment
+from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.space.errors import UserError
 
 __all__ = ["FORMAT", "StudyError", "check_format", "check_identity", "check_workload", "workload_digest"]
@@ -89,7 +90,8 @@ def check_identity(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) ->
         StudyError: saying what changed.
     """
     if old:  # keys that came later had their defaults
-        old = {**old, "experiment": _filled(old.get("experiment", {}), _defaults())}
+        experiment, _ = with_new_names(old.get("experiment", {}))
+        old = {**old, "experiment": _filled(experiment, _defaults())}
     changes = list(_differences(old, new))
     if changes:
         listed = "\n".join(f"  {change}" for change in changes)

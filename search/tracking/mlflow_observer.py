@@ -67,7 +67,7 @@ class MlflowObserver(SearchObserver):
         tracker = self._opened
         if history.front.members:
             tracker.texts(self._artifacts(history))
-        tracker.ladder(self._rungs(history))
+        tracker.rungs(self._rungs(history))
         status = "FINISHED" if ending.complete else "FAILED" if ending is Ending.FAILED else "KILLED"
         tracker.finish(status, ending.value)
         for problem in tracker.problems:

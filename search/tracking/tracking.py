@@ -113,11 +113,11 @@ class Tracker:
         """Queue a measured latency for the run of a trial; written once, however often it is asked for."""
         self._later(f"trial {trial}", lambda: self._write_latency(trial, latency))
 
-    def ladder(self, facts: Mapping[str, Mapping[str, float]]) -> None:
+    def rungs(self, facts: Mapping[str, Mapping[str, float]]) -> None:
         """Queue what each rung brought for the parent run."""
         now = int(time.time() * 1000)
         metrics = [
-            Metric(f"ladder.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
+            Metric(f"escalation.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
         ]
         if metrics:
             self._later("what the ladder brought", lambda: self._batch(self.parent, metrics))

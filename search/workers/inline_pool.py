@@ -51,5 +51,5 @@ class InlinePool(WorkerPool):
         except UserError:
             raise
         except Exception as error:  # as on a cluster: a failed evaluation, not the end of the search
-            result = Failure(Stage.WORKER, f"{type(error).__name__}: {error}")
+            result = Failure(Stage.RAISED, f"{type(error).__name__}: {error}")
         return Finished(call.key, result, (began, time.time()))

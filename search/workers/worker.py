@@ -26,7 +26,7 @@ from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSe
 from palettune.evaluators.workflows import registry as workflows
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
-from palettune.search.study.escalation import Climbed
+from palettune.search.study.escalation import EscalationResult
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.modules import compute_in_float32, layers_of
@@ -67,7 +67,9 @@ class Resident:
         reference = self.evaluator.reference
         return {"chance": reference.chance, "float_metrics": self.evaluator.float_metrics, "energy": reference.energy}
 
-    def climb(self, workflow: str, configuration: str, start: tuple[dict[str, Any], str] | None) -> Climbed | Failure:
+    def escalate(
+        self, workflow: str, configuration: str, start: tuple[dict[str, Any], str] | None
+    ) -> EscalationResult | Failure:
         """One configuration under a dearer workflow.
 
         Args:
@@ -80,7 +82,7 @@ class Resident:
         if isinstance(outcome, Failure):
             return outcome
         state = outcome.state
-        return Climbed(
+        return EscalationResult(
             outcome.evaluation, state.save(self._states).name, outcome.gains, outcome.notes, state.branch_bytes
         )
 
@@ -97,7 +99,7 @@ class Resident:
 
     def _workflow(self, name: str) -> WorkflowEvaluator:
         if name not in self._workflows:
-            ladder = self.settings.ladder
+            ladder = self.settings.escalation
             setting = replace(self.setting, folder=self.settings.checkpoints)
             if name == Workflow.FINE_TUNING and ladder.adapter_rank:
                 tuning = replace(AdapterSetting().tuning, steps=ladder.steps)

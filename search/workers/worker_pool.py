@@ -20,7 +20,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
 from palettune.evaluators.workload.sampling import DataOptions
-from palettune.search.experiment.experiment import Ladder, Needs
+from palettune.search.experiment.experiment import EscalationSettings, Needs
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.errors import UserError
 
@@ -43,8 +43,8 @@ class WorkerSettings:
         layers: the names of the layers that may be compressed.
         bank: folder of the weight bank, and those of other runs.
         threads: torch threads of one worker.
-        states, checkpoints: folders of the states of models that climbed, and of trainings under way.
-        ladder: how far climbs go.
+        states, checkpoints: folders of the states of escalated models, and of trainings under way.
+        escalation: the settings of the workflows that evaluations are escalated to.
         float32: patterns of the ops that compute in float32, and the layers that are among them.
         data: what the experiment says of the data.
     """
@@ -58,7 +58,7 @@ class WorkerSettings:
     threads: int
     states: Path | None = None
     checkpoints: Path | None = None
-    ladder: Ladder = field(default_factory=Ladder)
+    escalation: EscalationSettings = field(default_factory=EscalationSettings)
     float32: tuple[str, ...] = ()
     float32_layers: tuple[str, ...] = ()
     data: DataOptions = field(default_factory=DataOptions)
@@ -258,7 +258,7 @@ class WorkerPool:
             if isinstance(cause, UserError):
                 raise cause from None
             now = time.time()
-            return Finished(call.key, Failure(Stage.WORKER, f"{type(cause).__name__}: {cause}"), (now, now))
+            return Finished(call.key, Failure(Stage.RAISED, f"{type(cause).__name__}: {cause}"), (now, now))
         except _LOST as error:
             return self._lost(actor, call, error)
         self._idle.append(actor)
@@ -277,4 +277,4 @@ class WorkerPool:
             return None
         now = time.time()
         reason = f"the worker was lost {call.attempts} times; last: {first_line}"
-        return Finished(call.key, Failure(Stage.WORKER, reason), (now, now))
+        return Finished(call.key, Failure(Stage.LOST, reason), (now, now))

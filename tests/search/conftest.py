@@ -69,7 +69,7 @@ deployment_target = "iOS18"
 encodings = ["fp16", "lut8", "lut4", "lut2", "int8"]
 
 [search]
-solved_seeds = 4
+solved_trials = 4
 score_samples = 12
 
 [budget]

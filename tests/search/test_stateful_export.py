@@ -12,7 +12,7 @@ from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workflow import WorkflowSetting
 from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
-from palettune.search.escalation.escalations import check_ladder
+from palettune.search.escalation.escalations import check_escalation
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.session import worker_settings
@@ -108,9 +108,9 @@ def test_a_target_without_states_is_refused_before_anything_is_compressed(tmp_pa
 
 
 def test_fine_tuning_a_model_with_state_is_refused_by_the_key(tmp_path):
-    more = "[budget]\ntrials = 20\n[ladder]\nfine_tuning = 1\n"
-    with pytest.raises(ExperimentError, match=r"ladder.fine_tuning = 1: .*k_cache, v_cache"):
-        check_ladder(prepare(experiment_of(tmp_path, CASES["cache"], more)))
+    more = "[budget]\ntrials = 20\n[escalation]\nfine_tuning = 1\n"
+    with pytest.raises(ExperimentError, match=r"escalation.fine_tuning = 1: .*k_cache, v_cache"):
+        check_escalation(prepare(experiment_of(tmp_path, CASES["cache"], more)))
 
 
 @pytest.mark.parametrize(

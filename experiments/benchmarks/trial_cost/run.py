@@ -25,7 +25,7 @@ from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
 from palettune.search.display.progress import Display
-from palettune.search.experiment.experiment import Budget, Experiment, Ladder, Needs, load_experiment
+from palettune.search.experiment.experiment import Budget, EscalationSettings, Experiment, Needs, load_experiment
 from palettune.search.loop.loop import loop as loop_module
 from palettune.search.loop.session import Places, run_search
 from palettune.search.workers.allocator import keep_freed_memory
@@ -52,7 +52,12 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
     needs = {"data_free": Needs(workers=workers)}
     trials_alone = experiment.search.model_copy(update={"confirm": 0})
     changed = experiment.model_copy(
-        update={"budget": Budget(trials=trials), "resources": needs, "ladder": Ladder(), "search": trials_alone}
+        update={
+            "budget": Budget(trials=trials),
+            "resources": needs,
+            "escalation": EscalationSettings(),
+            "search": trials_alone,
+        }
     )
     from palettune.search.loop.loop import session
 

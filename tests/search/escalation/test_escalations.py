@@ -19,7 +19,7 @@ from tests.search.conftest import EXPERIMENT, WORKLOAD
 LADDER = (
     EXPERIMENT
     + """
-[ladder]
+[escalation]
 calibration = 2
 fine_tuning = 2
 vector_steps = 6
@@ -87,8 +87,8 @@ def test_mlflow_says_what_each_climb_came_from_and_what_the_rung_brought(finishe
     assert {run.data.tags["escalated_from"] for run in runs} <= known
     assert all("seconds.train" in run.data.metrics for run in runs)
     parent = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")[0]
-    assert parent.data.metrics["ladder.fine_tuning.climbs"] == 2
-    assert parent.data.metrics["ladder.calibration.climbs"] == 2
+    assert parent.data.metrics["escalation.fine_tuning.climbs"] == 2
+    assert parent.data.metrics["escalation.calibration.climbs"] == 2
 
 
 def test_climbs_are_exported_proven_from_their_states(finished, tmp_path):
@@ -133,7 +133,7 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
     ended = project.run("search")
     assert ended.returncode == 2
-    assert "ladder.calibration = 2" in ended.stderr + ended.stdout
+    assert "escalation.calibration = 2" in ended.stderr + ended.stdout
     assert not (project.root / "tiny" / "journal.log").exists()
 
 

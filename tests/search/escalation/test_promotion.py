@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
 from palettune.search.escalation.promotion import Slot, promote, schedule, verdicts
-from palettune.search.experiment.experiment import Constraints, Ladder
+from palettune.search.experiment.experiment import Constraints, EscalationSettings
 from palettune.search.experiment.objectives import Objective, ObjectiveSet
-from palettune.search.study.escalation import FIRST_NUMBER, Climb, Climbed
+from palettune.search.study.escalation import FIRST_NUMBER, Escalation, EscalationResult
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
@@ -51,7 +51,7 @@ def test_a_schedule_has_every_climb_in_the_second_half_and_rungs_in_order(
     calibration, activations, fine_tuning, trials
 ):
     asked = {"calibration": calibration, "int8_activations": activations, "fine_tuning": fine_tuning}
-    slots = schedule(Ladder(**asked), trials)
+    slots = schedule(EscalationSettings(**asked), trials)
     assert {rung: sum(slot.rung == rung for slot in slots) for rung in asked} == asked
     assert all(trials / 2 <= slot.after <= trials for slot in slots)
     assert [slot.after for slot in slots] == sorted(slot.after for slot in slots)
@@ -150,20 +150,22 @@ def test_a_rung_that_does_not_pay_is_told_from_one_that_does():
     [
         None,
         Failure(Stage.TRAIN, "the loss is not finite at step 3", "head"),
-        Climbed(Evaluation("abc", Workflow.FINE_TUNING, 0.5, (0.25, 0.75)), "state.safetensors", (), ("a note",)),
+        EscalationResult(
+            Evaluation("abc", Workflow.FINE_TUNING, 0.5, (0.25, 0.75)), "state.safetensors", (), ("a note",)
+        ),
     ],
 )
 @pytest.mark.parametrize("rounds", [False, True])
 def test_a_climb_is_read_back_as_it_was_written(result, rounds):
-    climb = Climb(3, Workflow.FINE_TUNING, 17, result, (1.0, 2.0))
+    climb = Escalation(3, Workflow.FINE_TUNING, 17, result, (1.0, 2.0))
     if rounds:
         asked = rounded(record(0, 1.0, 2.0))
         climb = replace(climb, configuration=asked.configuration, costs=asked.costs)
-    assert Climb.from_json(3, json.loads(json.dumps(climb.to_json()))) == climb
+    assert Escalation.from_json(3, json.loads(json.dumps(climb.to_json()))) == climb
 
 
 def test_branches_cost_bytes_and_leave_the_latency_unknown():
     costs = {"size_mb": 1.0, "latency_ms": 2.0}
-    some = Climbed(record(0, 1.0, 1.0).evaluation, "state")
+    some = EscalationResult(record(0, 1.0, 1.0).evaluation, "state")
     assert some.costs(costs) == costs
     assert replace(some, added_bytes=500_000).costs(costs) == {"size_mb": 1.5}

@@ -12,7 +12,7 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, 
 from palettune.search.experiment.experiment import Budget, Experiment
 from palettune.search.loop.loop import Loop
 from palettune.search.results.ending import Ending
-from palettune.search.study.record import Seed
+from palettune.search.study.record import FirstTrial
 from palettune.search.study.study import SearchStudy
 from palettune.search.study.study_context import StudyContext
 from palettune.search.workers.worker_pool import Finished
@@ -37,10 +37,11 @@ def costs(configuration):
 
 
 class Pool:
-    """Answers in an order of its own, several workers at a time; ``lost`` are the first calls that it takes down."""
+    """Answers in an order of its own, several workers at a time; the first ``lost`` calls fail at ``stage``."""
 
-    def __init__(self, seed, lost=0):
+    def __init__(self, seed, lost=0, stage=Stage.LOST):
         self.random, self.waiting, self.lost, self.evaluated = random.Random(seed), [], lost, []
+        self.stage = stage
 
     def submit(self, key, method, configuration, rivals, screen):
         self.waiting.append((key, Configuration.from_json(configuration)))
@@ -50,7 +51,7 @@ class Pool:
         self.evaluated.append(configuration.hash)
         if self.lost:
             self.lost -= 1
-            return [Finished(key, Failure(Stage.WORKER, "lost"), (0.0, 1.0))]
+            return [Finished(key, Failure(self.stage, "why"), (0.0, 1.0))]
         divergence = 0.1 / costs(configuration)["size_mb"]
         return [
             Finished(key, Evaluation(configuration.hash, Workflow.DATA_FREE, divergence, (divergence,) * 4), (0.0, 1.0))
@@ -66,7 +67,9 @@ def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop
     study = SearchStudy.load(storage, experiment)
     if study is None:
         study = SearchStudy.create(storage, experiment, {"experiment": experiment.identity()}, context)
-        study.enqueue([Seed("uniform lut8", space.uniform(MENU[1])), Seed("uniform fp16", space.uniform(MENU[0]))])
+        study.enqueue(
+            [FirstTrial("uniform lut8", space.uniform(MENU[1])), FirstTrial("uniform fp16", space.uniform(MENU[0]))]
+        )
     told = []
     objectives = context.objectives(experiment)
     stop = (lambda: len(told) >= stop_after) if stop_after else (lambda: False)
@@ -109,6 +112,13 @@ def test_what_a_worker_took_down_is_tried_again():
     good = [record for record in study.records() if record.evaluation is not None]
     assert len({record.configuration.hash for record in good}) == 9 == len(good)
     assert len(pool.evaluated) == 12
+
+
+def test_what_raised_is_not_tried_again():
+    ending, study, pool = search(2, pool=Pool(0, lost=3, stage=Stage.RAISED))
+    assert ending is Ending.EXHAUSTED
+    assert len([record for record in study.records() if record.evaluation is not None]) == 6
+    assert len(pool.evaluated) == 9 == len(set(pool.evaluated))
 
 
 def test_a_budget_below_the_space_is_spent_and_a_larger_one_goes_on_to_its_end():

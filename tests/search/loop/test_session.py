@@ -453,7 +453,7 @@ def test_fresh_puts_nothing_aside_before_the_new_search_is_sure(project):
         (short, "def model(:"),
         (short + "[constraints]\nmax_size_mb = 0.002\n", WORKLOAD),
         (short.replace("workers = 1", "workers = 999"), WORKLOAD),
-        (short + "[ladder]\ncalibration = 1\n", uncalibrated),
+        (short + "[escalation]\ncalibration = 1\n", uncalibrated),
     ):
         project.write(experiment, workload)
         with pytest.raises(UserError):

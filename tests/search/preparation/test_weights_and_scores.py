@@ -134,7 +134,7 @@ def test_minutes_of_calibrations_are_said_before_they_pass(menu, climbs, said):
     preparation = SimpleNamespace(
         layers=(layer,),
         space=SimpleNamespace(menus={"large": SimpleNamespace(encodings=encodings)}),
-        experiment=SimpleNamespace(ladder=SimpleNamespace(calibration=climbs)),
+        experiment=SimpleNamespace(escalation=SimpleNamespace(calibration=climbs)),
     )
     heard = io.StringIO()
     say_calibration_minutes(preparation, Display(Console(file=heard, width=400, no_color=True)))

@@ -48,7 +48,7 @@ def searched(project, *observers, stop=lambda: False):
 
 
 def test_every_event_is_heard_in_order_off_the_main_thread(project):
-    project.write(EXPERIMENT.replace("trials = 14", "trials = 6") + "\n[ladder]\ncalibration = 1\n")
+    project.write(EXPERIMENT.replace("trials = 14", "trials = 6") + "\n[escalation]\ncalibration = 1\n")
     listener = Listener()
     outcome = searched(project, listener)
     kinds = [kind for kind, _ in listener.heard]

@@ -1,4 +1,4 @@
-"""What fine-tuning gains on the solved configurations of an experiment: `python -m experiments.benchmarks.ladder.tuning`.
+"""What fine-tuning gains on the solved configurations of an experiment: `python -m experiments.benchmarks.escalation.tuning`.
 
 For each size: data-free, with ``--calibrated`` calibration, then norms and biases alone, then everything; each on the
 evaluation and on the confirmation data, which no step has seen. Results are written as JSON, one object a line; a killed run
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from experiments.benchmarks.ladder.solved import solved
+from experiments.benchmarks.escalation.solved import solved
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure

@@ -1,6 +1,6 @@
 """The ladder against the same minutes spent in one way alone; every row is a search of its own.
 
-    python -m experiments.benchmarks.ladder.equal_time experiments/fashion_mnist/experiment.toml --minutes 8 --seeds 0 1 2
+    python -m experiments.benchmarks.escalation.equal_time experiments/fashion_mnist/experiment.toml --minutes 8 --seeds 0 1 2
 
 * *ladder*: the experiment as it is; ``--calibration`` where its climbs would end before the minutes do;
 * *data-free only*: no climbs, as many trials as the minutes allow;
@@ -33,7 +33,7 @@ from rich.table import Table
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.search.display.progress import Display
 from palettune.search.escalation.promotion import Slot
-from palettune.search.experiment.experiment import Budget, Experiment, Ladder, load_experiment
+from palettune.search.experiment.experiment import Budget, EscalationSettings, Experiment, load_experiment
 from palettune.search.experiment.objectives import hypervolume
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.session import Places, run_search, worker_settings
@@ -84,14 +84,14 @@ class Run:
 
 def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[str, Experiment]:
     """The experiment changed to spend its minutes in each way, the ladder with at least so many calibrations."""
-    least = max(experiment.ladder.calibration, calibration)
-    own = experiment.ladder.model_copy(update={"minutes": minutes, "calibration": least})
+    least = max(experiment.escalation.calibration, calibration)
+    own = experiment.escalation.model_copy(update={"minutes": minutes, "calibration": least})
     uniform = len(experiment.space.parsed)
     confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
-    seeds_alone = confirmed.model_copy(update={"solved_seeds": 0, "screen": False})
+    seeds_alone = confirmed.model_copy(update={"solved_trials": 0, "screen": False})
     plans = {
         "ladder": (own, experiment.budget.trials, confirmed),
-        "data-free only": (Ladder(), PLENTY, confirmed),
+        "data-free only": (EscalationSettings(), PLENTY, confirmed),
         "all calibrated": (own.model_copy(update={"calibration": CLIMBS, "fine_tuning": 0}), PLENTY, confirmed),
         "uniform, fine-tuned": (
             own.model_copy(update={"calibration": 0, "fine_tuning": uniform}),
@@ -115,7 +115,7 @@ def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[s
 def in_turn(count: int, uniform: int) -> AbstractContextManager[object]:
     """Climbs without a choice: each evaluation but the uniform ones, in its turn, some evaluations after it is told."""
 
-    def schedule(_ladder: Ladder, _trials: int) -> list[Slot]:
+    def schedule(_ladder: EscalationSettings, _trials: int) -> list[Slot]:
         return [Slot(Workflow.CALIBRATION, uniform + SLACK + i) for i in range(count)]
 
     def promote(
@@ -135,7 +135,7 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
     """Search, and measure what ended in time."""
     display = Display(console)
     chosen = (
-        in_turn(experiment.ladder.calibration, len(experiment.space.parsed))
+        in_turn(experiment.escalation.calibration, len(experiment.space.parsed))
         if strategy == "all calibrated"
         else nullcontext()
     )

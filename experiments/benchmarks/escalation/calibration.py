@@ -1,6 +1,6 @@
 """What calibration gains, method by method, on solved configurations of an experiment; figures on confirmation data.
 
-    python -m experiments.benchmarks.ladder.calibration experiments/efficientnet_lite0/experiment.toml --sizes 1.5 2.0 2.4
+    python -m experiments.benchmarks.escalation.calibration experiments/efficientnet_lite0/experiment.toml --sizes 1.5 2.0 2.4
 
 The rows: data-free; moment matching alone; weights found layer by layer alone; both, as the workflow keeps them; and all
 layers in int8 with weights alone and with activations in 8 bits too.
@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from experiments.benchmarks.ladder.solved import Solved, solved
+from experiments.benchmarks.escalation.solved import Solved, solved
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.package.program_graph import program_nodes
 from palettune.device_bench.proof.proof import prove
