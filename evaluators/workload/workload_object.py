@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +38,13 @@ class WorkloadObject:
     """A module or an object whose attributes are a workload's functions; it stays in memory and is written nowhere.
 
     Attributes:
-        functions: the module or the object.
+        name: for messages.
+        functions: the module or the object; of a module only the functions travel to another process.
         folder: where a relative path returned by ``model()`` begins, and whose modules travel with the object.
         defaults: torch's default type and device when the object was given, which its functions run with.
     """
 
+    name: str
     functions: object
     folder: Path
     defaults: tuple[torch.dtype, torch.device]
@@ -54,11 +56,18 @@ class WorkloadObject:
         Raises:
             WorkloadError: a required function is missing.
         """
-        require_functions(_name(functions), functions)
-        return cls(functions, _folder(functions), (torch.get_default_dtype(), torch.get_default_device()))
+        name = _name(functions)
+        require_functions(name, functions)
+        return cls(name, functions, _folder(functions), (torch.get_default_dtype(), torch.get_default_device()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        functions = self.functions
+        if isinstance(functions, ModuleType):
+            functions = SimpleNamespace(**{n: getattr(functions, n) for n in FUNCTIONS if hasattr(functions, n)})
+        return WorkloadObject, (self.name, functions, self.folder, self.defaults)
 
     def __str__(self) -> str:
-        return _name(self.functions)
+        return self.name
 
     def __repr__(self) -> str:
         return f"<workload: {self}>"

@@ -20,8 +20,10 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
 from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.experiment import EscalationSettings, Needs
 from palettune.search.workers.allocator import keep_freed_memory
+from palettune.search.workers.by_value import put_by_value
 from palettune.space.errors import UserError
 
 __all__ = ["Call", "Finished", "WorkerError", "WorkerPool", "WorkerSettings", "connect"]
@@ -39,7 +41,7 @@ class WorkerSettings:
     """Everything a worker needs to become resident.
 
     Attributes:
-        workload: path of the workload file, readable where the worker runs.
+        workload: path of the workload file, readable where the worker runs; or functions in memory.
         layers: the names of the layers that may be compressed.
         bank: folder of the weight bank, and those of other runs.
         threads: torch threads of one worker.
@@ -49,7 +51,7 @@ class WorkerSettings:
         data: what the experiment says of the data.
     """
 
-    workload: Path
+    workload: WorkloadSource
     layers: tuple[str, ...]
     kind: DivergenceKind
     seed: int
@@ -143,6 +145,7 @@ class WorkerPool:
     _aside: deque[Call] = field(default_factory=deque)
     _answers: list[Finished] = field(default_factory=list)
     _all: list[Any] = field(default_factory=list)
+    _sent: Any = None
 
     @property
     def size(self) -> int:
@@ -232,9 +235,17 @@ class WorkerPool:
         options: dict[str, Any] = {"num_cpus": self.needs.cpus, "num_gpus": self.needs.gpus}
         if self.needs.memory_gb:
             options["memory"] = int(self.needs.memory_gb * 1024**3)
-        actor = ray.remote(_Resident).options(**options).remote(self.settings)
+        actor = ray.remote(_Resident).options(**options).remote(self._argument())
         self._all.append(actor)
         return actor
+
+    def _argument(self) -> Any:
+        """The settings as Ray takes them: those with a workload in memory are put into its object store, once."""
+        if self._sent is None:
+            workload = self.settings.workload
+            held = isinstance(workload, WorkloadObject)
+            self._sent = put_by_value(self.settings, workload) if held else self.settings
+        return self._sent
 
     def _dispatch(self) -> None:
         while self._idle and (call := self._next()) is not None:
