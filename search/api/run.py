@@ -11,7 +11,6 @@ import pandas
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.search.api.export_result import ExportResult
 from palettune.search.display.run_page import run_html
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
@@ -20,6 +19,7 @@ from palettune.search.proposing.solution import Solution, solution
 from palettune.search.results.ending import Ending
 from palettune.search.results.explanation import Explanation, explain_front, explain_record
 from palettune.search.results.export import Exported, export, write_manifest
+from palettune.search.results.export_result import ExportResult
 from palettune.search.results.frames import records_frame
 from palettune.search.results.front import Front, Limits, front_of
 from palettune.search.results.known_latency import KnownLatency, known_latency
@@ -48,7 +48,7 @@ class Run:
     ) -> None:
         self.experiment = experiment
         self.folder = folder
-        self.notes: tuple[str, ...] = study.notes
+        self.notes: tuple[str, ...] = (*experiment.notes, *study.notes)
         self.ending = ending
         self._study = study
 
@@ -59,6 +59,11 @@ class Run:
 
     def _repr_html_(self) -> str:
         return run_html(self.experiment.name, self.trials, self.front)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this process ran the search, and it was stopped before its own end; ``run_search`` goes on with it."""
+        return self.ending is not None and not self.ending.complete
 
     # -- what was found -----------------------------------------------------------------------------------------
 
@@ -158,7 +163,7 @@ class Run:
         with reporter.stage("checking the workload"):
             preparation = prepare(self.experiment)
             self._study.check(preparation.identity())
-        for words in preparation.workload.notes:
+        for words in preparation.notes:
             reporter.warn(words)
         folder = Path(out)
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)

@@ -111,7 +111,7 @@ class NotebookObserver(SearchObserver):
 
     def on_prepared(self, preparation: Preparation) -> None:
         """Say what is about to be searched, and what the user should know of it."""
-        for words in preparation.workload.notes:
+        for words in preparation.notes:
             self.warn(words)
         found = preparation.reach
         self.say(

@@ -83,7 +83,7 @@ class Inspection:
         layers: every layer of the model.
         rest_bytes: bytes in the weight file that are no layer's.
         smallest_bytes, largest_bytes: of the weight file.
-        notes: what the user should know of how the workload was taken.
+        notes: what the user should know of how the experiment and the workload were taken.
         coverage: bytes of the layers over those of all large floating-point constants.
         uncompressed: large constants that are no layer's; ``stays_fp16`` says so in words.
         kept: why weights are no layers, by name.
@@ -126,7 +126,7 @@ class Inspection:
             rest_bytes=preparation.rest,
             smallest_bytes=found.smallest_bytes,
             largest_bytes=found.largest_bytes,
-            notes=tuple(workload.notes),
+            notes=preparation.notes,
             coverage=preparation.coverage,
             uncompressed=tuple(preparation.base.floats),
             stays_fp16=tuple(uncompressed(preparation)),

@@ -69,6 +69,11 @@ class Preparation:
     latency: LatencyModel | None = None
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the experiment and the workload were taken."""
+        return (*self.experiment.notes, *self.workload.notes)
+
+    @property
     def rest(self) -> int:
         """Bytes in the weight file of everything that is not a layer's weight."""
         return self.base.rest_bytes

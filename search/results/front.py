@@ -81,6 +81,10 @@ class Front:
         knee = self.knee() if self.members else None
         return members_frame(self.members, knee, self.known, self.confirmations)
 
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain values: an object for each member, smallest first; see ``to_json``."""
+        return to_json(self, self.confirmations)
+
     def losses(self) -> np.ndarray:
         """Members' losses, (members, objectives), 0 ideal and 1 the reference."""
         rows = [self.objectives.losses(_values(r, self.objectives, self.known)) for r in self.members]

@@ -242,9 +242,8 @@ class WorkerPool:
     def _argument(self) -> Any:
         """The settings as Ray takes them: those with a workload in memory are put into its object store, once."""
         if self._sent is None:
-            workload = self.settings.workload
-            held = isinstance(workload, WorkloadObject)
-            self._sent = put_by_value(self.settings, workload) if held else self.settings
+            settings, workload = self.settings, self.settings.workload
+            self._sent = put_by_value(settings, workload) if isinstance(workload, WorkloadObject) else settings
         return self._sent
 
     def _dispatch(self) -> None:
