@@ -78,11 +78,9 @@ def read_configuration(path: Path, trial: int | None = None) -> StoredConfigurat
         raise ConfigurationError(f"{path}: {_EXPECTED}")
     try:
         return _stored(path, content)
-    except ConfigurationError:
-        raise
     except (TypeError, AttributeError, KeyError) as error:
         raise ConfigurationError(f"{path}: not understood ({error}); {_EXPECTED}") from None
-    except ValueError as error:  # an encoding or a workflow that there is not
+    except ValueError as error:  # no configuration, or an encoding or a workflow that there is not
         raise ConfigurationError(f"{path}: {error}") from None
 
 
