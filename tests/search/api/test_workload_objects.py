@@ -77,7 +77,9 @@ def test_two_experiments_in_one_process_each_have_their_own_modules(tmp_path):
     for name, width in (("one", 16), ("two", 24)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "data.py").write_text(f"WIDTH = {width}\n")
-        text = WORKLOAD.replace("import torch\n", "import torch\nfrom data import WIDTH\n", 1).replace("16", "WIDTH")
+        text = WORKLOAD.replace("import torch\n", "import torch\nfrom data import WIDTH\n", 1)
+        for place in ("(3, 16,", "(16)", "(16, 32,"):
+            text = text.replace(place, place.replace("16", "WIDTH"))
         (tmp_path / name / "workload.py").write_text(text)
     one, two = (pt.inspect(experiment_of(tmp_path / name / "workload.py")) for name in ("one", "two"))
     assert [item.layers[0].layer.shape[0] for item in (one, two)] == [16, 24]
