@@ -102,6 +102,11 @@ class Workload:
         self._changes = ""  # what was done to the model's types and place, in words
         self._batches: dict[Split, tuple[Batch, ...]] = {}
 
+    @property
+    def scoring_split(self) -> Split:
+        """What scores are taken on: calibration data where there are some, so that evaluation data stay unseen."""
+        return Split.CALIBRATION if self.offers(Split.CALIBRATION.value) else Split.EVALUATION
+
     def offers(self, function: str) -> bool:
         """Whether an optional function is defined."""
         return callable(getattr(self._functions, function, None))

@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflows import registry
 from palettune.search.api.applied import Applied
 from palettune.search.api.evaluate_once import evaluate_once
 from palettune.search.api.run import open_run
 from palettune.search.api.stored_configuration import FormerResult, StoredConfiguration, read_configuration
 from palettune.search.experiment.experiment import Constraints, Experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import worker_settings
+from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.search.results.export import Exported, export, write_manifest
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.observer import SearchObserver
-from palettune.search.workers.worker import Resident
+from palettune.search.workers.worker import Worker
+from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError, suggestion
 from palettune.space.legality import refusal
@@ -71,12 +71,12 @@ def apply(
     for words in preparation.notes:
         reporter.warn(words)
     former = stored.former or _former_in_run(asked, Path(root), stored.configuration)
-    steps = _steps(preparation, stored.configuration, former, workflow)
+    rungs = _rungs(preparation, stored.configuration, former, workflow)
     if former is None:
         reporter.say("no result of this configuration with other weights was found to compare with")
     folder.create()
-    worker = Resident(worker_settings(preparation, folder, asked.needs))
-    record = evaluate_once(worker, preparation, stored.configuration, steps, reporter)
+    worker = Worker(worker_settings(preparation, folder, asked.needs))
+    record = evaluate_once(worker, preparation, stored.configuration, rungs, reporter)
     if former is not None and former.trial is not None:
         record = replace(record, trial=former.trial)
     float_metrics = worker.evaluator.float_metrics
@@ -138,25 +138,36 @@ def _check_fits(configuration: Configuration, preparation: Preparation) -> None:
         raise UserError(f"the configuration does not fit the model of {preparation.workload.path}:\n{listed}{more}")
 
 
-def _steps(
+def _rungs(
     preparation: Preparation, configuration: Configuration, former: FormerResult | None, asked: str | None
-) -> tuple[Workflow, ...]:
-    """The workflows to go through, each from what the one before gave.
+) -> tuple[Rung, ...]:
+    """The rungs to go through, each from what the one before gave; none for evaluations without data.
 
     Raises:
-        UserError: one that there is not, or that the workload or the configuration does not allow.
+        UserError: a workflow that there is not, or that the workload or the configuration does not allow.
     """
-    try:
-        last = Workflow(asked) if asked else former.workflow if former else Workflow.DATA_FREE
-    except ValueError:
-        raise UserError(f"workflow {asked!r}: expected one of {', '.join(Workflow)}") from None
-    if configuration.activations and last is Workflow.DATA_FREE:
-        if asked:
-            raise UserError("workflow 'data_free': the configuration has activations in 8 bits, which need calibration")
-        last = Workflow.CALIBRATION
-    workflows = registry()
-    lacking = workflows[last.value].missing(preparation.workload)
+    workflow = _workflow(configuration, former, asked)
+    settings, workload = preparation.experiment.escalation, preparation.workload
+    found = [rung for rung in settings.rungs if rung.workflow is workflow]
+    if not found:
+        return ()
+    rounds = bool(configuration.activations)
+    rung = next((one for one in found if one.rounds == rounds), found[0])
+    lacking = rung.missing(workload)
     if lacking is not None:
         raise UserError(f"{lacking}; or choose another workflow")
-    calibrates = workflows[Workflow.CALIBRATION.value].missing(preparation.workload) is None
-    return (Workflow.CALIBRATION, last) if last is Workflow.FINE_TUNING and calibrates else (last,)
+    below = settings.rung(rung.builds_on) if rung.builds_on is not None else None
+    return (below, rung) if below is not None and below.missing(workload) is None else (rung,)
+
+
+def _workflow(configuration: Configuration, former: FormerResult | None, asked: str | None) -> Workflow:
+    """The workflow asked for, else the one that the former weights had, else the cheapest that can do it."""
+    try:
+        workflow = Workflow(asked) if asked else former.workflow if former else Workflow.DATA_FREE
+    except ValueError:
+        raise UserError(f"workflow {asked!r}: expected one of {', '.join(Workflow)}") from None
+    if not configuration.activations or workflow is not Workflow.DATA_FREE:
+        return workflow
+    if asked:
+        raise UserError("workflow 'data_free': the configuration has activations in 8 bits, which need calibration")
+    return Workflow.CALIBRATION

@@ -1,4 +1,4 @@
-"""Compress and measure one configuration in this process, through one workflow after another."""
+"""Compress and measure one configuration in this process, through one rung after another."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.reporter import Reporter
+from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.study.escalation import EscalationResult
+from palettune.search.study.escalation import EscalationOrder, EscalationResult
 from palettune.search.study.record import Record
-from palettune.search.workers.worker import Resident
+from palettune.search.workers.worker import Worker
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
 
@@ -18,39 +19,34 @@ __all__ = ["evaluate_once"]
 
 
 def evaluate_once(
-    worker: Resident,
+    worker: Worker,
     preparation: Preparation,
     configuration: Configuration,
-    steps: Sequence[Workflow],
+    rungs: Sequence[Rung],
     reporter: Reporter,
 ) -> Record:
-    """Measure a configuration after the last of some workflows.
+    """Measure a configuration after the last of some rungs; without data where there are none.
 
     Args:
-        steps: each goes on from what the one before made of the model.
+        rungs: each goes on from what the one before made of the model.
 
     Raises:
         UserError: a layer cannot be compressed, or an evaluation fails: its stage, and the layer where one is known.
     """
     _compress(worker, configuration, reporter)
-    began = time.time()
-    costs, evaluation, reached = preparation.costs(configuration), None, None
-    for workflow in steps:
-        with reporter.stage(f"evaluating: {workflow.value}"):
-            if workflow is Workflow.DATA_FREE:
-                evaluation = _measured(worker.evaluate(configuration.to_json()))
-            else:
-                reached = _escalated(worker, workflow, configuration, reached)
-                evaluation = reached.evaluation
-        for note in reached.notes if reached is not None else ():
-            reporter.warn(note)
-    assert evaluation is not None
+    began, costs = time.time(), preparation.costs(configuration)
+    reached = _escalated(worker, configuration, rungs, reporter)
+    if reached is None:
+        with reporter.stage("evaluating"):
+            evaluation = _measured(worker.evaluator.measure(configuration))
+    else:
+        evaluation = reached.evaluation
     return Record.of(
         evaluation,
         trial=0,
         origin="applied",
         configuration=configuration,
-        workflow=steps[-1],
+        workflow=rungs[-1].workflow if rungs else Workflow.DATA_FREE,
         values=(evaluation.divergence,),
         costs=reached.costs(costs) if reached is not None else costs,
         feasible=True,
@@ -61,11 +57,11 @@ def evaluate_once(
     )
 
 
-def _compress(worker: Resident, configuration: Configuration, reporter: Reporter) -> None:
+def _compress(worker: Worker, configuration: Configuration, reporter: Reporter) -> None:
     failures: list[Failure] = []
     with reporter.bar("compressing layers", len(configuration.encodings)) as advance:
         for name, encoding in configuration.encodings.items():
-            failures += worker.compress(name, (str(encoding),))
+            failures += worker.compress(name, (encoding,))
             advance(1)
     if failures:
         listed = "\n".join(f"  {failure}" for failure in failures)
@@ -73,13 +69,22 @@ def _compress(worker: Resident, configuration: Configuration, reporter: Reporter
 
 
 def _escalated(
-    worker: Resident, workflow: Workflow, configuration: Configuration, start: EscalationResult | None
-) -> EscalationResult:
-    begun = None if start is None else (start.evaluation.to_json(), start.state)
-    found = worker.escalate(workflow.value, configuration.to_json(), begun)
-    if isinstance(found, Failure):
-        raise UserError(f"the configuration could not be evaluated: {found}")
-    return found
+    worker: Worker, configuration: Configuration, rungs: Sequence[Rung], reporter: Reporter
+) -> EscalationResult | None:
+    """What the last rung gave; ``None`` where there is none."""
+    order: EscalationOrder | None = None
+    result: EscalationResult | None = None
+    for rung in rungs:
+        state, evaluation = (result.state, result.evaluation) if result is not None else (None, None)
+        order = EscalationOrder(rung.name, configuration, order, state, evaluation)
+        with reporter.stage(f"evaluating: {rung.name}"):
+            found = worker.escalate(order)
+        if isinstance(found, Failure):
+            raise UserError(f"the configuration could not be evaluated: {found}")
+        for note in found.notes:
+            reporter.warn(note)
+        result = found
+    return result
 
 
 def _measured(found: Evaluation | Screened | Failure) -> Evaluation:

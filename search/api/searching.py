@@ -9,7 +9,8 @@ from palettune.search.api.run import Run, open_run
 from palettune.search.display.notebook import NotebookObserver, in_notebook
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.loop import session
-from palettune.search.loop.session import Places, never
+from palettune.search.loop.search import never
+from palettune.search.loop.session import Places
 from palettune.search.results.observer import SearchObserver
 
 __all__ = ["run_search"]

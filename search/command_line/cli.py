@@ -240,7 +240,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
-    from palettune.search.display.latency_table import latency_table
+    from palettune.search.on_device.latency_table import latency_table
     from palettune.search.on_device.package_latency import measure_latency, shapes_of
 
     if measure:

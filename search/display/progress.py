@@ -22,8 +22,8 @@ from rich.progress import (
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.device_bench.cost.latency_reach import latency_reach
 from palettune.device_bench.measurement.measurement import Measurement
-from palettune.search.escalation.int8_activations import rounding
 from palettune.search.experiment.objectives import NOTICEABLE
+from palettune.search.preparation.int8_rounding import rounding
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import uncompressed
 from palettune.search.results.ending import Ending
@@ -106,7 +106,7 @@ class Display(SearchObserver):
 
     def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
         """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
-        asked = preparation.experiment.escalation.int8_activations
+        asked = preparation.experiment.escalation.int8_activations.count
         if asked or not preparation.experiment.deployment_target.rounds_activations:
             return
         rounded = rounding(preparation)(preparation.space.uniform(_INT8))

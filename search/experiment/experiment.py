@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Unpack
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PlainValidator,
@@ -21,19 +20,22 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from palettune.evaluators.adapters.setting import Placement
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.renamed_keys import with_new_names
+from palettune.search.experiment.rungs.registry import EscalationSettings
+from palettune.search.experiment.rungs.rung import Wanted
+from palettune.search.experiment.section import Section
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError, suggestion
 from palettune.space.target import DeploymentTarget
 
 __all__ = [
     "Constraints",
+    "EscalationSettings",
     "Experiment",
     "ExperimentError",
     "Measure",
@@ -53,18 +55,14 @@ class ExperimentError(UserError):
     """An experiment file that cannot be used: names the file and the key."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MetricObjective(_Section):
+class MetricObjective(Section):
     """A metric of the workload's own as the quality objective."""
 
     metric: str
     direction: Literal["maximize", "minimize"]
 
 
-class Objectives(_Section):
+class Objectives(Section):
     """What is traded against what."""
 
     quality: Literal["divergence"] | MetricObjective = "divergence"
@@ -83,14 +81,14 @@ class Objectives(_Section):
         return value
 
 
-class Bound(_Section):
+class Bound(Section):
     """Bounds on one metric."""
 
     min: float | None = None
     max: float | None = None
 
 
-class Constraints(_Section):
+class Constraints(Section):
     """What a configuration must meet to count."""
 
     max_size_mb: float | None = Field(default=None, gt=0)
@@ -99,14 +97,14 @@ class Constraints(_Section):
     metrics: dict[str, Bound] = Field(default_factory=dict)
 
 
-class Device(_Section):
+class Device(Section):
     """The device that latency is for."""
 
     name: str
     compute_unit: Literal["ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"] = "ALL"
 
 
-class Space(_Section):
+class Space(Section):
     """What may be chosen."""
 
     encodings: tuple[str, ...] = Field(default=tuple(DEFAULT_ENCODINGS), min_length=1)
@@ -127,7 +125,7 @@ class Space(_Section):
         return tuple(Encoding.parse(spelling) for spelling in spelt)
 
 
-class Search(_Section):
+class Search(Section):
     """How the space is searched."""
 
     sampler: SamplerName = "guided"
@@ -139,41 +137,14 @@ class Search(_Section):
     score_samples: int = Field(default=96, ge=1)
 
 
-class Budget(_Section):
+class Budget(Section):
     """When a search is over; whichever comes first."""
 
     trials: int = Field(default=100, ge=1)
     minutes: float | None = Field(default=None, gt=0)
 
 
-class EscalationSettings(_Section):
-    """How many evaluations are escalated to each further workflow, and how far models are trained there."""
-
-    calibration: int = Field(default=0, ge=0)
-    fine_tuning: int = Field(default=0, ge=0)
-    int8_activations: int = Field(default=0, ge=0)
-    in_flight: int = Field(default=2, ge=1)
-    minutes: float | None = Field(default=None, gt=0)
-    vector_steps: int = Field(default=100, ge=0)
-    steps: int = Field(default=300, ge=0)
-    adapter_rank: int = Field(default=0, ge=0)
-    adapter_placement: Placement = Placement.SEPARATE
-
-    @property
-    def branches(self) -> bool:
-        """Whether what is fine-tuned gets low-rank branches that stay beside its layers."""
-        return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is Placement.SEPARATE
-
-    @property
-    def counts(self) -> dict[Workflow, int]:
-        """How many evaluations each workflow takes on; activations in 8 bits are found by calibration."""
-        return {
-            Workflow.CALIBRATION: self.calibration + self.int8_activations,
-            Workflow.FINE_TUNING: self.fine_tuning,
-        }
-
-
-class Needs(_Section):
+class Needs(Section):
     """What one worker of a workflow takes."""
 
     workers: int | None = Field(default=None, ge=1)
@@ -182,7 +153,7 @@ class Needs(_Section):
     memory_gb: float | None = Field(default=None, gt=0)
 
 
-class Data(_Section):
+class Data(Section):
     """How the workload's data are to be run."""
 
     sequence: int | None = Field(default=None, ge=1)
@@ -194,7 +165,7 @@ class Data(_Section):
         return DataOptions(self.sequence, self.batch_axis)
 
 
-class Measure(_Section):
+class Measure(Section):
     """How a bench worker measures what this search finds, once one has joined the cluster."""
 
     members: int = Field(default=8, ge=0)
@@ -213,7 +184,7 @@ def _workload(value: object) -> WorkloadSource:
     return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """One experiment, from a file (``Experiment.load``) or made in code.
 
     In code a section is a mapping or its class: ``Experiment(name="mine", workload=..., budget={"trials": 40})``.
@@ -281,26 +252,12 @@ class Experiment(_Section):
         wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
         if wants and self.device is None:
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
-        if self.escalation.int8_activations:
-            self._check_activations()
-        if wants and self.escalation.branches:
-            raise ValueError(
-                'escalation.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
-                "latency_ms out of objectives.cost and max_latency_ms out of constraints"
-            )
+        asked = Wanted(self.deployment_target, self.objectives.cost, wants)
+        for rung in self.escalation.asked:
+            problem = rung.problem(asked)
+            if problem is not None:
+                raise ValueError(f"escalation.{problem}")
         return self
-
-    def _check_activations(self) -> None:
-        if "latency_ms" not in self.objectives.cost:
-            raise ValueError(
-                "escalation.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
-                "objectives.cost, or leave the key out"
-            )
-        if not self.deployment_target.rounds_activations:
-            raise ValueError(
-                f"escalation.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
-                "deployment_target to iOS17 (macOS14) or later, or leave the key out"
-            )
 
     @property
     def needs(self) -> Needs:

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from palettune.device_bench.measurement.measurement import CoreMLBackend, Measurement, Runtime
-from palettune.evaluators.quality.evaluation import Evaluation, Workflow
+from palettune.device_bench.measurement.measurement import CoreMLBackend, Runtime
+from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
+from palettune.search.escalation.escalation_gains import verdicts
 from palettune.search.escalation.escalations import Escalations, check_escalation
-from palettune.search.escalation.promotion import verdicts
-from palettune.search.experiment.experiment import Experiment, Needs
+from palettune.search.escalation.promotion import Promotion
+from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.loop import Loop
-from palettune.search.on_device.device_measurements import Measuring, Order
+from palettune.search.loop.new_study import create_study, problem_of
+from palettune.search.loop.search import Search, never
+from palettune.search.loop.trials import Trials
+from palettune.search.loop.weights_and_scores import fill_bank
+from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
+from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.fp16_check import check_before_search
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.preparation.weights_and_scores import (
-    call,
-    fill_bank,
-    prune,
-    say_calibration_minutes,
-    score_layers,
-)
-from palettune.search.proposing.first_trials import guided_sampler, seeds
-from palettune.search.results.confirmation import confirm_members
+from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
-from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
-from palettune.search.study.study_context import StudyContext
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach
-from palettune.search.workers.inline_pool import InlinePool
-from palettune.search.workers.worker_pool import WorkerPool, WorkerSettings, connect
+from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.start import start_evaluations
+from palettune.search.workers.worker_settings import worker_settings
 
-__all__ = ["Places", "SearchOutcome", "never", "run_search", "worker_settings"]
+__all__ = ["Places", "SearchOutcome", "run_search"]
 
 
 @dataclass(frozen=True)
@@ -62,17 +59,18 @@ class Places:
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """How a session ended, the front by then, and what of it was confirmed (by the record's key)."""
+    """How a session ended, and what was found by then.
+
+    Attributes:
+        confirmations: members measured on data that the search never saw, by the record's key.
+        seconds: what the driver spent on trials, by errand.
+    """
 
     ending: Ending
     front: Front
     folder: RunFolder
     confirmations: Mapping[str, Evaluation]
-
-
-def never() -> bool:
-    """Nobody asks for an early end."""
-    return False
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_search(
@@ -83,6 +81,7 @@ def run_search(
     stop: Callable[[], bool] = never,
     fresh: bool = False,
     runtime: Runtime = CoreMLBackend,
+    promotion: Promotion | None = None,
 ) -> SearchOutcome:
     """Run a search, or go on with it; what is already known is never computed again.
 
@@ -91,6 +90,7 @@ def run_search(
         stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
         fresh: begin anew; an earlier search of this name is put aside.
         runtime: what talks to Core ML on a bench worker, should one join the cluster.
+        promotion: decides what is escalated, and when; the product's own way unless another is given.
 
     Raises:
         UserError: for anything the user can mend.
@@ -101,7 +101,7 @@ def run_search(
         with heard.stage("opening MLflow"):
             reach(folder, places.tracking_uri, heard.warn)
         mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
-        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime)
+        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
 
 
 def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
@@ -116,6 +116,7 @@ def _run(
     stop: Callable[[], bool],
     fresh: bool,
     runtime: Runtime,
+    promotion: Promotion | None,
 ) -> SearchOutcome:
     with observer.stage("checking the workload"):
         preparation = prepare(experiment)
@@ -125,19 +126,31 @@ def _run(
     check_escalation(preparation)
     say_calibration_minutes(preparation, observer)
     check_before_search(preparation, folder, identity, observer)
-    pools = _start_pools(preparation, folder, places, observer)
-    pool = pools[Workflow.DATA_FREE]
+    evaluations = start_evaluations(preparation, folder, observer, inline=places.inline, ray_address=places.ray_address)
     try:
-        if study is not None:
-            preparation = replace(preparation, space=study.context.space)
-            fill_bank(preparation, folder, pool, observer)
+        if study is None:
+            study = create_study(
+                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh
+            )
         else:
-            study = _create(preparation, identity, folder, places, pool, observer, fresh)
-            preparation = replace(preparation, space=study.context.space)
-        return _loop(preparation, study, folder, places, pools, observer, stop, runtime)
+            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer)
+        preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
+        _remember_tracking(folder, places.tracking_uri, observer)
+        history = _history(preparation, study, folder)
+        trials = _trials(preparation, history, evaluations)
+        ending = Search(
+            history,
+            evaluations,
+            trials,
+            escalations=_escalations(preparation, history, evaluations, observer, promotion),
+            measurements=None if places.inline else _measurements(preparation, study, folder, observer, runtime),
+            observer=observer,
+            stop=stop,
+            confirm=experiment.search.confirm if preparation.workload.offers(Split.CONFIRMATION.value) else 0,
+        ).run()
     finally:
-        for some in dict.fromkeys(pools.values()):  # workflows may share one
-            some.stop()
+        evaluations.stop()
+    return SearchOutcome(ending, history.front, folder, history.confirmations, dict(trials.seconds))
 
 
 def _study(
@@ -151,200 +164,52 @@ def _study(
     return SearchStudy.load(open_storage(folder, places.storage), experiment, identity)
 
 
-def _start_pools(
-    preparation: Preparation, folder: RunFolder, places: Places, observer: SearchObserver
-) -> dict[Workflow, WorkerPool]:
-    """The workers of each workflow: those of the data-free one unless the experiment gives a workflow its own."""
-    experiment = preparation.experiment
-    own = {w: n for w, n in experiment.resources.items() if experiment.escalation.counts.get(w)}
-    wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
-    pools: dict[Workflow, WorkerPool] = {}
-    kind = InlinePool if places.inline else WorkerPool
-    with observer.stage("loading the workload" if places.inline else "starting Ray"):
-        if not places.inline:
-            connect(places.ray_address)
-        for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:
-            reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w is not workflow)
-            pool = kind(worker_settings(preparation, folder, needs), needs, workflow.value, on_lost=observer.warn)
-            pool.start(reserved)
-            pools[workflow] = pool
-    return {workflow: pools.get(workflow, pools[Workflow.DATA_FREE]) for workflow in Workflow}
-
-
-def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
-    """What a worker of one run is told, wherever it runs."""
-    experiment = preparation.experiment
-    return WorkerSettings(
-        workload=experiment.workload,
-        layers=tuple(layer.name for layer in preparation.layers),
-        kind=preparation.kind,
-        seed=experiment.seed,
-        bank=folder.bank.resolve(),
-        other_banks=tuple(path.resolve() for path in folder.other_banks),
-        threads=max(1, int(needs.cpus)),
-        states=folder.states.resolve(),
-        checkpoints=folder.checkpoints.resolve(),
-        escalation=experiment.escalation,
-        float32=experiment.space.float32,
-        float32_layers=tuple(sorted(preparation.base.float32)),
-        data=experiment.data.options,
-    )
-
-
-def _create(
-    preparation: Preparation,
-    identity: dict[str, Any],
-    folder: RunFolder,
-    places: Places,
-    pool: WorkerPool,
-    observer: SearchObserver,
-    fresh: bool,
-) -> SearchStudy:
-    experiment = preparation.experiment
-    fill_bank(preparation, folder, pool, observer)
-    if experiment.space.prune:
-        preparation = prune(preparation, folder, observer)
-    with observer.stage("running the float model"):
-        facts = call(pool, "describe")
-    scores, file = score_layers(preparation, identity, folder, pool, facts["energy"], observer)
-    space = preparation.space
-    context = StudyContext(
-        search_id=StudyContext.new_id(),
-        kind=preparation.kind,
-        chance=facts["chance"],
-        float_metrics=facts["float_metrics"],
-        float_costs=preparation.costs(space.uniform(experiment.space.parsed[0])),
-        rest_bytes=preparation.rest,
-        scores_file=file,
-        space=space,
-        ops=preparation.latency.ops if preparation.latency is not None else None,
-    )
-    first = seeds(preparation, scores, context.objectives(experiment))
-    if fresh and places.storage is None:  # only now that nothing can refuse the new search
-        folder.set_aside()
-    storage = open_storage(folder, places.storage)
-    if fresh:
-        SearchStudy.set_aside(storage, experiment.name)
-    study = SearchStudy.create(storage, experiment, identity, context)
-    study.enqueue(first)
-    return study
-
-
-def _loop(
-    preparation: Preparation,
-    study: SearchStudy,
-    folder: RunFolder,
-    places: Places,
-    pools: Mapping[Workflow, WorkerPool],
-    observer: SearchObserver,
-    stop: Callable[[], bool],
-    runtime: Runtime,
-) -> SearchOutcome:
-    experiment = preparation.experiment
-    pool = pools[Workflow.DATA_FREE]
-    objectives = study.context.objectives(experiment)
+def _remember_tracking(folder: RunFolder, uri: str | None, observer: SearchObserver) -> None:
     before = folder.remembered_tracking_uri
-    if before and not places.tracking_uri:
+    if before and not uri:
         observer.warn(
             f"this search was tracked by {before}; without --tracking-uri its record is in the run folder now"
         )
-    folder.remember_tracking_uri(absolute(places.tracking_uri) if places.tracking_uri else None)
+    folder.remember_tracking_uri(absolute(uri) if uri else None)
+
+
+def _history(preparation: Preparation, study: SearchStudy, folder: RunFolder) -> SearchHistory:
+    experiment = preparation.experiment
     scores = Scores.load(folder.scores / study.context.scores_file)
-    history = SearchHistory(experiment, study, objectives, scores, preparation.latency)
-    if experiment.search.sampler == "guided":
-        study.sampler = lambda seed: guided_sampler(preparation, scores, objectives, seed)
-    measuring = _measuring(preparation, history, pool.settings, observer, runtime)
-
-    def on_trial(record: Record) -> None:
-        history.add(record)
-        observer.on_trial_finished(record, history)
-        stagnation = history.stagnation()
-        if stagnation:
-            observer.warn(stagnation)
-
-    def on_escalation(record: Record) -> None:
-        history.add(record)
-        observer.on_escalation_finished(record, history)
-
-    escalations = Escalations(preparation, study, objectives, history.trials, pools, on_escalation, observer.warn)
-
-    def stopped() -> bool:  # asked between waits, however long an evaluation takes
-        if measuring is not None:
-            measuring.poll(lambda: history.front)
-        escalations.poll()
-        return stop()
-
-    loop = Loop(
-        study,
-        pool,
-        objectives,
-        preparation.costs,
-        experiment.budget,
-        experiment.search.in_flight,
-        on_trial,
-        stopped,
-        _screen(experiment, preparation.workload),
-        preparation.space.size,
-    )
-    observer.on_search_started(history)
-    ending = Ending.FAILED
-    try:
-        ending = loop.run()
-        if ending is not Ending.STOPPED:
-            _finish(escalations, observer, stop)
-            if measuring is not None:
-                measuring.finish(lambda: history.front, stop)
-            ending = Ending.STOPPED if stop() else ending
-            picked = history.front.spread(experiment.search.confirm)
-            confirm_members(study, pool, picked, preparation.workload, observer, stop)
-    except KeyboardInterrupt:
-        ending = Ending.INTERRUPTED
-        raise
-    except BaseException:
-        ending = Ending.FAILED
-        raise
-    finally:
-        if measuring is not None:
-            measuring.close()
-        observer.on_finished(ending, history)
-    return SearchOutcome(ending, history.front, folder, study.confirmations())
+    objectives = study.context.objectives(experiment)
+    return SearchHistory(experiment, study, objectives, scores, preparation.latency)
 
 
-def _measuring(
+def _trials(preparation: Preparation, history: SearchHistory, evaluations: Evaluations) -> Trials:
+    scores = history.scores
+    assert scores is not None
+    setting = SamplerSetting(preparation.space, history.objectives, partial(problem_of, preparation, scores))
+    sampler = sampler_factory(preparation.experiment.search.sampler, setting)
+    screen = _screen(preparation.experiment, preparation.workload)
+    return Trials(history, evaluations, sampler, preparation.costs, screen, preparation.space.size)
+
+
+def _escalations(
     preparation: Preparation,
     history: SearchHistory,
-    settings: WorkerSettings,
+    evaluations: Evaluations,
     observer: SearchObserver,
-    runtime: Runtime,
-) -> Measuring | None:
+    promotion: Promotion | None,
+) -> Escalations:
+    study, objectives, trials = history.study, history.objectives, history.trials
+    return Escalations(preparation, study, objectives, trials, evaluations, observer.warn, promotion)
+
+
+def _measurements(
+    preparation: Preparation, study: SearchStudy, folder: RunFolder, observer: SearchObserver, runtime: Runtime
+) -> DeviceMeasurements | None:
     """What has the promising configurations measured on the device; ``None`` where there is none."""
     model, experiment = preparation.latency, preparation.experiment
     if model is None or not experiment.measure.members:
         return None
-
-    def on_measured(record: Record, measurement: Measurement) -> None:
-        history.learn_latencies()
-        observer.on_measured(record, measurement, history)
-
     chip, unit = model.device.chip.name, model.setting.value
-    order = Order(chip, unit, experiment.deployment_target, experiment.measure, runtime)
-    return Measuring(history.study, order, settings, observer, on_measured)
-
-
-def _finish(escalations: Escalations, observer: SearchObserver, stop: Callable[[], bool]) -> None:
-    """Wait for the climbs that are left."""
-    if not escalations.left:
-        return
-    with observer.bar("escalating", escalations.left) as advance:
-        done = len(escalations.finished)
-
-        def stopped() -> bool:
-            nonlocal done
-            advance(len(escalations.finished) - done)
-            done = len(escalations.finished)
-            return stop()
-
-        escalations.finish(stopped)
+    order = MeasurementOrder(chip, unit, experiment.deployment_target, experiment.measure, runtime)
+    return DeviceMeasurements(study, order, worker_settings(preparation, folder, experiment.needs), observer)
 
 
 def _screen(experiment: Experiment, workload: Workload) -> int:

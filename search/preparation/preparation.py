@@ -25,8 +25,7 @@ from palettune.evaluators.workload.workload import Split, Workload, load_workloa
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.experiment.versions import tool_versions
-from palettune.search.study.study_identity import workload_digest
-from palettune.search.workers.worker import scoring_split
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
@@ -136,7 +135,7 @@ class Preparation:
         return {"workload_data": digests}
 
     def _splits(self) -> set[Split]:
-        return {Split.EVALUATION, scoring_split(self.workload.offers)}
+        return {Split.EVALUATION, self.workload.scoring_split}
 
 
 def prepare(experiment: Experiment) -> Preparation:

@@ -25,8 +25,8 @@ from palettune.evaluators.workload.samples import spread_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.member_state import member_state
 from palettune.search.results.package_record import record_values, write_record
 from palettune.search.results.weight_file_size import WeightFile, weight_file

@@ -57,10 +57,9 @@ class SearchHistory:
         self.steps: list[Step] = []
         self._metrics = SearchMetrics(objectives, scores)
         self._front: Front | None = None
-        trials = study.records()
-        for record in (*trials, *study.finished_escalations(trials)):
+        for record in study.evaluations():
             self.add(record)
-        self.known = known_latency(latency, trials, study.measurements())
+        self.known = known_latency(latency, self.records, study.measurements())
 
     def add(self, record: Record) -> None:
         """Take in one finished trial or escalation."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from palettune.evaluators.workload.workload_object import WorkloadObject
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.renamed_keys import with_new_names
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.space.errors import UserError
 
-__all__ = ["FORMAT", "StudyError", "check_format", "check_identity", "check_workload", "workload_digest"]
+__all__ = ["FORMAT", "StudyError", "check_format", "check_identity", "check_workload"]
 
 FORMAT = 1
 _WAY_OUT = "start afresh with --fresh (weights and scores are kept), or give the experiment another name"
@@ -33,11 +33,6 @@ def check_format(name: str, made: object) -> None:
             f"the run folder of {name!r} was made by another version of Palettune (format {made}, this one reads and "
             f"writes {FORMAT}); {_WAY_OUT}"
         )
-
-
-def workload_digest(path: Path) -> str:
-    """Hash of a workload file's text."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def check_workload(experiment: Experiment, identity: Mapping[str, Any], path: str | None) -> tuple[str, ...]:

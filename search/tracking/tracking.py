@@ -60,7 +60,7 @@ class Tracker:
         self._runs: dict[int, Run] = {}
         self._unsure: set[int] = set()  # trials whose run was asked for without an answer
         self._artifact_problem: Exception | None = None
-        self._step = 0
+        self._step = -1
         self._logged: set[int] = set()
         self._queue = WriteQueue(
             self._ask,
@@ -120,7 +120,7 @@ class Tracker:
             Metric(f"escalation.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
         ]
         if metrics:
-            self._later("what the ladder brought", lambda: self._batch(self.parent, metrics))
+            self._later("what each rung brought", lambda: self._batch(self.parent, metrics))
 
     def texts(self, texts: Mapping[str, str | bytes]) -> None:
         """Queue several named texts or images for the parent run."""
@@ -138,8 +138,7 @@ class Tracker:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def _put(self, record: Record, standing: Mapping[str, float], again: bool = False) -> None:
-        # climbs are numbered apart: on the parent they come after whatever is there
-        self._step = step = record.trial if record.escalated_from is None else self._step + 1
+        self._step = step = self._step + 1  # evaluations told so far, which a rebuilt view counts alike
         if record.answered_from is None:
             self._logged.add(record.trial)
 

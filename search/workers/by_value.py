@@ -14,10 +14,17 @@ import ray
 from ray import cloudpickle
 
 from palettune.evaluators.workload.workload_object import FUNCTIONS, WorkloadError, WorkloadObject
+from palettune.search.workers.worker_settings import WorkerSettings
 
-__all__ = ["put_by_value"]
+__all__ = ["put_by_value", "sent"]
 
 _INSTALLED = tuple(Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def sent(settings: WorkerSettings) -> Any:
+    """Settings as a worker on Ray is given them: as they are, or a reference where they hold a workload in memory."""
+    workload = settings.workload
+    return put_by_value(settings, workload) if isinstance(workload, WorkloadObject) else settings
 
 
 def put_by_value(value: object, workload: WorkloadObject) -> Any:

@@ -118,7 +118,7 @@ def project(tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def cluster():
     """One Ray cluster for all in-process searches."""
-    from palettune.search.workers.worker_pool import connect
+    from palettune.search.workers.ray_evaluations import connect
 
     connect(None)
     yield

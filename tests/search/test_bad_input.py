@@ -39,13 +39,16 @@ EXPERIMENTS = {
         ["escalation.int8_activations", "iOS16", "iOS17"],
     ),
     "branches of unknown latency": (
-        EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[objectives]\ncost = ["size_mb", "latency_ms"]\n[escalation]\nfine_tuning = 2\nadapter_rank = 4\n',
-        ["escalation.adapter_placement", "merged"],
+        EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[objectives]\ncost = ["size_mb", "latency_ms"]\n[escalation.fine_tuning]\ncount = 2\nadapter_rank = 4\n',
+        ["escalation.fine_tuning.adapter_placement", "merged"],
     ),
     "branches within a latency": (
-        EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[constraints]\nmax_latency_ms = 5\n[escalation]\nfine_tuning = 2\nadapter_rank = 4\n',
-        ["escalation.adapter_placement", "max_latency_ms"],
+        EXPERIMENT + '[device]\nname = "iPhone 15 Pro"\n[constraints]\nmax_latency_ms = 5\n[escalation.fine_tuning]\ncount = 2\nadapter_rank = 4\n',
+        ["escalation.fine_tuning.adapter_placement", "max_latency_ms"],
     ),
+    "an old name and its new one": (EXPERIMENT.replace("solved_trials", "solved_seeds = 3\nsolved_trials"), ["search.solved_seeds", "keep search.solved_trials"]),
+    "unknown setting of a rung": (EXPERIMENT + "[escalation.fine_tuning]\nstpes = 2\n", ["escalation.fine_tuning.stpes", "did you mean 'steps'"]),
+    "unknown rung": (EXPERIMENT + "[escalation]\ncalibratoin = 2\n", ["escalation.calibratoin", "did you mean 'calibration'"]),
     "too few runs": (EXPERIMENT + "[measure]\nruns = 2\n", ["measure.runs", "8"]),
     "no toml": ("= 3", ["not valid TOML"]),
 }  # fmt: skip

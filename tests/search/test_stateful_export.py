@@ -15,14 +15,15 @@ from palettune.search.display.progress import Display
 from palettune.search.escalation.escalations import check_escalation
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import worker_settings
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.export import export
 from palettune.search.results.verification import verify
 from palettune.search.study.record import Record
-from palettune.search.workers.worker import Resident
+from palettune.search.workers.requests import Evaluate
+from palettune.search.workers.worker import Worker
+from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from tests.evaluators import axes_cases, stateful_cases
@@ -92,12 +93,12 @@ def test_every_worker_finds_the_same_from_its_settings(tmp_path):
     folder = RunFolder(tmp_path / "runs", "tiny")
     folder.create()
     settings = worker_settings(preparation, folder, experiment.needs)
-    configurations = [preparation.space.uniform(Encoding.parse(e)).to_json() for e in ("fp16", "lut2")]
-    one, other = Resident(settings), Resident(settings)
+    configurations = [preparation.space.uniform(Encoding.parse(e)) for e in ("fp16", "lut2")]
+    one, other = Worker(settings), Worker(settings)
     for layer in settings.layers:
-        assert not one.compress(layer, ("fp16", "lut4", "lut2"))
-    first = [one.evaluate(configuration) for configuration in configurations]
-    second = [other.evaluate(configuration) for configuration in reversed(configurations)]
+        assert not one.compress(layer, tuple(map(Encoding.parse, ("fp16", "lut4", "lut2"))))
+    first = [Evaluate(configuration).run(one) for configuration in configurations]
+    second = [Evaluate(configuration).run(other) for configuration in reversed(configurations)]
     assert [evaluation.by_sample for evaluation in first] == [evaluation.by_sample for evaluation in reversed(second)]
     assert one.workload.sampling.sequence == 4
 

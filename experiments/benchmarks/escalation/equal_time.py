@@ -1,9 +1,9 @@
-"""The ladder against the same minutes spent in one way alone; every row is a search of its own.
+"""Escalation against the same minutes spent in one way alone; every row is a search of its own.
 
     python -m experiments.benchmarks.escalation.equal_time experiments/fashion_mnist/experiment.toml --minutes 8 --seeds 0 1 2
 
-* *ladder*: the experiment as it is; ``--calibration`` where its climbs would end before the minutes do;
-* *data-free only*: no climbs, as many trials as the minutes allow;
+* *escalation*: the experiment as it is; ``--calibration`` where its escalations would end before the minutes do;
+* *data-free only*: no escalation, as many trials as the minutes allow;
 * *all calibrated*: every configuration but the uniform ones is calibrated as soon as it is evaluated, none is chosen;
 * *uniform, fine-tuned*: every uniform configuration is trained, nothing is searched.
 
@@ -16,44 +16,40 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from unittest.mock import patch
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from palettune.evaluators.quality.evaluation import Workflow
+from palettune.evaluators.workload.workload import Split
 from palettune.search.display.progress import Display
-from palettune.search.escalation.promotion import Slot
+from palettune.search.escalation.promotion import Seen, Slot
 from palettune.search.experiment.experiment import Budget, EscalationSettings, Experiment, load_experiment
-from palettune.search.experiment.objectives import hypervolume
+from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import Places, run_search, worker_settings
+from palettune.search.loop.confirmation import confirm_members
+from palettune.search.loop.session import Places, run_search
 from palettune.search.preparation.preparation import prepare
-from palettune.search.results.confirmation import confirm_members
 from palettune.search.results.front import front_of, hypervolume_of
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
-from palettune.search.workers.worker_pool import WorkerPool
+from palettune.search.workers.start import start_evaluations
 
 HERE = Path(__file__).parent
 COLOURS = {
-    "ladder": "#d1495b",
+    "escalation": "#d1495b",
     "data-free only": "#9aa5b1",
     "all calibrated": "#6a4c93",
     "uniform, fine-tuned": "#00798c",
 }
 PLENTY = 100_000
-CLIMBS = 2_000  # more than any minutes allow here
-SLACK = 4  # evaluations that may fail before a climb finds none to begin from
+ESCALATIONS = 2_000  # more than any minutes allow here
+SLACK = 4  # evaluations that may fail before an escalation finds none to begin from
 
 
 @dataclass(frozen=True)
@@ -83,64 +79,66 @@ class Run:
 
 
 def variants(experiment: Experiment, minutes: float, calibration: int) -> dict[str, Experiment]:
-    """The experiment changed to spend its minutes in each way, the ladder with at least so many calibrations."""
-    least = max(experiment.escalation.calibration, calibration)
-    own = experiment.escalation.model_copy(update={"minutes": minutes, "calibration": least})
+    """The experiment changed to spend its minutes in each way, escalating to at least so many calibrations."""
+    least = max(experiment.escalation.calibration.count, calibration)
+    own = experiment.escalation.model_copy(update={"minutes": minutes})
     uniform = len(experiment.space.parsed)
     confirmed = experiment.search.model_copy(update={"confirm": PLENTY})
-    seeds_alone = confirmed.model_copy(update={"solved_trials": 0, "screen": False})
+    uniform_alone = confirmed.model_copy(update={"solved_trials": 0, "screen": False})
     plans = {
-        "ladder": (own, experiment.budget.trials, confirmed),
+        "escalation": (_counts(own, calibration=least), experiment.budget.trials, confirmed),
         "data-free only": (EscalationSettings(), PLENTY, confirmed),
-        "all calibrated": (own.model_copy(update={"calibration": CLIMBS, "fine_tuning": 0}), PLENTY, confirmed),
-        "uniform, fine-tuned": (
-            own.model_copy(update={"calibration": 0, "fine_tuning": uniform}),
-            uniform,
-            seeds_alone,
-        ),
+        "all calibrated": (_counts(own, calibration=ESCALATIONS, fine_tuning=0), PLENTY, confirmed),
+        "uniform, fine-tuned": (_counts(own, calibration=0, fine_tuning=uniform), uniform, uniform_alone),
     }
     return {
         name: experiment.model_copy(
             update={
                 "name": f"{experiment.name}-{name.replace(', ', '-').replace(' ', '-')}-{experiment.seed}",
-                "ladder": ladder,
+                "escalation": escalation,
                 "budget": Budget(trials=trials, minutes=minutes),
                 "search": search,
             }
         )
-        for name, (ladder, trials, search) in plans.items()
+        for name, (escalation, trials, search) in plans.items()
     }
 
 
-def in_turn(count: int, uniform: int) -> AbstractContextManager[object]:
-    """Climbs without a choice: each evaluation but the uniform ones, in its turn, some evaluations after it is told."""
+def _counts(settings: EscalationSettings, **counts: int) -> EscalationSettings:
+    """The same settings with other counts of some rungs."""
+    rungs = {name: getattr(settings, name).model_copy(update={"count": count}) for name, count in counts.items()}
+    return settings.model_copy(update=rungs)
 
-    def schedule(_ladder: EscalationSettings, _trials: int) -> list[Slot]:
-        return [Slot(Workflow.CALIBRATION, uniform + SLACK + i) for i in range(count)]
+
+class InTurn:
+    """Escalates without a choice: each evaluation but the uniform ones, in its turn, some evaluations after it is told.
+
+    Args:
+        uniform: how many uniform configurations come first.
+    """
+
+    def __init__(self, uniform: int) -> None:
+        self._uniform = uniform
+
+    def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
+        """One slot for every evaluation."""
+        rung = settings.calibration
+        return [Slot(rung, self._uniform + SLACK + i) for i in range(rung.count)]
 
     def promote(
-        _slot: Slot, records: Sequence[Record], climbs: Sequence[Record], pending: Sequence[Record], *_: object
+        self, slot: Slot, seen: Seen, objectives: ObjectiveSet, asks: Callable[[Record], Record | None]
     ) -> Record | None:
-        begun = {r.escalated_from for r in climbs} | {r.trial for r in pending}
-        free = [r for r in records if r.evaluation is not None and r.answered_from is None and r.trial not in begun]
-        return next((r for r in free if not r.origin.startswith("uniform")), None)
-
-    stack = ExitStack()
-    stack.enter_context(patch("palettune.search.escalation.escalations.schedule", schedule))
-    stack.enter_context(patch("palettune.search.escalation.escalations.promote", promote))
-    return stack
+        """The first evaluation that was not escalated."""
+        begun = {r.escalated_from for r in seen.escalated} | {r.trial for r in seen.pending}
+        free = (r for r in seen.records if r.evaluation is not None and r.answered_from is None)
+        return next((r for r in free if r.trial not in begun and not r.origin.startswith("uniform")), None)
 
 
 def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> Run:
     """Search, and measure what ended in time."""
     display = Display(console)
-    chosen = (
-        in_turn(experiment.escalation.calibration, len(experiment.space.parsed))
-        if strategy == "all calibrated"
-        else nullcontext()
-    )
-    with chosen:
-        outcome = run_search(experiment, Places(root), [display], fresh=True)
+    promotion = InTurn(len(experiment.space.parsed)) if strategy == "all calibrated" else None
+    outcome = run_search(experiment, Places(root), [display], fresh=True, promotion=promotion)
     study = SearchStudy.load(open_storage(outcome.folder, None), experiment)
     assert study is not None
     assert experiment.budget.minutes is not None
@@ -172,17 +170,16 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
 def _confirm(
     experiment: Experiment, folder: RunFolder, study: SearchStudy, front: Sequence[Record], display: Display
 ) -> None:
-    """Confirm what the search did not: members that a climb replaced after the minutes."""
+    """Confirm what the search did not: members that an escalation replaced after the minutes."""
     known = study.confirmations()
-    if all(record.key in known for record in front):
-        return
     preparation = prepare(experiment)
-    pool = WorkerPool(worker_settings(preparation, folder, experiment.needs), experiment.needs)
-    pool.start()
+    if all(record.key in known for record in front) or not preparation.workload.offers(Split.CONFIRMATION.value):
+        return
+    evaluations = start_evaluations(preparation, folder, display, inline=False, ray_address=None)
     try:
-        confirm_members(study, pool, front, preparation.workload, display, lambda: False)
+        confirm_members(study, evaluations, front, display, lambda: False)
     finally:
-        pool.stop()
+        evaluations.stop()
 
 
 def show(runs: Sequence[Run]) -> Table:
@@ -254,7 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--calibration", type=int, default=0, help="at least so many calibrations for the ladder")
+    parser.add_argument("--calibration", type=int, default=0, help="at least so many calibrations to be escalated to")
     parser.add_argument("--strategies", nargs="+", default=list(COLOURS), choices=COLOURS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(

@@ -19,7 +19,6 @@ from palettune.search.experiment.experiment import load_experiment
 from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.search.proposing.allocation import SIZE, allocation_problem, configuration_of
 from palettune.search.proposing.solver import solve
-from palettune.search.workers.worker import scoring_split
 from palettune.space.configuration import Configuration
 
 __all__ = ["Solved", "solved"]
@@ -63,9 +62,7 @@ def _scores(preparation: Preparation, weights: LayerWeights, path: Path) -> Scor
     energy = Reference.of(preparation.kind, [workload.model(*batch.inputs) for batch in batches]).energy
     method = registry()[preparation.experiment.search.scores]
     scorer = method(ScoringSetting(workload.model, weights, preparation.kind, energy, preparation.experiment.seed))
-    samples = single_samples(
-        workload.batches(scoring_split(workload.offers)), preparation.experiment.search.score_samples
-    )
+    samples = single_samples(workload.batches(workload.scoring_split), preparation.experiment.search.score_samples)
     scores = scorer.score(preparation.columns(), samples)
     scores.save(path)
     return scores

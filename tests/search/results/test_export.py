@@ -18,8 +18,8 @@ from palettune.evaluators.workflow import WorkflowSetting
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.export import export, write_manifest
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration, Precision

@@ -11,9 +11,10 @@ from palettune.search.command_line.cli import main
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.search.study.study import SearchStudy, StudyError, open_storage
 from palettune.search.study.study_context import StudyContext
-from palettune.search.study.study_identity import check_identity, workload_digest
+from palettune.search.study.study_identity import check_identity
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 from tests.search.latency_space import space
 

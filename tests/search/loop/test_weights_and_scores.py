@@ -12,17 +12,13 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.loop.weights_and_scores import _say_minutes, fill_bank, score_layers
+from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import (
-    _say_minutes,
-    call,
-    fill_bank,
-    say_calibration_minutes,
-    score_layers,
-)
+from palettune.search.workers.requests import Describe, Score
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
-from tests.search.recording_pool import RecordingPool
+from tests.search.recording_evaluations import RecordingEvaluations
 
 WORKLOAD = """
 import torch
@@ -59,7 +55,7 @@ CASES = {
 }
 
 
-def groundwork(folder, decorator, hidden):
+def prepared(folder, decorator, hidden):
     """Everything before a search: preparation, pool and what was said; and how to score."""
     (folder / "workload.py").write_text(
         textwrap.dedent(WORKLOAD)
@@ -72,41 +68,43 @@ def groundwork(folder, decorator, hidden):
     preparation = prepare(load_experiment(folder / "experiment.toml"))
     run = RunFolder(folder / "runs", "tiny")
     run.create()
-    pool, said = RecordingPool(preparation, run), io.StringIO()
+    pool, said = RecordingEvaluations(preparation, run), io.StringIO()
     display = Display(Console(file=said, width=400, no_color=True))
     fill_bank(preparation, run, pool, display)
-    energy = call(pool, "describe")["energy"]
+    energy = pool.result(Describe()).energy
     return pool, said, lambda: score_layers(preparation, preparation.identity(), run, pool, energy, display), run
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_layers_that_no_gradient_reaches_are_run_instead_and_said_once(case, tmp_path):
     decorator, hidden, unreached = CASES[case]
-    pool, said, score, run = groundwork(tmp_path, decorator, hidden)
+    pool, said, score, run = prepared(tmp_path, decorator, hidden)
     scores, name = score()
     assert said.getvalue().count("no gradient reaches") == bool(unreached)
     assert "codes" not in unreached or "codes" in said.getvalue()
     for layer, encoding in scores.columns:
         assert scores.method_of(layer) == ("isolated" if layer in unreached else "fisher")
         assert scores.score(layer, encoding) > 0 or str(encoding) != "lut2"
-    asked = {column[0] for method, a in pool.calls if method == "score" and a[0] == "isolated" for column in a[1]}
+    asked = {
+        column[0] for r in pool.requests if isinstance(r, Score) and r.method == "isolated" for column in r.columns
+    }
     assert asked == set(unreached)
     assert Scores.load(run.scores / name).methods == scores.methods
-    pool.calls.clear()
+    pool.requests.clear()
     assert score()[0].by_sample.tolist() == scores.by_sample.tolist()
-    assert pool.calls == []
+    assert pool.requests == []
 
 
 def test_scores_of_before_are_completed(tmp_path):
     """What an earlier version left in the run folder: zeros, and no word of gradients."""
-    pool, said, score, run = groundwork(tmp_path, *CASES["argmax"][:2])
+    pool, said, score, run = prepared(tmp_path, *CASES["argmax"][:2])
     whole, name = score()
     table = whole.by_sample.copy()
     table[:, [layer == "encoder" for layer, _ in whole.columns]] = 0.0
     Scores("fisher", whole.columns, table, None, 1.0, ("encoder",)).save(run.scores / name)
-    pool.calls.clear()
+    pool.requests.clear()
     again, _ = score()
-    assert {arguments[0] for _, arguments in pool.calls} == {"isolated"}
+    assert {request.method for request in pool.requests} == {"isolated"}
     assert again.by_sample == pytest.approx(whole.by_sample)
     assert said.getvalue().count("no gradient reaches layer encoder:") == 2
 
@@ -119,7 +117,12 @@ def test_minutes_are_said_before_they_pass():
         ({"large": ["lut4", "int8"], "small": ["lut4-v2"]}, ""),
     ):
         said = io.StringIO()
-        _say_minutes(preparation, missing, 2, Display(Console(file=said, width=400, no_color=True)))
+        _say_minutes(
+            preparation,
+            {n: [Encoding.parse(s) for s in some] for n, some in missing.items()},
+            2,
+            Display(Console(file=said, width=400, no_color=True)),
+        )
         assert words in said.getvalue()
         assert bool(words) == bool(said.getvalue())
         assert ("of it in lut6-v2" in said.getvalue()) == bool(words)
@@ -134,7 +137,7 @@ def test_minutes_of_calibrations_are_said_before_they_pass(menu, climbs, said):
     preparation = SimpleNamespace(
         layers=(layer,),
         space=SimpleNamespace(menus={"large": SimpleNamespace(encodings=encodings)}),
-        experiment=SimpleNamespace(escalation=SimpleNamespace(calibration=climbs)),
+        experiment=SimpleNamespace(escalation=SimpleNamespace(calibration=SimpleNamespace(count=climbs))),
     )
     heard = io.StringIO()
     say_calibration_minutes(preparation, Display(Console(file=heard, width=400, no_color=True)))

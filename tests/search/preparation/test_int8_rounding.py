@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from palettune.evaluators.workload.sampling import Sampling
-from palettune.search.escalation.int8_activations import rounding
+from palettune.search.preparation.int8_rounding import rounding
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.modules import layers_of
