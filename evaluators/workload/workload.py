@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -41,26 +42,18 @@ from palettune.evaluators.workload.sample_axes import WHOLE
 from palettune.evaluators.workload.sampling import DataOptions, Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
 from palettune.evaluators.workload.workload_imports import import_workload, importable
-from palettune.space.errors import UserError, suggestion
+from palettune.evaluators.workload.workload_object import (
+    WorkloadError,
+    WorkloadObject,
+    WorkloadSource,
+    detached_copy,
+    require_functions,
+)
+from palettune.space.errors import UserError
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
 
-_FUNCTIONS = (
-    "model",
-    "example_inputs",
-    "evaluation_data",
-    "metrics",
-    "calibration_data",
-    "confirmation_data",
-    "training_data",
-    "loss",
-)
 _Defaults = tuple[torch.dtype, torch.device]
-_REQUIRED = ("model", "example_inputs", "evaluation_data")
-
-
-class WorkloadError(UserError):
-    """Error for a workload file that is missing, fails, or returns something else than documented."""
 
 
 class Split(StrEnum):
@@ -81,27 +74,31 @@ class Batch:
 
 
 class Workload:
-    """The functions of one workload file, each called once, checked and kept.
+    """The functions of one workload, each called once, checked and kept.
 
     Args:
+        source: the file, or the module or object that has the functions.
+        functions: the imported file; the module or object itself.
         options: what the experiment says of the data.
 
     Attributes:
+        path: of the file; the name of a module or object, for messages.
         notes: what the user should know of how the model or the data were taken, in words; each once.
     """
 
     def __init__(
         self,
-        path: Path,
-        module: ModuleType,
+        source: WorkloadSource,
+        functions: object,
         options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
         defaults: _Defaults | None = None,
     ) -> None:
-        self.path = path
+        self.path = Path(str(source))
+        self.source = source
         self.options = options
         self._own = defaults or _default_type_and_place()
         self.notes: list[str] = []
-        self._module = module
+        self._functions = functions
         self._changes = ""  # what was done to the model's types and place, in words
         self._batches: dict[Split, tuple[Batch, ...]] = {}
 
@@ -111,8 +108,8 @@ class Workload:
         return Split.CALIBRATION if self.offers(Split.CALIBRATION.value) else Split.EVALUATION
 
     def offers(self, function: str) -> bool:
-        """Whether the file defines an optional function."""
-        return callable(getattr(self._module, function, None))
+        """Whether an optional function is defined."""
+        return callable(getattr(self._functions, function, None))
 
     def note(self, words: str) -> None:
         """Add a note for the user, once."""
@@ -128,6 +125,8 @@ class Workload:
             return self._package(model)
         try:
             check_loadable(model)
+            if isinstance(self.source, WorkloadObject):  # its owner goes on with the model as it is
+                model = detached_copy(model)
             with torch.inference_mode(False):
                 self._take(model)
         except LoadingError as error:
@@ -155,13 +154,17 @@ class Workload:
 
     def _package(self, path: str | Path) -> PackageModule:
         try:
-            return PackageModule(self.path.parent / path)
+            return PackageModule(self._folder / path)
         except UserError as error:
             raise self._error(
                 "model",
                 "returned a path; expected a torch.nn.Module, or the path of an .mlpackage with one ML Program that can "
                 f"be read: {error}",
             ) from error
+
+    @property
+    def _folder(self) -> Path:
+        return self.source.folder if isinstance(self.source, WorkloadObject) else self.source.parent
 
     @cached_property
     def example_inputs(self) -> tuple[Tensor, ...]:
@@ -205,6 +208,13 @@ class Workload:
     def digest(self, split: Split) -> str:
         """Return the content hash of the inputs of one split."""
         return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)
+
+    def targets_digest(self, split: Split) -> str:
+        """Content hash of the targets of one split; values that are no tensors count as they print."""
+        targets = [batch.targets for batch in self.batches(split)]
+        printed = repr(map_tensors(lambda value: tensors_digest([value]), targets))
+        text = re.sub(r" at 0x[0-9a-f]+", "", printed)  # an object that prints its address is the same elsewhere
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def metrics(
         self, outputs: list[Any], split: Split = Split.EVALUATION, batches: Sequence[Batch] | None = None
@@ -366,11 +376,11 @@ class Workload:
 
     @contextlib.contextmanager
     def _defaults(self) -> Iterator[None]:
-        """The file's own default type and device, and its folder, while its functions run; ours again after them."""
+        """The workload's default type and device, and a file's folder, while its functions run; ours again after them."""
         ours = _default_type_and_place()
         _set_defaults(self._own)
         try:
-            with importable(self.path.parent):
+            with importable(self._folder) if isinstance(self.source, Path) else contextlib.nullcontext():
                 yield
         finally:
             self._own = _default_type_and_place()
@@ -379,7 +389,7 @@ class Workload:
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
             with self._defaults():
-                return getattr(self._module, function)(*arguments)
+                return getattr(self._functions, function)(*arguments)
         except Exception as error:
             raise self._error(function, f"failed: {type(error).__name__}: {error}") from error
 
@@ -387,17 +397,19 @@ class Workload:
         return WorkloadError(f"{self.path}: {function}() {problem}")
 
 
-def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
-    """Load a workload file; modules in its folder can be imported by the workload only.
+def load_workload(source: WorkloadSource, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
+    """Load a workload file, whose neighbouring modules only it can import; or functions in memory.
 
     Args:
-        path: of the Python file.
+        source: path of the Python file, or an object with the same functions.
         options: the experiment's options for the data.
 
     Raises:
         WorkloadError: the file is missing, does not import, or lacks a required function.
     """
-    path = Path(path).resolve()
+    if isinstance(source, WorkloadObject):
+        return Workload(source, source.functions, options, source.defaults)
+    path = Path(source).resolve()
     if not path.is_file():
         raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
     if path.suffix != ".py":
@@ -410,7 +422,7 @@ def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:
     finally:
         own = _default_type_and_place()
         _set_defaults(ours)
-    _require(path, module)
+    require_functions(str(path), module)
     return Workload(path, module, options, own)
 
 
@@ -427,14 +439,3 @@ def _set_defaults(wanted: _Defaults) -> None:
 
 def _to_cpu(value: Tensor) -> Tensor:
     return value if value.device.type == "cpu" else value.cpu()
-
-
-def _require(path: Path, module: ModuleType) -> None:
-    defined: dict[str, Callable[..., Any]] = {k: v for k, v in vars(module).items() if callable(v)}
-    for function in _REQUIRED:
-        if function not in defined:
-            near = suggestion(function, [name for name in defined if name not in _FUNCTIONS])
-            raise WorkloadError(
-                f"{path}: the function {function}() is missing{near or '.'} "
-                f"A workload defines at least {', '.join(f'{name}()' for name in _REQUIRED)}"
-            )

@@ -43,10 +43,10 @@ _INT8 = Encoding.parse("int8")
 
 
 class Display(SearchObserver):
-    """Writes stages, bars, and one line per finished trial to a console."""
+    """Writes stages, bars, and one line per finished trial to a console; to the terminal unless one is given."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -91,7 +91,7 @@ class Display(SearchObserver):
 
     def notes(self, preparation: Preparation) -> None:
         """What the user should know of how the workload was taken."""
-        for words in preparation.workload.notes:
+        for words in preparation.notes:
             self.warn(words)
 
     def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:

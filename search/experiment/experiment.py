@@ -5,13 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
+    PlainValidator,
     PrivateAttr,
     ValidationError,
     field_validator,
@@ -22,6 +23,8 @@ from pydantic_core import ErrorDetails
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
+from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Wanted
@@ -170,11 +173,30 @@ class Measure(Section):
     timeout_s: float = Field(default=300, gt=0)
 
 
+def _workload(value: object) -> WorkloadSource:
+    """A path made absolute; or a module or an object, with its functions checked."""
+    if isinstance(value, str | Path):
+        return Path(value).resolve()
+    if value is None or isinstance(value, int | float | list | dict):
+        raise ValueError(
+            f"expected the path of a Python file, or a module or object with its functions (got {value!r})"
+        )
+    return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
+
+
 class Experiment(Section):
-    """One experiment. ``workload`` is resolved against the file's folder."""
+    """One experiment, from a file (``Experiment.load``) or made in code.
+
+    In code a section is a mapping or its class: ``Experiment(name="mine", workload=..., budget={"trials": 40})``.
+    ``workload`` is the path of a file, which begins at the experiment file's folder, or at the working directory; or
+    a module or an object that has a workload's functions.
+
+    Raises:
+        ExperimentError: naming the key, what was expected, and the nearest known key or value.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    workload: Path
+    workload: Annotated[WorkloadSource, PlainValidator(_workload)]
     deployment_target: DeploymentTarget = DeploymentTarget("iOS18")
     seed: int = Field(default=0, ge=0, lt=2**31)
     objectives: Objectives = Objectives()
@@ -203,6 +225,22 @@ class Experiment(Section):
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the experiment was read: keys under their old names."""
         return self._notes
+
+    def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
+        try:
+            BaseModel.__init__(self, **values)
+        except ValidationError as error:
+            problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
+            raise ExperimentError(f"not a valid experiment:\n{problems}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Experiment:
+        """Read and validate one experiment file.
+
+        Raises:
+            ExperimentError: naming the file and key, what was expected, and the nearest known key or value.
+        """
+        return load_experiment(Path(path))
 
     @field_validator("deployment_target", mode="before")
     @classmethod
@@ -252,13 +290,12 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
+    if isinstance(values.get("workload"), str):
+        values["workload"] = path.parent / values["workload"]
     try:
-        experiment = Experiment.model_validate(values)
-    except ValidationError as error:
-        problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
-        raise ExperimentError(f"{path}: not a valid experiment:\n{problems}") from None
-    workload = experiment.workload if experiment.workload.is_absolute() else path.parent / experiment.workload
-    return experiment.model_copy(update={"workload": workload.resolve()})
+        return Experiment(**values)
+    except ExperimentError as error:
+        raise ExperimentError(f"{path}: {error}") from None
 
 
 def _problem(item: ErrorDetails) -> str:

@@ -24,6 +24,7 @@ from palettune.search.on_device.bench_worker import Bench, resource_of
 from palettune.search.results.front import Front
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy
+from palettune.search.workers.by_value import sent
 from palettune.search.workers.ray_evaluations import RemoteWorker
 from palettune.search.workers.requests import Convert
 from palettune.search.workers.worker_settings import WorkerSettings
@@ -166,7 +167,7 @@ class DeviceMeasurements:
         if self._packager is None:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             self._packager = (
-                ray.remote(RemoteWorker).options(num_cpus=0, scheduling_strategy=here).remote(self._settings)
+                ray.remote(RemoteWorker).options(num_cpus=0, scheduling_strategy=here).remote(sent(self._settings))
             )
         self._current = record
         self._sent[record.configuration.hash] += 1

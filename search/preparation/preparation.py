@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -67,6 +68,11 @@ class Preparation:
     latency: LatencyModel | None = None
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the experiment and the workload were taken."""
+        return (*self.experiment.notes, *self.workload.notes)
+
+    @property
     def rest(self) -> int:
         """Bytes in the weight file of everything that is not a layer's weight."""
         return self.base.rest_bytes
@@ -111,7 +117,7 @@ class Preparation:
         data = {split.value: self.workload.digest(split) for split in self._splits()}
         return {
             "experiment": self.experiment.identity(),
-            "workload_file": workload_digest(self.workload.path),
+            **self._workload_identity(),
             "model_weights": model_digest(self.workload.model),
             "data": data,
             "menus": {name: list(choices) for name, choices in self.space.choices.items()},
@@ -119,6 +125,14 @@ class Preparation:
             # earlier studies of models without any are gone on with; those with some had other sizes
             **({"refused": sorted(self.base.refusals)} if self.base.refusals else {}),
         }
+
+    def _workload_identity(self) -> dict[str, Any]:
+        """A file is known by its text; functions in memory by their data and targets, beside the model's weights."""
+        if isinstance(self.workload.source, Path):
+            return {"workload_file": workload_digest(self.workload.source)}
+        held = [s for s in Split if s is not Split.TRAINING and self.workload.offers(s.value)]
+        digests = {s.value: [self.workload.digest(s), self.workload.targets_digest(s)] for s in held}
+        return {"workload_data": digests}
 
     def _splits(self) -> set[Split]:
         return {Split.EVALUATION, self.workload.scoring_split}

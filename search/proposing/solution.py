@@ -45,6 +45,7 @@ class Solution:
         measured_on: how many measured evaluations corrected the level and gave the interval its width.
         seconds: what the solver took.
         latency: predicted on the experiment's device; ``None`` without one.
+        predicted_for: that device and its compute unit, in words.
         latency_measured_on: how many measured latencies taught that prediction.
     """
 
@@ -57,6 +58,15 @@ class Solution:
     seconds: float
     latency: LatencyEstimate | None = None
     latency_measured_on: int = 0
+    predicted_for: str = ""
+
+    def __repr__(self) -> str:
+        timed = f", {self.latency.ms:.3f} ms on {self.predicted_for}" if self.latency is not None else ""
+        ends = f" ({self.low:.4g} to {self.high:.4g})" if self.high is not None else ""
+        return (
+            f"Solution(predicted: {self.costs['size_mb']:.3f} MB{timed}, divergence {self.divergence:.4g}{ends}; "
+            f"configuration {self.configuration.hash})"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; says that it is a prediction."""
@@ -110,7 +120,8 @@ def solution(
     expected = _expected(scores, records, configuration, allocation.loss)
     estimate = latency.predict(configuration) if latency is not None else None
     learnt = latency.measured if latency is not None else 0
-    return Solution(configuration, allocation.costs, *expected, seconds, estimate, learnt)
+    where = f"{latency.device.name}, {latency.setting}" if latency is not None else ""
+    return Solution(configuration, allocation.costs, *expected, seconds, estimate, learnt, where)
 
 
 def _expected(

@@ -122,12 +122,14 @@ def export(
     out: Path,
     reporter: Reporter,
     on_exported: Callable[[Exported], None] = lambda item: None,
+    label: str | None = None,
 ) -> list[Exported]:
     """Convert, save and prove some members of a front.
 
     Args:
         out: folder of the packages; packages of the same name are replaced.
         on_exported: called with each package as soon as it is proven, or is not.
+        label: in a package's name; the number of its trial unless given.
     """
     out.mkdir(parents=True, exist_ok=True)
     weights = layer_weights(preparation, folder)
@@ -136,13 +138,13 @@ def export(
     with reporter.bar("exporting packages", len(picked)) as advance:
         for record in picked:
             state = member_state(record, folder, weights, model)
-            exported.append(_export_one(preparation, state, record, out))
+            exported.append(_export_one(preparation, state, record, out, label or f"trial{record.trial}"))
             on_exported(exported[-1])
             advance(1)
     return exported
 
 
-def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path) -> Exported:
+def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path, label: str) -> Exported:
     experiment = preparation.experiment
     module = state.apply(preparation.workload.model)
     carried = preparation.workload.sampling.state
@@ -160,7 +162,7 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         float32=experiment.space.float32,
         state=carried,
     )
-    name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
+    name = f"{experiment.name}-{label}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
     for stale in (path, out / f"{name}.unproven.mlpackage"):
         shutil.rmtree(stale, ignore_errors=True)

@@ -71,6 +71,11 @@ class Verification:
         """Whether the package is what it says."""
         return not self.problems
 
+    def __repr__(self) -> str:
+        half = f", {_figure(self.divergence_fp16)} in fp16" if self.computes_fp16 else ""
+        verdict = "passed" if self.passed else f"NOT passed: {'; '.join(self.problems)}"
+        return f"Verification({verdict}; divergence {_figure(self.divergence)}{half} on {self._samples})"
+
     def lines(self, package: Path) -> list[str]:
         """What a person reads, in Rich markup: both precisions, the record beside them, problems and notes."""
         shown = [f"{package}: divergence from the float model on {self._samples}"]
@@ -107,12 +112,17 @@ class Verification:
         }
 
 
-def verify(package: Path, experiment: Experiment) -> Verification:
+def verify(package: str | Path, experiment: Experiment) -> Verification:
     """Run a package on the evaluation data, batch by batch, and compare it with what it records of itself.
+
+    Args:
+        package: path of an ``.mlpackage``.
+        experiment: whose model and data it is compared with.
 
     Raises:
         UserError: if it is no package, or does not fit the workload's inputs and outputs.
     """
+    package = Path(package)
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     programs = in_precisions(package)

@@ -62,6 +62,11 @@ class Record:
     gains: tuple[Gain, ...] = ()
     rung: str | None = None
 
+    def __repr__(self) -> str:
+        costs = ", ".join(f"{name} {value:.4g}" for name, value in self.costs.items())
+        what = f"divergence {self.evaluation.divergence:.4g}" if self.evaluation else str(self.screened or self.failure)
+        return f"Record(trial {self.trial}, {self.workflow.value}, {costs}, {what})"
+
     @property
     def key(self) -> str:
         """Names the evaluation: its configuration, and the trial where it is an escalation."""

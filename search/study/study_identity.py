@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from palettune.evaluators.workload.workload_object import WorkloadObject
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.search.experiment.workload_file import workload_digest
@@ -40,7 +41,10 @@ def check_workload(experiment: Experiment, identity: Mapping[str, Any], path: st
     Raises:
         StudyError: naming both workloads.
     """
-    same, note = _compare_workload(experiment.workload, path, identity.get("workload_file"))
+    text = identity.get("workload_file")
+    if isinstance(experiment.workload, WorkloadObject):  # known by its weights and data, which are not loaded here
+        return (f"the search is of the workload file {path}; what is shown is of it",) if text is not None else ()
+    same, note = _compare_workload(experiment.workload, path, text)
     if same:
         return (note,) if note else ()
     raise StudyError(

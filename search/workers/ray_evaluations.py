@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import ray
@@ -19,6 +20,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
 from palettune.search.experiment.experiment import Needs
 from palettune.search.workers.allocator import keep_freed_memory
+from palettune.search.workers.by_value import sent
 from palettune.search.workers.evaluations import Answer, Evaluations, Pending, Request, WorkerError
 from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.errors import UserError
@@ -109,6 +111,11 @@ class RayEvaluations(Evaluations):
     _long: deque[_Call] = field(default_factory=deque)
     _all: list[Any] = field(default_factory=list)
 
+    @cached_property
+    def _sent(self) -> Any:
+        """The settings as workers are given them."""
+        return sent(self.settings)
+
     @property
     def size(self) -> int:
         """How many workers there are."""
@@ -172,7 +179,7 @@ class RayEvaluations(Evaluations):
         options: dict[str, Any] = {"num_cpus": self.needs.cpus, "num_gpus": self.needs.gpus}
         if self.needs.memory_gb:
             options["memory"] = int(self.needs.memory_gb * 1024**3)
-        actor = ray.remote(RemoteWorker).options(**options).remote(self.settings)
+        actor = ray.remote(RemoteWorker).options(**options).remote(self._sent)
         self._all.append(actor)
         return actor
 

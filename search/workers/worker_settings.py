@@ -7,6 +7,7 @@ from pathlib import Path
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload_object import WorkloadSource
 from palettune.search.experiment.experiment import EscalationSettings, Needs
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation
@@ -19,7 +20,7 @@ class WorkerSettings:
     """Everything a worker needs to hold the model.
 
     Attributes:
-        workload: path of the workload file, readable where the worker runs.
+        workload: path of the workload file, readable where the worker runs; or functions in memory.
         layers: the names of the layers that may be compressed.
         bank: folder of the weight bank, and those of other runs.
         threads: torch threads of one worker.
@@ -29,7 +30,7 @@ class WorkerSettings:
         data: what the experiment says of the data.
     """
 
-    workload: Path
+    workload: WorkloadSource
     layers: tuple[str, ...]
     kind: DivergenceKind
     seed: int

@@ -10,12 +10,13 @@ from palettune.device_bench.runtime import load
 from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
+from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
 from palettune.search.escalation.escalations import check_escalation
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.driver_weights import layer_weights
-from palettune.search.preparation.inspection import inspection_json, print_inspection
+from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import prepare
 from palettune.search.results.export import export
 from palettune.search.results.verification import verify
@@ -119,7 +120,7 @@ def test_fine_tuning_a_model_with_state_is_refused_by_the_key(tmp_path):
 def test_inspection_says_what_was_found(tmp_path, name, words):
     preparation = prepare(experiment_of(tmp_path, CASES[name]))
     console = Console(record=True, width=200, file=io.StringIO())
-    print_inspection(preparation, console)
+    print_inspection(Inspection.of(preparation), console)
     assert words in console.export_text()
-    facts = inspection_json(preparation)
+    facts = Inspection.of(preparation).to_json()
     assert facts["state"] == list(preparation.workload.sampling.state.names)

@@ -25,7 +25,7 @@ from palettune.device_bench.devices.device import find_device
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.search.command_line.cli import main
-from palettune.search.on_device.package_latency import predicted
+from palettune.search.on_device.package_latency import predict_latency
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
@@ -172,7 +172,7 @@ def quantized(network, example, **weights):
 
 
 def ms(path, unit="CPU_AND_NE", device=PHONE):
-    (row,) = predicted(path, device, [], unit)
+    (row,) = predict_latency(path, device, unit=unit).to_json()
     return row["predicted_latency_ms"]
 
 
@@ -188,10 +188,10 @@ def test_what_the_vendors_quantizer_made_is_faster_than_its_fp16_form_where_8_bi
     assert ms(alone) > ms(eight)
     for unit, device in (("CPU_AND_GPU", PHONE), ("CPU_ONLY", PHONE), ("ALL", "iPhone 13")):
         assert ms(eight, unit, device) <= ms(plain, unit, device) * 1.001
-    (row,) = predicted(eight, PHONE, [], "CPU_AND_NE")
+    (row,) = predict_latency(eight, PHONE, unit="CPU_AND_NE").to_json()
     assert row["int8_activation_layers"] == row["layers"] == len(layers_of(network))
     assert next(iter(row["stored_bytes"])) == "int8"
-    (row,) = predicted(alone, PHONE, [], "CPU_AND_NE")
+    (row,) = predict_latency(alone, PHONE, unit="CPU_AND_NE").to_json()
     assert row["int8_activation_layers"] == row["layers"]
     assert "int8" not in row["stored_bytes"]
 
