@@ -131,6 +131,7 @@ def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path)
     assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("seed", range(12))
 def test_bytes_are_exact_and_proven_whatever_is_done_with_weights(seed, tmp_path):
     module = random_chain(seed)
@@ -141,6 +142,7 @@ def test_bytes_are_exact_and_proven_whatever_is_done_with_weights(seed, tmp_path
     export.check({layer.name: chosen.choice(CHOICES) for layer in export.layers}, tmp_path / "mixed.mlpackage")
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize(
     ("block", "layer", "words"),
     [
@@ -161,6 +163,7 @@ def test_the_reason_says_what_is_done_with_the_weight(block, layer, words):
     assert "plain.linear" in found.places
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("block", [Gates, Inverse, Shifted, CastCodebook])
 def test_weights_that_the_front_end_itself_computes_with_are_found(block, tmp_path):
     torch.manual_seed(0)

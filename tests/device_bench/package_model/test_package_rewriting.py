@@ -212,6 +212,7 @@ IN_HALF = [(name, ct.precision.FLOAT16) for name in sorted(ARCHITECTURES)]
 IN_SINGLE = [(name, ct.precision.FLOAT32) for name in ("audio", "detection head", "lstm", "text convolution")]
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize(("name", "precision"), [*IN_HALF, *IN_SINGLE])
 def test_a_package_of_any_architecture_is_a_model(name, precision, tmp_path):
     torch.manual_seed(len(name))

@@ -46,6 +46,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.matrix(6)
 @pytest.mark.parametrize("traced", [False, True], ids=["exported", "traced"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_overflow_is_found_with_its_op_and_module(fault, traced):
@@ -74,6 +75,7 @@ MASKS = {
 }
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_mask_beyond_fp16_is_told_apart_from_activations(mask):
     check = checked(_attention(MASKS[mask]))
@@ -112,6 +114,7 @@ def test_lost_precision_is_a_warning_that_names_the_op():
     assert 'space.float32 = ["body.fault"]' in str(check)
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_a_planted_fault_is_named(seed, tmp_path):
     module = RandomNetwork(seed, planted=True).eval()

@@ -104,6 +104,7 @@ def test_wrong_names_and_shapes(dense):
         program.run({"x": torch.randn(1, 8)}, capture=["dence"])
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
     torch.manual_seed(len(name))
@@ -121,6 +122,7 @@ def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
             assert torch.allclose(together[output][row : row + 1].float(), value.float(), atol=1e-5), output
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("target", ["iOS15", "iOS16", "iOS17", "iOS18"])
 def test_every_opset_and_fp16(target, tmp_path):
     torch.manual_seed(0)

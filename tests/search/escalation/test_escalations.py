@@ -16,6 +16,8 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
+pytestmark = pytest.mark.ray
+
 ESCALATING = (
     EXPERIMENT
     + """
