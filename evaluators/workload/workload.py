@@ -106,7 +106,7 @@ class Workload:
         self._batches: dict[Split, tuple[Batch, ...]] = {}
 
     def offers(self, function: str) -> bool:
-        """Whether the file defines an optional function."""
+        """Return whether the file defines an optional function."""
         return callable(getattr(self._module, function, None))
 
     def note(self, words: str) -> None:
