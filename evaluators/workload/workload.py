@@ -108,7 +108,7 @@ class Workload:
         return Split.CALIBRATION if self.offers(Split.CALIBRATION.value) else Split.EVALUATION
 
     def offers(self, function: str) -> bool:
-        """Whether an optional function is defined."""
+        """Return whether an optional function is defined."""
         return callable(getattr(self._functions, function, None))
 
     def note(self, words: str) -> None:

@@ -34,7 +34,7 @@ class LayerMethodContract:
 
     @pytest.fixture
     def method(self) -> type[LayerMethod]:
-        """The class under test."""
+        """Return the class under test."""
         raise NotImplementedError("override the fixture `method`: return the LayerMethod subclass to test")
 
     def improving(self, method: type[LayerMethod]) -> float:

@@ -55,12 +55,12 @@ class SensitivityContract:
 
     @pytest.fixture
     def score_class(self) -> type[SensitivityScore]:
-        """The class under test."""
+        """Return the class under test."""
         raise NotImplementedError("override the fixture `score_class`: return the SensitivityScore subclass to test")
 
     @pytest.fixture(params=list(DivergenceKind), ids=str)
     def case(self, score_class: type[SensitivityScore], request: pytest.FixtureRequest, tmp_path: Path) -> ScoringCase:
-        """The score on the network of one divergence."""
+        """Return the score on the network of one divergence."""
         kind: DivergenceKind = request.param
         model, data = _network(kind)
         weights = LayerWeights(model.eval(), layers_of(model), WeightBank(tmp_path))

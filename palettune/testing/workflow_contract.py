@@ -35,7 +35,7 @@ class WorkflowContract:
 
     @pytest.fixture
     def workflow(self) -> type[WorkflowEvaluator]:
-        """The class under test."""
+        """Return the class under test."""
         raise NotImplementedError("override the fixture `workflow`: return the WorkflowEvaluator subclass to test")
 
     def make(self, workflow: type[WorkflowEvaluator], setting: WorkflowSetting) -> WorkflowEvaluator:
