@@ -29,7 +29,7 @@ from palettune.device_bench.package_model.quantized_activation import (
     roundable,
 )
 from palettune.evaluators.compression.compression import compress
-from palettune.search.on_device.package_latency import predicted
+from palettune.search.on_device.package_latency import predict_latency
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.layer import Layer
@@ -141,7 +141,7 @@ def assert_same(ops: OpList, configuration: Configuration, target: DeploymentTar
             assert held.stored == asked, (op.name, str(encoding))
             rounded = configuration.activations.get(op.layer or "") is Precision.INT8
             assert held.int8 == (rounded or op.int8), op.name
-    rows = {row["compute_unit"]: row["predicted_latency_ms"] for row in predicted(package, DEVICES[0], [])}
+    rows = {row["compute_unit"]: row["predicted_latency_ms"] for row in predict_latency(package, DEVICES[0]).to_json()}
     assert len(rows) == 4
     for unit in ComputeUnit:
         asked = [
