@@ -21,7 +21,7 @@ from palettune.space.layer import Layer, LayerKind
 from palettune.space.legality import refusal
 from palettune.space.target import DeploymentTarget
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "encodings.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "encodings.md"
 REFERENCE = Layer("reference", LayerKind.CONV2D, (256, 256, 3, 3))
 MODULES = {
     "linear": lambda: nn.Linear(64, 48),
