@@ -1,4 +1,6 @@
-"""Coverage of the MIL op set; ``python -m palettune.device_bench.runtime.coverage docs/op_coverage.md``.
+"""Coverage of the MIL op set by the reference runtime, and the page that lists it.
+
+``python -m palettune.device_bench.runtime.coverage docs/op_coverage.md`` writes the page.
 
 The op set is what coremltools registers for its core dialect (``mil/ops/registry.py``), plus the one op of its
 ``coreml`` dialect that reaches packages.
@@ -55,11 +57,15 @@ def page() -> str:
     for name, family in covered().items():
         by_family.setdefault(family, []).append(name)
     lines = [
-        "# Ops that the reference runtime executes",
+        "# Ops of the reference runtime",
         "",
-        f"{len(covered())} of the {len(op_set())} ops of the MIL op set of coremltools {ct.__version__.split('.')[0]}, "
-        "in every opset in which they differ.",
-        "Written by `python -m palettune.device_bench.runtime.coverage docs/op_coverage.md`; a test keeps it current.",
+        f"The reference runtime executes {len(covered())} of the {len(op_set())} ops in the MIL op set of coremltools "
+        f"{ct.__version__.split('.')[0]},",
+        "in every opset in which the meaning of an op differs. This page is generated; a test keeps it current:",
+        "",
+        "```sh",
+        "python -m palettune.device_bench.runtime.coverage docs/op_coverage.md",
+        "```",
         "",
         "| family | ops |",
         "|---|---|",
@@ -68,16 +74,19 @@ def page() -> str:
             for family in sorted(by_family)
         ),
         "",
-        "## Not covered",
-        *(f"- `{name}`: {REASONS.get(name, 'not written yet')}" for name in sorted(uncovered())),
-        "- `custom_layer`: its code is not in the package; coremltools' loader refuses it",
-        "- `gru` with `reset_after`: its documentation contradicts itself and no converter emits it",
+        "## Ops that are not covered",
         "",
-        "## What is approximate",
-        "- FP16 is emulated by rounding each op's output; what a device does inside an op, such as the width of its "
-        "sums, is not documented and not emulated.",
-        "- Random ops draw from the stated distribution, not the numbers that a device draws.",
-        "- Which pixel a nearest neighbour takes between two is not documented; see `ops/resizing.py`.",
+        *(f"- `{name}`: {REASONS.get(name, 'no kernel yet')}" for name in sorted(uncovered())),
+        "- `custom_layer`: its code is not in the package, and coremltools' loader refuses it",
+        "- `gru` with `reset_after`: its documentation contradicts itself, and no converter emits it",
+        "",
+        "## Approximations",
+        "",
+        "- FP16 is emulated by rounding the output of each op. What a device does inside an op, such as the width of",
+        "  its accumulators, is not documented and not emulated.",
+        "- Random ops draw from the stated distribution, but not the same numbers as a device.",
+        "- Which pixel a nearest-neighbour op takes for a coordinate between two pixels is not documented;",
+        "  `device_bench/runtime/ops/resizing.py` says what is assumed.",
         "",
     ]
     return "\n".join(lines)
