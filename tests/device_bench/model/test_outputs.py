@@ -183,7 +183,7 @@ def test_a_type_that_cannot_be_made_again_is_named() -> None:
         def __new__(cls, first: Tensor, second: Tensor) -> Sealed:
             return super().__new__(cls, (first, second))
 
-    with pytest.raises(OutputError, match=r"Sealed cannot be made again .*return a dict"):
+    with pytest.raises(OutputError, match=r"Sealed cannot be rebuilt .*return a dict"):
         replace_tensors(Sealed(A, B), [B, A])
 
     class Clamped(list):
