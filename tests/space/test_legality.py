@@ -90,6 +90,7 @@ def test_targets_are_read_in_any_case_and_suggested() -> None:
         DeploymentTarget.parse("iOS 18")
 
 
+@pytest.mark.slow
 def test_a_sample_agrees_with_coremltools() -> None:
     verdicts = [verdict for batch in batches(seed=11, pairs=36) for verdict in judge(batch)]
     assert len(verdicts) == 36
