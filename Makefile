@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 EXPERIMENT := experiments/efficientnet_lite0/experiment.toml
 
 # Tests that start Ray clusters want the machine to themselves; all others run side by side, one thread each.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 ALONE := $(BIN)/python -m pytest
 
 .PHONY: demo test test-all test-slow lint docs install clean

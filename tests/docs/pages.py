@@ -73,8 +73,10 @@ def prose(page: Path) -> str:
 
 
 def spans(page: Path) -> list[str]:
-    """All inline code of a page; ``\\|``, as tables need it, is ``|``."""
-    return [span.replace("\\|", "|") for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", prose(page))]
+    """All inline code of a page, on one line each; ``\\|``, as tables need it, is ``|``."""
+    paragraphs = re.split(r"\n\n|\n(?=[|#-])", prose(page))
+    found = [span for text in paragraphs for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]
+    return [" ".join(span.split()).replace("\\|", "|") for span in found]
 
 
 def links(page: Path) -> list[tuple[str, str]]:

@@ -71,10 +71,12 @@ def test_make_targets_named_in_a_page_exist(page):
 
 
 @PAGES
-def test_lines_of_python_that_a_page_runs_are_there(page):
+def test_python_programs_named_in_a_page_are_there(page):
     """``python FILE`` and ``python -m MODULE`` name files of the repository."""
     own = {block.title for block in blocks(page)}
-    for block in blocks(page):
-        for found in re.finditer(r"^python (-m )?(\S+)", block.text if block.language == "sh" else "", re.MULTILINE):
+    lines = [line for block in blocks(page) if block.language == "sh" for line in block.text.splitlines()]
+    for line in lines + spans(page):
+        found = re.match(r"python (-m )?(\S+)", line)
+        if found:
             path = found[2].replace(".", "/") + ".py" if found[1] else found[2]
-            assert path in own or (ROOT / path).is_file(), f"{block}: {found[0]}"
+            assert path in own or (ROOT / path).is_file() or (page.parent / path).is_file(), line

@@ -23,6 +23,7 @@ def test_the_front_counted_out_is_the_front_of_everything_tried():
     assert landscape.best_volume() == pytest.approx(hypervolume(losses), abs=1e-9)
 
 
+@pytest.mark.matrix(8)
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 @pytest.mark.parametrize(
     "landscape", [Additive("a", 12, 1, 0.3), Interacting("i", 5, 3, 0.3)], ids=["additive", "interacting"]

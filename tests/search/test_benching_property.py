@@ -177,6 +177,7 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("target", [DeploymentTarget.IOS16, DeploymentTarget.IOS17, DeploymentTarget.IOS18])
 def test_every_encoding_costs_in_a_package_what_it_costs_in_a_search(target, tmp_path):
     rng = np.random.default_rng(target.generation)
@@ -205,6 +206,7 @@ CASES = [
 ]
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize(("name", "target"), CASES)
 def test_a_network_costs_in_its_package_what_a_search_predicts(name, target, tmp_path):
     make, example = {**NETWORKS, "twisted": (Twisted, lambda: (torch.zeros(1, 8, dtype=torch.int32),))}[name]
@@ -212,6 +214,7 @@ def test_a_network_costs_in_its_package_what_a_search_predicts(name, target, tmp
     assert len(set(map(str, asked.encodings.values()))) > 1
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("dtype", "compressed", "target"),
     [

@@ -75,6 +75,7 @@ def test_newer_targets_take_whatever_older_ones_take(shape, encoding, target) ->
         assert list(refusals(layer, encoding, target))
 
 
+@pytest.mark.slow
 def test_a_sample_agrees_with_coremltools() -> None:
     verdicts = [verdict for batch in batches(seed=11, pairs=36) for verdict in judge(batch)]
     assert len(verdicts) == 36

@@ -203,6 +203,7 @@ def test_a_changed_experiment_under_an_old_name_is_refused(project):
 
 
 def test_a_run_folder_of_another_format_is_refused(project):
+    project.write(EXPERIMENT.replace("trials = 14", "trials = 2"))
     search(project)
     folder = RunFolder(project.root, "tiny")
     journal, count = re.subn(r'("palettune_format": ?)\d+', r"\g<1>99", folder.journal.read_text())
@@ -292,6 +293,7 @@ def assert_budgets_are_met_from_what_is_saved(project, outcome):
         solution(experiment, context, scores, [], {"latency_ms": middle}, None)
 
 
+@pytest.mark.slow
 def test_dominated_encodings_are_dropped_on_request_and_counted(project):
     project.write(EXPERIMENT.replace("[search]", "prune = true\n[search]").replace('"int8"]', '"int8", "int8-tensor"]'))
     _, text = search(project)
@@ -402,6 +404,7 @@ def test_the_command_line_shows_exports_and_proves(project):
     assert "no member of the front is within the bounds" in nothing.stderr
 
 
+@pytest.mark.slow
 def test_front_of_counts_each_configuration_once(project):
     outcome, _ = search(project)
     again = front_of([*outcome.front.members, *outcome.front.members], outcome.front.objectives)
@@ -422,6 +425,7 @@ class Killing(Display):
             self.server.kill()
 
 
+@pytest.mark.slow
 def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_written_to_later(
     project, server, monkeypatch, capsys
 ):

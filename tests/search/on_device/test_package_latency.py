@@ -176,6 +176,7 @@ def ms(path, unit="CPU_AND_NE", device=PHONE):
     return row["predicted_latency_ms"]
 
 
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_the_vendors_quantizer_made_is_faster_than_its_fp16_form_where_8_bits_are(name, tmp_path):
     make, example = NETWORKS[name]
@@ -234,6 +235,7 @@ VENDORS = {
 }
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("name", VENDORS)
 def test_weights_that_coremltools_compressed_cost_what_a_search_predicts(name, tmp_path):
     steps, spelling = VENDORS[name]

@@ -49,6 +49,7 @@ def prepared(folder, forward, sign="(1 if i < 8 else -1)", count=16, batch=1):
     return prepare(load_experiment(write_case(folder, text)))
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("kind", FORWARDS)
 def test_a_course_that_depends_on_data_is_refused_with_its_line(kind, tmp_path):
     preparation = prepared(tmp_path, FORWARDS[kind])
