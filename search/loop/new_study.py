@@ -10,7 +10,7 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.weights_and_scores import fill_bank, score_layers
-from palettune.search.preparation.driver_weights import prune
+from palettune.search.preparation.driver_weights import prune_search_space
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.proposing.allocation import allocation_problem
 from palettune.search.proposing.first_trials import first_trials
@@ -45,7 +45,7 @@ def create_study(
     experiment = preparation.experiment
     fill_bank(preparation, folder, evaluations, reporter)
     if experiment.space.prune:
-        preparation = prune(preparation, folder, reporter)
+        preparation = prune_search_space(preparation, folder, reporter)
     with reporter.stage("running the float model"):
         facts = evaluations.result(Describe())
     scores, file = score_layers(preparation, identity, folder, evaluations, facts.energy, reporter)

@@ -34,7 +34,7 @@ from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.mlflow_observer import MlflowObserver
-from palettune.search.tracking.tracking_store import absolute, reach
+from palettune.search.tracking.tracking_store import absolute, reach_store
 from palettune.search.workers.evaluations import Evaluations
 from palettune.search.workers.start import start_evaluations
 from palettune.search.workers.worker_settings import worker_settings
@@ -99,7 +99,7 @@ def run_search(
     heard = Observers(observers)
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
-            reach(folder, places.tracking_uri, heard.warn)
+            reach_store(folder, places.tracking_uri, heard.warn)
         mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
         return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
 

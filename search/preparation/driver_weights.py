@@ -16,7 +16,7 @@ from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.pruning import prune_menus
 
-__all__ = ["LONG", "layer_weights", "prune", "say_calibration_minutes"]
+__all__ = ["LONG", "layer_weights", "prune_search_space", "say_calibration_minutes"]
 
 LONG = 60.0
 """Seconds; what takes longer is said beforehand."""
@@ -28,7 +28,7 @@ def layer_weights(preparation: Preparation, folder: RunFolder) -> LayerWeights:
     return LayerWeights(preparation.workload.model, preparation.layers, bank, preparation.experiment.seed)
 
 
-def prune(preparation: Preparation, folder: RunFolder, reporter: Reporter) -> Preparation:
+def prune_search_space(preparation: Preparation, folder: RunFolder, reporter: Reporter) -> Preparation:
     """The same with menus rid of encodings that another one beats in bytes and in weight error."""
     weights = layer_weights(preparation, folder)
     errors = registry()["weight_error"](ScoringSetting(preparation.workload.model, weights, preparation.kind))

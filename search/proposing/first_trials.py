@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from palettune.search.experiment.objectives import Objective, ObjectiveSet
-from palettune.search.proposing.allocation import LATENCY, SIZE, configuration_of, refined
+from palettune.search.proposing.allocation import LATENCY, SIZE, allocated_configuration, refined
 from palettune.search.proposing.expected_improvement import expected_gain
 from palettune.search.proposing.solver import Allocation, Problem, sweep
 from palettune.search.study.record import FirstTrial
@@ -43,7 +43,7 @@ def first_trials(
         for cost in (objective.name for objective in objectives.objectives[1:]):
             for member in _picked(known, cost, objectives, solved):
                 allocation = refined(known, cost, member)
-                configuration = configuration_of(space, allocation)
+                configuration = allocated_configuration(space, allocation)
                 origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
                 found.setdefault(configuration.hash, FirstTrial(origin, configuration))
     return list(found.values())

@@ -17,8 +17,8 @@ from palettune.search.proposing.allocation import (
     LATENCY,
     SIZE,
     LatencyProblem,
+    allocated_configuration,
     allocation_problem,
-    configuration_of,
     solve_within,
 )
 from palettune.search.proposing.solver import Allocation, Infeasible, Problem
@@ -116,7 +116,7 @@ def solution(
     problem = allocation_problem(context.space, experiment.deployment_target, context.rest_bytes, scores, latency)
     allocation = _solve(problem, budgets, reachable, latency)
     seconds = time.perf_counter() - started
-    configuration = configuration_of(context.space, allocation)
+    configuration = allocated_configuration(context.space, allocation)
     expected = _expected(scores, records, configuration, allocation.loss)
     estimate = latency.predict(configuration) if latency is not None else None
     learnt = latency.measured if latency is not None else 0

@@ -17,11 +17,11 @@ from palettune.search.results.search_metrics import SearchMetrics
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy
 
-__all__ = ["SearchHistory", "Step"]
+__all__ = ["HistoryStep", "SearchHistory"]
 
 
 @dataclass(frozen=True)
-class Step:
+class HistoryStep:
     """One evaluation told, and the metrics of the whole search after it (``hypervolume``, rank correlation)."""
 
     record: Record
@@ -54,7 +54,7 @@ class SearchHistory:
         self.latency = latency
         self.trials: list[Record] = []
         self.escalations: list[Record] = []
-        self.steps: list[Step] = []
+        self.steps: list[HistoryStep] = []
         self._metrics = SearchMetrics(objectives, scores)
         self._front: Front | None = None
         for record in study.evaluations():
@@ -64,7 +64,7 @@ class SearchHistory:
     def add(self, record: Record) -> None:
         """Take in one finished trial or escalation."""
         (self.trials if record.escalated_from is None else self.escalations).append(record)
-        self.steps.append(Step(record, self._metrics.add(record)))
+        self.steps.append(HistoryStep(record, self._metrics.add(record)))
         self._front = None
 
     def learn_latencies(self) -> None:

@@ -19,7 +19,14 @@ from mlflow.exceptions import MlflowException
 from palettune.device_bench.measurement.latency_record import MEASURED, LatencyRecord
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.record import Record
-from palettune.search.tracking.tracking_store import TrackingError, connect, reach, shown, wait_at_most, words
+from palettune.search.tracking.tracking_store import (
+    TrackingError,
+    mlflow_client,
+    reach_store,
+    shown,
+    wait_at_most,
+    words,
+)
 from palettune.search.tracking.write_queue import WriteQueue
 
 __all__ = ["Tracker", "TrackingError", "log_packages"]
@@ -256,11 +263,11 @@ class Tracker:
     # -- looking up ---------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
-        (self._client or connect(self._uri)).search_experiments(max_results=1)
+        (self._client or mlflow_client(self._uri)).search_experiments(max_results=1)
 
     def _open(self) -> None:
         """Find or create the experiment and the search's own run, and look up what is there."""
-        self._client = connect(self._uri)
+        self._client = mlflow_client(self._uri)
         self._experiment = self._experiment_id(self._folder.name)
         self.parent = self._parent(self._folder.name)
         self._runs = self._children()
@@ -328,8 +335,8 @@ def log_packages(folder: RunFolder, uri: str | None, search_id: str, packages: S
         TrackingError: the store does not answer or does not hold the search; nothing is created there.
     """
     uri = uri or folder.remembered_tracking_uri
-    reach(folder, uri, read=True)
-    client = connect(uri or folder.tracking_uri)
+    reach_store(folder, uri, read=True)
+    client = mlflow_client(uri or folder.tracking_uri)
     wait_at_most(_UPLOAD_SECONDS)
     try:
         found = client.get_experiment_by_name(folder.name)

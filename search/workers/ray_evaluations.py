@@ -25,7 +25,7 @@ from palettune.search.workers.evaluations import Answer, Evaluations, Pending, R
 from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.errors import UserError
 
-__all__ = ["RayEvaluations", "RemoteWorker", "connect"]
+__all__ = ["RayEvaluations", "RemoteWorker", "connect_to_ray"]
 
 T = TypeVar("T")
 _LOST = (RayActorError, WorkerCrashedError, OutOfMemoryError)
@@ -54,7 +54,7 @@ class RemoteWorker:
         return request.run(self._worker)
 
 
-def connect(address: str | None) -> None:
+def connect_to_ray(address: str | None) -> None:
     """Connect to a Ray cluster, or start one on this machine; quietly, and reporting nothing to anyone.
 
     Raises:

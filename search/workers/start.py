@@ -9,7 +9,7 @@ from palettune.search.preparation.preparation import Preparation
 from palettune.search.workers.evaluations import Evaluations, WorkerError
 from palettune.search.workers.evaluations_by_workflow import EvaluationsByWorkflow
 from palettune.search.workers.inline_evaluations import InlineEvaluations
-from palettune.search.workers.ray_evaluations import RayEvaluations, connect
+from palettune.search.workers.ray_evaluations import RayEvaluations, connect_to_ray
 from palettune.search.workers.worker_settings import worker_settings
 
 __all__ = ["start_evaluations"]
@@ -35,7 +35,7 @@ def start_evaluations(
     wanted = {w: needs.model_copy(update={"workers": needs.workers or 1}) for w, needs in own.items()}
     parts: dict[Workflow, RayEvaluations] = {}
     with reporter.stage("starting Ray"):
-        connect(ray_address)
+        connect_to_ray(ray_address)
         started = EvaluationsByWorkflow(parts)
         try:
             for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:

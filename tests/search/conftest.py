@@ -118,9 +118,9 @@ def project(tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def cluster():
     """One Ray cluster for all in-process searches."""
-    from palettune.search.workers.ray_evaluations import connect
+    from palettune.search.workers.ray_evaluations import connect_to_ray
 
-    connect(None)
+    connect_to_ray(None)
     yield
     ray.shutdown()
 

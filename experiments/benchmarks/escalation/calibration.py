@@ -39,7 +39,7 @@ from palettune.space.encoding import Encoding
 Row = dict[str, object]
 
 
-class Ladder:
+class Methods:
     """Evaluates configurations under each method and measures every state on confirmation data."""
 
     def __init__(self, found: Solved, prove: bool) -> None:
@@ -123,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--sizes", type=float, nargs="+", default=[1.5, 2.0, 2.4])
-    parser.add_argument("--folder", type=Path, default=Path("runs/ladder"), help="keeps bank and scores between runs")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/escalation"), help="keeps bank and scores between runs"
+    )
     parser.add_argument("--banks", type=Path, nargs="*", default=[], help="weight banks of earlier searches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -133,12 +135,12 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(arguments.threads)
     found = solved(arguments.experiment, arguments.folder, arguments.sizes, arguments.banks)
-    ladder = Ladder(found, arguments.prove)
+    methods = Methods(found, arguments.prove)
     rows: list[Row] = []
     for size, configuration in found.configurations.items():
-        rows += ladder.rows(f"{size:g} MB", configuration)
+        rows += methods.rows(f"{size:g} MB", configuration)
         write(rows, arguments.folder / "calibration.json")
-    rows += ladder.activations()
+    rows += methods.activations()
     write(rows, arguments.folder / "calibration.json")
     show(rows)
 

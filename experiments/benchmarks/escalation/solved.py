@@ -17,7 +17,7 @@ from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.proposing.allocation import SIZE, allocation_problem, configuration_of
+from palettune.search.proposing.allocation import SIZE, allocated_configuration, allocation_problem
 from palettune.search.proposing.solver import solve
 from palettune.space.configuration import Configuration
 
@@ -49,7 +49,8 @@ def solved(experiment: Path, folder: Path, sizes: Sequence[float], others: Seque
     scores = _scores(preparation, weights, folder / "scores.safetensors")
     problem = allocation_problem(preparation.space, preparation.experiment.deployment_target, preparation.rest, scores)
     configurations = {
-        size: configuration_of(preparation.space, solve(problem, {SIZE: size}, relative_gap=1e-4)) for size in sizes
+        size: allocated_configuration(preparation.space, solve(problem, {SIZE: size}, relative_gap=1e-4))
+        for size in sizes
     }
     return Solved(preparation, setting, configurations)
 

@@ -26,7 +26,7 @@ from palettune.evaluators.workflows import registry
 from palettune.evaluators.workload.workload import Split
 from palettune.search.workers.allocator import keep_freed_memory
 
-log = logging.getLogger("ladder")
+log = logging.getLogger("escalation")
 
 
 def main() -> None:

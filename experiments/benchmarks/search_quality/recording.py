@@ -40,7 +40,7 @@ from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.search.proposing.allocation import allocation_problem
 from palettune.search.proposing.solver import Problem
 from palettune.search.workers.allocator import keep_freed_memory
-from palettune.search.workers.ray_evaluations import RayEvaluations, connect
+from palettune.search.workers.ray_evaluations import RayEvaluations, connect_to_ray
 from palettune.search.workers.requests import Describe
 from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.configuration import Configuration
@@ -166,7 +166,7 @@ class Recorded(Landscape):
         settings = WorkerSettings(
             experiment.workload, names, preparation.kind, experiment.seed, folder.bank.resolve(), (), 1
         )
-        connect(None)
+        connect_to_ray(None)
         evaluations, reporter = RayEvaluations(settings, experiment.needs), Reporter()
         evaluations.start()
         try:

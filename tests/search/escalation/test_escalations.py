@@ -1,4 +1,4 @@
-"""Escalations on real Ray, Optuna's journal and MLflow: beside trials, killed and gone on with."""
+"""Escalations on real Ray, Optuna's journal and MLflow: beside trials, killed and gone on with; then in one process."""
 
 import json
 import shutil
@@ -127,7 +127,7 @@ def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kil
     _, expected = escalations_of(finished[0])
     project = Project(tmp_path)
     project.write(ESCALATING)
-    command = project.command("search", str(project.experiment), "--root", str(project.root))
+    command = project.command("search", str(project.experiment), "--root", str(project.root), "--inline")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         journal = project.root / "tiny" / "journal.log"
         deadline = time.monotonic() + 120
@@ -137,7 +137,7 @@ def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kil
             time.sleep(0.05)
         process.send_signal(kill)
         process.communicate(timeout=60)
-    again = project.run("search")
+    again = project.run("search", "--inline")
     assert again.returncode == 0, again.stderr
     assert facts(escalations_of(project)[1]) == facts(expected)
 
@@ -167,7 +167,7 @@ def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_star
     lacking = project.folder / "workload.py"
     project.write(ESCALATING)
     lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
-    ended = project.run("search")
+    ended = project.run("search", "--inline")
     assert ended.returncode == 2
     assert "escalation.calibration = 2" in ended.stderr + ended.stdout
     assert not (project.root / "tiny" / "journal.log").exists()
@@ -179,7 +179,7 @@ def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(
             "calibration = 2\nin_flight = 1", "calibration = 1"
         )
     )
-    ended = project.run("search")
+    ended = project.run("search", "--inline")
     assert ended.returncode == 0, ended.stderr
     study, escalations = escalations_of(project)
     trials = {record.trial: record for record in study.evaluations()}
@@ -206,7 +206,7 @@ def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_export
         ),
         WIDE,
     )
-    ended = project.run("search")
+    ended = project.run("search", "--inline")
     assert ended.returncode == 0, ended.stderr
     _, escalations = escalations_of(project)
     rounded = [record for record in escalations if record.configuration.activations]

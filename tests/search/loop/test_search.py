@@ -15,6 +15,7 @@ from palettune.search.loop.search import Search, never
 from palettune.search.loop.trials import Trials
 from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
+from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import FirstTrial
 from palettune.search.study.study import SearchStudy
@@ -79,7 +80,9 @@ def sampler_of(experiment, space, history):
     return sampler_factory(experiment.search.sampler, setting)
 
 
-def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop_after=None, in_flight=4):
+def search(
+    layers=2, sampler="random", trials=100, storage=None, pool=None, stop_after=None, in_flight=4, observer=None
+):
     """One run of the loop; its ending, its study and its pool."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage, pool, space = storage or InMemoryStorage(), pool or Unordered(0), space_of(layers)
@@ -100,10 +103,8 @@ def search(layers=2, sampler="random", trials=100, storage=None, pool=None, stop
     history = SearchHistory(experiment, study, context.objectives(experiment))
     before = len(history.trials)
     stop = (lambda: len(history.trials) - before >= stop_after) if stop_after else never
-    driven = Search(
-        history, pool, Trials(history, pool, sampler_of(experiment, space, history), costs, 0, space.size), stop=stop
-    )
-    return driven.run(), study, pool
+    trials = Trials(history, pool, sampler_of(experiment, space, history), costs, 0, space.size)
+    return Search(history, pool, trials, stop=stop, observer=observer).run(), study, pool
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -143,6 +144,26 @@ def test_recorded_evaluations_give_the_same_trials_whatever_they_take(workers):
     recorded = RecordedEvaluations(measured, lambda c: 1.0 + int(c.hash, 16) % 7, workers=workers)
     assert trials(recorded) == trials(Unordered(0))
     assert 27 / workers < recorded.clock < 27 * 7
+
+
+def test_the_history_read_back_is_the_one_that_grew():
+    class Listener(SearchObserver):
+        def on_search_started(self, history):
+            self.before = len(history.steps)
+
+        def on_trial_finished(self, record, history):
+            self.history = history
+
+    storage, listener = InMemoryStorage(), Listener()
+    _, study, _ = search(2, storage=storage, observer=listener)
+    grown = listener.history
+    read = SearchHistory(grown.experiment, study, grown.objectives)
+    assert listener.before == 0
+    assert [step.record.trial for step in read.steps] == [step.record.trial for step in grown.steps] == list(range(9))
+    assert [step.metrics for step in read.steps] == [step.metrics for step in grown.steps]
+    assert read.front.members == grown.front.members
+    assert (read.evaluated, read.hypervolume) == (grown.evaluated, grown.hypervolume) == (9, grown.hypervolume)
+    assert read.escalations == []
 
 
 def test_what_a_worker_took_down_is_tried_again():

@@ -129,15 +129,15 @@ def test_minutes_are_said_before_they_pass():
 
 
 @pytest.mark.parametrize(
-    ("menu", "climbs", "said"), [("lut4 lut6-v2", 3, True), ("lut4 lut6-v2", 0, False), ("lut4 int8", 3, False)]
+    ("menu", "calibrations", "said"), [("lut4 lut6-v2", 3, True), ("lut4 lut6-v2", 0, False), ("lut4 int8", 3, False)]
 )
-def test_minutes_of_calibrations_are_said_before_they_pass(menu, climbs, said):
+def test_minutes_of_calibrations_are_said_before_they_pass(menu, calibrations, said):
     layer = Layer("large", LayerKind.LINEAR, (4096, 8192))
     encodings = tuple(Encoding.parse(spelling) for spelling in menu.split())
     preparation = SimpleNamespace(
         layers=(layer,),
         space=SimpleNamespace(menus={"large": SimpleNamespace(encodings=encodings)}),
-        experiment=SimpleNamespace(escalation=SimpleNamespace(calibration=SimpleNamespace(count=climbs))),
+        experiment=SimpleNamespace(escalation=SimpleNamespace(calibration=SimpleNamespace(count=calibrations))),
     )
     heard = io.StringIO()
     say_calibration_minutes(preparation, Display(Console(file=heard, width=400, no_color=True)))

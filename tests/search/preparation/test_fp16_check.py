@@ -81,7 +81,7 @@ def display():
 
 
 def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(project, monkeypatch):
-    monkeypatch.setattr("palettune.search.workers.start.connect", lambda *_: pytest.fail("Ray was started"))
+    monkeypatch.setattr("palettune.search.workers.start.connect_to_ray", lambda *_: pytest.fail("Ray was started"))
     with pytest.raises(
         Fp16Error, match=r"op 'linear_1' \(linear\) in module 'wide'.*space.float32 = \[\"wide\", \"norm\"\]"
     ):

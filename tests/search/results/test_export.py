@@ -44,7 +44,7 @@ class Case:
 
     def record(self, evaluator, configuration, trial=0) -> Record:
         outcome = evaluator(self.setting).evaluate(configuration)
-        climbed = evaluator.workflow is not Workflow.DATA_FREE
+        escalated = evaluator.workflow is not Workflow.DATA_FREE
         return Record(
             trial=trial,
             origin="test",
@@ -57,8 +57,8 @@ class Case:
             answered_from=None,
             failure=None,
             span=(0.0, 1.0),
-            escalated_from=0 if climbed else None,
-            state=outcome.state.save(self.folder.states).name if climbed else None,
+            escalated_from=0 if escalated else None,
+            state=outcome.state.save(self.folder.states).name if escalated else None,
         )
 
     def export(self, record, out):

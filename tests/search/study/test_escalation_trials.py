@@ -4,6 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
@@ -51,7 +52,7 @@ def evaluation(configuration, workflow=Workflow.DATA_FREE, share=1.0):
 
 def evaluated(study, result=None):
     """One data-free trial, from its proposal to its record."""
-    number, configuration = study.ask()
+    number, configuration = study.ask(RandomSampler)
     result = result or evaluation(configuration)
     study.keep(number, result, (1.0, 2.0))
     return study.tell(number, result, costs(configuration), study.objectives)
@@ -124,7 +125,7 @@ def test_a_record_is_read_back_as_it_was_told(limits):
     study = study_of(storage, experiment)
     told = [evaluated(study), evaluated(study, Failure(Stage.FORWARD, "not finite", "l0"))]
     told.append(evaluated(study, Screened(0, 4, 1.0, 0.1)))
-    number, _ = study.ask()
+    number, _ = study.ask(RandomSampler)
     study.answer(number, 0)
     told.append(study.tell(number, told[0].evaluation, told[0].costs, study.objectives))
     told.append(escalate(study, told[0]))
@@ -164,7 +165,7 @@ def test_an_escalation_under_way_when_the_driver_died_keeps_its_number_and_its_a
         (first.trial, True, None),
         (second.trial, False, None),
     ]
-    assert again.running() == []  # none of them is a proposal
+    assert again.running(RandomSampler) == []  # none of them is a proposal
     assert [record.trial for record in again.evaluations()] == [source.trial]
 
 
