@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,8 @@ from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 
 __all__ = ["Configuration", "ConfigurationError", "Precision"]
+
+_SHOWN = 4
 
 
 class ConfigurationError(UserError):
@@ -51,6 +54,13 @@ class Configuration:
 
     def __hash__(self) -> int:
         return hash((tuple(self.encodings.items()), tuple(self.activations.items())))
+
+    def __repr__(self) -> str:
+        counts = Counter(str(encoding) for encoding in self.encodings.values()).most_common()
+        shown = ", ".join(f"{count} {spelling}" for spelling, count in counts[:_SHOWN])
+        more = f" and {len(counts) - _SHOWN} more encodings" if len(counts) > _SHOWN else ""
+        rounded = f"; {len(self.activations)} inputs in 8 bits" if self.activations else ""
+        return f"Configuration({self.hash}: {shown}{more}{rounded})"
 
     def __reduce__(self) -> tuple[type[Configuration], tuple[dict[str, Encoding], dict[str, Precision]]]:
         return Configuration, (dict(self.encodings), dict(self.activations))

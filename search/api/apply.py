@@ -86,10 +86,8 @@ def apply(
 
 
 def _experiment(workload: object) -> Experiment:
-    if isinstance(workload, Experiment):
-        return workload
-    if isinstance(workload, str | Path) and Path(workload).suffix == ".toml":
-        return Experiment.load(workload)
+    if isinstance(workload, Experiment) or (isinstance(workload, str | Path) and Path(workload).suffix == ".toml"):
+        return Experiment.of(workload)
     return Experiment(name="applied", workload=workload)
 
 

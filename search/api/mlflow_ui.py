@@ -35,7 +35,7 @@ def mlflow_ui(experiment: Experiment | str | Path, root: str | Path, host: str, 
     Raises:
         UserError: there is none, or it is of another experiment.
     """
-    loaded = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
+    loaded = Experiment.of(experiment)
     folder = RunFolder(Path(root), loaded.name)
     store = folder.remembered_tracking_uri or folder.tracking_uri
     if store == folder.tracking_uri and not folder.record.exists():

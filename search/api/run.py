@@ -229,7 +229,7 @@ def open_run(
     Raises:
         UserError: there is no search, or it is of another experiment or workload.
     """
-    loaded = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
+    loaded = Experiment.of(experiment)
     folder = RunFolder(Path(root), loaded.name)
     way_out = "run `palettune search EXPERIMENT.toml` or palettune.run_search(experiment) first"
     if storage is None and not folder.journal.exists():

@@ -8,9 +8,8 @@ from pathlib import Path
 from palettune.search.api.run import Run, open_run
 from palettune.search.display.notebook import NotebookObserver, in_notebook
 from palettune.search.experiment.experiment import Experiment
-from palettune.search.loop import session
 from palettune.search.loop.search import never
-from palettune.search.loop.session import Places
+from palettune.search.loop.session import Places, run_session
 from palettune.search.results.observer import SearchObserver
 
 __all__ = ["run_search"]
@@ -46,8 +45,8 @@ def run_search(
     Raises:
         UserError: for anything the user can mend; the message names the file, key or layer.
     """
-    loaded = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
+    loaded = Experiment.of(experiment)
     heard = observers if observers is not None else [NotebookObserver()] if in_notebook() else []
     places = Places(Path(root), storage, tracking_uri, ray_address, inline)
-    outcome = session.run_search(loaded, places, heard, stop=stop, fresh=fresh)
+    outcome = run_session(loaded, places, heard, stop=stop, fresh=fresh)
     return open_run(loaded, root=root, storage=storage, ending=outcome.ending)

@@ -57,7 +57,7 @@ def inspect(
     """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
     from palettune.search.display.inspection_tables import print_inspection
 
-    found = palettune.inspect(palettune.Experiment.load(experiment), run=run)
+    found = palettune.inspect(experiment, run=run)
     if as_json:
         print_json(found.to_json())
     else:
@@ -219,7 +219,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Run a package on this machine; compare it with the float model, and with its own record (exit code 1: far off)."""
-    found = palettune.verify(package, palettune.Experiment.load(against))
+    found = palettune.verify(package, against)
     if as_json:
         print_json(found.to_json())
     else:

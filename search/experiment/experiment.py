@@ -242,6 +242,11 @@ class Experiment(Section):
         """
         return load_experiment(Path(path))
 
+    @classmethod
+    def of(cls, given: Experiment | str | Path) -> Experiment:
+        """An experiment as it is, or the one of a file by its path."""
+        return given if isinstance(given, Experiment) else load_experiment(Path(given))
+
     @field_validator("deployment_target", mode="before")
     @classmethod
     def _target(cls, value: Any) -> Any:

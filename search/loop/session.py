@@ -39,7 +39,7 @@ from palettune.search.workers.evaluations import Evaluations
 from palettune.search.workers.start import start_evaluations
 from palettune.search.workers.worker_settings import worker_settings
 
-__all__ = ["Places", "SearchOutcome", "run_search"]
+__all__ = ["Places", "SearchOutcome", "run_session"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SearchOutcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def run_search(
+def run_session(
     experiment: Experiment,
     places: Places,
     observers: Sequence[SearchObserver] = (),

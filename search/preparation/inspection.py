@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas
@@ -191,16 +192,17 @@ class Inspection:
         return f"<p>{self!r}</p>{self.to_frame().to_html()}"
 
 
-def inspect(experiment: Experiment, *, run: bool = False) -> Inspection:
+def inspect(experiment: Experiment | str | Path, *, run: bool = False) -> Inspection:
     """Check an experiment and show its layers, menus and reachable sizes; nothing is searched.
 
     Args:
+        experiment: an experiment, or the path of its file.
         run: also convert the float model and run it in fp16 on evaluation data; see ``Inspection.fp16``.
 
     Raises:
         UserError: naming the file, function, key or layer that is wrong.
     """
-    preparation = prepare(experiment)
+    preparation = prepare(Experiment.of(experiment))
     return Inspection.of(preparation, run_in_fp16(preparation) if run else None)
 
 

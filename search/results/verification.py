@@ -112,17 +112,17 @@ class Verification:
         }
 
 
-def verify(package: str | Path, experiment: Experiment) -> Verification:
+def verify(package: str | Path, experiment: Experiment | str | Path) -> Verification:
     """Run a package on the evaluation data, batch by batch, and compare it with what it records of itself.
 
     Args:
         package: path of an ``.mlpackage``.
-        experiment: whose model and data it is compared with.
+        experiment: whose model and data it is compared with, or the path of its file.
 
     Raises:
         UserError: if it is no package, or does not fit the workload's inputs and outputs.
     """
-    package = Path(package)
+    package, experiment = Path(package), Experiment.of(experiment)
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     programs = in_precisions(package)

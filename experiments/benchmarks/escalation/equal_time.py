@@ -33,7 +33,7 @@ from palettune.search.experiment.experiment import Budget, EscalationSettings, E
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.confirmation import confirm_members
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.preparation.preparation import prepare
 from palettune.search.results.front import front_of, hypervolume_of
 from palettune.search.study.record import Record
@@ -138,7 +138,7 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
     """Search, and measure what ended in time."""
     display = Display(console)
     promotion = InTurn(len(experiment.space.parsed)) if strategy == "all calibrated" else None
-    outcome = run_search(experiment, Places(root), [display], fresh=True, promotion=promotion)
+    outcome = run_session(experiment, Places(root), [display], fresh=True, promotion=promotion)
     study = SearchStudy.load(open_storage(outcome.folder, None), experiment)
     assert study is not None
     assert experiment.budget.minutes is not None

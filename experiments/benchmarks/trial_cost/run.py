@@ -26,7 +26,7 @@ from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
 from palettune.search.experiment.experiment import Budget, EscalationSettings, Experiment, Needs, load_experiment
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
@@ -66,7 +66,7 @@ def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dic
         }
     )
     stopwatch = Stopwatch()
-    outcome = run_search(changed, Places(root), [stopwatch], fresh=True)
+    outcome = run_session(changed, Places(root), [stopwatch], fresh=True)
     evaluations = [record.evaluation for record in stopwatch.records]
     seconds = {name: sum(e.seconds[name] for e in evaluations) for name in ("forward", "assemble", "metrics")}
     return {**outcome.seconds, **seconds, "whole": stopwatch.seconds, "trials": len(evaluations)}

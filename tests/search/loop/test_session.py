@@ -20,7 +20,7 @@ from palettune.search.command_line.cli import main
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.proposing.solution import solution
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import front_of
@@ -39,7 +39,7 @@ def search(project, inline=True, **options):
     """In this process, or with ``inline=False`` on Ray, where trials are the same."""
     console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
     places = Places(project.root, inline=inline)
-    outcome = run_search(load_experiment(project.experiment), places, [Display(console)], **options)
+    outcome = run_session(load_experiment(project.experiment), places, [Display(console)], **options)
     return outcome, console.export_text()
 
 
@@ -432,7 +432,7 @@ def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_w
     monkeypatch.setattr(tracking, "_PATIENCE", 1.0)
     experiment, places = load_experiment(project.experiment), Places(project.root, tracking_uri=server.uri)
     console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
-    outcome = run_search(experiment, places, [Killing(console, server, 5)])
+    outcome = run_session(experiment, places, [Killing(console, server, 5)])
     text = console.export_text()
     assert outcome.ending is Ending.TRIALS
     found = trials(project)
@@ -448,10 +448,10 @@ def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_w
     assert "the packages are written, but MLflow does not list them" in printed.out
     assert json.loads((project.folder / "out" / "manifest.json").read_text())[0]["proof"]["passed"]
     with pytest.raises(TrackingError, match="--tracking-uri: "):  # at once, and before anything else
-        run_search(experiment, places, [Display(console)])
+        run_session(experiment, places, [Display(console)])
     server.start()
     monkeypatch.undo()
-    outcome = run_search(experiment, places, [Display(console)])
+    outcome = run_session(experiment, places, [Display(console)])
     assert trials(project) == found
     assert_record_agrees(project, server.uri)
     assert not RunFolder(project.root, "tiny").record.exists()

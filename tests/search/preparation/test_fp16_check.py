@@ -16,7 +16,7 @@ from palettune.search.command_line.cli import app
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.preparation.fp16_check import SAMPLES, Fp16Error, check_before_search, fp16_json, run_in_fp16
 from palettune.search.preparation.preparation import prepare
 from palettune.search.workers.worker import Worker
@@ -85,7 +85,7 @@ def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(p
     with pytest.raises(
         Fp16Error, match=r"op 'linear_1' \(linear\) in module 'wide'.*space.float32 = \[\"wide\", \"norm\"\]"
     ):
-        run_search(experiment(project, gain=4e5), Places(project.root), [display()[0]])
+        run_session(experiment(project, gain=4e5), Places(project.root), [display()[0]])
     assert not (project.root / "tiny" / "weight_bank").exists()
     assert not RunFolder(project.root, "tiny").fp16_check.exists()
 

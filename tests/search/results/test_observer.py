@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from palettune.search.experiment.experiment import load_experiment
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.results.ending import Ending
 from palettune.search.results.observer import Observers, SearchObserver
 from tests.search.conftest import EXPERIMENT
@@ -40,7 +40,7 @@ def searched(project, *observers, stop=lambda: False):
     found = []
     places = Places(project.root, inline=True)
     thread = threading.Thread(
-        target=lambda: found.append(run_search(load_experiment(project.experiment), places, observers, stop=stop))
+        target=lambda: found.append(run_session(load_experiment(project.experiment), places, observers, stop=stop))
     )
     thread.start()
     thread.join()
@@ -106,5 +106,5 @@ def test_an_observer_that_raises_is_a_bug_and_the_others_hear_the_end(project):
 
     listener = Listener()
     with pytest.raises(RuntimeError, match="no"):
-        run_search(load_experiment(project.experiment), Places(project.root, inline=True), [listener, Raising()])
+        run_session(load_experiment(project.experiment), Places(project.root, inline=True), [listener, Raising()])
     assert listener.heard[-1] == ("finished", Ending.FAILED)

@@ -9,7 +9,7 @@ import pytest
 
 import palettune as pt
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROOMS = {"search", "space", "evaluators", "device_bench", "testing"}
 HEAVY = {
     "torch",
