@@ -31,7 +31,7 @@ def inspection_json(preparation: Preparation) -> dict[str, Any]:
         "rest_bytes": preparation.rest,
         "smallest_bytes": found.smallest_bytes,
         "largest_bytes": found.largest_bytes,
-        "notes": list(preparation.workload.notes),
+        "notes": [*preparation.experiment.notes, *preparation.workload.notes],
         "coverage": preparation.coverage,
         "uncompressed": [
             {"name": constant.name, "shape": list(constant.shape), "bytes": constant.bytes}
