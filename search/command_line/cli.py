@@ -236,7 +236,7 @@ def bench(
     device: options.BenchDevice = None,
     measure: options.MeasureInstead = False,
     unit: options.UnitChoice = None,
-    shape: options.Shape = None,
+    shape: options.InputShapes = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict what a package costs on a device, by compute unit; with --measure, measure it."""

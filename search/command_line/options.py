@@ -16,6 +16,7 @@ __all__ = [
     "Explain",
     "Fresh",
     "Inline",
+    "InputShapes",
     "MaxLatency",
     "MaxPredictedLatency",
     "MaxSize",
@@ -24,7 +25,6 @@ __all__ = [
     "RayAddress",
     "Root",
     "RunToo",
-    "Shape",
     "Storage",
     "TrackingUri",
     "UnitChoice",
@@ -73,4 +73,4 @@ MeasureInstead = Annotated[bool, typer.Option("--measure", help="Measure on this
 UnitChoice = Annotated[
     str | None, typer.Option(help="ALL, CPU_AND_NE, CPU_AND_GPU or CPU_ONLY; a prediction shows all without it.")
 ]
-Shape = Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")]
+InputShapes = Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")]
