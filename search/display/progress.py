@@ -71,6 +71,8 @@ class Display(SearchObserver):
 
     def on_prepared(self, preparation: Preparation) -> None:
         """Say what is about to be searched, and what the user should know of it."""
+        for words in preparation.experiment.notes:
+            self.warn(words)
         self.notes(preparation)
         if preparation.base.front_end.warning:
             self.warn(preparation.base.front_end.warning)
@@ -89,7 +91,7 @@ class Display(SearchObserver):
 
     def notes(self, preparation: Preparation) -> None:
         """What the user should know of how the workload was taken."""
-        for words in preparation.notes:
+        for words in preparation.workload.notes:
             self.warn(words)
 
     def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:

@@ -267,4 +267,4 @@ class DeviceMeasurements:
         return spread[max(left, key=lambda i: (min((abs(i - m) for m in measured), default=i), i))]
 
     def _present(self) -> bool:
-        return bool(ray.cluster_resources().get(resource_of(self._order.chip), 0))
+        return ray.is_initialized() and bool(ray.cluster_resources().get(resource_of(self._order.chip), 0))

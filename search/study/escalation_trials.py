@@ -164,7 +164,7 @@ class EscalationTrials:
         return ", ".join(f"{name} was {old}, is {new}" for name, old, new in pairs if old != new)
 
     def _former(self) -> list[Escalation]:
-        return former_escalations(self._study.user_attrs, self._data_free())
+        return former_escalations(self._study.user_attrs, self._data_free)
 
     def _trial_id(self, escalation: Escalation) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Workflow
@@ -16,15 +16,17 @@ __all__ = ["former_escalations"]
 _PREFIX, _FIRST_NUMBER = "climb:", 100_000
 
 
-def former_escalations(attributes: Mapping[str, Any], records: Mapping[int, Record]) -> list[Escalation]:
+def former_escalations(attributes: Mapping[str, Any], records: Callable[[], Mapping[int, Record]]) -> list[Escalation]:
     """Those that had their result, in the order in which they were decided; the others are decided again.
 
     Args:
         attributes: user attributes of the study.
-        records: the data-free records, by trial.
+        records: gives the data-free records, by trial.
     """
     rows = {int(key.removeprefix(_PREFIX)): value for key, value in attributes.items() if key.startswith(_PREFIX)}
-    configurations = {trial: (record.configuration, record.costs) for trial, record in records.items()}
+    if not rows:
+        return []
+    configurations = {trial: (record.configuration, record.costs) for trial, record in records().items()}
     found = []
     for number in sorted(rows):
         values = rows[number]

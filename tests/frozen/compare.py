@@ -50,7 +50,7 @@ def _trials(study: optuna.Study) -> list[tuple[int, dict[str, Any]]]:
     rows = []
     for trial in study.trials:
         told = trial.user_attrs
-        if "answered_from" in told or "configuration_hash" not in told:
+        if "answered_from" in told or not trial.state.is_finished():
             continue
         rows.append(
             (

@@ -29,6 +29,7 @@ vector_steps = 6
 steps = 6
 """
 )
+RUNGS = ("calibration", "fine_tuning")
 # arithmetic, not the number of operations, decides the latency of this one
 WIDE = (
     WORKLOAD.replace("(3, 16, 3", "(3, 512, 3")
@@ -161,6 +162,22 @@ def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished, fa
     assert ended.returncode == 0, ended.stderr
     assert facts(escalations_of(project)[1]) == facts(expected)
     assert lost.read_bytes() == whole
+
+
+def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(finished, tmp_path):
+    _, before = escalations_of(finished[0])
+    project = copy_of(finished[0], tmp_path)
+    project.write(ESCALATING.replace("\nsteps = 6", "\nsteps = 4"))
+    shown = project.run("front", "--json")
+    assert "steps was 6, is 4" in shown.stderr
+    assert "fine_tuning" not in {member["workflow"] for member in json.loads(shown.stdout)}
+    ended = project.run("search", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    _, after = escalations_of(project)
+    by_rung = {rung: [[r.trial for r in some if r.rung == rung] for some in (before, after)] for rung in RUNGS}
+    assert by_rung["calibration"][0] == by_rung["calibration"][1]
+    assert len(by_rung["fine_tuning"][1]) == 2
+    assert not set(by_rung["fine_tuning"][0]) & set(by_rung["fine_tuning"][1])
 
 
 def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project):
