@@ -1,1 +1,1 @@
-"""What a configuration costs on a device, and what is really in a package."""
+"""Packages, what is in them, and what they cost on a device."""

@@ -1,1 +1,1 @@
-"""How good a configuration is: workloads, compressed weights, sensitivity, workflows."""
+"""Quality of a configuration: workloads, compressed weights, sensitivity scores and workflows."""

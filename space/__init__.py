@@ -1,1 +1,1 @@
-"""What can be chosen: layers, encodings, menus and bytes. Pure."""
+"""Layers, encodings, menus, configurations and their bytes; no model is run here."""

@@ -1,4 +1,4 @@
-"""Advice: what suits a processor and what does not. Shown, never a ban; each piece with its source."""
+"""Published advice on which encodings suit which processor, each with its source; shown, never enforced."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Processor(StrEnum):
 
     @classmethod
     def of(cls, compute_unit: str) -> tuple[Processor, ...]:
-        """The processors that a compute unit of Core ML allows, the preferred one first."""
+        """Return the processors that a Core ML compute-unit setting allows, the preferred one first."""
         return {
             "ALL": (cls.NEURAL_ENGINE, cls.GPU, cls.CPU),
             "CPU_AND_NE": (cls.NEURAL_ENGINE, cls.CPU),
@@ -60,7 +60,7 @@ class Advice:
 
 
 def advice(layer: Layer, encoding: Encoding, target: DeploymentTarget, processor: Processor) -> tuple[Advice, ...]:
-    """What is known of one layer in one encoding on one processor; empty where nothing is."""
+    """Return what is published about one layer in one encoding on one processor; empty where nothing is."""
     return tuple(_advice(layer, encoding, target, processor))
 
 

@@ -1,4 +1,4 @@
-"""Blobs: the constants of a package that are written to its weight file, and their bytes.
+"""Constants in a package's weight file and their bytes.
 
 Measured on coremltools 9.0 (``converters/mil/backend/mil/load.py``, ``helper.py`` and the blob storage writer):
 
@@ -24,14 +24,14 @@ _FEWEST_ELEMENTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One constant: so many elements of so many bits."""
+    """One constant: a number of elements of a number of bits each."""
 
     elements: int
     bits: int
 
     @property
     def in_file(self) -> bool:
-        """False for a constant so small that it stays inside the program."""
+        """Whether the constant lies in the weight file; small ones stay inside the program."""
         return self.elements >= _FEWEST_ELEMENTS
 
     @property
@@ -46,7 +46,7 @@ class Blob:
 
 
 def file_bytes(blobs: Iterable[Blob]) -> int:
-    """Bytes of a weight file that holds these constants, in the order they are written; 0 where it holds none."""
+    """Return the bytes of a weight file that holds these constants, in the order they are written; 0 without any."""
     written = [blob for blob in blobs if blob.in_file]
     if not written:
         return 0

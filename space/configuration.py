@@ -1,9 +1,10 @@
-"""A configuration: an encoding for each layer, and the activation precision of each layer."""
+"""Configurations: an encoding and an activation precision for each layer."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,9 +15,11 @@ from palettune.space.errors import UserError
 
 __all__ = ["Configuration", "ConfigurationError", "Precision"]
 
+_SHOWN = 4
+
 
 class ConfigurationError(UserError):
-    """A configuration that cannot be read."""
+    """A configuration that is not valid JSON, or that names unknown layers, encodings or precisions."""
 
 
 class Precision(StrEnum):
@@ -28,7 +31,7 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class Configuration:
-    """What each layer becomes. Canonical: equal content is equal, hashes alike and has one JSON text.
+    """An encoding and an activation precision for each layer; equal content compares, hashes and prints alike.
 
     Attributes:
         encodings: layer name -> encoding, sorted by name.
@@ -43,12 +46,21 @@ class Configuration:
         activations = {n: p for n, p in sorted(self.activations.items()) if p is not Precision.FP16}
         strangers = sorted(set(activations) - set(encodings))
         if strangers:
-            raise ConfigurationError(f"activation precision given for {strangers[0]!r}, which has no encoding here")
+            raise ConfigurationError(
+                f"activation precision given for layer {strangers[0]!r}, which has no encoding here"
+            )
         object.__setattr__(self, "encodings", MappingProxyType(encodings))
         object.__setattr__(self, "activations", MappingProxyType(activations))
 
     def __hash__(self) -> int:
         return hash((tuple(self.encodings.items()), tuple(self.activations.items())))
+
+    def __repr__(self) -> str:
+        counts = Counter(str(encoding) for encoding in self.encodings.values()).most_common()
+        shown = ", ".join(f"{count} {spelling}" for spelling, count in counts[:_SHOWN])
+        more = f" and {len(counts) - _SHOWN} more encodings" if len(counts) > _SHOWN else ""
+        rounded = f"; {len(self.activations)} inputs in 8 bits" if self.activations else ""
+        return f"Configuration({self.hash}: {shown}{more}{rounded})"
 
     def __reduce__(self) -> tuple[type[Configuration], tuple[dict[str, Encoding], dict[str, Precision]]]:
         return Configuration, (dict(self.encodings), dict(self.activations))
@@ -59,14 +71,14 @@ class Configuration:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def replace(self, encodings: Mapping[str, Encoding]) -> Configuration:
-        """The same configuration with other encodings for some layers; raise ConfigurationError for strangers."""
+        """Return a copy with other encodings for some layers; raise ConfigurationError for an unknown layer."""
         strangers = sorted(set(encodings) - set(self.encodings))
         if strangers:
-            raise ConfigurationError(f"{strangers[0]!r} is no layer of this configuration")
+            raise ConfigurationError(f"this configuration has no layer {strangers[0]!r}")
         return Configuration({**self.encodings, **encodings}, self.activations)
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces, spellings of encodings."""
+        """Return canonical JSON: sorted keys, no spaces, encodings as spelled."""
         content = {
             "activations": {name: precision.value for name, precision in self.activations.items()},
             "encodings": {name: str(encoding) for name, encoding in self.encodings.items()},
@@ -75,16 +87,16 @@ class Configuration:
 
     @classmethod
     def from_json(cls, text: str) -> Configuration:
-        """Read the JSON of ``to_json``; raise ConfigurationError or EncodingError that says what is wrong."""
+        """Read the JSON of ``to_json``; raise ConfigurationError or EncodingError for anything else."""
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ConfigurationError(f"a configuration is JSON: {error}") from error
+            raise ConfigurationError(f"expected a configuration as JSON: {error}") from error
         if not isinstance(content, dict) or set(content) - {"activations", "encodings"} or "encodings" not in content:
             raise ConfigurationError("a configuration is an object with the keys 'encodings' and 'activations'")
         encodings = {name: Encoding.parse(spelling) for name, spelling in content["encodings"].items()}
         try:
             activations = {name: Precision(value) for name, value in content.get("activations", {}).items()}
         except ValueError as error:
-            raise ConfigurationError(f"activation precision is fp16 or int8: {error}") from error
+            raise ConfigurationError(f"expected activation precision fp16 or int8: {error}") from error
         return cls(encodings, activations)

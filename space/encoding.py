@@ -1,8 +1,8 @@
 """Encodings: the ways Core ML stores one weight, with one canonical spelling each.
 
-An encoding is what happens to the zeros (``Sparsity``) and what happens to the values (``Table`` or ``Linear``);
-a value that nothing happens to is stored in fp16. Joint forms are the combinations. The operations behind them are
-described at https://apple.github.io/coremltools/docs-guides/source/opt-overview.html and in
+An encoding combines pruning (``Sparsity``) with a storage of the values (``Table`` or ``Linear``; fp16 without either).
+Joint forms have both. The operations behind them are described at
+https://apple.github.io/coremltools/docs-guides/source/opt-overview.html and in
 ``coremltools.converters.mil.mil.ops.defs.iOS16`` and ``iOS18``.
 """
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Family(StrEnum):
-    """The broad kinds of encodings."""
+    """Families of encodings."""
 
     FP16 = "fp16"
     LUT = "lut"
@@ -48,7 +48,7 @@ class Encoding:
 
     @property
     def family(self) -> Family:
-        """The broad kind."""
+        """Family of the encoding."""
         if self.sparsity is not None:
             return Family.SPARSE if self.values is None else Family.JOINT
         if self.values is None:
@@ -57,12 +57,12 @@ class Encoding:
 
     @property
     def table(self) -> Table | None:
-        """The table, where values are table indices."""
+        """Table, where values are stored as table indices; None otherwise."""
         return self.values if isinstance(self.values, Table) else None
 
     @property
     def linear(self) -> Linear | None:
-        """The linear quantization, where values are integers."""
+        """Linear quantization, where values are stored as integers; None otherwise."""
         return self.values if isinstance(self.values, Linear) else None
 
     @property
@@ -72,7 +72,7 @@ class Encoding:
 
     @property
     def sort_key(self) -> tuple[object, ...]:
-        """Canonical order: families, then plain before elaborate, then more bits first, then spelling."""
+        """Key of the canonical order: families, simple before combined, more bits first, then spelling."""
         spelling = str(self)
         return (list(Family).index(self.family), spelling.count("-"), -self.bits, len(spelling), spelling)
 
@@ -87,13 +87,13 @@ class Encoding:
             return cls(None, sparsity)
         values = parse_values(second, text)
         if values is None:
-            raise EncodingError(f"encoding {text!r}: nothing is gained by '+fp16'; write {first!r} alone")
+            raise EncodingError(f"encoding {text!r}: '+fp16' has no effect; write {first!r} alone")
         if isinstance(values, Table) and (values.vector > 1 or values.entries is not Entries.FP16):
             raise EncodingError(f"encoding {text!r}: coremltools converts no sparse weight with '{second}'")
         return cls(values, sparsity)
 
     def __str__(self) -> str:
-        """The canonical spelling."""
+        """Return the canonical spelling."""
         return spell(self.values, self.sparsity)
 
 

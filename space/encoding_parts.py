@@ -1,4 +1,4 @@
-"""The parts of an encoding: what happens to the zeros, and what happens to the values."""
+"""Parts of an encoding: how zeros are left out, and how the other values are stored."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ VECTOR_LENGTHS = (2, 4)
 
 
 class Axis(StrEnum):
-    """Which channels of a weight are meant."""
+    """Channel axis of a weight, in the layer's own sense."""
 
     OUTPUT = "output"
     INPUT = "input"
 
 
 class Entries(StrEnum):
-    """How the entries of a table are stored."""
+    """Storage of the entries of a table."""
 
     FP16 = "fp16"
     INT8 = "int8"
@@ -28,14 +28,14 @@ class Entries(StrEnum):
 
 
 class Scheme(StrEnum):
-    """Whether the zero of a linear quantization is fixed in the middle of its range or free."""
+    """Placement of the zero in a linear quantization: fixed at the middle of the range, or free."""
 
     SYMMETRIC = "symmetric"
     ASYMMETRIC = "asymmetric"
 
 
 class Granularity(StrEnum):
-    """What shares one scale of a linear quantization, or what is pruned as one."""
+    """Unit that shares one scale of a linear quantization, or that is pruned as a whole."""
 
     TENSOR = "tensor"
     CHANNEL = "channel"
@@ -46,7 +46,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values as indices into tables (palettization).
+    """Palettization: values stored as indices into tables.
 
     Attributes:
         bits: bits of an index.
@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Values as integers times a scale (linear quantization).
+    """Linear quantization: values stored as integers times a scale.
 
     Attributes:
         bits: bits of an integer.
@@ -88,7 +88,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Sparsity:
-    """Zeros that are not stored (pruning by magnitude).
+    """Pruning by magnitude: zeros are not stored.
 
     Attributes:
         percent: share of zeros in percent; None for n:m.

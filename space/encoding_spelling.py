@@ -1,4 +1,4 @@
-"""The grammar of encodings: one spelling for each encoding, and back.
+"""Grammar of encodings: one spelling for each encoding, and its parser.
 
 ==============================  ==========================================================================
 ``fp16``                        not compressed
@@ -47,11 +47,11 @@ _N_OF_M = re.compile(r"sparse(\d+):(\d+)(out)?")
 
 
 class EncodingError(UserError):
-    """A spelling that is no encoding."""
+    """A spelling that is not an encoding."""
 
 
 def spell(values: Table | Linear | None, sparsity: Sparsity | None) -> str:
-    """The canonical spelling of an encoding made of these parts."""
+    """Return the canonical spelling of an encoding made of these parts."""
     zeros = "" if sparsity is None else _spell_sparsity(sparsity)
     if values is None:
         return zeros or "fp16"
@@ -60,7 +60,7 @@ def spell(values: Table | Linear | None, sparsity: Sparsity | None) -> str:
 
 
 def common_spellings() -> Iterable[str]:
-    """A representative list of spellings, for suggestions and documentation."""
+    """Yield representative spellings, for suggestions and documentation."""
     yield "fp16"
     for bits in TABLE_BITS:
         yield from (f"lut{bits}{tail}" for tail in ("", "-g16", "-g32", "-g16in", "-v2", "-int8", "-scaled"))
@@ -71,14 +71,14 @@ def common_spellings() -> Iterable[str]:
 
 
 def parse_values(part: str, text: str) -> Table | Linear | None:
-    """Read the part that says how values are stored; None for fp16. ``text`` is the whole, for messages."""
+    """Read how values are stored; None for fp16. ``text`` is the whole spelling, for messages."""
     if part == "fp16":
         return None
     if match := _TABLE.fullmatch(part):
         return _table(match, text)
     if match := _LINEAR.fullmatch(part):
         return _linear(match, text)
-    raise EncodingError(f"{text!r} is no encoding{suggestion(text, common_spellings())}")
+    raise EncodingError(f"{text!r} is not an encoding{suggestion(text, common_spellings())}")
 
 
 def _table(match: re.Match[str], text: str) -> Table:
@@ -115,7 +115,7 @@ def _linear(match: re.Match[str], text: str) -> Linear:
 
 
 def parse_sparsity(part: str, text: str) -> Sparsity:
-    """Read the part that says which values become zero. ``text`` is the whole, for messages."""
+    """Read which values become zero. ``text`` is the whole spelling, for messages."""
     if match := _N_OF_M.fullmatch(part):
         n, m = int(match[1]), int(match[2])
         if not 0 < n < m:
@@ -130,7 +130,7 @@ def parse_sparsity(part: str, text: str) -> Sparsity:
             raise EncodingError(f"encoding {text!r}: a block holds at least 2 channels; drop '-b1'")
         granularity = Granularity.BLOCK if block else Granularity(match[3] or "scalar")
         return Sparsity(percent, granularity=granularity, block=block)
-    raise EncodingError(f"{text!r} is no encoding{suggestion(text, common_spellings())}")
+    raise EncodingError(f"{text!r} is not an encoding{suggestion(text, common_spellings())}")
 
 
 def _positive(number: str | None, what: str, text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What the user can mend, told apart from a bug."""
+"""Errors that a user can correct, apart from bugs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["UserError", "suggestion"]
 
 
 class UserError(ValueError):
-    """An error in what the user gave: its message names the file, key or layer, what was expected and what to do.
+    """An error in user input; its message names the file, key or layer, what was expected and what to do.
 
     The command line prints it without a traceback and exits with 2; anything else that escapes is a bug (exit 1).
     """
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest known word, or an empty string when nothing is near."""
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or an empty string where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

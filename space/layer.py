@@ -1,4 +1,4 @@
-"""A layer: a module with one weight that can be compressed."""
+"""Layers: stored weights that can be compressed, with all their uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Layer", "LayerKind"]
 
 
 class LayerKind(StrEnum):
-    """What the layer does with its weight, which fixes the meaning of the weight's axes."""
+    """Operation that a layer does with its weight; it fixes the meaning of the weight's axes."""
 
     LINEAR = "linear"
     CONV1D = "conv1d"
@@ -25,7 +25,7 @@ class LayerKind(StrEnum):
 
     @property
     def is_transposed(self) -> bool:
-        """True where the weight is laid out (input, output per group, *kernel)."""
+        """Whether the weight is laid out (input, output per group, *kernel)."""
         return self in (
             LayerKind.CONV_TRANSPOSE1D,
             LayerKind.CONV_TRANSPOSE2D,

@@ -1,9 +1,9 @@
-"""Which encodings a layer may take on a deployment target, and why not.
+"""Rules for which encodings a layer can take on a deployment target, with reasons.
 
 Most rules are coremltools' own: it would skip the layer, fail, or store something else than was asked for
 (coremltools 9.0: ``optimize/torch/_utils/validation_utils.py``, ``converters/mil/mil/ops/defs/iOS16`` and ``iOS18``).
-A few are ours, for encodings that coremltools would store but that are another one by a longer name, or whose bytes
-would depend on the values of the weight.
+A few are this package's own: for encodings that equal another one with a shorter spelling, or whose bytes would depend
+on the values of the weight.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from palettune.space.encoding import FP16, Axis, Encoding, Entries, Granularity
 from palettune.space.encoding_parts import Linear, Sparsity, Table
 from palettune.space.footprint import table_count
 from palettune.space.layer import Layer
-from palettune.space.sparsity import kept_values, pruned_unit
+from palettune.space.sparsity import nonzero_count, pruned_unit_size
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["Authority", "Refusal", "refusal", "refusals"]
 
 
 class Authority(StrEnum):
-    """Who refuses."""
+    """Origin of a refusal: coremltools, or this package."""
 
     COREMLTOOLS = "coremltools"
     PALETTUNE = "palettune"
@@ -31,14 +31,14 @@ class Authority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason in words, and whose it is."""
+    """Reason why a layer cannot take an encoding, and whose rule it is."""
 
     reason: str
     authority: Authority = Authority.COREMLTOOLS
 
 
 def refusal(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_elements: int = 0) -> str | None:
-    """Why a layer cannot take an encoding, in words; None where it can.
+    """Return why a layer cannot take an encoding; None where it can.
 
     Args:
         layer: the layer.
@@ -51,7 +51,7 @@ def refusal(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_e
 
 
 def refusals(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_elements: int = 0) -> Iterator[Refusal]:
-    """Every reason why a layer cannot take an encoding; none where it can. Arguments as for ``refusal``."""
+    """Yield every reason why a layer cannot take an encoding; none where it can. Arguments as for ``refusal``."""
     if encoding == FP16:
         return
     if layer.parameters < min_elements:
@@ -141,9 +141,9 @@ def _sparsity(layer: Layer, sparsity: Sparsity) -> Iterator[Refusal]:
     if sparsity.block is not None and layer.output_channels % sparsity.block:
         reason = f"blocks of {sparsity.block} do not divide the {layer.output_channels} output channels"
         yield Refusal(reason, Authority.PALETTUNE)
-    elif kept_values(layer, sparsity) == layer.parameters:
+    elif nonzero_count(layer, sparsity) == layer.parameters:
         yield Refusal("the weight is too small for any of it to become zero", Authority.PALETTUNE)
-    elif sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and pruned_unit(layer, sparsity) == 1:
+    elif sparsity.granularity in (Granularity.KERNEL, Granularity.CHANNEL) and pruned_unit_size(layer, sparsity) == 1:
         reason = f"{sparsity.granularity}s of one value: write the encoding without them"
         yield Refusal(reason, Authority.PALETTUNE)
     elif sparsity.granularity is Granularity.CHANNEL and len(layer.shape) < 3:

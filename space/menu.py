@@ -1,4 +1,4 @@
-"""The menu of a layer: the encodings it may take on one deployment target."""
+"""Menus: the encodings that one layer can take on one deployment target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Menu", "menu"]
 
 @dataclass(frozen=True)
 class Menu:
-    """What one layer may take.
+    """Encodings that one layer can take, and those refused.
 
     Attributes:
         layer: the layer.

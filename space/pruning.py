@@ -1,4 +1,4 @@
-"""Menu pruning: dropping encodings that another one beats in both bytes and weight error."""
+"""Menu pruning: drop encodings that another one beats in both bytes and weight error."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Pruned:
 
     @property
     def count(self) -> int:
-        """Encodings dropped in all, a group counted once."""
+        """Number of encodings dropped, a group counted once."""
         return sum(map(len, self.dropped.values()))
 
 
 def dominated(costs: Costs) -> tuple[Encoding, ...]:
-    """Encodings that another one beats: no worse in bytes and in error, and better in one of them.
+    """Return the encodings that another one beats: no worse in bytes and error, and better in one of them.
 
     Of encodings equal in both, the first in canonical order stays. Raises ValueError for a cost that is not finite.
     """
@@ -51,7 +51,7 @@ def dominated(costs: Costs) -> tuple[Encoding, ...]:
 
 
 def prune_menus(space: SearchSpace, costs: Callable[[str, Encoding], tuple[float, float]]) -> Pruned:
-    """Drop dominated encodings from every group's menu; ``fp16`` always stays.
+    """Drop dominated encodings from each menu; layers of a group are judged together, and ``fp16`` always stays.
 
     Args:
         space: the space to shorten.
@@ -72,7 +72,7 @@ def _sum(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _without(menu: Menu, lost: set[Encoding]) -> Menu:
-    reason = "another encoding of its menu is no larger and no less exact"
+    reason = "dominated: another encoding of its menu is no larger and no less accurate"
     return Menu(
         menu.layer,
         tuple(e for e in menu.encodings if e not in lost),

@@ -1,4 +1,4 @@
-"""Reach: the smallest and the largest size of a search space, and the layers that set it."""
+"""Smallest and largest reachable size of a search space, and the layers that set it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["BudgetError", "Reach", "check_budget", "reach"]
+__all__ = ["BudgetError", "Reach", "check_budget", "reachable_sizes"]
 
 _SHOWN = 5
 
@@ -23,7 +23,7 @@ class BudgetError(UserError):
 
 @dataclass(frozen=True)
 class Reach:
-    """What a search space can reach, in bytes of the weight file.
+    """Reachable sizes of a search space, in bytes of the weight file.
 
     Attributes:
         smallest: configuration with the fewest bytes.
@@ -42,8 +42,8 @@ class Reach:
     blocking: tuple[tuple[str, int], ...]
 
 
-def reach(space: SearchSpace, target: DeploymentTarget, rest_bytes: int = 0) -> Reach:
-    """The reachable sizes. ``rest_bytes``: bytes in the weight file of everything that is not a layer's weight."""
+def reachable_sizes(space: SearchSpace, target: DeploymentTarget, rest_bytes: int = 0) -> Reach:
+    """Return the reachable sizes. ``rest_bytes``: bytes in the weight file of everything that is no layer's weight."""
     layers = {layer.name: layer for layer in space.layers}
 
     def group_bytes(group: tuple[str, ...], encoding: Encoding) -> int:
@@ -65,7 +65,7 @@ def check_budget(found: Reach, budget_bytes: float) -> None:
     )
     raise BudgetError(
         f"a weight file of {budget_bytes / 1e6:.3f} MB cannot be reached: the smallest is "
-        f"{found.smallest_bytes / 1e6:.3f} MB, of which {found.rest_bytes / 1e6:.3f} MB is no layer's weight; most is "
+        f"{found.smallest_bytes / 1e6:.3f} MB, of which {found.rest_bytes / 1e6:.3f} MB belong to no layer; most is "
         f"spent on {listed}. Allow more bytes, or smaller encodings for these layers"
     )
 

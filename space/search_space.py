@@ -1,4 +1,4 @@
-"""The search space: all menus, plus groups of layers that must share an encoding."""
+"""Search spaces: all menus, plus groups of layers that must share an encoding."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["SearchSpace", "SearchSpaceError"]
 
 
 class SearchSpaceError(UserError):
-    """A search space that cannot be built, or a choice that is not in it."""
+    """A search space that cannot be built, or a choice outside it."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All that can be chosen for a model.
+    """All configurations of a model: a menu for each layer, and groups that share an encoding.
 
     Attributes:
         layers: the layers, in the model's order.
@@ -48,7 +48,7 @@ class SearchSpace:
         keep: Iterable[str] = (),
         min_elements: int = 0,
     ) -> SearchSpace:
-        """Menus of all layers.
+        """Build the menus of all layers, and the groups.
 
         Args:
             layers: the model's layers.
@@ -56,7 +56,7 @@ class SearchSpace:
             target: the deployment target.
             groups: layers that must share an encoding, as the user says; a group of one stands alone. A layer that
                 is kept leaves its group.
-            found: groups found in the model (``space.groups``). A layer named in ``groups`` leaves them, and of the
+            found: groups found in the model (``groups.shared_groups``). A layer named in ``groups`` leaves them, and of the
                 others those share an encoding that have the same menu.
             keep: names of layers that stay fp16.
             min_elements: smaller layers stay fp16.
@@ -87,18 +87,18 @@ class SearchSpace:
 
     @property
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """Parameter -> spellings it may take: one categorical for each group with more than one encoding."""
+        """Categorical parameters: group name -> spellings, for each group with more than one encoding."""
         found = {group[0]: tuple(map(str, self.menus[group[0]].encodings)) for group in self.groups}
         return {name: spellings for name, spellings in found.items() if len(spellings) > 1}
 
     def to_parameters(self, configuration: Configuration) -> dict[str, str]:
-        """The choice of each group; raise SearchSpaceError where a configuration is not in the space."""
+        """Return the spelling chosen for each parameter; raise SearchSpaceError for a configuration outside the space."""
         for group in self.groups:
             self._check(group, configuration)
         return {name: str(configuration.encodings[name]) for name in self.choices}
 
     def from_parameters(self, parameters: Mapping[str, str]) -> Configuration:
-        """The configuration of a choice for each group; raise SearchSpaceError for a choice outside the space."""
+        """Return the configuration of these choices; raise SearchSpaceError for a choice outside the space."""
         choices = self.choices
         if set(parameters) != set(choices):
             wrong = sorted(set(parameters) ^ set(choices))[0]
@@ -112,7 +112,7 @@ class SearchSpace:
         return configuration
 
     def uniform(self, encoding: Encoding) -> Configuration:
-        """Every layer as near to one encoding as its menu allows.
+        """Return the configuration with every layer as near to one encoding as its menu allows.
 
         A layer that cannot take it gets the first of these in its menu: the same without groups, vectors, blocks,
         scales and 8-bit entries; the same without zeros; int8; lut8; fp16.
@@ -158,7 +158,7 @@ def _checked(groups: Iterable[Sequence[str]], names: Sequence[str]) -> list[list
         members = sorted(set(group), key=order.__getitem__)
         twice = next((name for name in members if name in taken), None)
         if twice is not None:
-            raise SearchSpaceError(f"layer {twice!r} is in two groups; a layer shares its encoding with one")
+            raise SearchSpaceError(f"layer {twice!r} is in two groups; list it in one")
         taken.update(members)
         checked.append(members)
     return checked
@@ -184,7 +184,7 @@ def _each_has_a_layer(encodings: Iterable[Encoding], menus: Iterable[Menu]) -> N
         if not any(encoding in one.encodings for one in found):
             reasons = dict.fromkeys(one.refused[encoding] for one in found if encoding in one.refused)
             why = "; ".join(list(reasons)[:3]) or "no layer is left to compress"
-            raise SearchSpaceError(f"encoding {str(encoding)!r} is legal for no layer: {why}")
+            raise SearchSpaceError(f"no layer can take encoding {str(encoding)!r}: {why}")
 
 
 def _shared(group: Sequence[str], menus: Mapping[str, Menu]) -> dict[str, Menu]:
@@ -192,7 +192,7 @@ def _shared(group: Sequence[str], menus: Mapping[str, Menu]) -> dict[str, Menu]:
     if len(common) == 1 and any(len(menus[name].encodings) > 1 for name in group):
         shapes = ", ".join(f"{name} {menus[name].layer.shape}" for name in group)
         raise SearchSpaceError(
-            f"the layers of this group can share no encoding but fp16: {shapes}; take apart the group, or offer an "
+            f"the layers of this group can share no encoding but fp16: {shapes}; split the group, or offer an "
             "encoding that all of them can take"
         )
     return {name: _restricted(menus[name], common, group) for name in group}

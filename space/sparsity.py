@@ -1,4 +1,4 @@
-"""How many values a sparsity leaves of a weight."""
+"""Number of values that pruning leaves of a weight."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from palettune.space.encoding_parts import Axis, Granularity, Sparsity
 from palettune.space.layer import Layer
 
-__all__ = ["kept_values", "pruned_unit"]
+__all__ = ["nonzero_count", "pruned_unit_size"]
 
 
-def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
-    """Values that are stored; all of them without sparsity.
+def nonzero_count(layer: Layer, sparsity: Sparsity | None) -> int:
+    """Count the values that pruning leaves; all of them without sparsity.
 
     Counts as coremltools' MagnitudePruner does (``optimize/torch/pruning/_utils.py``, coremltools 9.0): exact where none
     of the values that it keeps is zero or becomes zero by quantization, and no units tie; an upper bound but for ties.
@@ -26,14 +26,14 @@ def kept_values(layer: Layer, sparsity: Sparsity | None) -> int:
         rest = channels % m
         kept = channels // m * (m - n) + (rest - max(0, n - (m - rest)) if rest else 0)
         return layer.parameters // channels * kept
-    unit = pruned_unit(layer, sparsity)
+    unit = pruned_unit_size(layer, sparsity)
     if sparsity.granularity is Granularity.BLOCK:
         return math.ceil(_share(layer.parameters, sparsity) / unit) * unit
     return _share(layer.parameters // unit, sparsity) * unit
 
 
-def pruned_unit(layer: Layer, sparsity: Sparsity) -> int:
-    """Values that become zero together."""
+def pruned_unit_size(layer: Layer, sparsity: Sparsity) -> int:
+    """Return how many values become zero together."""
     if sparsity.granularity is Granularity.BLOCK:
         return sparsity.block or 1
     if sparsity.granularity is Granularity.KERNEL:

@@ -1,4 +1,4 @@
-"""Deployment targets: the oldest system a package must run on, which decides what an encoding may be."""
+"""Deployment targets: the oldest system a package must run on, which decides the ops it can use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["DeploymentTarget", "TargetError"]
 
 
 class TargetError(UserError):
-    """A deployment target that is not known."""
+    """An unknown deployment target."""
 
 
 class DeploymentTarget(StrEnum):
@@ -29,12 +29,12 @@ class DeploymentTarget(StrEnum):
 
     @property
     def generation(self) -> int:
-        """16, 17 or 18: the iOS release whose operations the package may use."""
+        """iOS release whose operations the package can use: 16, 17 or 18."""
         return {"13": 16, "14": 17, "15": 18}.get(self.value[-2:], int(self.value[-2:]))
 
     @property
     def rounds_activations(self) -> bool:
-        """Whether its packages may hold activations in 8 bits."""
+        """Whether packages for this target can hold activations in 8 bits."""
         return self.generation >= 17
 
     @classmethod

@@ -1,1 +1,1 @@
-"""From a torch module to a Core ML package."""
+"""Conversion of a torch module to a Core ML package."""

@@ -1,8 +1,8 @@
-"""The part of a package that no configuration changes: its graph, its other constants, and their bytes.
+"""The part of a package that no configuration changes: graph, other constants, and their bytes.
 
-A conversion finds it. Every layer's weight is replaced by a stand-in of the same shape that takes no memory and
-whose values say which layer it is and how it lies; where the stand-ins come out of the converter, the weights will.
-A weight that does not come out as the weight of an op keeps its own values, and what is made of them is no layer's.
+The module is converted with a stand-in for every layer's weight: a tensor of the same shape that takes no memory and
+whose values identify the layer and its orientation. Where a stand-in is found in the program, the weight will be.
+A layer whose stand-in is not the weight of an op keeps its own values and cannot be compressed.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.compressed_weight import clear
 from palettune.device_bench.conversion.conversion import ConversionError, converted, shared_copy, unhindered
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.conversion.neutral_pipeline import RECURRENT, WEIGHT_OPERANDS, neutral_pipeline
+from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from palettune.device_bench.conversion.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
-from palettune.device_bench.package.program_graph import Operand, ProgramNode, fingerprint, program_nodes
+from palettune.device_bench.package.program_graph import RECURRENT_OPS, Operand, ProgramNode, fingerprint, program_nodes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "Place", "base_program", "record"]
+__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "WeightPlace", "base_program", "record"]
 
 _ALIGNMENT = 64
 
 
 class BaseProgramError(UserError):
-    """A model whose layers cannot be told apart in its converted program."""
+    """A model with more layers than stand-ins can tell apart in its converted program."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a layer's weight is used: an operand of one op.
+class WeightPlace:
+    """Use of a layer's weight: an operand of one op.
 
     Attributes:
         node: index of the op in ``program_nodes``.
@@ -66,13 +66,13 @@ class NodeRecord:
 
     @property
     def content(self) -> tuple[object, ...]:
-        """What must be equal: all but the name."""
+        """Everything but the name, for comparison."""
         return (self.kind, self.operands, self.types)
 
 
 @dataclass(frozen=True, eq=False)
 class BaseProgram:
-    """What stays the same in the package of every configuration.
+    """The part of a package that is the same for every configuration.
 
     Attributes:
         rest_bytes: bytes in the weight file of everything that is not a layer's weight, header and padding included,
@@ -85,13 +85,13 @@ class BaseProgram:
         records: the ops; operands that hold a layer's weight name its first layer.
         constants: how the other constants of two and more axes are stored, by the words of their operands.
         floats: the plain constants of two or more axes that are no layer's weight, the largest first.
-        front_end: what read the module, and what of the example's course is frozen in the program.
+        front_end: what read the module, and which values of the example are frozen in the program.
         float32: names of the layers whose ops compute in float32.
     """
 
     rest_bytes: int
     ends_with_layer: bool
-    places: Mapping[str, tuple[Place, ...]]
+    places: Mapping[str, tuple[WeightPlace, ...]]
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class BaseProgram:
 
     @cached_property
     def layer_at(self) -> Mapping[tuple[int, str, int], str]:
-        """First layer name by op, parameter and position."""
+        """First layer name by op index, parameter and position."""
         found: dict[tuple[int, str, int], str] = {}
         for name, places in self.places.items():
             for place in places:
@@ -123,10 +123,10 @@ def base_program(
     *,
     float32: Sequence[str] = (),
 ) -> BaseProgram:
-    """Convert a module with stand-ins for its layers' weights, until every stand-in arrives where a weight can be.
+    """Convert a module with stand-ins for its layers' weights, and read where each of them is used.
 
-    A layer whose stand-in does not is refused, and converted again with its own weight: what the program makes of that
-    belongs to the rest. One conversion where nothing is refused, two where something is, hardly ever more.
+    A layer whose stand-in is not found as the weight of an op is refused, and the module is converted again with that
+    layer's own weight, which then counts as part of the rest: one conversion without refusals, usually two with some.
 
     Args:
         module: float or assembled; of its layers only the shapes matter, all else is taken as it is.
@@ -162,7 +162,7 @@ def _read_or_refuse(
         culprit = skeleton.culprit(stand_ins)
         if culprit is None:
             raise
-    reason = "the model does not convert without the values of its weight: they are computed with before use"
+    reason = "the model converts only with the actual values of its weight: they are computed with before use"
     refusals.update(dict.fromkeys(culprit.layers, reason))
     return None
 
@@ -216,7 +216,7 @@ class _Skeleton:
 
 
 def record(node: ProgramNode, index: int, layer_at: Mapping[tuple[int, str, int], str]) -> NodeRecord:
-    """A node with its operands as words."""
+    """Return a node with its operands as words."""
     operands = tuple(
         (
             name,
@@ -241,7 +241,9 @@ def _stand_ins(module: nn.Module, layers: Iterable[str]) -> dict[int, StandIn]:
         names.setdefault(id(weight), []).append(name)
         shapes[id(weight)] = tuple(weight.shape)
     if len(names) > MOST:
-        raise BaseProgramError(f"{len(names)} layers; at most {MOST} can be told apart: exclude some layers")
+        raise BaseProgramError(
+            f"the model has {len(names)} layers, and at most {MOST} are supported: exclude some layers"
+        )
     return {key: StandIn(tuple(names[key]), shapes[key], number) for number, key in enumerate(names)}
 
 
@@ -249,7 +251,7 @@ def _read(
     path: Path, by_size: Mapping[float, StandIn], computed: Mapping[float, str], module: nn.Module
 ) -> BaseProgram:
     nodes = program_nodes(path)
-    places: dict[str, list[Place]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
+    places: dict[str, list[WeightPlace]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
     refusals = {name: reason for size, reason in computed.items() for name in by_size[size].layers}
     entries: dict[tuple[str, int], int] = {}
     homes: dict[str, set[str]] = {name: set() for name in places}
@@ -270,7 +272,7 @@ def _read(
                 refusals.setdefault(name, reason)
     for name, found_places in places.items():
         if not found_places:
-            refusals.setdefault(name, "not in the converted program: unused, or computed with beforehand")
+            refusals.setdefault(name, "not in the converted program: unused, or replaced by a value computed from it")
         elif len(homes[name]) > 1:
             refusals.setdefault(name, "the program holds its weight more than once")
     rest, ends_with_layer = _rest(weight_bytes(path), entries)
@@ -299,11 +301,11 @@ def _computes_in_float32(operand: PackageWeight) -> bool:
     return part is not None and part.dtype == "fp32"
 
 
-def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[Place, Operand]]:
+def _operands(nodes: tuple[ProgramNode, ...]) -> Iterator[tuple[WeightPlace, Operand]]:
     for index, node in enumerate(nodes):
         for name, values in node.operands.items():
             for position, operand in enumerate(values):
-                yield Place(index, name, position), operand
+                yield WeightPlace(index, name, position), operand
 
 
 def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool]:
@@ -316,7 +318,7 @@ def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool
     return _padded(total) - sum(map(_padded, entries.values())), True
 
 
-def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -> str | None:
+def _refusal(node: ProgramNode, place: WeightPlace, transposed: bool, package: bool) -> str | None:
     """Why a weight cannot be compressed where it is used; ``None`` where it can.
 
     A torch model's recurrent op holds rows in another order than its module, so no layer's weight as it is.
@@ -324,7 +326,7 @@ def _refusal(node: ProgramNode, place: Place, transposed: bool, package: bool) -
     if transposed or place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
         how = "transposed" if transposed else "as it is"
         return f"its weight is used {how} by op {node.name!r} ({node.kind}), where it cannot be compressed"
-    if node.kind in RECURRENT and not package:
+    if node.kind in RECURRENT_OPS and not package:
         return f"op {node.name!r} ({node.kind}) holds its weight with the rows in another order"
     return None
 

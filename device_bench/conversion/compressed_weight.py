@@ -1,4 +1,4 @@
-"""A compressed weight as coremltools' converter reads it: decoded values beside the metadata buffers.
+"""Compressed weights in a torch module: decoded values beside coremltools' metadata buffers.
 
 The buffers are coremltools' own (``coremltools.optimize.torch._utils.metadata_utils``): tensors registered on a
 module under ``_COREML_/<parameter>/<key>``, from which the converter recovers indices, tables, scales and masks.
@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from coremltools.optimize.torch._utils.metadata_utils import (
+from torch import Tensor, nn
+
+from palettune.device_bench.library_internals import (
     METADATA_VERSION,
     METADATA_VERSION_BUFFER,
     STATE_DICT_METADATA_BUFFER_PREFIX,
 )
-from torch import Tensor, nn
 
-__all__ = ["CompressedWeight", "clear", "install", "metadata"]
+__all__ = ["CompressedWeight", "buffer_name", "clear", "install", "metadata"]
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,26 @@ def install(root: nn.Module, layer_name: str, compressed: CompressedWeight, para
             )
         target.copy_(compressed.weight)
     for key, value in compressed.buffers.items():
-        module.register_buffer(_buffer_name(parameter, key), value.clone())
+        module.register_buffer(buffer_name(parameter, key), value.clone())
     if compressed.buffers and not hasattr(root, METADATA_VERSION_BUFFER):
         root.register_buffer(METADATA_VERSION_BUFFER, METADATA_VERSION.clone())
 
 
 def clear(module: nn.Module, parameter: str = "weight") -> None:
     """Drop the metadata buffers of one parameter, so that its weight converts as plain fp16."""
-    prefix = _buffer_name(parameter, "")
-    for name in [name for name in module._buffers if name.startswith(prefix)]:
-        del module._buffers[name]
+    prefix = buffer_name(parameter, "")
+    for name, _ in list(module.named_buffers(recurse=False, remove_duplicate=False)):
+        if name.startswith(prefix):
+            delattr(module, name)
 
 
 def metadata(module: nn.Module, parameter: str = "weight") -> dict[str, Tensor]:
-    """coremltools' metadata of one parameter by key, as ``install`` registers it; empty where it has none."""
-    prefix = _buffer_name(parameter, "")
-    found = ((name.removeprefix(prefix), value) for name, value in module._buffers.items() if name.startswith(prefix))
-    return {key: value for key, value in found if value is not None}
+    """Return coremltools' metadata of one parameter by key, as ``install`` registers it; empty without any."""
+    prefix = buffer_name(parameter, "")
+    buffers = module.named_buffers(recurse=False, remove_duplicate=False)
+    return {name.removeprefix(prefix): value for name, value in buffers if name.startswith(prefix)}
 
 
-def _buffer_name(parameter: str, key: str) -> str:
+def buffer_name(parameter: str, key: str) -> str:
+    """Return the name of the buffer that holds one part of a parameter's metadata."""
     return f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/{key}"

@@ -1,7 +1,7 @@
-"""From an assembled torch module to a Core ML package: torch.export first, torch.jit.trace when that fails.
+"""Conversion of an assembled torch module: torch.export first, torch.jit.trace where that fails.
 
-Tracing keeps the course that the example takes: what Python takes out of a tensor there (a branch, a number, a length)
-becomes a constant of the program. ``converted`` says which of the two was used, and what was frozen.
+Tracing keeps the control flow of the example: what Python takes out of a tensor there (a branch, a number, a length)
+becomes a constant of the program. ``converted`` returns which front end was used, and what was frozen.
 
 The module holds its compressed weights together with coremltools' metadata buffers (``compressed_weight.install``),
 which the converter reads from the exported program's state.
@@ -24,17 +24,20 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 import torch
-from coremltools.converters.mil.mil import Program
-from coremltools.converters.mil.mil.scope import ScopeSource
-from coremltools.optimize.torch._utils.metadata_utils import STATE_DICT_METADATA_BUFFER_PREFIX
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.jit._trace import TracerWarning
 
+from palettune.device_bench.conversion.compressed_weight import buffer_name, metadata
 from palettune.device_bench.conversion.distinct_outputs import output_names
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
 from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.library_internals import (
+    FakeTensorMode,
+    TracerWarning,
+    drop_debug_scopes,
+    mil_program,
+    without_validation,
+)
 from palettune.device_bench.model.outputs import OutputError, Path, identifiers, leaves
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.op_modules import mark_exported, marked_traces
@@ -53,7 +56,7 @@ class ConversionError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A converted module.
+    """A converted module and what read it.
 
     Attributes:
         model: the ML program, not yet saved.
@@ -74,7 +77,7 @@ def convert(
     float32: Sequence[str] = (),
     state: RecurrentState = NO_STATE,
 ) -> ct.models.MLModel:
-    """The model of ``converted``, whose arguments and errors are these, for whoever need not know what read it."""
+    """Convert a module and return the model alone; arguments and errors as for ``converted``."""
     return converted(
         module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32, state=state
     ).model
@@ -90,13 +93,13 @@ def converted(
     float32: Sequence[str] = (),
     state: RecurrentState = NO_STATE,
 ) -> Conversion:
-    """Convert a module, compressed weights and all, to an ML program with fp16 computation, but for ``float32``.
+    """Convert a module with its compressed weights to an ML program that computes in fp16, except for ``float32``.
 
     Inputs are named after the arguments of ``forward``; outputs after the keys of a returned mapping or dataclass,
     ``output`` for a single tensor, ``output_0``, ``output_1`` ... for a sequence, in the order of ``outputs.flatten``.
-    What is not a tensor is dropped. The module
-    is not touched: it is converted in evaluation mode from a copy that shares its tensors. A package is not converted
-    but written again with its layers' weights (``package_rewriting``): its names, shapes and precision stay.
+    Values that are no tensors are dropped. The module is not changed: a copy that shares its tensors is converted, in
+    evaluation mode. A package is not converted but written again with its layers' weights (``package_rewriting``): its
+    names, shapes and precision stay.
 
     Args:
         module: float32, on the CPU; or a ``PackageModule``.
@@ -117,7 +120,9 @@ def converted(
     _check_tensors(module)
     if isinstance(module, PackageModule):
         if float32:
-            raise UnmatchedPatternError(f"{module.path}: the ops of a package compute in the precision that it says")
+            raise UnmatchedPatternError(
+                f"{module.path}: the precision of a package's ops is fixed in the package; leave out the float32 patterns"
+            )
         with _quiet():
             return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
     check_holdable(state, module, example_inputs, target)
@@ -179,7 +184,7 @@ def _check_states(model: ct.models.MLModel, carried: CarriedState | None) -> Non
 
 
 class FlatOutputs(nn.Module):
-    """A module whose outputs, however nested, come as one flat tuple of tensors; with the state that it carries on.
+    """A module whose outputs, however nested, are one flat tuple of tensors, followed by its carried state.
 
     Args:
         paths: places of the tensors in what the module returns, from ``outputs.leaves``: a number is a tensor, too,
@@ -194,7 +199,7 @@ class FlatOutputs(nn.Module):
         self.state = carried
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Run the module and flatten what it returns; what is not a tensor is dropped."""
+        """Run the module and flatten what it returns; values that are no tensors are dropped."""
         before = self.state.put(self.model) if self.state is not None else []
         found = [value for path, value in leaves(self.model(*inputs)) if path in self.paths]
         if self.state is not None:
@@ -206,7 +211,7 @@ class FlatOutputs(nn.Module):
 
 
 def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
-    """A copy of the module structure whose tensors are the originals, or those given by ``id`` of the original."""
+    """Copy the module structure; tensors are shared, or replaced by ``id`` of the original."""
     tensors = [*module.parameters(), *module.buffers()]
     memo: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
     memo.update(replacements or {})
@@ -245,10 +250,9 @@ def _to_package(
             pass_pipeline=pipeline,
             skip_model_load=True,
         )
-    for function in model._mil_program.functions.values():  # else save() adds a debugging file to the package
-        function._essential_scope_sources = [
-            source for source in function._essential_scope_sources if source is not ScopeSource.EXIR_DEBUG_HANDLE
-        ]
+    program = mil_program(model)
+    if program is not None:
+        drop_debug_scopes(program)
     return model
 
 
@@ -259,24 +263,11 @@ def _spread_metadata(module: nn.Module) -> nn.Module:
         for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
             holders.setdefault(id(parameter), []).append((part, name))
     for same in holders.values():
-        found = next((metadata for part, name in same if (metadata := _metadata(part, name))), {})
+        found = next((buffers for part, name in same if (buffers := metadata(part, name))), {})
         for part, name in same if len(same) > 1 else ():
             for key, value in found.items():
-                part.register_buffer(f"{_prefix(name)}{key}", value)
+                part.register_buffer(buffer_name(name, key), value)
     return module
-
-
-def _metadata(module: nn.Module, parameter: str) -> dict[str, Tensor]:
-    prefix = _prefix(parameter)
-    return {
-        name.removeprefix(prefix): value
-        for name, value in module._buffers.items()
-        if name.startswith(prefix) and value is not None
-    }
-
-
-def _prefix(parameter: str) -> str:
-    return f"{STATE_DICT_METADATA_BUFFER_PREFIX}/{parameter}/"
 
 
 def _check_tensors(module: nn.Module) -> None:
@@ -321,7 +312,7 @@ def _output_paths(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:
         raise ConversionError(f"what {type(module).__name__}.forward returns does not convert: {error}") from error
     except Exception as error:
         raise ConversionError(
-            f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; mend the forward pass or the "
+            f"{type(module).__name__} fails on its example inputs: {_first_lines(error)}; correct the forward pass or the "
             "inputs"
         ) from error
     if not paths:
@@ -343,17 +334,16 @@ def _first_lines(error: Exception) -> str:
 
 @contextlib.contextmanager
 def unhindered() -> Iterator[None]:
-    """Convert without coremltools' check of the whole program after each of a hundred passes, and without collections.
+    """Convert without coremltools' check after each of a hundred passes, and without garbage collection.
 
     For conversions that are only read, never kept: a fifth of the time on a large model. What is exported is checked.
     """
-    validate, collecting = Program.validate, gc.isenabled()
-    Program.validate = lambda *_, **__: None
+    collecting = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with without_validation():
+            yield
     finally:
-        Program.validate = validate
         if collecting:
             gc.enable()
 

@@ -1,6 +1,6 @@
-"""Outputs of a program under their own names, even where the model returns one tensor twice, an input or a constant.
+"""Graph pass that gives every output of a program its own variable and name.
 
-coremltools drops one of two outputs that are, or become, one variable, and gives the other its name.
+coremltools merges two outputs that are, or become, one variable, so that one of the names is lost.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+from palettune.device_bench.library_internals import AbstractGraphPass, copy_scope, register_pass
 
 __all__ = ["DISTINCT_OUTPUTS", "output_names"]
 
@@ -24,7 +24,7 @@ _names: ContextVar[Sequence[str]] = ContextVar("names", default=())
 
 @contextlib.contextmanager
 def output_names(names: Sequence[str]) -> Iterator[None]:
-    """Tell the pass the names of all outputs, in order, while a conversion runs."""
+    """Tell the graph pass the names of all outputs, in order, while a conversion runs."""
     token = _names.set(tuple(names))
     try:
         yield
@@ -34,10 +34,10 @@ def output_names(names: Sequence[str]) -> Iterator[None]:
 
 @register_pass(namespace="palettune", override=True)
 class distinct_outputs(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
-    """Give every output a variable and a name of its own; one that had to be told apart is a copy (``identity``)."""
+    """Graph pass: give every output its own variable and name, copying (``identity``) those that share one."""
 
     def apply(self, prog: Any) -> None:
-        """Tell the outputs of a MIL program's main function apart."""
+        """Rename or copy the outputs of a MIL program's main function."""
         names = _names.get()
         function = prog.functions["main"]
         if len(names) != len(function.outputs) or [var.name for var in function.outputs] == list(names):
@@ -49,7 +49,7 @@ class distinct_outputs(AbstractGraphPass):  # type: ignore[misc]  # coremltools 
             for name, var in zip(names, function.outputs, strict=True):
                 if any(var is other for other in (*inputs, *seen)):
                     found.append(mb.identity(x=var, name=name))
-                    function._copy_scope_info(var, found[-1])  # coremltools demands to know where an op came from
+                    copy_scope(function, var, found[-1])
                     continue
                 var.name = name
                 seen.append(var)

@@ -1,4 +1,4 @@
-"""Ops that a conversion keeps in float32, chosen by the names of their modules, their own names, or their types.
+"""Ops that a conversion keeps in float32, chosen by module name, op name or op type.
 
 coremltools asks a selector about each op before it casts it to fp16 (``ct.transform.FP16ComputePrecision``); see
 https://apple.github.io/coremltools/docs-guides/source/typed-execution.html.
@@ -13,7 +13,7 @@ from typing import Any
 import coremltools as ct
 
 from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS
-from palettune.device_bench.package.op_modules import enclosing, kept_name, module_of
+from palettune.device_bench.package.op_modules import enclosing, module_of, uncast_name
 from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Float32Ops", "UnmatchedPatternError"]
@@ -22,11 +22,11 @@ _NAMED = 8
 
 
 class UnmatchedPatternError(UserError):
-    """A pattern for ops in float32 that matches nothing of the program; the message names what there is."""
+    """A pattern for float32 ops that matches nothing in the program; the message names what there is."""
 
 
 class Float32Ops:
-    """Selects, for coremltools, the ops that become fp16: all but those that match, and what belongs to these.
+    """Op selector for coremltools: every op becomes fp16 except those that match, with the ops that share their weights.
 
     A pattern (as of ``fnmatch``) is matched with the dotted names of an op's module and of the modules around it, with
     the op's name and with its type. An op that reads a weight of a matching op is kept with it, for a weight is stored
@@ -37,18 +37,18 @@ class Float32Ops:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = tuple(kept_name(pattern) for pattern in patterns)
+        self._patterns = tuple(uncast_name(pattern) for pattern in patterns)
         self._unmatched = set(self._patterns)
         self._known: dict[int, Any] = {}
         self._kept: dict[int, Any] | None = None
 
     @property
     def precision(self) -> Any:
-        """What ``coremltools.convert`` takes as its ``compute_precision``."""
+        """Value for the ``compute_precision`` of ``coremltools.convert``."""
         return ct.transform.FP16ComputePrecision(op_selector=self) if self._patterns else ct.precision.FLOAT16
 
     def __call__(self, op: Any) -> bool:
-        """Whether an op becomes fp16."""
+        """Return whether an op becomes fp16."""
         if self._kept is None:
             self._kept = self._found(_outermost(op.enclosing_block))
         return id(op) not in self._kept

@@ -1,4 +1,4 @@
-"""What read a module for conversion, and which values of the example it made constants of the program."""
+"""Record of which front end read a module, and which values of the example became constants."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from palettune.device_bench.library_internals import TorchDispatchMode, TracerWarning
 
 __all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
 
@@ -28,7 +28,7 @@ _TAKEN = (
     (re.compile(r"Converting a tensor to a Python (\w+)"), "a Python {0}"),
     (re.compile(r"Converting a tensor to a NumPy array"), "a NumPy array"),
     (re.compile(r"Using len to get tensor shape"), "a length"),
-    (re.compile(r"Iterating over a tensor"), "the number of turns of a loop"),
+    (re.compile(r"Iterating over a tensor"), "the number of iterations of a loop"),
     (re.compile(r"torch\.(\w+) results are registered as constants"), "the result of torch.{0}"),
 )
 #: These are taken from values whatever torch's dispatcher sees of it.
@@ -38,7 +38,7 @@ _RAISED_AT = re.compile(r'File "([^"]+)", line (\d+), in')
 
 @dataclass(frozen=True)
 class FrozenValue:
-    """Something that Python took out of a tensor while a module was traced.
+    """A value that Python took out of a tensor while a module was traced.
 
     Attributes:
         taken: what, such as ``a Python boolean``.
@@ -56,7 +56,7 @@ class FrozenValue:
 
     @property
     def where(self) -> str:
-        """``workload.py:15``."""
+        """File and line, such as ``workload.py:15``."""
         return f"{Path(self.file).name}:{self.line}"
 
     def __str__(self) -> str:
@@ -65,12 +65,12 @@ class FrozenValue:
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """What read a module.
+    """The front end that read a module.
 
     Attributes:
-        name: ``torch.export``, ``torch.jit.trace``, or ``package`` where a package was written again.
+        name: ``torch.export``, ``torch.jit.trace``, or ``package`` for a package that was written again.
         refusal: why ``torch.export`` could not, in one line; None where it did or was not asked.
-        frozen: what the program keeps of the example's course, in the order of execution.
+        frozen: values of the example that became constants of the program, in the order of execution.
     """
 
     name: str = "torch.export"
@@ -79,31 +79,31 @@ class FrontEnd:
 
     @property
     def traced(self) -> bool:
-        """Whether the program is the course of the example inputs alone."""
+        """Whether the program follows the control flow of the example inputs alone."""
         return self.name == "torch.jit.trace"
 
     @property
     def frozen_text(self) -> str:
-        """The frozen values that come from data in words, the first few by line; empty when there are none."""
+        """Frozen values that come from data, the first few by line; empty without any."""
         found = [value for value in self.frozen if value.from_data]
         more = len(found) - _MOST_NAMED
         return ", ".join(map(str, found[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
     @property
     def warning(self) -> str | None:
-        """What a user should know of it; None when there is nothing."""
+        """Warning for the user; None where there is nothing to warn of."""
         if not self.traced:
             return None
         text = f"converted by torch.jit.trace because torch.export failed: {self.refusal}"
         if not self.frozen_text:
             return text
         return (
-            f"{text}; data-dependent control flow was frozen to what example_inputs() give: {self.frozen_text}. Inputs "
-            "for which it is another get wrong outputs"
+            f"{text}; data-dependent control flow was frozen as example_inputs() took it: {self.frozen_text}. Inputs "
+            "that take another path get wrong outputs"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the record as plain values."""
         return {
             "front_end": self.name,
             "refusal": self.refusal,
@@ -113,7 +113,7 @@ class FrontEnd:
 
 
 def frozen_values(said: Iterable[warnings.WarningMessage], reads: DataReads | None) -> tuple[FrozenValue, ...]:
-    """Each value that the tracer warns of, once for each line that took it, and those that it takes without a word.
+    """Return each value that the tracer froze, with or without a warning, once per line of source.
 
     Args:
         reads: what takes values out of tensors, from ``data_reads``; None where that is not known.
@@ -134,7 +134,7 @@ def frozen_values(said: Iterable[warnings.WarningMessage], reads: DataReads | No
 
 @dataclass
 class DataReads:
-    """The lines of Python during which values, and not only sizes, are taken out of tensors.
+    """Lines of Python during which values, not only sizes, are taken out of tensors.
 
     Attributes:
         lines: all of them, callers included.
@@ -146,7 +146,7 @@ class DataReads:
 
 
 def data_reads(module: nn.Module, inputs: tuple[Tensor, ...]) -> DataReads | None:
-    """What a module's forward pass takes out of tensors: it is run once, untraced. None where that fails."""
+    """Run a module once, untraced, and return where Python takes values out of tensors; None where the run fails."""
     recorder = _Recorder()
     try:
         with torch.no_grad(), recorder:
@@ -174,11 +174,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def export_refusal(error: Exception) -> str:
-    """Why a front end failed, in one line, with the user's line where the error names one."""
+    """Return why a front end failed, in one line, with the user's line where the error names one."""
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if "data-dependent" in text:
-        summary = "forward() asks Python for a value that only the data give"
+        summary = "forward() turns a tensor's data into a Python value"
     else:
         summary = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
     at = _RAISED_AT.findall(text)

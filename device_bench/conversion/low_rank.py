@@ -1,4 +1,4 @@
-"""A low-rank branch beside a layer, as it is exported: two small weights of its own, added to the layer's output.
+"""Low-rank branches beside layers: two small weights whose product is added to the layer's output.
 
 ``y = layer(x) + up(down(x))`` (Hu et al. 2022, "LoRA", https://arxiv.org/abs/2106.09685). The layer keeps its name and
 its compressed weight; the branch becomes two more linear or conv operations of the package, with weights in fp16.
@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from palettune.device_bench.library_internals import post_hooks
 from palettune.space.blob import Blob
 
 __all__ = ["LowRank", "add_low_rank"]
@@ -21,7 +22,7 @@ _CONVOLUTIONS: dict[type[nn.Module], type[nn.Module]] = {kind: kind for kind in 
 
 @dataclass(frozen=True)
 class LowRank:
-    """The weights of a branch.
+    """Weights of a low-rank branch.
 
     Attributes:
         down: (rank, inputs) or, beside a convolution, (rank, inputs, *kernel).
@@ -43,15 +44,16 @@ class LowRank:
 
 
 def add_low_rank(root: nn.Module, layer_name: str, branch: LowRank) -> None:
-    """Put a branch beside the submodule ``layer_name`` of ``root``, in place of an earlier one.
+    """Attach a low-rank branch to the submodule ``layer_name`` of ``root``, replacing an earlier one.
 
     Raises:
         ValueError: the layer is of a kind that has no branch, or the weights do not fit it.
     """
     layer = root.get_submodule(layer_name)
     down, up = _modules(layer, layer_name, branch)
-    for key in [key for key, hook in layer._forward_hooks.items() if hook is _added]:
-        del layer._forward_hooks[key]
+    hooks = post_hooks(layer)
+    for key in [key for key, hook in hooks.items() if hook is _added]:
+        del hooks[key]
     for name, module, weight in zip(_NAMES, (down, up), (branch.down, branch.up), strict=True):
         held = module.get_parameter("weight")
         if held.shape != weight.shape:
@@ -79,7 +81,7 @@ def _modules(layer: nn.Module, layer_name: str, branch: LowRank) -> tuple[nn.Mod
             padding_mode=layer.padding_mode,
         )
         return down.eval(), kind(rank, layer.out_channels, 1, bias=False).eval()
-    raise ValueError(f"layer {layer_name!r}: a {type(layer).__name__} has no low-rank branch")
+    raise ValueError(f"layer {layer_name!r}: a {type(layer).__name__} cannot have a low-rank branch")
 
 
 def _added(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""coremltools' graph passes, less those that let a layer's encoding change anything but that layer's own weight.
+"""Graph passes that keep a layer's encoding from changing anything but that layer's own weight.
 
 coremltools folds normalizations and scales into a weight when it is a plain constant, but not when it is compressed,
 and merges equal constants. Both would make the package hold other weights than the assembled ones, and the bytes of
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from coremltools import PassPipeline
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
 from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
 from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
+from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
+from palettune.device_bench.package.program_graph import RECURRENT_OPS
 
-__all__ = ["LEFT_OUT", "RECURRENT", "WEIGHT_OPERANDS", "neutral_pipeline"]
+__all__ = ["LEFT_OUT", "WEIGHT_OPERANDS", "neutral_pipeline"]
 
 #: Passes that are left out, and why. What they fuse is fused again by Core ML's own compiler on the device.
 LEFT_OUT: dict[str, str] = {
@@ -39,13 +39,11 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
     "matmul": ("x", "y"),
     "gather": ("x",),
     "gather_along_axis": ("x",),
+    # coremltools puts these together from a torch module's, gate by gate
     "lstm": ("weight_ih", "weight_hh", "weight_ih_back", "weight_hh_back"),
     "gru": ("weight_ih", "weight_hh"),
     "rnn": ("weight_ih", "weight_hh"),
 }
-
-#: Ops whose weights coremltools puts together from a torch module's, gate by gate.
-RECURRENT = frozenset({"gru", "lstm", "rnn"})
 
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
@@ -54,7 +52,7 @@ _DEDUPLICATION = "common::const_deduplication"
 
 
 def neutral_pipeline(*before: str) -> PassPipeline:
-    """The pipeline to convert with: the result differs between configurations in the layers' weights alone.
+    """Return the pass pipeline under which packages of two configurations differ in their layers' weights alone.
 
     Args:
         before: passes to run ahead of all others.
@@ -70,7 +68,7 @@ def neutral_pipeline(*before: str) -> PassPipeline:
 
 @register_pass(namespace="palettune", override=True)
 class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
-    """Give every weight a key of its own, so that ``const_deduplication`` merges no weight with another constant.
+    """Graph pass: give every weight its own key, so that ``const_deduplication`` merges no weight.
 
     Equal normalization constants, masks and position tables are still merged, whatever the configuration.
     """
@@ -85,10 +83,10 @@ class set_weights_apart(AbstractGraphPass):  # type: ignore[misc]  # coremltools
 
 @register_pass(namespace="palettune", override=True)
 class halve_float32_weights(AbstractGraphPass):  # type: ignore[misc]
-    """Store the plain weights of ops that compute in float32 as fp16, which the program casts back as it loads.
+    """Graph pass: store the weights of float32 ops in fp16, with a cast back at load time.
 
-    What a layer is stored in is its encoding, and ``fp16`` is one; what its op computes in is another matter. A weight
-    that fp16 cannot hold stays as it is.
+    The encoding decides how a layer is stored, whatever precision its op computes in. A weight beyond the range of fp16
+    stays float32.
     """
 
     def apply(self, prog: Any) -> None:
@@ -115,12 +113,12 @@ def _fits(weight: Any) -> bool:
 
 
 def _is_recurrent(weight: Any) -> bool:
-    return any(user.op_type in RECURRENT or user.op_type.startswith("constexpr_") for user in weight.child_ops)
+    return any(user.op_type in RECURRENT_OPS or user.op_type.startswith("constexpr_") for user in weight.child_ops)
 
 
 @register_pass(namespace="palettune", override=True)
 class place_weights_first(AbstractGraphPass):  # type: ignore[misc]
-    """Declare plain weights before everything else, where coremltools already puts compressed ones.
+    """Graph pass: declare plain weights first, where coremltools already puts compressed ones.
 
     The weight file ends without padding, so its size is a sum over layers only if its last entry never changes.
     """

@@ -1,4 +1,4 @@
-"""Stand-ins for weights: tensors that take no memory, and tell in a converted program which weight they stand for."""
+"""Stand-ins for weights: tensors without memory that identify their layer in a converted program."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipeline
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.turned_weights import is_turned, put_table
+from palettune.device_bench.library_internals import AbstractGraphPass, front_end_pass, register_pass
 from palettune.device_bench.package.package import PackageWeight
 
 __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
@@ -25,7 +23,6 @@ __all__ = ["AS_TABLES", "MOST", "StandIn", "as_tables", "found_in"]
 AS_TABLES = "palettune::stand_ins_as_tables"
 
 _NOTE = "palettune::note_computed_stand_ins"
-_FRONT_END = "frontend_pytorch"
 _STEPS = 1023
 #: How many stand-ins fp16 can tell apart.
 MOST = 14 * _STEPS
@@ -44,7 +41,7 @@ _marks: ContextVar[_Marks] = ContextVar("marks")
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """What stands for one weight: every value is ``size``, those of the first slice along axis 0 are negative.
+    """Stand-in for one weight: every value is ``size``, those of the first slice along axis 0 are negative.
 
     Attributes:
         layers: names of the layers that hold the weight, more than one when it is tied.
@@ -58,23 +55,23 @@ class StandIn:
 
     @property
     def size(self) -> float:
-        """A number of its own, exact in fp16, and unlikely to fill a constant of anybody's."""
+        """Value that identifies the stand-in: exact in fp16, and unlikely as a constant of a model."""
         return float((1 + (self.number % _STEPS + 1) / 1024) * 2.0 ** (self.number // _STEPS))
 
     def parameter(self) -> nn.Parameter:
-        """A parameter of the weight's shape, with one element in memory for each index of its first axis."""
+        """Return a parameter of the weight's shape, with one element in memory for each index of its first axis."""
         signs = torch.full((self.shape[0],), self.size)
         signs[0] = -self.size
         values: Tensor = signs.reshape(-1, *[1] * (len(self.shape) - 1)).expand(self.shape)
         return nn.Parameter(values, requires_grad=False)
 
     def is_upright(self, value: NDArray[Any]) -> bool:
-        """Whether a constant is the stand-in just as it was."""
+        """Return whether a constant is the stand-in, not transposed."""
         return value.shape == self.shape and bool((value[0] == -self.size).all() and (value[1:] == self.size).all())
 
 
 def found_in(operand: object, by_size: Mapping[float, StandIn]) -> tuple[StandIn, bool] | None:
-    """The stand-in that a constant is, and whether it has been transposed on the way; None for any other operand."""
+    """Return the stand-in that a constant is, and whether it has been transposed; None for any other operand."""
     if not isinstance(operand, PackageWeight):
         return None
     if operand.operation == "constexpr_lut_to_dense":
@@ -102,31 +99,28 @@ def _of_table(table: Any, by_size: Mapping[float, StandIn]) -> StandIn | None:
 
 @contextlib.contextmanager
 def as_tables(stand_ins: Mapping[float, StandIn]) -> Iterator[Mapping[float, str]]:
-    """Tell the pass ``AS_TABLES`` what to look for while a conversion runs.
+    """Give the graph pass ``AS_TABLES`` its stand-ins while a conversion runs.
 
     Yields:
-        After the conversion, by ``StandIn.size``: why a weight is stored in another form where it is plain than where
-        it is compressed. coremltools computes with a plain constant while it converts, never with a compressed one.
+        A mapping that is filled during the conversion: by ``StandIn.size``, the op that computes with a plain weight
+        while coremltools converts. Such a weight is stored differently when it is compressed.
     """
     computed: dict[float, str] = {}
     token = _marks.set(_Marks(stand_ins, computed))
-    passes = PassPipeline._PIPELINE_NAME_TO_PASSES
-    before = passes[_FRONT_END]
-    # ahead of the front end's own passes, which drop the ops that it has computed with itself
-    passes[_FRONT_END] = [_NOTE, *before]
     try:
-        yield computed
+        # ahead of the front end's own passes, which drop the ops that it has computed with itself
+        with front_end_pass(_NOTE):
+            yield computed
     finally:
-        passes[_FRONT_END] = before
         _marks.reset(token)
 
 
 @register_pass(namespace="palettune", override=True)
 class note_computed_stand_ins(AbstractGraphPass):  # type: ignore[misc]
-    """Note the stand-ins that the front end or a later pass computes with."""
+    """Graph pass: note the stand-ins that the front end or a later pass computes with."""
 
     def apply(self, prog: Any) -> None:
-        """Note those in all functions of a MIL program."""
+        """Note the stand-ins in all functions of a MIL program that are computed with."""
         marks = _marks.get()
         marks.computed.clear()  # a front end that failed later has been here before
         for function in prog.functions.values():
@@ -139,10 +133,10 @@ class note_computed_stand_ins(AbstractGraphPass):  # type: ignore[misc]
 
 @register_pass(namespace="palettune", override=True)
 class stand_ins_as_tables(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
-    """Replace stand-ins by tables of two entries, before any pass can spend time on their values."""
+    """Graph pass: replace stand-ins by tables of two entries, before other passes spend time on their values."""
 
     def apply(self, prog: Any) -> None:
-        """Replace the stand-ins in all functions of a MIL program; those that are computed with stay as they are."""
+        """Replace the stand-ins in all functions of a MIL program, except those that are computed with."""
         marks = _marks.get()
         for function in prog.functions.values():
             with function:
@@ -176,7 +170,7 @@ def _computed(variable: Any) -> str | None:
                 f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
             )
         if op.op_type == "matmul" and not turned and _becomes_linear(op):
-            return f"op {op.name!r} (matmul) becomes a linear op of the turned weight where the weight is fp16"
+            return f"op {op.name!r} (matmul) becomes a linear op of the transposed weight where the weight is fp16"
     return None
 
 

@@ -1,21 +1,20 @@
-"""Weights that a program uses turned over: ``x @ weight.T``, as output heads that share an embedding are often written.
+"""Graph passes for weights used transposed (``x @ weight.T``), as output heads that share an embedding often are.
 
-coremltools turns a plain constant over while it converts, which makes another constant of it, stored beside the first;
-a compressed one stays as it is. Here the plain one goes through the passes as a compressed one does, so that the
-program is the same whatever the encoding, and the weight is in it once.
+coremltools transposes a plain constant during conversion and stores the result beside the original; a compressed one is
+left alone. These passes hide plain constants as compressed ones while the other passes run, so that the program is the
+same for every encoding and holds the weight once.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import coremltools as ct
 import numpy as np
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
-from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
-from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+
+from palettune.device_bench.library_internals import AbstractGraphPass, opset_has, register_pass
 
 __all__ = ["HOLD", "RELEASE", "is_turned", "put_table"]
 
@@ -30,9 +29,9 @@ _OPERANDS = {"linear": ("weight",), "matmul": ("x", "y"), "gather": ("x",)}
 
 
 def is_turned(variable: Any) -> bool:
-    """Whether a matrix is used as a weight alone, upright by one op at least, and comes to some through a transpose.
+    """Return whether a matrix is used only as a weight, upright at least once and transposed at least once.
 
-    A product with a matrix that is turned over twice, as the front end makes of ``x @ weight.T``, takes it upright.
+    A matrix that is transposed twice before a product, as the front end writes ``x @ weight.T``, counts as upright.
     """
     if variable.rank != 2 or not any(op.op_type == "transpose" for op in variable.child_ops):
         return False
@@ -41,9 +40,9 @@ def is_turned(variable: Any) -> bool:
 
 
 def put_table(function: Any, op: Any, table: np.ndarray[Any, Any]) -> None:
-    """Put a table of two entries in the place of a constant op; all indices are zero, whatever the values were."""
+    """Replace a constant op by a table of two entries whose indices are all zero."""
     shape = op.outputs[0].shape
-    if is_current_opset_version_compatible_with(AvailableTarget.iOS18):
+    if opset_has(ct.target.iOS18):
         indices = np.zeros(shape, types.nptype_from_builtin(types.uint1))
         rest = {"lut": table.reshape([1] * len(shape) + [2, 1])}
     else:
@@ -56,10 +55,10 @@ def put_table(function: Any, op: Any, table: np.ndarray[Any, Any]) -> None:
 
 @register_pass(namespace="palettune", override=True)
 class hold_turned_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
-    """Replace weights that are used turned over by tables, which no pass turns over."""
+    """Graph pass: replace weights that are used transposed by tables, which no other pass transposes."""
 
     def apply(self, prog: Any) -> None:
-        """Replace them in all functions of a MIL program, which keeps the values."""
+        """Replace such weights in all functions of a MIL program, which keeps their values."""
         held: list[np.ndarray[Any, Any]] = []
         for function in prog.functions.values():
             with function:
@@ -73,10 +72,10 @@ class hold_turned_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltoo
 
 @register_pass(namespace="palettune", override=True)
 class release_turned_weights(AbstractGraphPass):  # type: ignore[misc]
-    """Put the weights back as plain constants, in the type that the passes have given to the tables."""
+    """Graph pass: put the held weights back as constants, in the type that the passes gave to the tables."""
 
     def apply(self, prog: Any) -> None:
-        """Put them back in all functions of a MIL program."""
+        """Put the weights back in all functions of a MIL program."""
         held = getattr(prog, "palettune_held", [])
         for function in prog.functions.values():
             with function:

@@ -1,4 +1,4 @@
-"""What a configuration costs on a device, predicted from the shapes of its ops. See ``docs/latency.md``.
+"""Latency model: milliseconds on a device, predicted from the shapes of a program's ops; see ``docs/latency.md``.
 
-``latency_model.prepare`` is the way in; op lists come from ``program_ops`` or ``shapes``.
+Start with ``latency_model.prepare_latency``; op lists come from ``program_ops`` or ``shapes``.
 """

@@ -1,4 +1,4 @@
-"""Fits the parameters of a compute unit to measured latencies.
+"""Fit of the latency parameters of a compute unit to measured latencies.
 
 Maximum a posteriori in log space. Every parameter has a prior; a chip departs from its family's value by a factor with
 a prior of its own; a group of measurements (one network, chip and source) shares a factor that no parameter explains,
@@ -25,7 +25,7 @@ from palettune.device_bench.cost.priors import (
     priors,
 )
 from palettune.device_bench.cost.unit_cost import UnitParameters, combined, op_milliseconds
-from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.chip_specification import ChipFamily, ChipSpecification
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["Fit", "fit"]
@@ -50,15 +50,15 @@ class Fit:
 
     unit: Unit
     common: Mapping[str, float]
-    families: Mapping[Family, Mapping[str, float]]
+    families: Mapping[ChipFamily, Mapping[str, float]]
     chips: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def parameters(self, chip: ChipSpecification) -> UnitParameters:
-        """The unit's parameters on a chip, inherited from its family where it was never measured."""
+        """Return the unit's parameters on a chip; those never measured come from the chip's family."""
         return UnitParameters(**{k: v for k, v in self.values(chip).items() if k not in PROGRAM})
 
     def values(self, chip: ChipSpecification) -> dict[str, float]:
-        """Every parameter on a chip, the dispatch floor and the cost of a detour over the CPU included."""
+        """Return every parameter on a chip, with the dispatch floor and the cost of a detour over the CPU."""
         c, f, d = self.common, self.families[chip.family], self.chips.get(chip.name, {})
         stream = _narrower(c["memory_share"] * chip.memory_gbps, f["link_gbps"])
         activation = c["activation_gbps"] * (chip.memory_gbps / 60.0) ** c["activation_exponent"]
@@ -80,14 +80,14 @@ class Fit:
         }
 
     def predict(self, observations: Sequence[Observation]) -> Vector:
-        """Milliseconds of each observation."""
+        """Return the predicted milliseconds of each observation."""
         if not observations:
             return np.zeros(0)
         return _Problem(self.unit, observations).milliseconds(self)
 
 
 def fit(unit: Unit, observations: Sequence[Observation], beliefs: Beliefs | None = None) -> Fit:
-    """Fit one unit to the observations on it; without any, the priors' centres.
+    """Fit one unit to the observations on it; without any, return the centres of the priors.
 
     Args:
         unit: the compute unit.
@@ -117,14 +117,15 @@ class _Layout:
         self.unit = unit
         self.common, self.family = beliefs
         self.chips = sorted({o.chip.name for o in observations})
-        self.size = len(self.common) + len(Family) * len(self.family) + len(self.chips) * len(_DEVIATING)
+        self.size = len(self.common) + len(ChipFamily) * len(self.family) + len(self.chips) * len(_DEVIATING)
 
     def read(self, theta: Vector) -> Fit:
         """The fit that a vector stands for."""
         values = iter(theta.tolist())
         common = {name: prior.at(next(values)) for name, prior in self.common.items()}
         families = {
-            family: {name: prior[family].at(next(values)) for name, prior in self.family.items()} for family in Family
+            family: {name: prior[family].at(next(values)) for name, prior in self.family.items()}
+            for family in ChipFamily
         }
         spread = Prior(1.0, CHIP_DEVIATION)
         chips = {chip: {name: spread.at(next(values)) for name in _DEVIATING} for chip in self.chips}

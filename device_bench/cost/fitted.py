@@ -1,4 +1,4 @@
-"""The shipped fit: parameters shared by chips, and how far predictions were off on sources that the fit never saw."""
+"""The shipped fit: parameters shared by chips, with prediction errors on held-out sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from palettune.device_bench.cost.fit import Fit
-from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.chip_specification import ChipFamily, ChipSpecification
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["FittedModel", "Spread", "fitted_model", "parameters"]
@@ -20,7 +20,7 @@ _FILE = "fit.json"
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Half widths of the 80 % interval, in log: of a latency, and of a latency relative to another of the same program.
+    """Half widths of the 80 % interval, in log: of a latency, and of a latency ratio within a program.
 
     Both are the 80 % quantile of the deviations found when each published source is left out in turn.
     """
@@ -37,7 +37,7 @@ class FittedModel:
     spreads: Mapping[Unit, Spread]
 
     def to_json(self) -> str:
-        """As a JSON text that ``from_json`` reads."""
+        """Return JSON that ``from_json`` reads."""
         content = {
             unit.value: {
                 "common": dict(fit.common),
@@ -51,11 +51,11 @@ class FittedModel:
 
     @classmethod
     def from_json(cls, text: str) -> FittedModel:
-        """Read the text of ``to_json``."""
+        """Read the JSON of ``to_json``."""
         fits, spreads = {}, {}
         for name, values in json.loads(text).items():
             unit = Unit(name)
-            families = {Family(family): found for family, found in values["families"].items()}
+            families = {ChipFamily(family): found for family, found in values["families"].items()}
             fits[unit] = Fit(unit, values["common"], families, values["chips"])
             spreads[unit] = Spread(**values["spread"])
         return cls(fits, spreads)
@@ -63,12 +63,12 @@ class FittedModel:
 
 @cache
 def fitted_model() -> FittedModel:
-    """The fit that ships with the package."""
+    """Return the fit that ships with the package."""
     return FittedModel.from_json((resources.files("palettune.device_bench.devices") / _FILE).read_text("utf-8"))
 
 
 def parameters(unit: Unit, chip: ChipSpecification) -> dict[str, float]:
-    """Every parameter of a compute unit on a chip: the chip file's where it has them, else the fit's for its family."""
+    """Return every parameter of a compute unit on a chip, from the chip's file or else from its family's fit."""
     from palettune.device_bench.devices import chip_files
 
     file = chip_files().get(chip.name)

@@ -1,4 +1,4 @@
-"""Predicted latency of a program's configurations on one device.
+"""Predicted latency of all configurations of a program on one device.
 
 A program takes ``floor + max(busy, stream)``: the processor's own time and the time to fetch weights, each a sum over
 layers, joined by a smooth maximum because weights are fetched while earlier ops compute. A prediction is two sums and
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from palettune.device_bench.cost.calibration import calibration
 from palettune.device_bench.cost.fit import PROGRAM
 from palettune.device_bench.cost.fitted import Spread, fitted_model, parameters
+from palettune.device_bench.cost.latency_calibration import calibrate_latency
 from palettune.device_bench.cost.op import CostOp, OpList
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.placement import QUANTIZED, ComputeUnit, Placement, place, refuses
@@ -30,7 +30,7 @@ from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["LatencyEstimate", "LatencyModel", "LinearLatency", "prepare"]
+__all__ = ["LatencyEstimate", "LatencyModel", "LinearLatency", "prepare_latency"]
 
 _KEPT_OBJECTS = 65536
 Z80 = 1.2815515655446004
@@ -38,12 +38,12 @@ Z80 = 1.2815515655446004
 
 
 class LatencyModelError(UserError):
-    """A configuration that names layers the program does not have."""
+    """A configuration that names layers which the program does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyEstimate:
-    """A predicted latency in milliseconds, with the ends of an 80 % interval."""
+    """Predicted latency in milliseconds, with the ends of an 80 % interval."""
 
     ms: float
     low: float
@@ -52,7 +52,7 @@ class LatencyEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LinearLatency:
-    """Latency as a constant and a cost for each layer, exact at one configuration and a lower bound elsewhere.
+    """Latency as a constant plus a cost per layer: exact at one configuration, a lower bound elsewhere.
 
     The bound holds because the smooth maximum is convex in its two sums.
     """
@@ -63,12 +63,12 @@ class LinearLatency:
     stream_weight: float
 
     def cost(self, layer: str, encoding: Encoding, precision: Precision = Precision.FP16) -> float:
-        """Milliseconds that a layer adds under an encoding."""
+        """Return the milliseconds that a layer adds under an encoding."""
         busy, stream = self.model.layer_times(layer, encoding, precision)
         return self.busy_weight * busy + self.stream_weight * stream
 
     def layer_costs(self, layer: str, encodings: Iterable[Encoding]) -> dict[Encoding, float]:
-        """Milliseconds that a layer adds, by encoding."""
+        """Return the milliseconds that a layer adds, by encoding."""
         return {encoding: self.cost(layer, encoding) for encoding in encodings}
 
 
@@ -104,7 +104,7 @@ class LatencyModel:
         return self.ops.layers
 
     def predict(self, configuration: Configuration) -> LatencyEstimate:
-        """Latency of a configuration; layers that it does not name are fp16.
+        """Predict the latency of a configuration; layers that it does not name are fp16.
 
         Raises:
             LatencyModelError: it names a layer that the program does not have.
@@ -113,18 +113,18 @@ class LatencyModel:
         return self._estimate(self.scale * self._prices.total(busy, self.stream * stream))
 
     def layer_times(self, layer: str, encoding: Encoding, precision: Precision = Precision.FP16) -> tuple[float, float]:
-        """Milliseconds that a layer keeps the processor busy, and that its weight takes to fetch."""
+        """Return the milliseconds that a layer keeps the processor busy, and that its weight takes to fetch."""
         busy, stream = self._prices.of(layer, encoding, precision is Precision.INT8)
         return self.scale * busy, self.scale * self.stream * stream
 
     @property
     def rest_times(self) -> tuple[float, float]:
-        """``layer_times`` of everything that is no layer, together."""
+        """Busy and fetching milliseconds of all ops that belong to no layer."""
         busy, stream = self._prices.rest
         return self.scale * busy, self.scale * self.stream * stream
 
     def milliseconds(self, busy: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Latencies of many configurations at once, exactly as ``predict`` gives them.
+        """Return the latencies of many configurations from their busy and fetching times, equal to those of ``predict``.
 
         Args:
             busy, stream: for each, the sums of ``layer_times`` over all layers and of ``rest_times``.
@@ -132,7 +132,7 @@ class LatencyModel:
         return np.asarray(self.scale * self._prices.totals(busy / self.scale, stream / self.scale))
 
     def linearized(self, at: Configuration) -> LinearLatency:
-        """The additive costs that touch the prediction at a configuration."""
+        """Return additive costs that equal the prediction at a configuration."""
         busy, stream = self._prices.sums(at)
         total, by_busy, by_stream = self._prices.slopes(busy, self.stream * stream)
         rest = sum(
@@ -147,7 +147,7 @@ class LatencyModel:
         return LinearLatency(self, self.scale * (total - rest), by_busy, by_stream)
 
     def calibrated(self, measurements: Sequence[tuple[Configuration, float]]) -> LatencyModel:
-        """This model taught by latencies measured on the device itself.
+        """Return this model corrected by latencies measured on the device itself.
 
         A factor of the whole latency, shared by all of its configurations, and one of its weights' time are learnt; what
         uncertainty remains becomes the interval.
@@ -164,7 +164,7 @@ class LatencyModel:
         def milliseconds(factor: float) -> NDArray[np.float64]:
             return np.asarray(self.scale * self._prices.totals(sums[:, 0], self.stream * factor * sums[:, 1]))
 
-        learnt = calibration(milliseconds, measured, self.spread.level / Z80, noise)
+        learnt = calibrate_latency(milliseconds, measured, self.spread.level / Z80, noise)
         level = min(Z80 * math.hypot(learnt.deviation, noise), self.spread.level)
         return replace(
             self,
@@ -179,7 +179,7 @@ class LatencyModel:
         return LatencyEstimate(ms, ms / width, ms * width)
 
 
-def prepare(
+def prepare_latency(
     ops: OpList,
     *,
     device: str,

@@ -1,4 +1,4 @@
-"""Latency reach: the fastest configuration of a search space on one device, and the layers that hold it back."""
+"""Fastest configuration of a search space on one device, and the layers that hold it back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WEIGHTINGS = 101
 
 @dataclass(frozen=True)
 class LatencyReach:
-    """What a search space can reach, in predicted milliseconds.
+    """Reachable latency of a search space, in predicted milliseconds.
 
     Attributes:
         fastest: configuration of the least latency.
@@ -35,7 +35,7 @@ class LatencyReach:
 
 
 def latency_reach(space: SearchSpace, model: LatencyModel) -> LatencyReach:
-    """The least latency.
+    """Find the configuration with the least predicted latency.
 
     A program's latency grows with two sums over layers, the processor's time and the weights'; whatever their exchange
     rate, the best choice of each layer alone is the best of all, so that trying the rates finds it.
@@ -61,7 +61,7 @@ def latency_reach(space: SearchSpace, model: LatencyModel) -> LatencyReach:
 
 
 def check_latency(found: LatencyReach, model: LatencyModel, budget_ms: float) -> None:
-    """Raise BudgetError where a budget is below the least latency, with that latency and the layers that block."""
+    """Raise BudgetError for a budget below the least latency, with that latency and the layers that block."""
     if budget_ms >= found.fastest_ms:
         return
     listed = ", ".join(
@@ -69,6 +69,6 @@ def check_latency(found: LatencyReach, model: LatencyModel, budget_ms: float) ->
     )
     raise BudgetError(
         f"{budget_ms:g} ms cannot be reached on {model.device.name} ({model.setting}): the least is predicted to be "
-        f"{found.fastest_ms:.3f} ms, of which {found.fixed_ms:.3f} ms is no layer's; most is spent on {listed}. Allow "
+        f"{found.fastest_ms:.3f} ms, of which {found.fixed_ms:.3f} ms belong to no layer; most is spent on {listed}. Allow "
         "more time, other encodings for these layers, or another compute unit"
     )

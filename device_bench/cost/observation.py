@@ -41,5 +41,5 @@ class Observation:
 
     @property
     def group(self) -> tuple[str, str, str, str]:
-        """Observations that share every systematic error."""
+        """Key of the observations that share every systematic error."""
         return (self.source, self.network, self.chip.name, self.unit.value)

@@ -1,4 +1,4 @@
-"""Op lists: what a network computes, in the numbers that decide how long a device takes."""
+"""Op lists: a network's computation as the numbers that decide its latency."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class CostOp:
 
     @property
     def positions(self) -> float:
-        """How often each weight element is used: output positions of a convolution, tokens of a linear layer."""
+        """Uses of each weight element: output positions of a convolution, tokens of a linear layer."""
         return self.macs / self.weight_elements if self.weight_elements else 0.0
 
 
@@ -115,12 +115,12 @@ class OpList(tuple[CostOp, ...]):
         return tuple(dict.fromkeys(op.layer for op in self if op.layer is not None))
 
     def to_rows(self) -> list[list[Any]]:
-        """As plain values, one list for each op, in the order of ``CostOp``'s attributes."""
+        """Return plain values, one list for each op, in the order of ``CostOp``'s attributes."""
         return [[list(v) if isinstance(v, tuple) else v for v in astuple(op)] for op in self]
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[Any]]) -> OpList:
-        """The inverse of ``to_rows``."""
+        """Read the rows of ``to_rows``."""
         return cls(_op(row) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""What the ops of Core ML programs are to the cost model, by op type.
+"""Classification of Core ML op types for the cost model.
 
 Ops are those of https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html.
 """
@@ -6,8 +6,9 @@ Ops are those of https://apple.github.io/coremltools/source/coremltools.converte
 from __future__ import annotations
 
 from palettune.device_bench.cost.op import OpKind
+from palettune.device_bench.package.program_graph import RECURRENT_OPS
 
-__all__ = ["ACTIVATIONS", "FREE", "OF_CONSTANTS", "PASSED_ON", "RECURRENT", "kind_of_op"]
+__all__ = ["ACTIVATIONS", "FREE", "OF_CONSTANTS", "PASSED_ON", "kind_of_op"]
 
 FREE = frozenset(
     {
@@ -42,19 +43,18 @@ PASSED_ON = frozenset(
         "tile", "transpose", "upsample_nearest_neighbor",
     }
 )  # fmt: skip
-"""Ops that give on values of the same scale: what was 8-bit before them is 8-bit behind them."""
+"""Ops whose outputs have the scale of their inputs: 8-bit inputs give 8-bit outputs."""
 OF_CONSTANTS = frozenset({"cast", "dequantize", "expand_dims", "identity", "reshape", "squeeze", "transpose"})
 """Ops that may stand between a constant and the op whose weight it is."""
-RECURRENT = frozenset({"gru", "lstm", "rnn"})
 _NORMS = frozenset({"instance_norm", "l2_norm", "layer_norm", "local_response_norm"})
 _KINDS = {"softmax": OpKind.SOFTMAX, "avg_pool": OpKind.POOL, "max_pool": OpKind.POOL, "l2_pool": OpKind.POOL}
 
 
 def kind_of_op(kind: str) -> OpKind:
-    """The kind of an op without a weight."""
+    """Return the kind of an op without a weight."""
     if kind in _KINDS:
         return _KINDS[kind]
-    groups = ((_MOVES, OpKind.MOVE), (_HOST, OpKind.HOST), (RECURRENT, OpKind.RECURRENT), (_NORMS, OpKind.NORM))
+    groups = ((_MOVES, OpKind.MOVE), (_HOST, OpKind.HOST), (RECURRENT_OPS, OpKind.RECURRENT), (_NORMS, OpKind.NORM))
     for names, found in groups:
         if kind in names:
             return found

@@ -50,13 +50,13 @@ class OpTable:
 
     @classmethod
     def of(cls, entries: Iterable[tuple[CostOp, StoredWeight | None, bool]]) -> OpTable:
-        """Columns of ops, each with its stored weight (None: fp16, if it has one) and whether its activations are 8-bit."""
+        """Make columns of ops, each with its stored weight (None: fp16, if any) and whether its activations are 8-bit."""
         rows = [_row(op, weight, int8) for op, weight, int8 in entries]
         data = np.array(rows, dtype=np.float64).reshape(-1, len(fields(cls)))
         return cls._from(data)
 
     def merged(self) -> OpTable:
-        """The same ops with identical rows counted together; order is lost."""
+        """Return the same ops with identical rows counted together, in no particular order."""
         data = np.column_stack([getattr(self, f.name) for f in fields(self)])
         distinct, index = np.unique(data[:, :-1], axis=0, return_inverse=True)
         count = np.bincount(index.ravel(), weights=self.count)
@@ -69,7 +69,7 @@ class OpTable:
 
     @classmethod
     def joined(cls, tables: Iterable[OpTable]) -> OpTable:
-        """All rows of several tables, one after another."""
+        """Join the rows of several tables, in order."""
         parts = list(tables)
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 

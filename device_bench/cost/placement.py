@@ -1,4 +1,4 @@
-"""Which processor runs what, by Core ML's compute-unit setting.
+"""Placement: which processor runs which op under a Core ML compute-unit setting.
 
 The rules are Core ML's as far as its documentation and measurements tell: https://developer.apple.com/documentation/coreml/mlcomputeunits.
 ``ALL`` and ``CPU_AND_NE`` run on the Neural Engine and leave it for ops and encodings that it does not take;
@@ -26,7 +26,7 @@ QUANTIZED = frozenset({OpKind.CONV, OpKind.DEPTHWISE, OpKind.LINEAR, OpKind.ELEM
 
 
 class ComputeUnitError(UserError):
-    """A compute unit that is not known, or that the device lacks."""
+    """A compute unit that is unknown, or that the device lacks."""
 
 
 class ComputeUnit(StrEnum):
@@ -50,7 +50,7 @@ class ComputeUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a program runs.
+    """Processors that run a program.
 
     Attributes:
         unit: the processor that runs most of it.
@@ -63,11 +63,11 @@ class Placement:
     streams: bool
 
     def takes(self, weight: StoredWeight) -> bool:
-        """Whether the first processor runs a layer with this weight: Core ML keeps block scales off the Neural Engine."""
+        """Return whether the first processor runs a layer with this weight; the Neural Engine takes no block scales."""
         return self.unit is not Unit.NEURAL_ENGINE or not weight.blocks
 
     def detours(self, ops: OpList) -> int:
-        """How often the program leaves the first processor: runs of ops that it does not take.
+        """Count the runs of ops that the first processor does not take.
 
         On the CPU nothing is left, but ops without a fast implementation wait for the same general one.
         """
@@ -75,13 +75,13 @@ class Placement:
         return sum(now and not before for before, now in zip([False, *away], away, strict=False))
 
     def held(self, weight: StoredWeight, unit: Unit, chip: ChipSpecification) -> StoredWeight:
-        """A weight as a processor reads it at run time: expanded to fp16 at load where it cannot decode on the fly."""
+        """Return a weight as a processor reads it at run time: expanded to fp16 where it cannot decode on the fly."""
         late = unit is Unit.NEURAL_ENGINE and weight.linear and not chip.streams_linear
         return weight.expanded() if unit is Unit.CPU or late or not self.streams else weight
 
 
 def refuses(unit: Unit, op: CostOp) -> bool:
-    """Whether a processor does not take an op at all; the Neural Engine computes in fp16 alone."""
+    """Return whether a processor cannot run an op at all; the Neural Engine computes in fp16 alone."""
     if unit is Unit.NEURAL_ENGINE and op.float32:
         return True
     return unit is not Unit.CPU and op.kind in (OpKind.HOST, OpKind.RECURRENT)
@@ -90,7 +90,7 @@ def refuses(unit: Unit, op: CostOp) -> bool:
 def place(
     ops: OpList, setting: ComputeUnit, target: DeploymentTarget | None = None, lacks: tuple[str, ...] = ()
 ) -> Placement:
-    """Where a program runs under a setting; systems before iOS 17 and macOS 14 expand weights when they load.
+    """Return where a program runs under a setting; before iOS 17 and macOS 14 weights are expanded at load.
 
     Args:
         ops: the program.

@@ -1,4 +1,4 @@
-"""What is believed about a compute unit before any measurement, wide enough to be wrong."""
+"""Priors of the latency fit, per compute unit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from palettune.device_bench.devices.chip_specification import Family
+from palettune.device_bench.devices.chip_specification import ChipFamily
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["CHIP_DEVIATION", "GPU_DEFAULT_TFLOPS", "NEURAL_ENGINE_DEFAULT_TFLOPS", "Beliefs", "Prior", "priors"]
@@ -14,19 +14,19 @@ __all__ = ["CHIP_DEVIATION", "GPU_DEFAULT_TFLOPS", "NEURAL_ENGINE_DEFAULT_TFLOPS
 CHIP_DEVIATION = 0.20
 NEURAL_ENGINE_DEFAULT_TFLOPS = 17.5
 """Of a chip whose peak is undisclosed: that of the newest phone chip whose peak is published."""
-GPU_DEFAULT_TFLOPS = {Family.PHONE: 2.2, Family.BASE: 3.6, Family.LARGE: 10.0, Family.LARGE_WIDE: 14.0}
+GPU_DEFAULT_TFLOPS = {ChipFamily.PHONE: 2.2, ChipFamily.BASE: 3.6, ChipFamily.LARGE: 10.0, ChipFamily.LARGE_WIDE: 14.0}
 """Of a chip whose GPU is not published: its family's usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A log-normal belief: ``center`` times or divided by ``exp(spread)``; a spread of 0 is a constant."""
+    """Log-normal prior: ``center`` times or divided by ``exp(spread)``; a spread of 0 is a constant."""
 
     center: float
     spread: float
 
     def at(self, deviations: float) -> float:
-        """The value that many standard deviations from the centre."""
+        """Return the value at a number of standard deviations from the centre."""
         return self.center * math.exp(self.spread * deviations)
 
 
@@ -80,32 +80,32 @@ _CPU = {
 }
 
 
-Beliefs = tuple[Mapping[str, Prior], Mapping[str, Mapping[Family, Prior]]]
+Beliefs = tuple[Mapping[str, Prior], Mapping[str, Mapping[ChipFamily, Prior]]]
 """Priors shared by all chips, and those of each family."""
 
 
-def _same(prior: Prior) -> Mapping[Family, Prior]:
-    return dict.fromkeys(Family, prior)
+def _same(prior: Prior) -> Mapping[ChipFamily, Prior]:
+    return dict.fromkeys(ChipFamily, prior)
 
 
 def priors(unit: Unit) -> Beliefs:
-    """Priors of a unit: those shared by all chips, and those of each family.
+    """Return a unit's priors: those shared by all chips, and those of each family.
 
     ``link_gbps`` is the width of the unit's own path to memory, ``floor_ms`` the time of an empty call, ``host_ms``
     that of a detour over the CPU.
     """
-    call = {**_same(Prior(0.15, 0.5)), Family.PHONE: Prior(0.07, 0.5)}
+    call = {**_same(Prior(0.15, 0.5)), ChipFamily.PHONE: Prior(0.07, 0.5)}
     if unit is Unit.NEURAL_ENGINE:
-        host = {**_same(Prior(0.25, 0.5)), Family.PHONE: Prior(0.15, 0.5)}
+        host = {**_same(Prior(0.25, 0.5)), ChipFamily.PHONE: Prior(0.15, 0.5)}
         return _NEURAL_ENGINE, _families(_same(Prior(80.0, 0.4)), call, host, Prior(1.0, 0.7))
     if unit is Unit.GPU:
-        call = {**_same(Prior(0.3, 0.5)), Family.PHONE: Prior(0.2, 0.5)}
+        call = {**_same(Prior(0.3, 0.5)), ChipFamily.PHONE: Prior(0.2, 0.5)}
         return _GPU, _families(_same(_UNUSED), call, _same(Prior(0.2, 0.5)), Prior(8.0, 0.7))
     link = _same(Prior(100.0, 0.3))
     return _CPU, _families(link, _same(Prior(0.05, 0.5)), _same(Prior(0.1, 1.0)), Prior(2.0, 0.8))
 
 
 def _families(
-    link: Mapping[Family, Prior], call: Mapping[Family, Prior], host: Mapping[Family, Prior], op: Prior
-) -> Mapping[str, Mapping[Family, Prior]]:
+    link: Mapping[ChipFamily, Prior], call: Mapping[ChipFamily, Prior], host: Mapping[ChipFamily, Prior], op: Prior
+) -> Mapping[str, Mapping[ChipFamily, Prior]]:
     return {"link_gbps": link, "floor_ms": call, "host_ms": host, "op_us": _same(op)}

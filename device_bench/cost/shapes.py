@@ -1,4 +1,4 @@
-"""Op lists from shapes alone, for networks that are too big to build or that only their papers describe."""
+"""Op lists from shapes alone, for networks too large to build or known from their papers only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ShapeBuilder:
         self._names: dict[str, int] = {}
 
     def build(self) -> OpList:
-        """The ops so far."""
+        """Return the ops added so far."""
         return OpList(self._ops)
 
     def conv(
@@ -37,7 +37,7 @@ class ShapeBuilder:
         groups: int = 1,
         count: int = 1,
     ) -> tuple[int, int]:
-        """A convolution with padding that keeps ``size / stride``; returns the output's (height, width).
+        """Add a convolution with padding that keeps ``size / stride``; return the output's (height, width).
 
         Args:
             name: name of the op and of its layer.
@@ -57,14 +57,14 @@ class ShapeBuilder:
         return out
 
     def linear(self, name: str, features: tuple[int, int], positions: int, count: int = 1) -> None:
-        """A linear layer from ``features[0]`` to ``features[1]`` on each of ``positions`` tokens."""
+        """Add a linear layer from ``features[0]`` to ``features[1]`` on each of ``positions`` tokens."""
         shape = (features[1], features[0])
         self._weighted(name, OpKind.LINEAR, shape, (features[0] * positions, features[1] * positions), count)
 
     def attention(
         self, name: str, heads: int, width: int, queries: int, keys: int | None = None, count: int = 1
     ) -> None:
-        """Scores, softmax and weighted sum of attention, without its projections.
+        """Add scores, softmax and weighted sum of an attention, without its projections.
 
         Args:
             name: prefix of the op names.
@@ -92,26 +92,26 @@ class ShapeBuilder:
     def pointwise(
         self, name: str, elements: int, inputs: int = 1, kind: OpKind = OpKind.ELEMENTWISE, count: int = 1
     ) -> None:
-        """An op without a weight: ``inputs`` tensors of ``elements`` in, one out."""
+        """Add an op without a weight that reads ``inputs`` tensors of ``elements`` and writes one."""
         size = self._batch * elements * FP16_BYTES
         self._add(CostOp(name, kind, 0, (), size * inputs, size, None, 0, count))
 
     def norm(self, name: str, elements: int, count: int = 1) -> None:
-        """A normalization that cannot be folded into its neighbour."""
+        """Add a normalization that cannot be folded into its neighbour."""
         self.pointwise(name, elements, 1, OpKind.NORM, count)
 
     def embedding(self, name: str, vocabulary: int, width: int, positions: int) -> None:
-        """A table look-up of ``positions`` rows of ``width``."""
+        """Add a table look-up of ``positions`` rows of ``width``."""
         moved = self._batch * positions * width * FP16_BYTES
         self._add(CostOp(name, OpKind.EMBEDDING, 0, (vocabulary, width), moved, moved, self._unique(name)))
 
     def recurrent(self, name: str, features: tuple[int, int], steps: int, gates: int = 4) -> None:
-        """A recurrent layer (LSTM with four gates) over ``steps``."""
+        """Add a recurrent layer (an LSTM with four gates) over ``steps``."""
         shape = (gates * features[1], features[0] + features[1])
         self._weighted(name, OpKind.RECURRENT, shape, (features[0] * steps, features[1] * steps), 1, steps)
 
     def host(self, name: str, elements: int) -> None:
-        """An op that only the CPU takes: integer arithmetic, top-k and the like."""
+        """Add an op that only the CPU runs: integer arithmetic, top-k and the like."""
         self.pointwise(name, elements, 1, OpKind.HOST)
 
     def _weighted(

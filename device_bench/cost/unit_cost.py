@@ -1,4 +1,4 @@
-"""What one op costs on one compute unit.
+"""Time of one op on one compute unit.
 
 An op takes as long as its slowest resource: arithmetic, weight streaming, weight decoding or activation traffic (the
 roofline of https://doi.org/10.1145/1498765.1498785, with a smooth maximum), and a fixed share for being an op at all.
@@ -62,7 +62,7 @@ class UnitParameters:
 
 
 def op_milliseconds(table: OpTable, unit: UnitParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Milliseconds that each row of a table, its count included, occupies the processor, and streams weights.
+    """Return the milliseconds that each row of a table, its count included, occupies the processor and fetches weights.
 
     Zeros speed up arithmetic as their share to the power of three: the published rows show little below 75 % and much
     at 90 %.
@@ -80,7 +80,7 @@ def op_milliseconds(table: OpTable, unit: UnitParameters) -> tuple[NDArray[np.fl
 
 
 def combined(busy: Any, stream: Any, sharpness: Any) -> Any:
-    """Milliseconds of a program: weights are fetched while earlier ops compute, so the larger sum rules, smoothly."""
+    """Return a program's milliseconds: weights are fetched while earlier ops compute, so the larger sum dominates."""
     return (busy**sharpness + stream**sharpness) ** (1 / sharpness)
 
 

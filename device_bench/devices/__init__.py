@@ -1,4 +1,4 @@
-"""Chips and the devices they are in: one TOML file for each chip, read by ``device_bench.devices.chip_file``."""
+"""Chips and the devices that contain them, one TOML file per chip (``chip_file``)."""
 
 from palettune.device_bench.devices.chip_file import ChipFile, Mark, Sourced, chip_files, specifications
 

@@ -1,4 +1,4 @@
-"""Reads the chip files.
+"""Reader of the chip files.
 
 A file holds the chip's published figures under ``[specification]`` and, for each compute unit, the parameters of the
 cost model. Each value has a ``source`` and a ``mark``: ``spec`` (published), ``fitted`` (to measurements on this chip)
@@ -17,7 +17,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from palettune.device_bench.devices.chip_specification import ChipSpecification, Family
+from palettune.device_bench.devices.chip_specification import ChipFamily, ChipSpecification
 from palettune.device_bench.devices.unit import Unit
 
 __all__ = ["ChipFile", "ChipFileError", "Mark", "Sourced", "chip_files", "read_chip", "specifications"]
@@ -28,7 +28,7 @@ class ChipFileError(ValueError):
 
 
 class Mark(StrEnum):
-    """Where a value comes from."""
+    """Origin of a value."""
 
     SPEC = "spec"
     FITTED = "fitted"
@@ -37,7 +37,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """A value, its mark and its source."""
+    """A value with its origin and source."""
 
     value: Any
     mark: Mark
@@ -58,14 +58,14 @@ class ChipFile:
     """
 
     chip: str
-    family: Family
+    family: ChipFamily
     devices: tuple[str, ...]
     specification: Mapping[str, Sourced]
     units: Mapping[Unit, Mapping[str, Sourced]]
     lacks: tuple[Unit, ...] = ()
 
     def published(self) -> ChipSpecification:
-        """The published figures, as the fit takes them."""
+        """Return the published figures, as the fit takes them."""
         values = {name: sourced.value for name, sourced in self.specification.items()}
         return ChipSpecification(
             self.chip,
@@ -81,7 +81,7 @@ class ChipFile:
 
 @cache
 def chip_files() -> Mapping[str, ChipFile]:
-    """Every chip file by the chip's name."""
+    """Return every chip file by the chip's name."""
     folder = resources.files("palettune.device_bench.devices")
     found = [read_chip(file.name, file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".toml")]
     return MappingProxyType({chip.chip: chip for chip in sorted(found, key=lambda chip: chip.chip)})
@@ -89,7 +89,7 @@ def chip_files() -> Mapping[str, ChipFile]:
 
 @cache
 def specifications() -> Mapping[str, ChipSpecification]:
-    """Published figures of every chip by its name."""
+    """Return the published figures of every chip by its name."""
     return MappingProxyType({name: chip.published() for name, chip in chip_files().items()})
 
 
@@ -108,7 +108,7 @@ def read_chip(name: str, text: str) -> ChipFile:
         units = {unit: _values(name, content[unit.value]) for unit in Unit if unit.value in content}
         return ChipFile(
             content["chip"],
-            Family(content["family"]),
+            ChipFamily(content["family"]),
             tuple(content["devices"]),
             MappingProxyType(_values(name, content["specification"])),
             MappingProxyType(units),

@@ -1,15 +1,15 @@
-"""What is published about a chip, before anything is fitted."""
+"""Published figures of chips, before anything is fitted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["ChipSpecification", "Family"]
+__all__ = ["ChipFamily", "ChipSpecification"]
 
 
-class Family(StrEnum):
-    """Chips that share what no specification tells: call overheads and how wide the Neural Engine's memory path is.
+class ChipFamily(StrEnum):
+    """Chips that share unpublished properties: call overheads and the width of the Neural Engine's memory path.
 
     The measured Neural Engine streams are near 60 GB/s on base chips and on the large chips up to M2, twice that on
     large chips from M3 on.
@@ -37,7 +37,7 @@ class ChipSpecification:
     """
 
     name: str
-    family: Family
+    family: ChipFamily
     memory_gbps: float
     neural_engine_tflops: float | None
     gpu_tflops: float | None

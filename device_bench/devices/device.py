@@ -1,4 +1,4 @@
-"""Devices by the names their users give them."""
+"""Look-up of devices by their marketing names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Device", "DeviceError", "device_names", "find_device"]
 
 
 class DeviceError(UserError):
-    """A device that is in no chip file; the message suggests the nearest."""
+    """An unknown device; the message suggests the nearest name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Device:
 
 
 def find_device(name: str) -> Device:
-    """The device of that name, or the chip of that name, in any case.
+    """Return the device, or the chip, of that name, in any case.
 
     Raises:
         DeviceError: no such device; the message suggests the nearest name.
@@ -40,7 +40,7 @@ def find_device(name: str) -> Device:
     if found is None:
         raise DeviceError(
             f"device {name!r} is not known{_nearest(name)} Names are those of Apple's devices or chips, like "
-            "'iPhone 15 Pro' or 'M2'; a new device is a new file in device_bench/devices"
+            "'iPhone 15 Pro' or 'M2'; to add a device, add a file to device_bench/devices"
         )
     return Device(found[0], specifications()[found[1]])
 
@@ -55,7 +55,7 @@ def _nearest(name: str) -> str:
 
 
 def device_names() -> tuple[str, ...]:
-    """Names of all known devices."""
+    """Return the names of all known devices."""
     return tuple(sorted(device for chip in chip_files().values() for device in chip.devices))
 
 

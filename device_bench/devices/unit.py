@@ -1,4 +1,4 @@
-"""The processors of a chip that run a model."""
+"""Processors of a chip that run a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Unit"]
 
 
 class Unit(StrEnum):
-    """The processors of a chip that run a model."""
+    """Processors of a chip that run a model."""
 
     NEURAL_ENGINE = "neural_engine"
     GPU = "gpu"

@@ -1,1 +1,1 @@
-"""Latency measured on a Mac or an attached device."""
+"""Latency measured on a Mac or on an attached device."""

@@ -1,4 +1,4 @@
-"""What a Mac, or a device attached to it, is: the name under which the chip files know it."""
+"""Identification of this Mac, or of an attached device, by the names that chip files use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["hardware_name", "marketing_name"]
 
 
 def hardware_name(attached: str | None, stated: str | None = None) -> str:
-    """The chip of this Mac, or the model of an attached iPhone or iPad.
+    """Return the chip of this Mac, or the model of an attached iPhone or iPad.
 
     Args:
         attached: the attached device's own name, as Xcode shows it; None for this Mac.
@@ -41,7 +41,7 @@ def hardware_name(attached: str | None, stated: str | None = None) -> str:
 
 
 def marketing_name(listing: Any, attached: str) -> str:
-    """The model of a device in the listing of ``xcrun devicectl list devices --json-output``.
+    """Return the model of a device in the listing of ``xcrun devicectl list devices --json-output``.
 
     Raises:
         MeasurementError: no such device in it, or one whose model it does not tell.
@@ -58,7 +58,7 @@ def marketing_name(listing: Any, attached: str) -> str:
         )
     model = devices[attached].get("marketingName")
     if not model:
-        raise MeasurementError(f"device {attached!r}: Xcode does not tell its model; state it with --model")
+        raise MeasurementError(f"device {attached!r}: Xcode does not report its model; give it with --model")
     return str(model)
 
 
@@ -66,4 +66,6 @@ def _run(*words: str) -> str:
     try:
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise MeasurementError(f"{' '.join(words)} failed: {error}; are Xcode's command-line tools there?") from error
+        raise MeasurementError(
+            f"{' '.join(words)} failed: {error}; install Xcode's command-line tools (xcode-select --install)"
+        ) from error

@@ -1,4 +1,4 @@
-"""The names under which latency is recorded: predicted and measured never share one."""
+"""Names under which latency is recorded; predicted and measured never share one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEASURED = "measured_latency_ms"
 
 @dataclass(frozen=True)
 class LatencyRecord:
-    """What is written of one latency.
+    """Metrics and tags of one latency.
 
     Attributes:
         metrics: numbers by name.
@@ -27,7 +27,7 @@ class LatencyRecord:
 
 
 def predicted_tags(model: LatencyModel) -> dict[str, str]:
-    """What a prediction is for."""
+    """Return the tags of a prediction: device, unit and target."""
     return {
         f"{PREDICTED}.device": model.device.name,
         f"{PREDICTED}.chip": model.device.chip.name,
@@ -36,7 +36,7 @@ def predicted_tags(model: LatencyModel) -> dict[str, str]:
 
 
 def measured_record(measurement: Measurement, chip: str) -> LatencyRecord:
-    """A measurement: median, spread, load time, runs, drift and residency, with device, chip and system."""
+    """Return the record of a measurement: median, spread, load time, runs, drift and residency, with its device."""
     metrics = {
         MEASURED: measurement.median_ms,
         f"{MEASURED}.spread": measurement.spread_ms,

@@ -1,4 +1,4 @@
-"""Latency measured on this Mac, or on an iPhone or iPad attached to it, through coremltools' benchmarking interface.
+"""Latency measurement on this Mac, or on an attached iPhone or iPad, by coremltools' benchmarking interface.
 
 Interface: ``coremltools.models.ml_program.experimental.perf_utils`` and ``remote_device``
 (https://apple.github.io/coremltools/docs-guides/source/mlmodel-utilities.html); both exist on macOS only. This module is
@@ -29,7 +29,7 @@ MINIMUM_RUNS = 8
 
 
 class MeasurementError(UserError):
-    """A measurement that cannot be made here, or that failed; the message says what to do."""
+    """A measurement that is impossible here, or that failed; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +63,41 @@ class Measurement:
     residency: Mapping[str, float] | None
 
     def to_json(self) -> str:
-        """As JSON."""
+        """Return the measurement as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Measurement:
-        """The inverse of ``to_json``."""
+        """Read the JSON of ``to_json``."""
         values = json.loads(text)
         return cls(**values | {"compute_unit": ComputeUnit(values["compute_unit"])})
 
 
 @dataclass(frozen=True, slots=True)
 class OpPlace:
-    """Where the compute plan puts one op: processor and share of the estimated cost, None where the plan has none."""
+    """Processor that the compute plan gives one op, and its share of the estimated cost; None where not stated."""
 
     processor: str
     cost: float | None
 
 
 class Backend(Protocol):
-    """What measuring needs of Core ML; all times in milliseconds."""
+    """Interface to Core ML that a measurement needs; all times in milliseconds."""
 
     def device(self) -> tuple[str, str]:
-        """Name and system of the device."""
+        """Return the name and the system of the device."""
         ...
 
     def load_times(self, path: Path, unit: ComputeUnit) -> Sequence[float]:
-        """Time of loading the model."""
+        """Load the model and return the times."""
         ...
 
     def predict_times(self, runs: int, warm_up: int) -> Sequence[float]:
-        """Times of ``runs`` predictions on random inputs, after ``warm_up`` that do not count."""
+        """Return the times of ``runs`` predictions on random inputs, after ``warm_up`` uncounted ones."""
         ...
 
     def plan(self) -> Sequence[OpPlace] | None:
-        """Where each op runs, or None where the system does not tell."""
+        """Return where each op runs, or None where the system does not tell."""
         ...
 
 
@@ -114,7 +114,7 @@ def measure(
     warm_up: int = 5,
     backend: Backend | None = None,
 ) -> Measurement:
-    """Measure a package.
+    """Measure the latency of a package.
 
     Args:
         path: an ``.mlpackage``.
@@ -146,7 +146,7 @@ def measure(
 
 
 def attached_devices() -> tuple[str, ...]:
-    """Names of the iPhones and iPads that are attached to this Mac.
+    """Return the names of the iPhones and iPads attached to this Mac.
 
     Raises:
         MeasurementError: this is no Mac.
@@ -197,7 +197,7 @@ def _residency(places: Sequence[OpPlace] | None) -> dict[str, float] | None:
 
 
 class CoreMLBackend:
-    """coremltools' benchmarker on this Mac, or on a device attached to it.
+    """coremltools' benchmarker on this Mac, or on an attached device.
 
     Args:
         name: of an attached iPhone or iPad; None for this Mac.
@@ -213,13 +213,13 @@ class CoreMLBackend:
         self._benchmarker: Any = None
 
     def device(self) -> tuple[str, str]:
-        """Name and system of the device."""
+        """Return the name and the system of the device."""
         if self._remote is not None:
             return str(self._remote.name), f"{self._remote.type.value} {self._remote.os_version}"
         return platform.node(), f"macOS {platform.mac_ver()[0]}"
 
     def load_times(self, path: Path, unit: ComputeUnit) -> Sequence[float]:
-        """Time of loading the model once."""
+        """Load the model once and return the time."""
         import coremltools as ct
         from coremltools.models.ml_program.experimental.perf_utils import MLModelBenchmarker
 
@@ -228,13 +228,13 @@ class CoreMLBackend:
         return [float(ms) for ms in self._wait(self._benchmarker.benchmark_load(iterations=1)).samples]
 
     def predict_times(self, runs: int, warm_up: int) -> Sequence[float]:
-        """Times of predictions on one set of random inputs."""
+        """Return the times of predictions on one set of random inputs."""
         if warm_up:
             self._wait(self._benchmarker.benchmark_predict(iterations=warm_up))
         return [float(ms) for ms in self._wait(self._benchmarker.benchmark_predict(iterations=runs)).samples]
 
     def plan(self) -> Sequence[OpPlace] | None:
-        """The compute plan, with one more prediction's time shared out by its estimated costs; constants run nowhere."""
+        """Return the compute plan, one more prediction's time shared out by estimated costs; constants run nowhere."""
         found = self._wait(self._benchmarker.benchmark_operation_execution(iterations=1))
         used = [info for info in found if info.compute_device_usage is not None]
         places = [

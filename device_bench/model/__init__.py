@@ -1,1 +1,1 @@
-"""What a torch model returns, and what it keeps between inputs."""
+"""Layers, outputs and recurrent state of torch models."""

@@ -1,4 +1,4 @@
-"""A value held: enough of it to tell later whether it has changed, and to put it back, in a copy of its owner as well."""
+"""Snapshots of values: compare later, and restore in the same module or in a copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["ABSENT", "Held", "HeldTensor", "Holder"]
+__all__ = ["ABSENT", "HeldTensor", "HeldValue", "Holder"]
 
 _PLAIN = (int, float, complex, str, bytes, type(None), enum.Enum, torch.dtype, torch.device, torch.Size, range, slice)
 _CLOSED = (type, FunctionType, MethodType, ModuleType, nn.Module, nn.Parameter, torch.Generator)
@@ -28,21 +28,21 @@ ABSENT = object()
 Memo = dict[int, Any]
 
 
-class Held(ABC):
-    """What a value was."""
+class HeldValue(ABC):
+    """Snapshot of a value."""
 
     @property
     def restorable(self) -> bool:
-        """Whether ``restored`` gives the value back in any copy of its owner."""
+        """Whether ``restored`` can give the value back in any copy of its owner."""
         return True
 
     @abstractmethod
     def same(self, current: Any) -> bool:
-        """Whether a value is still what was held."""
+        """Return whether a value equals the snapshot."""
 
     @abstractmethod
     def restored(self, current: Any, memo: Memo) -> Any:
-        """The held value, in the memory of the current one where that can be; the result is to be assigned.
+        """Return the snapshot's value, in the memory of the current one where possible; assign the result.
 
         Args:
             memo: what was restored already, so that one tensor in two places stays one.
@@ -50,20 +50,20 @@ class Held(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class HeldTensor(Held):
-    """A copy of a tensor."""
+class HeldTensor(HeldValue):
+    """Snapshot of a tensor."""
 
     value: Tensor
 
     def same(self, current: Any) -> bool:
-        """Whether shape, type and values are equal; a NaN equals a NaN."""
+        """Return whether shape, type and values are equal; a NaN equals a NaN."""
         kept = self.value
         if not isinstance(current, Tensor) or current.shape != kept.shape or current.dtype != kept.dtype:
             return False
         return torch.equal(current, kept) or bool(torch.isclose(current, kept, 0, 0, equal_nan=True).all())
 
     def restored(self, current: Any, memo: Memo) -> Tensor:
-        """The current tensor with the old values, rid of any gradient; a copy where it has another form."""
+        """Return the current tensor with the old values and no gradient; a copy where its shape or type differs."""
         if id(self) not in memo:
             memo[id(self)] = self._restored(current)
         found: Tensor = memo[id(self)]
@@ -79,7 +79,7 @@ class HeldTensor(Held):
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldPlain(Held):
+class _HeldPlain(HeldValue):
     value: Any
 
     def same(self, current: Any) -> bool:
@@ -90,7 +90,7 @@ class _HeldPlain(Held):
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldArray(Held):
+class _HeldArray(HeldValue):
     value: NDArray[Any]
 
     def same(self, current: Any) -> bool:
@@ -105,11 +105,11 @@ def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldSequence(Held):
+class _HeldSequence(HeldValue):
     """A list, tuple, deque or set; members of sets are plain."""
 
     kind: Any
-    members: tuple[Held, ...]
+    members: tuple[HeldValue, ...]
     build: Callable[[list[Any]], Any]
 
     @property
@@ -131,9 +131,9 @@ class _HeldSequence(Held):
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldMapping(Held):
+class _HeldMapping(HeldValue):
     kind: Any
-    members: Mapping[Any, Held]
+    members: Mapping[Any, HeldValue]
 
     @property
     def restorable(self) -> bool:
@@ -155,11 +155,11 @@ class _HeldMapping(Held):
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldObject(Held):
+class _HeldObject(HeldValue):
     """An object by its attributes, such as a cache of somebody's own class."""
 
     kind: Any
-    members: Mapping[str, Held]
+    members: Mapping[str, HeldValue]
 
     @property
     def restorable(self) -> bool:
@@ -179,7 +179,7 @@ class _HeldObject(Held):
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldOther(Held):
+class _HeldOther(HeldValue):
     """Something that is not looked into: only whether another one took its place is seen."""
 
     value: Any
@@ -196,13 +196,13 @@ class _HeldOther(Held):
 
 
 class Holder:
-    """Holds values; a tensor that is met twice is held once."""
+    """Takes snapshots; a tensor met twice is copied once."""
 
     def __init__(self) -> None:
         self._tensors: dict[int, tuple[Tensor, HeldTensor]] = {}
 
-    def hold(self, value: Any, depth: int = 0) -> Held:
-        """Hold a value: tensors, arrays, numbers, containers and objects of these."""
+    def hold(self, value: Any, depth: int = 0) -> HeldValue:
+        """Take a snapshot of a value: tensors, arrays, numbers, containers and objects of these."""
         if value is ABSENT or isinstance(value, _PLAIN):
             return _HeldPlain(value)
         if isinstance(value, _CLOSED) or depth > _DEPTH:
@@ -215,7 +215,7 @@ class Holder:
             return self._container(value, depth)
         return self._object(value, depth)
 
-    def _tensor(self, value: Tensor) -> Held:
+    def _tensor(self, value: Tensor) -> HeldValue:
         if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
             return _HeldOther(value)
         if id(value) not in self._tensors:
@@ -224,7 +224,7 @@ class Holder:
                 self._tensors[id(value)] = value, HeldTensor(value.detach().clone())
         return self._tensors[id(value)][1]
 
-    def _container(self, value: Any, depth: int) -> Held:
+    def _container(self, value: Any, depth: int) -> HeldValue:
         kind = type(value)
         if isinstance(value, dict):
             if kind.__init__ is not dict.__init__ and kind.__module__ != "collections":
@@ -235,7 +235,7 @@ class Holder:
         build = _builder(value)
         return _HeldSequence(kind, tuple(self.hold(member, depth + 1) for member in value), build)
 
-    def _object(self, value: Any, depth: int) -> Held:
+    def _object(self, value: Any, depth: int) -> HeldValue:
         attributes = getattr(value, "__dict__", None)
         closed = hasattr(type(value), "__deepcopy__") or isinstance(value, (*_SEQUENCES, dict))
         if closed or not isinstance(attributes, dict) or len(attributes) > _MOST:

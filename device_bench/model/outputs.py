@@ -1,4 +1,4 @@
-"""What a model returns: tensors in any nesting, in one order for quality, conversion, proof and verification.
+"""Model outputs in any nesting: one order of tensors for quality, conversion, proof and verification.
 
 Mappings (``OrderedDict``, a Hugging Face ``ModelOutput``, ``UserDict``), dataclasses, attrs classes, named tuples,
 tuples, lists, ``SimpleNamespace`` and types registered with torch's pytree nest freely. ``None``, numbers, strings and
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from palettune.device_bench.library_internals import SUPPORTED_NODES
 from palettune.space.errors import UserError
 
 __all__ = [
@@ -29,10 +29,10 @@ __all__ = [
     "flatten",
     "identifiers",
     "leaves",
-    "mapped",
+    "map_tensors",
     "named_as",
-    "rebuilt",
-    "replaced",
+    "rebuild",
+    "replace_tensors",
     "tensors",
 ]
 
@@ -53,11 +53,11 @@ Path = tuple[str, ...]
 
 
 class OutputError(UserError):
-    """A model returns something in which tensors cannot be found, or that cannot be made again with others."""
+    """A model output in which tensors cannot be found, or that cannot be rebuilt with other tensors."""
 
 
 def flatten(outputs: Any, name: str = "output") -> list[tuple[str, Tensor]]:
-    """Every tensor of a model's outputs with a readable name (``output.logits``, ``output.2.best``), in order.
+    """Return every tensor of a model's outputs with a readable name (``output.logits``, ``output.2.best``), in order.
 
     Raises:
         OutputError: something is neither a tensor, nor plain, nor a structure of them; it is named.
@@ -66,12 +66,12 @@ def flatten(outputs: Any, name: str = "output") -> list[tuple[str, Tensor]]:
 
 
 def leaves(outputs: Any, name: str = "output") -> list[tuple[Path, Tensor]]:
-    """Every tensor with its place: the keys, field names and positions that lead to it; raises as ``flatten``."""
+    """Return every tensor with its path of keys, field names and positions; raises as ``flatten``."""
     return list(_walk(outputs, (), name))
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """Every tensor in a value, in the same order; what is of an unknown type is passed over."""
+    """Return every tensor in a value, in the same order; values of unknown types are skipped."""
     return [leaf for _, leaf in _walk(value, (), None)]
 
 
@@ -91,7 +91,7 @@ def _walk(value: Any, path: Path, name: str | None) -> Iterator[tuple[Path, Tens
 
 
 def children(value: Any) -> list[tuple[str, Any]] | None:
-    """What a structure holds, by key, field name or position; ``None`` for anything that is no structure."""
+    """Return a structure's items by key, field name or position; ``None`` for a value that is no structure."""
     if isinstance(value, (Tensor, *_PLAIN, type)):
         return None
     if isinstance(value, Mapping):
@@ -101,13 +101,13 @@ def children(value: Any) -> list[tuple[str, Any]] | None:
         return [(name, getattr(value, name)) for name in names]
     if isinstance(value, Sequence):
         return [(str(index), child) for index, child in enumerate(value)]
-    if type(value) in pytree.SUPPORTED_NODES:
-        return [(str(i), child) for i, child in enumerate(pytree.SUPPORTED_NODES[type(value)].flatten_fn(value)[0])]
+    if type(value) in SUPPORTED_NODES:
+        return [(str(i), child) for i, child in enumerate(SUPPORTED_NODES[type(value)].flatten_fn(value)[0])]
     return None
 
 
-def rebuilt(like: Any, values: Sequence[Any]) -> Any:
-    """A structure of the same type that holds other values, in the order of ``children``; ``like`` stays as it is.
+def rebuild(like: Any, values: Sequence[Any]) -> Any:
+    """Return a structure of the same type with other values, in the order of ``children``; ``like`` is not changed.
 
     Raises:
         OutputError: the type cannot be made again; it is named.
@@ -118,30 +118,30 @@ def rebuilt(like: Any, values: Sequence[Any]) -> Any:
         raise _unbuildable(like, f"{type(error).__name__}: {error}") from error
     found = [child for _, child in children(made) or ()]
     if len(found) != len(values) or any(a is not b for a, b in zip(found, values, strict=True)):
-        raise _unbuildable(like, "it changes what is put into it")
+        raise _unbuildable(like, "it changes the values given to it")
     return made
 
 
-def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
-    """The same structure with a function applied to every tensor; values of unknown types stay as they are."""
+def map_tensors(function: Callable[[Tensor], Any], value: Any) -> Any:
+    """Apply a function to every tensor of a structure; values of unknown types are kept."""
     if isinstance(value, Tensor):
         return function(value)
     found = children(value)
     if not found:
         return value
-    values = [mapped(function, child) for _, child in found]
+    values = [map_tensors(function, child) for _, child in found]
     unchanged = all(new is old for new, (_, old) in zip(values, found, strict=True))
-    return value if unchanged else rebuilt(value, values)
+    return value if unchanged else rebuild(value, values)
 
 
-def replaced(like: Any, values: Iterable[Tensor]) -> Any:
-    """A model's outputs with other tensors in the order of ``flatten``; whatever is no tensor stays."""
+def replace_tensors(like: Any, values: Iterable[Tensor]) -> Any:
+    """Return a model's outputs with other tensors in the order of ``flatten``; other values are kept."""
     remaining = iter(values)
-    return mapped(lambda _: next(remaining), like)
+    return map_tensors(lambda _: next(remaining), like)
 
 
 def identifiers(paths: Iterable[Path], taken: Iterable[str] = ()) -> tuple[str, ...]:
-    """The names of outputs in a package by their places: ``output``, ``output_0``, ``logits``, ``hidden_0`` ...
+    """Return the names of outputs in a package by their paths: ``output``, ``output_0``, ``logits``, ``hidden_0`` ...
 
     Args:
         taken: names of the package's inputs, which no output may have.
@@ -158,8 +158,9 @@ def identifiers(paths: Iterable[Path], taken: Iterable[str] = ()) -> tuple[str, 
 
 
 def named_as(values: Mapping[str, Tensor], outputs: Any, inputs: Iterable[str] = ()) -> list[str]:
-    """The names of a package's outputs in the order of ``flatten``: by their names where they are those that
-    ``convert`` gives, else by position.
+    """Return the names of a package's outputs in the order of ``flatten``.
+
+    They are matched by name where the names are those that ``convert`` gives, else by position.
 
     Args:
         values: the package's outputs.
@@ -204,8 +205,8 @@ def _made(like: Any, values: Sequence[Any]) -> Any:
         made = copy.copy(like)
         made[:] = values
         return made
-    if type(like) in pytree.SUPPORTED_NODES and not isinstance(like, Sequence):
-        node = pytree.SUPPORTED_NODES[type(like)]
+    if type(like) in SUPPORTED_NODES and not isinstance(like, Sequence):
+        node = SUPPORTED_NODES[type(like)]
         return node.unflatten_fn(list(values), node.flatten_fn(like)[1])
     return type(like)(values)
 
@@ -242,4 +243,4 @@ def _with_attributes(like: Any, values: Mapping[str, Any]) -> Any:
 
 def _unbuildable(like: Any, reason: str) -> OutputError:
     kind = f"{type(like).__module__}.{type(like).__qualname__}"
-    return OutputError(f"a {kind} cannot be made again with other tensors ({reason}); return a dict or a tuple instead")
+    return OutputError(f"a {kind} cannot be rebuilt with other tensors ({reason}); return a dict or a tuple instead")

@@ -1,7 +1,7 @@
-"""Recurrent state: the buffers and attributes that a forward pass changes, and how they are put back.
+"""Recurrent state: buffers and attributes that a forward pass changes, and how to restore them.
 
-Key-value caches, hidden states and counters live in a module: what it gives for one input depends on those before it.
-State is known by the names of its places, so that what was seen in one module is restored in any copy of it.
+Key-value caches, hidden states and counters live in a module, so that its output for one input depends on earlier inputs.
+State is identified by module and attribute names, so that a state taken from one module can be restored in any copy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from palettune.device_bench.model.held_value import ABSENT, Held, HeldTensor, Holder
+from palettune.device_bench.library_internals import buffer_slots
+from palettune.device_bench.model.held_value import ABSENT, HeldTensor, HeldValue, Holder
 
 __all__ = ["NO_STATE", "Place", "RecurrentState", "snapshot"]
 
@@ -25,7 +26,7 @@ _OWN = frozenset(vars(nn.Module()))
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A buffer or an attribute of a module, by the module's name."""
+    """Place of state: a buffer or an attribute, with the name of its module."""
 
     module: str
     attribute: str
@@ -34,36 +35,36 @@ class Place:
         return f"{self.module}.{self.attribute}" if self.module else self.attribute
 
     def get(self, root: nn.Module) -> Any:
-        """What is there; ``ABSENT`` if nothing is."""
+        """Return the value at this place; ``ABSENT`` without one."""
         owner = self.owner(root)
         if owner is None:
             return ABSENT
-        if self.attribute in owner._buffers:
-            return owner._buffers[self.attribute]
+        if self.attribute in buffer_slots(owner):
+            return buffer_slots(owner)[self.attribute]
         return vars(owner).get(self.attribute, ABSENT)
 
     def put(self, root: nn.Module, value: Any) -> None:
-        """Put a value there, a buffer where there is a buffer."""
+        """Set the value at this place, as a buffer where one is registered."""
         owner = self.owner(root)
         if owner is None:
             return
         if isinstance(owner, torch.jit.ScriptModule):
             setattr(owner, self.attribute, value)
         elif value is ABSENT:
-            owner._buffers.pop(self.attribute, None)
+            buffer_slots(owner).pop(self.attribute, None)
             vars(owner).pop(self.attribute, None)
-        elif self.attribute in owner._buffers:
-            owner._buffers[self.attribute] = value
+        elif self.attribute in buffer_slots(owner):
+            buffer_slots(owner)[self.attribute] = value
         else:
             vars(owner)[self.attribute] = value
 
     def is_buffer(self, root: nn.Module) -> bool:
-        """Whether it is a registered buffer."""
+        """Return whether the place is a registered buffer."""
         owner = self.owner(root)
-        return owner is not None and self.attribute in owner._buffers
+        return owner is not None and self.attribute in buffer_slots(owner)
 
     def owner(self, root: nn.Module) -> nn.Module | None:
-        """The module; ``None`` where a copy lacks it."""
+        """Return the module that holds the place; ``None`` where a copy lacks it."""
         try:
             return root.get_submodule(self.module)
         except AttributeError:
@@ -74,14 +75,14 @@ class Place:
 
 @dataclass(frozen=True)
 class RecurrentState:
-    """What some places of a module held at one time.
+    """Values of some places of a module at one time.
 
     Attributes:
         values: by place.
-        read: the places that outputs depend on; others are written and never read, as maps kept to be looked at are.
+        read: the places that outputs depend on; others are written and never read, such as attention maps kept for inspection.
     """
 
-    values: Mapping[Place, Held] = field(default_factory=dict)
+    values: Mapping[Place, HeldValue] = field(default_factory=dict)
     read: frozenset[Place] = frozenset()
 
     def __bool__(self) -> bool:
@@ -89,16 +90,16 @@ class RecurrentState:
 
     @property
     def recurrent(self) -> bool:
-        """Whether what a module gives for one input depends on the inputs before it."""
+        """Whether a module's output for one input depends on earlier inputs."""
         return bool(self.read)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The places that outputs depend on, as a person calls them, in order."""
+        """Names of the places that outputs depend on, in order."""
         return tuple(str(place) for place in self.values if place in self.read)
 
     def restore(self, module: nn.Module) -> None:
-        """Put the values back into the module that they were seen in, or into a copy of it."""
+        """Restore the values in the module they were taken from, or in a copy of it."""
         memo: dict[int, Any] = {}
         for place, held in self.values.items():
             current = place.get(module)
@@ -108,7 +109,7 @@ class RecurrentState:
 
     @contextlib.contextmanager
     def around(self, module: nn.Module) -> Iterator[None]:
-        """Begin from these values, and leave them behind."""
+        """Start from these values, and restore them at the end."""
         self.restore(module)
         try:
             yield
@@ -116,22 +117,22 @@ class RecurrentState:
             self.restore(module)
 
     def now(self, module: nn.Module) -> RecurrentState:
-        """What the same places hold at this time."""
+        """Return the current values of the same places."""
         holder = Holder()
         return replace(self, values={place: holder.hold(place.get(module)) for place in self.values})
 
-    def changed(self, module: nn.Module) -> dict[Place, Held]:
-        """The places that hold something else by now, those that appeared since included; with what they held."""
+    def changed(self, module: nn.Module) -> dict[Place, HeldValue]:
+        """Return the places whose values changed or appeared since, with their earlier values."""
         found = {place: held for place, held in self.values.items() if not held.same(place.get(module))}
         gone = Holder().hold(ABSENT)
         return found | {place: gone for place in _places(module) if place not in self.values}
 
     def only(self, places: Collection[Place]) -> RecurrentState:
-        """Some of it."""
+        """Return the state of these places alone."""
         return replace(self, values={place: held for place, held in self.values.items() if place in places})
 
     def tensor(self, place: Place) -> HeldTensor | None:
-        """What a place held, where that was a tensor."""
+        """Return the snapshot of a place where it is a tensor; None otherwise."""
         held = self.values[place]
         return held if isinstance(held, HeldTensor) else None
 
@@ -140,7 +141,7 @@ NO_STATE = RecurrentState()
 
 
 def snapshot(module: nn.Module) -> RecurrentState:
-    """Everything in a module that a forward pass may change, but its parameters."""
+    """Return the values of everything in a module that a forward pass may change, except its parameters."""
     holder = Holder()
     return RecurrentState({place: holder.hold(place.get(module)) for place in _places(module)})
 
@@ -149,5 +150,5 @@ def _places(module: nn.Module) -> Iterable[Place]:
     for name, part in module.named_modules():
         scripted = isinstance(part, torch.jit.ScriptModule)  # whose attributes lie where Python does not see them
         attributes = [] if scripted else [key for key in vars(part) if key not in _OWN]
-        for attribute in (*part._buffers.keys(), *attributes):
+        for attribute in (*buffer_slots(part).keys(), *attributes):
             yield Place(name, attribute)

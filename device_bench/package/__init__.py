@@ -1,1 +1,1 @@
-"""What is in a saved ``.mlpackage``: weights as stored, the graph, constants."""
+"""Contents of a saved ``.mlpackage``: weights as stored, graph, constants."""

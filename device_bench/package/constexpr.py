@@ -1,4 +1,4 @@
-"""The values that Core ML's ``constexpr_...`` ops stand for.
+"""Decoding of Core ML's ``constexpr_...`` ops.
 
 coremltools defines each op's value in Python (``materialized_val_inference``) and is called for all but tables: there
 it repeats the whole table for every weight, gigabytes for a large layer, so tables are indexed here instead.
@@ -21,7 +21,7 @@ _Array = NDArray[Any]
 
 
 def decode(operation: str, inputs: Mapping[str, Any], output: int = 0) -> _Array:
-    """The value of one ``constexpr_...`` op.
+    """Return the value of one ``constexpr_...`` op.
 
     Args:
         operation: op type; the iOS 16 form of an op, which the ``shape`` input tells, packs its bits.
@@ -39,7 +39,7 @@ def decode(operation: str, inputs: Mapping[str, Any], output: int = 0) -> _Array
 
 
 def look_up(indices: _Array, table: _Array, vector_axis: int | None = None) -> _Array:
-    """Values of a table by index.
+    """Return the values of a table by index.
 
     Args:
         indices: shape of the weight, divided by the vector's length along ``vector_axis``.

@@ -1,4 +1,4 @@
-"""The floating-point constants of a program that are no layer's weight, named after the model's own tensors."""
+"""Floating-point constants of a program that are no layer's weight, named after the model's own tensors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FloatConstant:
 def float_constants(
     nodes: Sequence[ProgramNode], layers: Mapping[tuple[int, str, int], str], module: nn.Module
 ) -> tuple[FloatConstant, ...]:
-    """Those of a program, each once, the largest first.
+    """Return such constants of a program, each once, the largest first.
 
     Args:
         nodes: of the base program.

@@ -1,4 +1,4 @@
-"""Which torch module each op of a converted program comes from.
+"""Map from the ops of a converted program to the torch modules that they come from.
 
 coremltools keeps a scope beside each op. Of a traced graph that is the last name of each module called, which does not
 tell ``encoder.layers.0`` from ``decoder.layers.0``; of an exported one, the lines of source. Both are given the dotted
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import coremltools as ct
-from coremltools.converters.mil.frontend.torch.internal_graph import InternalTorchIRNode
-from coremltools.converters.mil.mil.scope import ScopeSource
 
-__all__ = ["enclosing", "kept_name", "mark_exported", "marked_traces", "module_of", "op_modules"]
+from palettune.device_bench.library_internals import ScopeSource, mil_program, traced_nodes_changed
+
+__all__ = ["enclosing", "mark_exported", "marked_traces", "module_of", "op_modules", "uncast_name"]
 
 #: Where the wrapper that is converted holds the module (``conversion.FlatOutputs``).
 _WRAPPED = "model"
@@ -23,19 +23,19 @@ _TRACED = "__module."
 
 
 def op_modules(model: ct.models.MLModel) -> dict[str, str]:
-    """Dotted name of the torch module of each op, by the op's name, of a model just converted.
+    """Return the dotted torch module name of each op, by op name, of a model just converted.
 
-    Ops of the outermost module's own ``forward`` have the empty name. A package that is opened does not tell any more:
-    it gives none.
+    Ops of the outermost module's own ``forward`` have the empty name. A model opened from disk has lost these names:
+    the result is empty.
     """
-    program = getattr(model, "_mil_program", None)
+    program = mil_program(model)
     functions = program.functions.values() if program is not None else ()
     found = {op.name: module_of(op) for function in functions for op in _walked(function) if op.op_type != "const"}
     return {name: module for name, module in found.items() if module is not None}
 
 
 def module_of(op: Any) -> str | None:
-    """Dotted name of the torch module that an op of a MIL program comes from; None where that is not known."""
+    """Return the dotted name of the torch module that a MIL op comes from; None where it is unknown."""
     exported = op.scopes.get(ScopeSource.EXIR_STACK_TRACE)
     traced = op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME)
     path: str | None = exported[-1] if exported else traced[0].replace("/", ".") if traced else None
@@ -45,13 +45,13 @@ def module_of(op: Any) -> str | None:
 
 
 def enclosing(module: str) -> tuple[str, ...]:
-    """A module's own name and those of the modules around it."""
+    """Return a module's own name and those of the modules around it, from the inside out."""
     parts = module.split(".") if module else []
     return tuple(".".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
-def kept_name(op: str) -> str:
-    """An op's name as it is before a conversion makes it fp16."""
+def uncast_name(op: str) -> str:
+    """Return the name that an op had before its conversion to fp16."""
     return op.removesuffix("_cast_fp16")
 
 
@@ -65,21 +65,15 @@ def mark_exported(program: Any) -> Any:
 
 @contextlib.contextmanager
 def marked_traces() -> Iterator[None]:
-    """Let coremltools see the whole name of each traced node's module, as one scope, instead of each part's type."""
-    read = InternalTorchIRNode.from_torchscript_node
+    """Give coremltools the dotted name of each traced node's module as one scope, instead of class names."""
 
-    def whole(cls: Any, node: Any, parent: Any) -> Any:
-        made = read(node, parent)
+    def name_whole(node: Any, made: Any) -> None:
         path = node.scopeName().rpartition("/")[2]
         if path.startswith(_TRACED):
             made.model_hierarchy = path.removeprefix(_TRACED).replace(".", "/") + "(module)"
-        return made
 
-    InternalTorchIRNode.from_torchscript_node = classmethod(whole)
-    try:
+    with traced_nodes_changed(name_whole):
         yield
-    finally:
-        InternalTorchIRNode.from_torchscript_node = read
 
 
 def _walked(block: Any) -> Iterator[Any]:

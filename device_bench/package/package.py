@@ -1,4 +1,4 @@
-"""What is really in a saved ``.mlpackage``: its weights, as stored and decoded. Nothing is run, so any machine will do.
+"""Weights of a saved ``.mlpackage``, as stored and decoded; nothing is run, so any machine will do.
 
 The package is opened again from disk, constants through coremltools' own reader (``frontend.milproto``).
 Format: https://apple.github.io/coremltools/mlmodel/Format/MIL.html.
@@ -15,23 +15,23 @@ from typing import Any
 
 import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.frontend.milproto.load import TranscriptionContext, _load_value
 from coremltools.converters.mil.mil import types
 
+from palettune.device_bench.library_internals import TranscriptionContext, read_constant
 from palettune.device_bench.package.constexpr import decode
 from palettune.space.errors import UserError
 
-__all__ = ["Consumer", "PackageError", "PackageWeight", "Part", "package_bytes", "weight_bytes", "weights"]
+__all__ = ["Consumer", "PackageError", "PackageWeight", "StoredPart", "package_bytes", "weight_bytes", "weights"]
 
 _WEIGHTS = Path("Data/com.apple.CoreML/weights")
 
 
 class PackageError(UserError):
-    """A path that holds no readable ML program package; the message names the file."""
+    """A path without a readable ML program package; the message names the file."""
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class StoredPart:
     """One constant as stored.
 
     Attributes:
@@ -59,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Consumer:
-    """Where a weight is used: the operand of one op."""
+    """Use of a weight: the operand of one op."""
 
     op: str
     kind: str
@@ -82,13 +82,13 @@ class PackageWeight:
     name: str
     function: str
     operation: str
-    inputs: Mapping[str, Part | PackageWeight]
+    inputs: Mapping[str, StoredPart | PackageWeight]
     output: int = 0
     consumers: tuple[Consumer, ...] = field(default=())
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The ``constexpr_...`` ops from the stored data to the value; empty for a plain constant."""
+        """Types of the ``constexpr_...`` ops from the stored data to the value; empty for a plain constant."""
         if self.operation == "const":
             return ()
         inner = [value.chain for value in self.inputs.values() if isinstance(value, PackageWeight)]
@@ -96,11 +96,11 @@ class PackageWeight:
 
     @property
     def used(self) -> bool:
-        """Whether the program computes with it, rather than decoding another weight from it or nothing at all."""
+        """Whether an op other than a decoding one reads the weight."""
         return any(not consumer.kind.startswith("constexpr_") for consumer in self.consumers)
 
-    def parts(self) -> Iterator[tuple[str, str, Part]]:
-        """Every stored part, from the inside out: the op that reads it, the parameter's name, the part."""
+    def parts(self) -> Iterator[tuple[str, str, StoredPart]]:
+        """Yield every stored part, from the inside out: type of the op that reads it, name of the parameter, part."""
         seen: set[int] = set()
         for name, value in self.inputs.items():
             if isinstance(value, PackageWeight):
@@ -112,8 +112,8 @@ class PackageWeight:
                 seen.add(id(value))
                 yield self.operation, name, value
 
-    def part(self, operation: str, name: str) -> Part | None:
-        """The part that an op of the chain reads under a parameter name, if there is one."""
+    def part(self, operation: str, name: str) -> StoredPart | None:
+        """Return the part that an op of the chain reads under a parameter name; None without one."""
         return next((part for op, key, part in self.parts() if op == operation and key == name), None)
 
     @property
@@ -123,7 +123,7 @@ class PackageWeight:
 
     @cached_property
     def value(self) -> Any:
-        """The decoded value, in the float type that the program computes with."""
+        """Decoded value, in the float type that the program computes with."""
         stored = {key: value.value for key, value in self.inputs.items()}
         return stored["val"] if self.operation == "const" else decode(self.operation, stored, self.output)
 
@@ -134,7 +134,7 @@ class PackageWeight:
 
 
 def weights(path: str | Path) -> tuple[PackageWeight, ...]:
-    """Every constant of a package that lies in its weight file or is compressed, in program order.
+    """Return every constant of a package that lies in its weight file or is compressed, in program order.
 
     The inner values of a ``constexpr_...`` chain are not listed: the weight that comes out of it holds them.
 
@@ -147,17 +147,17 @@ def weights(path: str | Path) -> tuple[PackageWeight, ...]:
 
 
 def weight_bytes(path: str | Path) -> int:
-    """Size of the package's weight file (of all of them, when there are several)."""
+    """Return the size of the package's weight files in bytes."""
     return sum(file.stat().st_size for file in (Path(path) / _WEIGHTS).glob("*") if file.is_file())
 
 
 def package_bytes(path: str | Path) -> int:
-    """Size of all files of a package."""
+    """Return the size of all files of a package in bytes."""
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
 
 
 def load_spec(path: str | Path) -> Any:
-    """The package's ``Model`` message, checked to be an ML program."""
+    """Load the package's ``Model`` message; raise PackageError unless it is an ML program."""
     try:
         spec = ct.models.utils.load_spec(str(path))
     except Exception as error:
@@ -170,13 +170,13 @@ def load_spec(path: str | Path) -> Any:
 
 
 def blocks(function: Any) -> Iterator[Any]:
-    """The operations of a program function in order, those of nested blocks before the op that holds them."""
+    """Yield the operations of a program function in order, those of nested blocks before the op that holds them."""
     for operation in function.block_specializations[function.opset].operations:
         yield from _nested(operation)
 
 
 def constants(spec: Any, path: str | Path) -> tuple[PackageWeight, ...]:
-    """Every constant of the program, small ones too, with its consumers."""
+    """Return every constant of the program, small ones too, with its consumers."""
     reader = Reader(spec, Path(path))
     found: list[PackageWeight] = []
     for name, function in spec.mlProgram.functions.items():
@@ -192,16 +192,16 @@ def _nested(operation: Any) -> Iterator[Any]:
 
 
 class Reader:
-    """Reads constants, knowing how far each entry of a weight file reaches."""
+    """Reader of constants and of the bytes that each takes in the weight file."""
 
     def __init__(self, spec: Any, path: Path) -> None:
         self._folder = path / _WEIGHTS
         self._context = TranscriptionContext(str(self._folder))
-        self._parts: dict[tuple[str, int], Part] = {}
+        self._parts: dict[tuple[str, int], StoredPart] = {}
         self._spans = _spans(spec, self._folder)
 
     def read(self, function: str, operations: list[Any]) -> list[PackageWeight]:
-        """The constants of one function."""
+        """Return the constants of one function."""
         consumers: dict[str, list[Consumer]] = {}
         for operation in operations:
             for operand, argument in operation.inputs.items():
@@ -223,7 +223,7 @@ class Reader:
         known: Mapping[str, Any],
         consumers: Mapping[str, list[Consumer]] | None = None,
     ) -> dict[str, PackageWeight]:
-        """The outputs by name of one ``const`` or ``constexpr_...`` op, whose inner ops are ``known`` by theirs."""
+        """Return the outputs by name of one ``const`` or ``constexpr_...`` op, given the constants ``known`` before it."""
         inputs = dict(self._inputs(operation, known))
         used = consumers or {}
         return {
@@ -233,7 +233,7 @@ class Reader:
             for index, output in enumerate(operation.outputs)
         }
 
-    def _inputs(self, operation: Any, known: Mapping[str, Any]) -> Iterator[tuple[str, Part | PackageWeight]]:
+    def _inputs(self, operation: Any, known: Mapping[str, Any]) -> Iterator[tuple[str, StoredPart | PackageWeight]]:
         """Parameters of a constant op: attributes up to iOS 17, inputs from iOS 18 on."""
         for name, value in operation.attributes.items():
             if name != "name":
@@ -242,19 +242,19 @@ class Reader:
             binding = argument.arguments[0]
             yield name, known[binding.name] if binding.name else self.part(binding.value)
 
-    def part(self, value: Any) -> Part:
-        """One stored value; the same entry of the weight file is read once."""
+    def part(self, value: Any) -> StoredPart:
+        """Return one stored value; each entry of the weight file is read once."""
         if value.WhichOneof("value") != "blobFileValue":
-            return Part(self._load(value), _dtype(value))
+            return StoredPart(self._load(value), _dtype(value))
         file = value.blobFileValue
         offset = (file.fileName.split("/")[-1], file.offset)
         if offset not in self._parts:
-            self._parts[offset] = Part(self._load(value), _dtype(value), offset, self._spans[offset])
+            self._parts[offset] = StoredPart(self._load(value), _dtype(value), offset, self._spans[offset])
         return self._parts[offset]
 
     def _load(self, value: Any) -> Any:
         try:
-            return _load_value(self._context, value)
+            return read_constant(self._context, value)
         except NotImplementedError:  # lists and the like: never a weight
             return value.SerializeToString(deterministic=True)
         except (RuntimeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A package as bytes, to send to the machine that runs it."""
+"""Packages as bytes, to send to the machine that runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["pack", "unpack"]
 
 
 def pack(package: Path) -> bytes:
-    """The files of an ``.mlpackage`` folder as one zip archive; weights hardly shrink, so they are only stored."""
+    """Return the files of an ``.mlpackage`` folder as one uncompressed zip archive."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(package.rglob("*")):
@@ -22,7 +22,7 @@ def pack(package: Path) -> bytes:
 
 
 def unpack(data: bytes, package: Path) -> Path:
-    """Write the files of ``pack`` again.
+    """Write the files of an archive made by ``pack``.
 
     Args:
         package: the ``.mlpackage`` folder to make.

@@ -1,4 +1,4 @@
-"""What a constant of a package costs to fetch and decode, read from how it is stored, whoever stored it."""
+"""Fetching and decoding cost of a package's constants, read from how they are stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.package import PackageWeight, StoredPart
 from palettune.device_bench.package.stored_weight import StoredWeight
 
 __all__ = ["StoredConstant", "stored_bytes", "stored_constant"]
@@ -25,7 +25,7 @@ _VALUES = ("val", "source_val", "quantized_data", "data", "nonzero_data")
 
 @dataclass(frozen=True, slots=True)
 class StoredConstant:
-    """A constant as stored, before it is known which of its axes are output channels.
+    """A constant as stored, with axes in the program's order.
 
     Attributes:
         shape: of the decoded value.
@@ -55,7 +55,7 @@ class StoredConstant:
         return not self.table_bits and self.dtype.startswith(("int", "uint")) and bool(self.scales)
 
     def weight(self, output_axis: int) -> StoredWeight:
-        """The same as the weight of an op.
+        """Return the constant as the weight of an op whose output channels lie along an axis.
 
         Args:
             output_axis: axis of output channels, of rows for a look-up.
@@ -72,11 +72,11 @@ class StoredConstant:
         )
 
     def transposed(self) -> StoredConstant:
-        """The same with its axes in reverse order."""
+        """Return the constant with its axes in reverse order."""
         return replace(self, shape=self.shape[::-1], tables=self.tables[::-1], scales=self.scales[::-1])
 
     def __str__(self) -> str:
-        """How it is stored, in the spelling of encodings as far as they have one: ``lut4``, ``sparse75+int8``, ``fp32``."""
+        """Return the storage in the spelling of encodings where there is one: ``lut4``, ``sparse75+int8``, ``fp32``."""
         if self.table_bits:
             values = f"lut{self.table_bits}" + (f"-v{self.vector}" if self.vector > 1 else "")
         else:
@@ -86,7 +86,7 @@ class StoredConstant:
 
 
 def stored_constant(weight: PackageWeight) -> StoredConstant:
-    """A constant of a package, by the ops that decode it."""
+    """Return how a constant of a package is stored, by the ops that decode it."""
     shape = weight.shape
     found = _Found(weight, len(shape))
     values = found.lut or next((part for _, name, part in weight.parts() if name in _VALUES), None)
@@ -105,7 +105,7 @@ def stored_constant(weight: PackageWeight) -> StoredConstant:
 
 
 def stored_bytes(operands: Iterable[object]) -> dict[str, int]:
-    """Bytes in the weight file, each entry once, by how the constant is stored that first needs it; most first.
+    """Return bytes in the weight file by storage, most first; an entry counts for the constant that first needs it.
 
     Args:
         operands: of a program's ops; what is no constant is passed over.
@@ -127,14 +127,14 @@ class _Found:
     """Tables and scales in the chain of a constant, from the outside in."""
 
     def __init__(self, weight: PackageWeight, rank: int) -> None:
-        self.lut: Part | None = None
+        self.lut: StoredPart | None = None
         self.table_bits, self.vector = 0, 1
         self.tables: tuple[int, ...] = ()
         self.scales: tuple[int, ...] = ()
         for inner in _chain(weight):
             self._table(inner, rank)
             scale = inner.inputs.get("scale")
-            if isinstance(scale, Part) and not self.scales:
+            if isinstance(scale, StoredPart) and not self.scales:
                 self.scales = _counts(scale, inner, rank)
 
     def _table(self, weight: PackageWeight, rank: int) -> None:
@@ -143,7 +143,7 @@ class _Found:
             return
         data = lut.inputs.get("data") if isinstance(lut, PackageWeight) else lut  # entries with scales of their own
         shape = lut.shape if len(lut.shape) > 1 else (*[1] * rank, *lut.shape, 1)
-        self.lut = data if isinstance(data, Part) else None
+        self.lut = data if isinstance(data, StoredPart) else None
         self.table_bits, self.vector = max(1, math.ceil(math.log2(shape[-2]))), shape[-1]
         self.tables = shape[:rank]
 
@@ -156,13 +156,13 @@ def _chain(weight: PackageWeight) -> Iterator[PackageWeight]:
             yield from _chain(value)
 
 
-def _counts(scale: Part, weight: PackageWeight, rank: int) -> tuple[int, ...]:
+def _counts(scale: StoredPart, weight: PackageWeight, rank: int) -> tuple[int, ...]:
     """Scales along each axis; the form of iOS16 has a number, or a row and its axis."""
     if len(scale.shape) == rank and weight.operation != "constexpr_affine_dequantize":
         return scale.shape
     counts = [1] * rank
     axis = weight.inputs.get("axis")
-    if scale.shape and isinstance(axis, Part):
+    if scale.shape and isinstance(axis, StoredPart):
         counts[int(axis.value)] = scale.shape[0]
     return tuple(counts)
 
@@ -173,6 +173,6 @@ def _in_blocks(scales: tuple[int, ...], shape: tuple[int, ...], output_axis: int
     return any(count > 1 for count in others) or scales[output_axis] not in (1, shape[output_axis])
 
 
-def _kept(part: Part) -> int:
+def _kept(part: StoredPart) -> int:
     """Elements that a mask keeps; before iOS18 it is packed into bytes."""
     return int(np.unpackbits(part.value).sum()) if part.dtype == "uint8" else int(np.count_nonzero(part.value))

@@ -1,4 +1,4 @@
-"""The computation of a package, apart from its names: ops in order, each with what its operands are.
+"""Computation of a package without its names: ops in order, each with what its operands are.
 
 Two packages of one model are compared by it: op by op, operand by operand.
 """
@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from palettune.device_bench.package.package import PackageWeight, Part, Reader, load_spec
+from palettune.device_bench.package.package import PackageWeight, Reader, StoredPart, load_spec
 
-__all__ = ["Operand", "ProgramNode", "fingerprint", "program_nodes"]
+__all__ = ["RECURRENT_OPS", "Operand", "ProgramNode", "fingerprint", "program_nodes"]
 
 #: A constant, or words for what is computed: ``output 0 of op 12``, ``input x``.
 Operand = PackageWeight | str
 
+#: Types of the ops that read a sequence step by step; each has several weights.
+RECURRENT_OPS = frozenset({"gru", "lstm", "rnn"})
+
 
 @dataclass(frozen=True, eq=False)
 class ProgramNode:
-    """One op that is no constant.
+    """One op of a program, constants excepted.
 
     Attributes:
         name: its name in the program, for messages; two packages may differ in it.
@@ -39,7 +42,7 @@ class ProgramNode:
 
 
 def program_nodes(path: str | Path) -> tuple[ProgramNode, ...]:
-    """The ops of all functions of a package, in program order.
+    """Return the ops of all functions of a package, in program order.
 
     Raises:
         PackageError: not an ML program package, or damaged beyond reading.
@@ -53,17 +56,18 @@ def program_nodes(path: str | Path) -> tuple[ProgramNode, ...]:
 
 
 def fingerprint(operand: Operand) -> str:
-    """Words for an operand that are equal exactly when the operands are; a constant's hold a SHA-256 of its content."""
+    """Return words for an operand that are equal exactly when the operands are; constants by the SHA-256 of their content."""
     if isinstance(operand, str):
         return operand
     content = [
-        fingerprint_of_part(value) if isinstance(value, Part) else fingerprint(value) for value in _inputs(operand)
+        fingerprint_of_part(value) if isinstance(value, StoredPart) else fingerprint(value)
+        for value in _inputs(operand)
     ]
     return f"{operand.operation}({', '.join(content)})"
 
 
-def fingerprint_of_part(part: Part) -> str:
-    """Type, shape and a SHA-256 of the content of one stored constant."""
+def fingerprint_of_part(part: StoredPart) -> str:
+    """Return type, shape and SHA-256 of one stored constant."""
     value = part.value
     content = (
         np.ascontiguousarray(value).tobytes() if isinstance(value, (np.ndarray, np.generic)) else repr(value).encode()
@@ -71,7 +75,7 @@ def fingerprint_of_part(part: Part) -> str:
     return f"{part.dtype}{list(part.shape)} {hashlib.sha256(content).hexdigest()}"
 
 
-def _inputs(weight: PackageWeight) -> Iterator[Part | PackageWeight]:
+def _inputs(weight: PackageWeight) -> Iterator[StoredPart | PackageWeight]:
     return (weight.inputs[name] for name in sorted(weight.inputs))
 
 

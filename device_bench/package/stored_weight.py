@@ -1,4 +1,4 @@
-"""What a device has to fetch and decode for one weight under one encoding."""
+"""Fetching and decoding cost of one weight under one encoding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from palettune.space.encoding import Axis, Encoding
 from palettune.space.encoding_parts import Table
 from palettune.space.footprint import blobs
 from palettune.space.layer import Layer, LayerKind
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["StoredWeight"]
@@ -41,7 +41,7 @@ class StoredWeight:
 
     @classmethod
     def fp16(cls, elements: int) -> StoredWeight:
-        """An uncompressed weight."""
+        """Return an uncompressed weight."""
         return cls(elements, 2.0 * elements, compressed=False, coded=False)
 
     @classmethod
@@ -52,7 +52,7 @@ class StoredWeight:
         target: DeploymentTarget = DeploymentTarget.IOS18,
         float_bits: int = 16,
     ) -> StoredWeight:
-        """A weight under an encoding, as a package holds it; bytes are those of the data, without records and padding.
+        """Return a weight under an encoding; bytes are those of the data, without records and padding.
 
         Args:
             encoding: the encoding.
@@ -64,7 +64,7 @@ class StoredWeight:
         axes = (*shape, 1, 1)[: max(2, len(shape))]
         layer = Layer("", LayerKind.CONV2D, axes, float_bits=float_bits)
         stored = sum(math.ceil(blob.elements * blob.bits / 8) for blob in blobs(layer, encoding, target))
-        zeros = 1 - kept_values(layer, encoding.sparsity) / elements
+        zeros = 1 - nonzero_count(layer, encoding.sparsity) / elements
         table, linear = encoding.table, encoding.linear
         if table is not None:
             return cls(elements, stored, _sharing(table, encoding.sparsity is not None), zeros)
@@ -75,7 +75,7 @@ class StoredWeight:
         return cls.fp16(elements)
 
     def expanded(self) -> StoredWeight:
-        """The weight as a unit holds it that decodes it when the model loads."""
+        """Return the weight as a unit holds it that decodes it when the model loads."""
         return StoredWeight.fp16(self.elements) if self.compressed else self
 
 

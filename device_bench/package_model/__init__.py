@@ -1,1 +1,1 @@
-"""A Core ML program as a torch module, and that module as a package again."""
+"""Core ML programs as torch modules, and such modules as packages again."""

@@ -1,4 +1,4 @@
-"""The weights of a Core ML program that may be compressed, with the ops that use them; and why the others may not.
+"""Compressible weights of a Core ML program with the ops that use them, and reasons for the others.
 
 A weight is a constant that ops take as their weight, in the sense of the MIL op set
 (https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html). Axes of output and input
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from coremltools.converters.mil.backend.mil.load import should_use_weight_file
 
+from palettune.device_bench.library_internals import should_use_weight_file
+from palettune.device_bench.package.program_graph import RECURRENT_OPS
 from palettune.space.layer import LayerKind
 
-__all__ = ["PackageWeightUse", "operations", "weight_uses", "why_kept"]
+__all__ = ["PackageWeightUse", "operations", "uncompressed_reasons", "weight_uses"]
 
 _CONV = (LayerKind.CONV1D, LayerKind.CONV2D, LayerKind.CONV3D)
 _CONV_TRANSPOSE = (LayerKind.CONV_TRANSPOSE1D, LayerKind.CONV_TRANSPOSE2D, LayerKind.CONV_TRANSPOSE3D)
@@ -27,7 +28,7 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class PackageWeightUse:
-    """One op that takes a constant as its weight.
+    """Use of a constant as the weight of one op.
 
     Attributes:
         constant: name of the constant in the program.
@@ -47,7 +48,7 @@ class PackageWeightUse:
 
 
 def operations(block: Any) -> Iterator[Any]:
-    """All ops of a MIL function or block, those of nested blocks before the op that holds them."""
+    """Yield all ops of a MIL function or block, those of nested blocks before the op that holds them."""
     for op in block.operations:
         for inner in op.blocks:
             yield from operations(inner)
@@ -55,7 +56,7 @@ def operations(block: Any) -> Iterator[Any]:
 
 
 def weight_uses(function: Any) -> dict[str, tuple[PackageWeightUse, ...]]:
-    """The weights of a MIL function that may be compressed, by the constant's name, each with all of its uses."""
+    """Return the compressible weights of a MIL function by the constant's name, each with all of its uses."""
     found = {}
     for op in operations(function):
         if op.op_type == "const" and _is_large_float(op.outputs[0].val) and _kept(op, function) is None:
@@ -63,8 +64,8 @@ def weight_uses(function: Any) -> dict[str, tuple[PackageWeightUse, ...]]:
     return found
 
 
-def why_kept(function: Any) -> dict[str, str]:
-    """Why the other constants of a weight file stay as they are, by name; unused ones are left out."""
+def uncompressed_reasons(function: Any) -> dict[str, str]:
+    """Return, by name, why the other constants of a weight file are not compressed; unused ones are left out."""
     reasons: dict[str, str] = {}
     for op in operations(function):
         variable = op.outputs[0] if op.outputs else None
@@ -94,17 +95,17 @@ def _kept(op: Any, function: Any) -> str | None:
     if variable.rank < 2:
         return "coremltools compresses no vector"
     if not variable.child_ops or variable in function.outputs or _feeds_constant(op):
-        return "no operand of an op"
+        return "not an operand of any op"
     taken = [(child, operand) for child in dict.fromkeys(variable.child_ops) for operand in _operands(child, variable)]
     for child, operand in taken:
         if _ROLES.get(child.op_type, {}).get(operand) is None:
-            return f"operand {operand!r} of {child.op_type}, which is no weight"
+            return f"operand {operand!r} of {child.op_type}, which is not a weight operand"
         if _kind(child, operand, variable) is None:
-            return f"a weight of rank {variable.rank} of {child.op_type}, whose channels are not told apart"
+            return f"a weight of rank {variable.rank} of {child.op_type}, which has no defined channel axes"
         if child.inputs[_ROLES[child.op_type][operand]].val is not None:
-            return f"{child.op_type} works on a constant with it"
+            return f"{child.op_type} has only constant operands"
     if not taken:
-        return "the blocks of another op give it on"
+        return "passed through by a control-flow op; not a weight operand"
     largest = float(np.abs(variable.val).max())
     if not largest <= _LARGEST_HALF:
         return f"largest value {largest:g}, beyond what fp16 holds"
@@ -159,7 +160,7 @@ _ROLES: dict[str, dict[str, str]] = {
     "matmul": {"x": "y", "y": "x"},
     "gather": {"x": "indices"},
     "gather_along_axis": {"x": "indices"},
-    **{op: dict.fromkeys(_RECURRENT, "x") for op in ("gru", "lstm", "rnn")},
+    **{op: dict.fromkeys(_RECURRENT, "x") for op in RECURRENT_OPS},
 }
 
 _KINDS: dict[str, Callable[[Any, str, int], LayerKind | None]] = {
@@ -168,5 +169,5 @@ _KINDS: dict[str, Callable[[Any, str, int], LayerKind | None]] = {
     "linear": _of_rank((LayerKind.LINEAR,), 2),
     "matmul": _matmul,
     **dict.fromkeys(("gather", "gather_along_axis"), _of_rank((LayerKind.EMBEDDING,), 2)),
-    **dict.fromkeys(("gru", "lstm", "rnn"), _of_rank((LayerKind.RECURRENT,), 2)),
+    **dict.fromkeys(RECURRENT_OPS, _of_rank((LayerKind.RECURRENT,), 2)),
 }

@@ -1,8 +1,7 @@
-"""A Core ML program as a torch module, so that all that handles a torch model handles a package.
+"""Core ML programs as torch modules, so that a package can be handled like a torch model.
 
-Running it runs the program in the reference runtime. The weights that may be compressed are parameters named
-``weight`` of submodules, one for each op that takes one, called in the place of the op: hooks see what the op works on
-and what it makes, and whatever they put in its place goes on.
+The program runs in the reference runtime. Each op with a compressible weight is a submodule with a parameter
+``weight``, called in place of the op: hooks see the op's inputs and outputs, and can replace them.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.package_model.package_layers import PackageWeightUse, weight_uses, why_kept
+from palettune.device_bench.package_model.package_layers import PackageWeightUse, uncompressed_reasons, weight_uses
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
 from palettune.device_bench.runtime.registry import find
-from palettune.device_bench.runtime.steps import Call
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.steps import OpCall
+from palettune.device_bench.runtime.values import ComputePrecision
 from palettune.space.layer import LayerKind
 
 __all__ = ["PackageLayer", "PackageModule", "RecurrentOp"]
@@ -34,7 +33,7 @@ Kernel = Callable[..., Any]
 
 
 class PackageLayer(nn.Module):
-    """An op that takes a weight, or one weight of a recurrent op.
+    """An op with a weight, or one weight of a recurrent op.
 
     Attributes:
         constant: name of the weight in the program.
@@ -55,21 +54,21 @@ class PackageLayer(nn.Module):
         self.operand, self.activation, self.activation_name = operand, activation, use.activation
 
     def forward(self, x: Tensor, *, kernel: Kernel, tensors: list[Any], attributes: Mapping[str, Any]) -> Any:
-        """The op's outputs for the tensor that its weight works on; its other operands come by keyword."""
+        """Return the op's outputs for the tensor that its weight works on; other operands come by keyword."""
         tensors[self.activation], tensors[self.operand] = x, self.weight
         return kernel(*tensors, **attributes)
 
     def call(self, kernel: Kernel, tensors: list[Any], attributes: Mapping[str, Any]) -> Any:
-        """What the runtime calls in the place of the op."""
+        """Run the layer in place of its op, as the runtime calls it."""
         return self(tensors[self.activation], kernel=kernel, tensors=tensors, attributes=attributes)
 
     def extra_repr(self) -> str:
-        """Kind and shape."""
+        """Return kind and shape."""
         return f"{self.layer_kind}, {tuple(self.weight.shape)}"
 
 
 class PackageLinear(PackageLayer, nn.Linear):  # type: ignore[misc]  # it is called with the op's operands
-    """An op that does what torch's layer does, so that whatever looks for that finds it; its bias is the op's own."""
+    """A linear op as torch's own layer class, for code that looks for that class; the bias stays the op's."""
 
     def __init__(self, weight: nn.Parameter, use: PackageWeightUse, operand: int, activation: int) -> None:
         super().__init__(weight, use, operand, activation)
@@ -94,11 +93,11 @@ class _PackageConv(PackageLayer):
 
 
 class PackageConv1d(_PackageConv, nn.Conv1d):  # type: ignore[misc]  # it is called with the op's operands
-    """See ``PackageLinear``."""
+    """A one-dimensional convolution as torch's own layer class; see ``PackageLinear``."""
 
 
 class PackageConv2d(_PackageConv, nn.Conv2d):  # type: ignore[misc]  # it is called with the op's operands
-    """See ``PackageLinear``."""
+    """A two-dimensional convolution as torch's own layer class; see ``PackageLinear``."""
 
 
 def _layer_class(use: PackageWeightUse) -> type[PackageLayer]:
@@ -124,10 +123,10 @@ def _padding(op: Any, kernel: Sequence[int]) -> list[tuple[int, int]] | None:
 
 
 class RecurrentOp(nn.Module):
-    """A recurrent op: its weights are submodules, which hold them and are not called."""
+    """A recurrent op; its weights are submodules, which are never called."""
 
     def forward(self, x: Tensor, *, kernel: Kernel, tensors: list[Any], attributes: Mapping[str, Any]) -> Any:
-        """The op's outputs for a sequence."""
+        """Return the op's outputs for a sequence."""
         tensors[0] = x
         for layer in self.children():
             assert isinstance(layer, PackageLayer)
@@ -135,12 +134,12 @@ class RecurrentOp(nn.Module):
         return kernel(*tensors, **attributes)
 
     def call(self, kernel: Kernel, tensors: list[Any], attributes: Mapping[str, Any]) -> Any:
-        """What the runtime calls in the place of the op."""
+        """Run the module in place of its op, as the runtime calls it."""
         return self(tensors[0], kernel=kernel, tensors=tensors, attributes=attributes)
 
 
 class PackageModule(nn.Module):
-    """A Core ML program with its weights as parameters, computed in float32.
+    """A Core ML program as a torch module: its weights are parameters, computed with in float32.
 
     Its states are buffers, carried on from one call to the next as in a session of Core ML.
     It takes the program's inputs in their order, trailing ones with a default may be left out, and gives its outputs by
@@ -172,8 +171,8 @@ class PackageModule(nn.Module):
                 "one that you want alone (coremltools.utils.MultiFunctionDescriptor, save_multifunction)"
             )
         cpu = torch.device("cpu")
-        self.program = Program(file, prepare(file, Precision.FP32, cpu), Precision.FP32, cpu)
-        self.kept = why_kept(file.function)
+        self.program = Program(file, plan_function(file, ComputePrecision.FP32, cpu), ComputePrecision.FP32, cpu)
+        self.kept = uncompressed_reasons(file.function)
         self.calls: dict[str, str] = {}
         for uses in weight_uses(file.function).values():
             self._add(uses, file)
@@ -190,7 +189,7 @@ class PackageModule(nn.Module):
         names = list(self.program.inputs)
         if len(inputs) > len(names):
             raise ProgramError(f"{self.path}: takes {len(names)} inputs ({', '.join(names)}), {len(inputs)} were given")
-        calls: dict[str, Call] = {}
+        calls: dict[str, OpCall] = {}
         for output, name in self.calls.items():
             module = self.get_submodule(name)
             assert isinstance(module, (PackageLayer, RecurrentOp))
@@ -202,7 +201,7 @@ class PackageModule(nn.Module):
         return outputs
 
     def constants(self) -> dict[str, str]:
-        """For each layer's weight, the name of the layer by that of the constant."""
+        """Return layer names by the name of the constant that holds each layer's weight."""
         found: dict[str, str] = {}
         for name, module in self.named_modules():
             if isinstance(module, PackageLayer):

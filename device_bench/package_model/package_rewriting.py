@@ -1,4 +1,4 @@
-"""A package written again with the weights that a module holds, compressed as its metadata says.
+"""Packages written again with the weights that a module holds, compressed as its metadata says.
 
 The program is read by coremltools' own loader, each layer's constant gives way to the ops that coremltools' torch front
 end makes of the same weight and metadata, and the program is written by coremltools' own backend with the package's own
@@ -11,13 +11,11 @@ from typing import Any
 
 import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.converter import mil_convert
-from coremltools.converters.mil.frontend.milproto.load import load as load_mil
-from coremltools.converters.mil.frontend.torch.converter import TorchConverter
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 from torch import Tensor, nn
 
+from palettune.device_bench.library_internals import WeightEncoder, load_mil_program, write_mil_program
 from palettune.device_bench.package.package import load_spec
 from palettune.device_bench.package_model.package_layers import operations
 from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
@@ -36,7 +34,7 @@ class RewritingError(UserError):
 
 
 def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLModel:
-    """The package of a module, with the module's weights and encodings.
+    """Write a module's package again, with the module's weights and encodings.
 
     Weights without metadata are stored in fp16. In a program that computes in float32 they are cast back by
     ``constexpr_cast``, and tables and scales are float32: no op of the program sees another type than before.
@@ -63,16 +61,7 @@ def rewrite(module: PackageModule, target: DeploymentTarget) -> ct.models.MLMode
     _replace_weights(function, module)
     pipeline = ct.PassPipeline()
     pipeline.passes = list(_PASSES)
-    return mil_convert(
-        program,
-        convert_from="milinternal",
-        convert_to="mlprogram",
-        compute_units=ct.ComputeUnit.ALL,
-        specification_version=version,
-        model_description=spec.description,
-        pass_pipeline=pipeline,
-        skip_model_load=True,
-    )
+    return write_mil_program(program, version, spec.description, pipeline)
 
 
 def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarget) -> Any:
@@ -84,9 +73,9 @@ def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarg
     if old and "compressed already" in module.kept.values():
         raise RewritingError(
             f"{module.path}: holds weights that are compressed in the form of iOS16, which {target} does not have; set "
-            'deployment_target = "iOS17", or give the package that has not been compressed yet'
+            'deployment_target = "iOS17", or use the package from before it was compressed'
         )
-    return load_mil(spec, version, str(module.path / "Data/com.apple.CoreML/weights"))
+    return load_mil_program(spec, version, module.path / "Data/com.apple.CoreML/weights")
 
 
 def _replace_weights(function: Any, module: PackageModule) -> None:
@@ -120,7 +109,9 @@ def _quantize_activations(function: Any, module: PackageModule, target: Deployme
     for name, rounding in roundings.items():
         layer = module.get_submodule(name)
         if name not in outputs or not isinstance(layer, PackageLayer):
-            raise RewritingError(f"layer {name!r}: what enters a recurrent op cannot be rounded; leave it in floats")
+            raise RewritingError(
+                f"layer {name!r}: the input of a recurrent op cannot be rounded to 8 bits; keep its activations in fp16"
+            )
         _round_input(made[outputs[name]], layer.activation_name, rounding)
 
 
@@ -138,16 +129,14 @@ class _Encoder:
     """coremltools' torch front end, as far as it makes ops of a weight and its metadata."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._converter = TorchConverter.__new__(TorchConverter)
-        self._converter.param_to_compression_info = TorchConverter._construct_compression_info(module.state_dict())
+        self._encoder = WeightEncoder(module.state_dict())
 
     def variable(self, layer: str, module: nn.Module, name: str, half: bool) -> Any:
         """The variable that decodes a layer's weight, made at the end of the function; float32 or fp16 as ``half``."""
         values = _array(module.get_parameter("weight"))
         parameter = f"{layer}.weight"
-        if parameter in self._converter.param_to_compression_info:
-            made = self._converter._construct_compression_op(values, parameter)
-            return _precise(made, name, half, {})
+        if self._encoder.is_compressed(parameter):
+            return _precise(self._encoder.variable(values, parameter), name, half, {})
         if half:
             return mb.const(val=values.astype(np.float16), name=name)
         return mb.constexpr_cast(source_val=values.astype(np.float16), output_dtype="fp32", name=name)

@@ -1,4 +1,4 @@
-"""State in a package: what a forward pass carries from one input to the next, as states of a Core ML program.
+"""State that a forward pass carries to the next input, as states of a Core ML program.
 
 Core ML states hold fp16 values, keep their shape, and begin at zeros. Each place of a module that holds state becomes
 one: before a forward pass the module gets what it began with plus the state, and what it leaves there, less the same,
@@ -30,7 +30,7 @@ class PackageStateError(UserError):
 def check_holdable(
     state: RecurrentState, module: nn.Module, example_inputs: tuple[Tensor, ...], target: DeploymentTarget
 ) -> None:
-    """Refuse state that no package for a target can hold, before anything is converted.
+    """Raise PackageStateError for state that no package for a target can hold, before anything is converted.
 
     Args:
         module: in that state; run once on the example where there is any.
@@ -77,7 +77,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 class CarriedState(nn.Module):
-    """The states of a program as buffers that a forward pass reads and writes, which is what the converter looks for.
+    """States of a program as buffers that a forward pass reads and writes, the form that the converter recognizes.
 
     What is written and never read is written into copies, of which nothing reaches the program.
 
@@ -102,7 +102,7 @@ class CarriedState(nn.Module):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the states."""
+        """Names of the states."""
         return tuple(name for _, name in self._carried)
 
     def _name(self, place: Place, taken: tuple[str, ...]) -> str:
@@ -113,7 +113,7 @@ class CarriedState(nn.Module):
         return name
 
     def put(self, module: nn.Module) -> list[Any]:
-        """Put the states into their places; give what was there."""
+        """Put the states into their places; return the values that were there."""
         before = [place.get(module) for place in self._unread]
         for place, current in zip(self._unread, before, strict=True):
             place.put(module, current.clone())
@@ -125,7 +125,7 @@ class CarriedState(nn.Module):
         return before
 
     def take(self, module: nn.Module, before: list[Any]) -> None:
-        """Take what a forward pass has left, and put back what was there before."""
+        """Read what a forward pass has left in the places, and put the earlier values back."""
         for place, earlier in zip(self._unread, before, strict=False):
             place.put(module, earlier)
         for (place, name), earlier in zip(self._carried, before[len(self._unread) :], strict=True):

@@ -1,4 +1,4 @@
-"""Activations that enter a layer in 8 bits, as the converter reads them: quantized and dequantized before the layer.
+"""8-bit activations: quantized and dequantized before a layer, in the form that the converter reads.
 
 The layer's module keeps its name and its weight; a hook rounds what enters it. coremltools converts the hook's two
 operations (``quantized_decomposed``, those of PyTorch's own quantized export) to Core ML's ``quantize`` and
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.ao.quantization.fx._decomposed  # registers the operations
 from torch import Tensor, nn
+
+from palettune.device_bench.library_internals import pre_hooks, register_quantized_ops
 
 __all__ = [
     "ActivationQuantization",
@@ -26,10 +27,12 @@ __all__ = [
 
 _LARGEST_HALF = 65504.0
 
+register_quantized_ops()
+
 
 @dataclass(frozen=True)
 class ActivationQuantization:
-    """How the input of one layer is rounded: ``scale * (integer - zero_point)``.
+    """Rounding of one layer's input: ``scale * (integer - zero_point)``.
 
     Attributes:
         scale: positive, representable in fp16, for the package stores it so.
@@ -53,16 +56,16 @@ class ActivationQuantization:
 
     @property
     def low(self) -> int:
-        """The smallest integer."""
+        """Smallest integer."""
         return -128 if self.signed else 0
 
     @property
     def high(self) -> int:
-        """The largest integer."""
+        """Largest integer."""
         return 127 if self.signed else 255
 
     def round(self, values: Tensor) -> Tensor:
-        """The values that are left; with gradients (straight through, clipped) where the input wants them."""
+        """Return rounded values, with straight-through, clipped gradients where the input requires them."""
         if torch.is_grad_enabled() and values.requires_grad:
             return torch.fake_quantize_per_tensor_affine(values, self.scale, self.zero_point, self.low, self.high)
         # coremltools converts these, and not the others, from a traced module
@@ -88,30 +91,31 @@ class _Rounding:
 
 
 def quantize_activations(root: nn.Module, layer_name: str, quantization: ActivationQuantization) -> None:
-    """Round what enters the submodule ``layer_name`` of ``root`` from now on, in place of any earlier rounding."""
+    """Round the input of the submodule ``layer_name`` of ``root`` from now on, replacing an earlier rounding."""
     module = root.get_submodule(layer_name)
     clear_activations(module)
     module.register_forward_pre_hook(_Rounding(quantization))
 
 
 def clear_activations(module: nn.Module) -> None:
-    """Let one module take its input as it comes again."""
-    for key in [key for key, hook in module._forward_pre_hooks.items() if isinstance(hook, _Rounding)]:
-        del module._forward_pre_hooks[key]
+    """Remove the rounding of one module's input."""
+    hooks = pre_hooks(module)
+    for key in [key for key, hook in hooks.items() if isinstance(hook, _Rounding)]:
+        del hooks[key]
 
 
 def activation_quantizations(root: nn.Module) -> dict[str, ActivationQuantization]:
-    """The roundings of a model's modules, by name."""
+    """Return the roundings of a model's modules, by module name."""
     return {
         name: hook.quantization
         for name, module in root.named_modules()
-        for hook in module._forward_pre_hooks.values()
+        for hook in pre_hooks(module).values()
         if isinstance(hook, _Rounding)
     }
 
 
 def roundable(root: nn.Module, example_inputs: tuple[Tensor, ...], layer_names: Iterable[str]) -> frozenset[str]:
-    """The layers whose input can be rounded: called as modules, always on floating-point tensors.
+    """Return the layers whose input can be rounded: called as modules, always on floating-point tensors.
 
     Args:
         root: the model; run once on ``example_inputs`` without gradients.

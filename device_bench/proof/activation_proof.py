@@ -1,11 +1,11 @@
-"""Proof that a package rounds the activations that it was asked to round, found where the graph has them."""
+"""Proof of 8-bit activations: a package rounds the inputs that it was asked to round."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from palettune.device_bench.conversion.base_program import Place
+from palettune.device_bench.conversion.base_program import WeightPlace
 from palettune.device_bench.package.program_graph import ProgramNode
 from palettune.space.configuration import Precision
 
@@ -16,8 +16,8 @@ _MOVES = frozenset({"cast", "expand_dims", "identity", "pad", "reshape", "slice_
 _COMPUTED = re.compile(r"output 0 of op (\d+)")
 
 
-def activation_failures(places: Iterable[Place], precision: Precision, nodes: Sequence[ProgramNode]) -> list[str]:
-    """What is wrong with the activations of one layer, in words; nothing where its precision is fp16.
+def activation_failures(places: Iterable[WeightPlace], precision: Precision, nodes: Sequence[ProgramNode]) -> list[str]:
+    """Return what is wrong with the activations of one layer; empty where its precision is fp16.
 
     Args:
         places: where the layer's weight is used.
@@ -35,8 +35,8 @@ def activation_failures(places: Iterable[Place], precision: Precision, nodes: Se
     ]
 
 
-def entering(nodes: Sequence[ProgramNode], place: Place) -> str:
-    """What enters the op at a place beside the weight, in words: op kinds back to the first that computes."""
+def entering(nodes: Sequence[ProgramNode], place: WeightPlace) -> str:
+    """Return, in words, what enters an op beside a weight: op kinds back to the first that computes."""
     others = [
         value
         for name, values in nodes[place.node].operands.items()

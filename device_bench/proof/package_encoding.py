@@ -1,4 +1,4 @@
-"""Whether a weight of a package is stored in the encoding that was asked for, fact by fact."""
+"""Check of a package's weight against the encoding asked for, property by property."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.package import PackageWeight, StoredPart
 from palettune.space.encoding import Axis, Encoding, Entries, Granularity, Linear, Scheme, Sparsity, Table
 from palettune.space.layer import Layer
 
@@ -26,7 +26,7 @@ _SPARSE_OPS = ("constexpr_sparse_to_dense",)
 
 
 def differences(weight: PackageWeight, layer: Layer, encoding: Encoding) -> Iterator[str]:
-    """Every way in which the stored weight is not what ``encoding`` asks for, in words; nothing when it is.
+    """Return every way in which the stored weight differs from ``encoding``, in words; empty when it is as asked.
 
     Args:
         weight: from the package, in the layer's own layout.
@@ -50,9 +50,9 @@ def differences(weight: PackageWeight, layer: Layer, encoding: Encoding) -> Iter
 
 
 def stored_as(weight: PackageWeight) -> str:
-    """The storage of a weight in a few words: the ops of its chain with the types of their data."""
+    """Return how a weight is stored, in a few words: the ops of its chain with the types of their data."""
     if not weight.chain:
-        return f"plain {weight.inputs['val'].dtype}" if isinstance(weight.inputs["val"], Part) else "plain"
+        return f"plain {weight.inputs['val'].dtype}" if isinstance(weight.inputs["val"], StoredPart) else "plain"
     words = [
         f"{operation.removeprefix('constexpr_')}({name}: {part.dtype}{list(part.shape)})"
         for operation, name, part in weight.parts()
@@ -63,7 +63,7 @@ def stored_as(weight: PackageWeight) -> str:
 
 
 def roundings(encoding: Encoding) -> int:
-    """How often fp16 arithmetic rounds on the way from what is stored to the weight: once, and once a scale."""
+    """Count the fp16 roundings from the stored data to the weight: one, and one for each scale."""
     table = encoding.table
     scaled = encoding.linear is not None or (table is not None and (table.scaled or table.entries is not Entries.FP16))
     return 1 + scaled + (table is not None and scaled)
@@ -76,11 +76,11 @@ def _plain(weight: PackageWeight, layer: Layer) -> Iterator[str]:
         yield f"fp16 was asked for in a program of {layer.float_bits}-bit floats, it is stored as {stored_as(weight)}"
         return
     part = weight.inputs["source_val" if cast else "val"]
-    if isinstance(part, Part) and part.dtype != "fp16":
+    if isinstance(part, StoredPart) and part.dtype != "fp16":
         yield f"fp16 was asked for, it is stored as {part.dtype}"
 
 
-def _find(weight: PackageWeight, operations: Sequence[str], *names: str) -> Part | None:
+def _find(weight: PackageWeight, operations: Sequence[str], *names: str) -> StoredPart | None:
     found = (weight.part(operation, name) for operation in operations for name in names)
     return next((part for part in found if part is not None), None)
 
@@ -153,7 +153,7 @@ def _linear(weight: PackageWeight, layer: Layer, linear: Linear) -> Iterator[str
             yield "a zero in the middle was asked for, zero points differ from it"
 
 
-def _holds_no_negative(data: Part, offset: Part | None) -> bool:
+def _holds_no_negative(data: StoredPart, offset: StoredPart | None) -> bool:
     """Where nothing is negative, coremltools stores what was signed without a sign."""
     return bool(np.min(data.value, initial=0) >= 0 and (offset is None or np.min(offset.value) >= 0))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.base_program import BaseProgram, NodeRecord, Place, base_program, record
+from palettune.device_bench.conversion.base_program import BaseProgram, NodeRecord, WeightPlace, base_program, record
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
 from palettune.device_bench.package.program_graph import ProgramNode, program_nodes
@@ -39,7 +39,7 @@ class ProofError(UserError):
 
 @dataclass(frozen=True)
 class LayerProof:
-    """What was found of one layer.
+    """Findings about one layer.
 
     Attributes:
         layer: its name.
@@ -60,7 +60,7 @@ class LayerProof:
 
 @dataclass(frozen=True)
 class Proof:
-    """The outcome of ``prove``.
+    """Outcome of ``prove``.
 
     Attributes:
         layers: one for each layer of the model.
@@ -88,7 +88,7 @@ class Proof:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Every failure in words, those of layers with the layer's name."""
+        """All failures in words, those of layers with the layer's name."""
         found = [f"layer {layer.layer!r}: {words}" for layer in self.layers for words in layer.failures]
         return (*found, *self.rest)
 
@@ -98,7 +98,7 @@ class Proof:
             raise ProofError(f"{path} is not what was asked for, do not ship it. " + "; ".join(self.failures))
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``manifest.json``: whether it passed, what was checked, what failed."""
+        """Return the entry of ``manifest.json``: whether it passed, what was checked, what failed."""
         return {"passed": self.passed, "failures": list(self.failures), **asdict(self)}
 
 
@@ -221,7 +221,7 @@ def _prove_layer(
     return LayerProof(layer.name, str(encoding), stored, size, max(errors, default=None), tuple(failures))
 
 
-def _operand(nodes: tuple[ProgramNode, ...], place: Place) -> object:
+def _operand(nodes: tuple[ProgramNode, ...], place: WeightPlace) -> object:
     values = nodes[place.node].operands.get(place.operand, ()) if place.node < len(nodes) else ()
     return values[place.position] if place.position < len(values) else None
 

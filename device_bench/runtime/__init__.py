@@ -1,4 +1,4 @@
-"""Core ML programs run in torch: the reference runtime.
+"""Reference runtime: Core ML programs run in torch.
 
 ``load`` opens an ``.mlpackage`` and prepares it; ``Program.run`` executes it on any machine, in float32 or with fp16
 emulated, differentiable with respect to its weights; ``compare`` sets it against a torch module.
@@ -12,7 +12,7 @@ from palettune.device_bench.runtime.first_difference import FirstDifference
 from palettune.device_bench.runtime.precision_cause import Cause
 from palettune.device_bench.runtime.precision_check import LOSS, OutputPrecision, PrecisionCheck, check_precision
 from palettune.device_bench.runtime.program import Program, load
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.values import ComputePrecision
 from palettune.device_bench.runtime.weights import Use, Weight
 
 __all__ = [
@@ -20,13 +20,13 @@ __all__ = [
     "Cause",
     "Colour",
     "Comparison",
+    "ComputePrecision",
     "Execution",
     "ExecutionError",
     "Feature",
     "FirstDifference",
     "OutputComparison",
     "OutputPrecision",
-    "Precision",
     "PrecisionCheck",
     "Precisions",
     "Program",

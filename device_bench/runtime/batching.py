@@ -1,4 +1,4 @@
-"""Several samples through a program that was converted for one.
+"""Batches of samples through a program that was converted for one.
 
 The rule: each sample is computed as the program states, on its own, and the results are laid one after the other. With
 ``torch.vmap`` that is one vectorized pass; a program whose course depends on its values is run sample by sample. What
@@ -17,13 +17,13 @@ from torch import Tensor
 from palettune.device_bench.runtime.errors import ExecutionError, ProgramError
 from palettune.device_bench.runtime.features import Feature
 
-__all__ = ["batch_size", "mapped"]
+__all__ = ["batch_size", "run_each"]
 
 Sample = Callable[[Mapping[str, Tensor]], dict[str, Any]]
 
 
 def batch_size(path: Path, features: Mapping[str, Feature], tensors: Mapping[str, Tensor]) -> int | None:
-    """How many samples the inputs hold, None when the program takes them as they are.
+    """Return how many samples the inputs hold; None when the program takes them as they are.
 
     Raises:
         ProgramError: a shape that is neither allowed nor several allowed samples, or inputs that disagree.
@@ -42,8 +42,8 @@ def batch_size(path: Path, features: Mapping[str, Feature], tensors: Mapping[str
     return next(iter(counts.values()), None)
 
 
-def mapped(path: Path, sample: Sample, tensors: Mapping[str, Tensor], count: int, vectorized: bool) -> dict[str, Any]:
-    """``sample`` applied to each of ``count`` samples; an input with one row serves all of them."""
+def run_each(path: Path, sample: Sample, tensors: Mapping[str, Tensor], count: int, vectorized: bool) -> dict[str, Any]:
+    """Apply ``sample`` to each of ``count`` samples; an input with one row serves all of them."""
     if vectorized:
         try:
             return _vectorized(path, sample, tensors, count)

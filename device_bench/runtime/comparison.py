@@ -1,4 +1,4 @@
-"""A package set against its reference by running both on the same samples."""
+"""Comparison of a package with its reference by running both on the same samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from palettune.device_bench.model.outputs import flatten, named_as
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.first_difference import (
     FirstDifference,
-    find_departure,
+    find_first_difference,
     module_values,
     program_values,
 )
@@ -62,7 +62,7 @@ class OutputComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What running both has shown.
+    """Outcome of running a package and its reference on the same samples.
 
     Attributes:
         outputs: one entry for each output.
@@ -79,37 +79,37 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """True when every output reaches the threshold, and no sample alone stays far below it."""
+        """Whether every output reaches the threshold, and no sample alone stays far below it."""
         return self.snr_db >= self.threshold_db and self.worst_sample_db >= self.threshold_db - SAMPLE_SLACK_DB
 
     @property
     def finite(self) -> bool:
-        """True when every value is finite where the reference's is."""
+        """Whether every value is finite where the reference's is."""
         return not any(output.not_finite for output in self.outputs)
 
     @property
     def worst_sample_db(self) -> float:
-        """Of the worst output, in dB."""
+        """Signal-to-noise ratio of the worst sample of the worst output, in dB."""
         return min(output.worst_sample_db for output in self.outputs)
 
     @property
     def loss(self) -> float:
-        """Share of the worst output's energy that differs: infinite where values are not finite."""
+        """Share of the worst output's energy that differs; infinite where values are not finite."""
         return 10 ** (-self.snr_db / 10) if self.snr_db > -inf else inf
 
     @property
     def snr_db(self) -> float:
-        """Of the worst output, in dB."""
+        """Signal-to-noise ratio of the worst output, in dB."""
         return min(output.snr_db for output in self.outputs)
 
     @property
     def largest_difference(self) -> float:
-        """Of any output."""
+        """Largest absolute difference of any output."""
         return max(output.largest_difference for output in self.outputs)
 
     @property
     def agreement(self) -> float | None:
-        """Of the worst output that has classes."""
+        """Share of equal classes, of the worst output that has classes."""
         return min((o.agreement for o in self.outputs if o.agreement is not None), default=None)
 
     def __str__(self) -> str:
@@ -230,11 +230,11 @@ class _Pair:
             reference = program_values(self.reference, self.inputs(row))
         else:
             reference = module_values(self.reference, row)
-        return find_departure(self.program, values, reference, threshold_db)
+        return find_first_difference(self.program, values, reference, threshold_db)
 
 
 def as_stored(module: nn.Module) -> nn.Module:
-    """A copy of a module whose floats are rounded to fp16, as a package stores them, and computed with in float32.
+    """Copy a module with its floats rounded to fp16, as a package stores them, and computed with in float32.
 
     What belongs to a float32 program (``float_bits`` of its module) stays as it is.
     """
@@ -255,7 +255,7 @@ def compare(
     threshold_db: float = THRESHOLD_DB,
     to_inputs: Callable[[Sample], Mapping[str, Any]] | None = None,
 ) -> Comparison:
-    """Run a package and its reference on the same samples, and name the first op that departs when they differ.
+    """Run a package and its reference on the same samples; name the first op that differs where they do.
 
     Args:
         package: an ``.mlpackage``, or a loaded program with the precision of one's choice; a path is run in float32,
@@ -282,7 +282,7 @@ def compare_all(
     *,
     to_inputs: Callable[[Sample], Mapping[str, Any]] | None = None,
 ) -> list[Comparison]:
-    """``compare`` for several programs, each with its threshold, beside one run of the reference."""
+    """Compare several programs, each with its threshold, with one run of the reference."""
     pairs = [_Pair(program, reference, to_inputs) for program in programs]
     count = 0
     with torch.no_grad(), contextlib.ExitStack() as sequences:

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import coremltools as ct
-from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
+from palettune.device_bench.library_internals import known_ops
 from palettune.device_bench.runtime import ops  # noqa: F401 - registers the kernels
 from palettune.device_bench.runtime.registry import registered
 
@@ -35,24 +35,24 @@ REASONS = {
 
 
 def op_set() -> set[str]:
-    """Op types of the MIL op set; names that begin with an underscore are coremltools' own and reach no package."""
-    return {name for name in SSAOpRegistry.core_ops if not name.startswith("_")} | {"coreml_update_state"}
+    """Return the op types of the MIL op set, without coremltools' internal ones (with an underscore)."""
+    return {name for name in known_ops() if not name.startswith("_")} | {"coreml_update_state"}
 
 
 def covered() -> dict[str, str]:
-    """The family of each op that runs, by op type."""
+    """Return the family of each op that runs, by op type."""
     named = {name: kernels[0].family for name, kernels in registered().items()}
     decoded = {name: "compressed weights" for name in op_set() if name.startswith("constexpr_")}
     return {name: family for name, family in (named | decoded | _PLANNED).items() if name in op_set()}
 
 
 def uncovered() -> set[str]:
-    """Op types that do not run."""
+    """Return the op types that do not run."""
     return op_set() - covered().keys()
 
 
 def page() -> str:
-    """The coverage as a Markdown page."""
+    """Return the coverage as a Markdown page."""
     by_family: dict[str, list[str]] = {}
     for name, family in covered().items():
         by_family.setdefault(family, []).append(name)

@@ -1,4 +1,4 @@
-"""What can go wrong when a program is loaded or run."""
+"""Errors of loading and running a program."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["ExecutionError", "ProgramError", "UnsupportedOpError"]
 
 
 class ProgramError(UserError):
-    """A package that cannot be loaded, or inputs that a program does not take: the message says what was expected."""
+    """A package that cannot be loaded, or inputs that a program does not take; the message says what was expected."""
 
 
 class UnsupportedOpError(ProgramError):
-    """An op without a kernel: the message names the op, its type and where it stands."""
+    """An op without a kernel; the message names the op, its type and its place."""
 
 
 class ExecutionError(RuntimeError):
-    """A kernel failed on values that its op accepts: the message names the op and where it stands."""
+    """A kernel that failed on values that its op accepts; the message names the op and its place."""

@@ -1,4 +1,4 @@
-"""A package run twice beside its module: in float32, which tells its structure, and in fp16, which is what it does.
+"""Execution of a package beside its module, in float32 to check its structure and in fp16 to check its outputs.
 
 In float32 only weights and ops can differ, so the threshold is sharp. In fp16 the package computes as it will on a
 device, as far as the program says fp16: values beyond 65,504 become infinite there, and rounding takes its share.
@@ -20,11 +20,11 @@ from palettune.device_bench.runtime.batching import batch_size
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.own_noise import allowing_own_noise
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_check import LOSS, check_precision
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.values import Precision, is_half
+from palettune.device_bench.runtime.values import ComputePrecision, is_half
 
 __all__ = ["Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 
@@ -33,7 +33,7 @@ _LOSS_DB = 30.0
 
 @dataclass(frozen=True)
 class Execution:
-    """What running a package in both precisions has shown.
+    """Outcome of running a package in both precisions.
 
     Attributes:
         float32: computed in float32 throughout.
@@ -57,17 +57,17 @@ class Execution:
 
     @property
     def passed(self) -> bool:
-        """Whether the package computes what its module does, and gives finite outputs as it computes."""
+        """Whether the package computes what its module does, with finite outputs in its own precision."""
         return self.float32.passed and self.finite
 
     @property
     def loss(self) -> float:
-        """Share of the worst output's energy that differs as the program computes."""
+        """Share of the worst output's energy that differs in the program's own precision."""
         return (self.fp16 or self.float32).loss
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What is wrong, in words."""
+        """Failures in words."""
         found = [] if self.float32.passed else [f"in float32, {self.float32}"]
         if self.fp16 is not None and not self.fp16.finite:
             count = sum(output.not_finite for output in self.fp16.outputs)
@@ -77,16 +77,16 @@ class Execution:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of a package that is right."""
+        """Warnings about a package that passed."""
         found = []
         if self.float32.passed and self.float32.threshold_db < THRESHOLD_DB:
             found.append(
-                f"{self.float32.snr_db:.0f} dB in float32, for the model makes choices (an argmax, a rounding) that turn "
+                f"{self.float32.snr_db:.0f} dB in float32: the model makes choices (an argmax, a rounding) that turn "
                 "over when its weights are rounded to fp16; its weights and ops are proven one by one all the same"
             )
         if self.fp16 is not None and self.finite and self.float32.passed and self.fp16.loss > LOSS:
             where = f"; {self.fp16.first_difference}" if self.fp16.first_difference else ""
-            found.append(f"computing in fp16 takes {self.fp16.loss:.1e} of an output's energy{where}")
+            found.append(f"computing in fp16 loses {self.fp16.loss:.1e} of an output's energy{where}")
         if self.fitting < self.total:
             left = "the example was run instead" if not self.fitting else "the others were left out"
             found.append(f"{self.fitting} of {self.total} samples fit the package's shapes; {left}")
@@ -94,7 +94,7 @@ class Execution:
 
     @property
     def figures(self) -> str:
-        """Both precisions in a few words."""
+        """Signal-to-noise ratios in both precisions, in a few words."""
         half = "computes in float32" if self.fp16 is None else f"{_decibels(self.fp16.snr_db)} in fp16"
         return f"{_decibels(self.float32.snr_db)} in float32, {half}, {self.float32.samples} samples"
 
@@ -117,7 +117,7 @@ class Precisions:
 
 
 def in_precisions(path: str | Path, modules: Mapping[str, str] | None = None) -> Precisions:
-    """A package loaded for both precisions, read once.
+    """Load a package once, for both precisions.
 
     Args:
         modules: from ``op_modules`` of the conversion, where that is at hand.
@@ -127,8 +127,8 @@ def in_precisions(path: str | Path, modules: Mapping[str, str] | None = None) ->
         UnsupportedOpError: an op without a kernel.
     """
     file = read_program_file(path)
-    half = _loaded(file, Precision.FP16) if _says_half(file.function) else None
-    return Precisions(_loaded(file, Precision.FP32), half, file, modules or {})
+    half = _loaded(file, ComputePrecision.FP16) if _says_half(file.function) else None
+    return Precisions(_loaded(file, ComputePrecision.FP32), half, file, modules or {})
 
 
 def execute(
@@ -163,12 +163,12 @@ def execute(
 
 
 def takes(program: Program, sample: Sample) -> bool:
-    """Whether a program takes inputs of these shapes: as they are, or several samples along the first dimension."""
+    """Return whether a program takes inputs of these shapes, as they are or as a batch along the first dimension."""
     return misfit(program, sample) is None
 
 
 def misfit(program: Program, sample: Sample) -> str | None:
-    """Why a program does not take inputs of these shapes; None when it does."""
+    """Return why a program does not take inputs of these shapes; None when it does."""
     names = list(program.inputs)
     if len(sample) > len(names):
         return f"{program.path}: takes {len(names)} inputs ({', '.join(names)}), a sample has {len(sample)}"
@@ -180,7 +180,7 @@ def misfit(program: Program, sample: Sample) -> str | None:
 
 
 def within(samples: Iterable[Sample], seconds: float, least: int = 4) -> Iterator[Sample]:
-    """Samples as long as there is time; the ``least`` first ones in any case."""
+    """Yield samples while there is time; the ``least`` first ones in any case."""
     started = time.monotonic()
     for count, sample in enumerate(samples):
         if count >= least and time.monotonic() - started > seconds:
@@ -188,9 +188,9 @@ def within(samples: Iterable[Sample], seconds: float, least: int = 4) -> Iterato
         yield sample
 
 
-def _loaded(file: ProgramFile, precision: Precision) -> Program:
+def _loaded(file: ProgramFile, precision: ComputePrecision) -> Program:
     device = torch.device("cpu")
-    return Program(file, prepare(file, precision, device), precision, device)
+    return Program(file, plan_function(file, precision, device), precision, device)
 
 
 def _says_half(block: Any) -> bool:

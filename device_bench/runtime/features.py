@@ -1,4 +1,4 @@
-"""What a program takes and gives: names, shapes, and the forms in which values may be handed over.
+"""Inputs and outputs of a program: names, shapes, and the values that they accept.
 
 Meaning: ``FeatureTypes.proto`` of Core ML, https://apple.github.io/coremltools/mlmodel/Format/FeatureTypes.html.
 """
@@ -59,16 +59,16 @@ class Feature:
     default: float | None = None
 
     def accepts(self, shape: Sequence[int]) -> bool:
-        """True when the package allows ``shape``."""
+        """Return whether the package allows ``shape``."""
         return not self.choices or any(_fits(shape, choice) for choice in self.choices)
 
     def expected(self) -> str:
-        """The allowed shapes in words."""
+        """Return the allowed shapes in words."""
         texts = ["(" + ", ".join(_range_text(size) for size in choice) + ")" for choice in self.choices]
         return " or ".join(texts) or "any shape"
 
     def tensor(self, value: Any, dtype: torch.dtype | None, device: torch.device) -> Tensor:
-        """A value as the program takes it.
+        """Convert a value to the tensor that the program takes.
 
         Multi-arrays come as tensors, arrays or numbers. Images come as pictures (Pillow) or 8-bit arrays [H, W, 3] or
         [H, W] in RGB order, which are brought to [1, C, H, W] and to the package's order of channels; or as tensors
@@ -96,7 +96,7 @@ class Feature:
 
 
 def feature(description: Any) -> Feature:
-    """The feature that one entry of a model description states."""
+    """Return the feature that one entry of a model description states."""
     kind = description.type
     if kind.WhichOneof("Type") == "imageType":
         return _image(description.name, kind.imageType)

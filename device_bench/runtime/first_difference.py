@@ -1,9 +1,9 @@
-"""Where a program first goes another way than its reference.
+"""Search for the first op of a program that differs from its reference.
 
 The values that both compute are set against each other, whatever their names: a value of the program agrees when the
-reference computes the same numbers somewhere, in this order or another (layouts differ). The first op departs that does
-not agree and from which nothing follows that does; ops that only the program has, such as the parts of an activation,
-are thereby passed over.
+reference computes the same numbers somewhere, in this order or another (layouts differ). The first difference is the
+first op that does not agree and that no agreeing value depends on; ops that only the program has, such as the parts of an
+activation, are thereby passed over.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from palettune.device_bench.library_internals import TorchDispatchMode, tree_leaves
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.signal import contrast_to_noise
 
-__all__ = ["FirstDifference", "find_departure", "module_values", "program_values"]
+__all__ = ["FirstDifference", "find_first_difference", "module_values", "program_values"]
 
 #: Where agreement was found, values of the reference by name.
 Values = Mapping[str, Tensor]
@@ -28,7 +27,7 @@ Values = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class FirstDifference:
-    """The first op whose output departs from the reference.
+    """First op whose output differs from the reference.
 
     Attributes:
         op: name of its output in the program.
@@ -48,14 +47,14 @@ class FirstDifference:
     weights: tuple[str, ...]
 
     def __str__(self) -> str:
-        nearest = "nothing of its size in the reference" if self.snr_db is None else f"{self.snr_db:.1f} dB"
+        nearest = "no value of its size in the reference" if self.snr_db is None else f"{self.snr_db:.1f} dB"
         reads = f", reading weights {', '.join(self.weights)}" if self.weights else ""
         kind = "" if self.finite else "; its output is not finite"
-        return f"op {self.op!r} of type {self.op_type!r} departs ({nearest}){reads}{kind}"
+        return f"op {self.op!r} of type {self.op_type!r} differs from the reference ({nearest}){reads}{kind}"
 
 
 def program_values(program: Program, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every float that a program computes for one sample, by name, in order; its inputs first."""
+    """Return every float that a program computes for one sample, by name, in order; its inputs first."""
     values = {name: torch.as_tensor(value) for name, value in inputs.items()}
 
     def keep(name: str, value: Any) -> None:
@@ -68,7 +67,7 @@ def program_values(program: Program, inputs: Mapping[str, Any]) -> dict[str, Ten
 
 
 def module_values(module: nn.Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Every float that a torch module computes, by the torch op that made it, numbered in order; its inputs first.
+    """Return every float that a torch module computes, by torch op, numbered in order; its inputs first.
 
     Ops are seen below the module, where autograd and decompositions are done: see ``torch.utils._python_dispatch`` in
     https://dev-discuss.pytorch.org/t/torchdispatchmode-for-debugging-testing-and-more/717.
@@ -86,15 +85,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        for leaf in pytree.tree_leaves(result):
+        for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and leaf.is_floating_point():
                 # Cloned, for a later op may write into it.
                 self._values[f"{func} {len(self._values)}"] = leaf.detach().clone().cpu()
         return result
 
 
-def find_departure(program: Program, values: Values, reference: Values, threshold_db: float) -> FirstDifference | None:
-    """The first op of a program that departs from the reference; None when every path agrees to its end.
+def find_first_difference(
+    program: Program, values: Values, reference: Values, threshold_db: float
+) -> FirstDifference | None:
+    """Return the first op of a program that differs from the reference; None when every path agrees to its end.
 
     Args:
         program: gives the ops and what they read.

@@ -1,7 +1,7 @@
-"""How much a module's outputs change when its weights change by a few roundings to fp16.
+"""Noise of a module's own outputs when its weights change by a few roundings to fp16.
 
-An argmax, a rounding or a nearest code turns the smallest difference into another choice. A right package of such a
-module is as far from it as the module is from itself, and cannot be asked for more.
+An argmax, a rounding or a nearest code turns a tiny difference into another choice. The outputs of a correct package
+then differ from the module's as much as the module's own do, and no stricter threshold is reasonable.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Sample = Sequence[Tensor]
 
 
 def allowing_own_noise(comparison: Comparison, module: nn.Module, samples: Iterable[Sample]) -> Comparison:
-    """A comparison that falls short, with the threshold that the module itself would reach; as it is where it passed."""
+    """Lower the threshold of a failed comparison to what the module itself reaches; return others unchanged."""
     if comparison.passed or not comparison.finite:
         return comparison
     own = own_noise_db(module, samples)
@@ -40,7 +40,7 @@ def allowing_own_noise(comparison: Comparison, module: nn.Module, samples: Itera
 
 
 def own_noise_db(module: nn.Module, samples: Iterable[Sample], seed: int = 0) -> float:
-    """The ratio of the worst output, in dB, between a module and copies whose weights are off by a rounding to fp16.
+    """Return the ratio of the worst output, in dB, between a module and copies with slightly rounded weights.
 
     Args:
         module: in evaluation mode; left as it is.

@@ -1,4 +1,4 @@
-"""A MIL function prepared for execution: kernels found, constants converted, values numbered, lifetimes known."""
+"""Execution plans of MIL functions: kernels found, constants converted, values numbered, lifetimes known."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from palettune.device_bench.runtime.steps import (
     KernelStep,
     LoopStep,
     Output,
+    PlanStep,
     ReadStateStep,
-    Step,
     WriteStateStep,
 )
-from palettune.device_bench.runtime.values import Precision, attribute, is_half, storage_dtype, tensor
+from palettune.device_bench.runtime.values import ComputePrecision, attribute, is_half, storage_dtype, tensor
 from palettune.device_bench.runtime.weights import Use, Weight, decoded
 
-__all__ = ["Plan", "prepare"]
+__all__ = ["Plan", "plan_function"]
 
 _WRITE = "coreml_update_state"
 
@@ -49,7 +49,7 @@ class Plan:
         sources: by the name of each value of the function's own block, the names of those that it is made from.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
     frame: Frame
     inputs: tuple[Output, ...]
     outputs: dict[str, int]
@@ -60,15 +60,15 @@ class Plan:
     sources: dict[str, tuple[str, ...]]
 
 
-def prepare(
+def plan_function(
     file: ProgramFile,
-    precision: Precision,
+    precision: ComputePrecision,
     device: torch.device,
     *,
     exact: frozenset[str] = frozenset(),
     widened: bool = False,
 ) -> Plan:
-    """Prepare one function of a package.
+    """Prepare one function of a package for execution.
 
     Args:
         exact: names of values that stay float32 where fp16 is emulated.
@@ -102,9 +102,9 @@ def _flat(value: Any) -> Sequence[Any]:
 
 class _Planner:
     def __init__(
-        self, file: ProgramFile, precision: Precision, device: torch.device, exact: frozenset[str], widened: bool
+        self, file: ProgramFile, precision: ComputePrecision, device: torch.device, exact: frozenset[str], widened: bool
     ) -> None:
-        self._file, self._half, self._device = file, precision is Precision.FP16, device
+        self._file, self._half, self._device = file, precision is ComputePrecision.FP16, device
         self._exact, self._widened = exact, widened
         self._places: dict[Any, int] = {}
         self._frame: Frame = []
@@ -167,12 +167,12 @@ class _Planner:
         half = self._half and is_half(variable.sym_type) and variable.name not in self._exact
         return Output(name or variable.name, self._place(variable), storage_dtype(variable.sym_type), half)
 
-    def _block(self, block: Any, kept: set[int]) -> list[Step]:
+    def _block(self, block: Any, kept: set[int]) -> list[PlanStep]:
         """Steps of a block that lead to its outputs or to a state; ``kept`` places outlive it."""
         kept = kept | {self._place(variable) for variable in block.outputs}
         made = {variable for op in block.operations for variable in op.outputs}
         live, needed = set(kept), set(kept)
-        steps: list[Step] = []
+        steps: list[PlanStep] = []
         for op in reversed(list(block.operations)):
             if _is_constant_op(op):
                 continue
@@ -211,7 +211,7 @@ class _Planner:
             raise UnsupportedOpError(f"{self._location(op)}: the runtime has no kernel for it; see docs/op_coverage.md")
         return kernel
 
-    def _step(self, op: Any, frees: tuple[int, ...], live: set[int]) -> Step:
+    def _step(self, op: Any, frees: tuple[int, ...], live: set[int]) -> PlanStep:
         location = self._location(op)
         outputs = tuple(self._output(variable) for variable in op.outputs)
         self._op_types.update({output.name: op.op_type for output in reversed(outputs)})
@@ -232,7 +232,7 @@ class _Planner:
     def _results(self, block: Any) -> tuple[int, ...]:
         return tuple(self._place(variable) for variable in block.outputs)
 
-    def _loop_block(self, block: Any, live: set[int]) -> tuple[list[Step], tuple[int, ...], tuple[int, ...]]:
+    def _loop_block(self, block: Any, live: set[int]) -> tuple[list[PlanStep], tuple[int, ...], tuple[int, ...]]:
         inputs = tuple(self._place(variable) for variable in block.inputs)
         return self._block(block, live | set(inputs)), inputs, self._results(block)
 

@@ -1,9 +1,9 @@
-"""The first op that fp16 cannot hold, among all that a program computes for one sample.
+"""Search for the first op that fp16 cannot hold, among all that a program computes for one sample.
 
 A value has overflowed that is infinite or NaN in fp16 and finite in float32. Where one overflow follows from another,
-the first one is the cause; where there are several, the one is whose absence mends the output most, which is tried by
-running the program again with its values in float32. Without an overflow, the loss is followed back from the output to
-the first op whose output has it and whose inputs have not.
+the first one is the cause; of several, the one whose removal improves the output most, found by running the program
+again with those values in float32. Without an overflow, the loss is followed back from the output to the first op whose
+output has it and whose inputs have not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from palettune.device_bench.package.op_modules import kept_name
+from palettune.device_bench.package.op_modules import uncast_name
 from palettune.device_bench.runtime.precision_judge import Values
 from palettune.device_bench.runtime.program import Program
 
@@ -41,7 +41,7 @@ Trial = Callable[[frozenset[str]], Order]
 
 @dataclass(frozen=True)
 class Cause:
-    """The op to blame.
+    """Op that causes an overflow or a loss of precision.
 
     Attributes:
         op: its name in the program, without what a conversion to fp16 adds.
@@ -64,7 +64,7 @@ class Cause:
 
     @property
     def mend(self) -> str:
-        """What to do about it."""
+        """Advice on how to correct it."""
         if self.mask:
             return (
                 "a mask must be finite in fp16: write -1e4 in place of torch.finfo(...).min, -inf or any number below "
@@ -80,13 +80,13 @@ class Cause:
 
     @property
     def where(self) -> str:
-        """The op and its module in words."""
+        """Op and module in words."""
         module = "" if self.module is None else f" in module {self.module!r}" if self.module else " in the model itself"
         return f"op {self.op!r} ({self.op_type}){module}"
 
     def __str__(self) -> str:
         if math.isnan(self.largest):
-            what = "is the first whose output is not a number, in float32 neither: its constants are not finite"
+            what = "is the first whose output is NaN, in float32 too: its constants are not finite"
         elif self.overflow:
             what = (
                 f"is the first whose output fp16 cannot hold (up to {self.largest:.3g} in float32; fp16 ends at 65504)"
@@ -98,7 +98,7 @@ class Cause:
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """All that a program computes for one sample, in both precisions.
+    """All values that a program computes for one sample, in both precisions.
 
     Attributes:
         function: coremltools' MIL function.
@@ -118,24 +118,24 @@ class Suspects:
     allowed: float
 
     def overflows(self, name: str) -> bool:
-        """Whether a value is not finite in fp16 where it is in float32."""
+        """Return whether a value is not finite in fp16 where it is in float32."""
         return name in self.half and bool(self.overflowed(name).any())
 
     def overflowed(self, name: str) -> Tensor:
-        """Where it is not."""
+        """Return a mask of the elements that are finite in float32 and not in fp16."""
         return self.wide[name].isfinite() & ~self.half[name].isfinite()
 
     def is_lost(self, name: str) -> bool:
-        """Whether a value is NaN in float32 already: a constant of the program was not finite before it was stored."""
+        """Return whether a value is NaN in float32 too: a constant was not finite before it was stored."""
         return name in self.wide and bool(self.wide[name].isnan().any())
 
     def exceeds(self, name: str) -> bool:
-        """Whether a value is beyond what fp16 holds, and not only made of one that is."""
+        """Return whether a finite value is itself beyond the range of fp16."""
         wide = self.wide.get(name)
         return wide is not None and bool((wide.isfinite() & (wide.abs() > _LARGEST)).any())
 
     def loss(self, name: str) -> float:
-        """Share of the energy that fp16 takes of what is finite."""
+        """Return the share of a value's energy that fp16 loses, among finite elements."""
         if name not in self.half:
             return 0.0
         wide, half = self.wide[name].double(), self.half[name].double()
@@ -146,7 +146,7 @@ class Suspects:
 
     @cached_property
     def readers(self) -> Mapping[str, list[str]]:
-        """By value, the values that are made of it."""
+        """Names of the values computed from each value, by name."""
         readers: dict[str, list[str]] = {}
         for name, sources in self.program.sources.items():
             for source in sources:
@@ -160,7 +160,7 @@ class Suspects:
 
 
 def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: Trial) -> Cause:
-    """The first op to blame for an output.
+    """Return the first op to blame for an output.
 
     Args:
         judged: names of the values that the output is judged by.
@@ -175,11 +175,11 @@ def find_cause(suspects: Suspects, judged: Sequence[str], order: Order, trial: T
         trials = {root: trial(frozenset(_spread(suspects, root))) for root in roots}
         root = min(roots, key=lambda name: trials[name])
         mended = trials[root] < order
-        if not mended and (start := _departure(suspects, suspects.program.sources[root])) is not None:
+        if not mended and (start := _first_loss(suspects, suspects.program.sources[root])) is not None:
             return _cause(suspects, start, [start])
         enough = not trials[root][0] and trials[root][1] <= suspects.allowed
         return _cause(suspects, root, _spread(suspects, root) if enough else everywhere)
-    start = _departure(suspects, judged) or judged[0]
+    start = _first_loss(suspects, judged) or judged[0]
     return _cause(suspects, start, [start])
 
 
@@ -205,7 +205,7 @@ def _spread(suspects: Suspects, root: str) -> list[str]:
     return list(spread)
 
 
-def _departure(suspects: Suspects, names: Sequence[str]) -> str | None:
+def _first_loss(suspects: Suspects, names: Sequence[str]) -> str | None:
     """The first value with a loss, going back from these along the largest one."""
     found: str | None = None
     seen: set[str] = set()
@@ -225,7 +225,7 @@ def _cause(suspects: Suspects, name: str, spread: Iterable[str]) -> Cause:
     made = _made(suspects, name)
     op = suspects.program.op_names.get(made, made)
     return Cause(
-        kept_name(op),
+        uncast_name(op),
         suspects.program.op_types.get(made, "input"),
         suspects.modules.get(op),
         overflow,
@@ -256,7 +256,7 @@ def _patterns(suspects: Suspects, spread: Sequence[str]) -> tuple[str, ...]:
             continue
         module = suspects.modules.get(op)
         leaf = module and not any(other.startswith(f"{module}.") for other in modules)
-        patterns[module if leaf and module else kept_name(op)] = None
+        patterns[module if leaf and module else uncast_name(op)] = None
     return tuple(patterns)
 
 

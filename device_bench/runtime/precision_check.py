@@ -1,7 +1,7 @@
-"""What computing in fp16 does to the outputs of a program, and which op is to blame.
+"""Check of a program's outputs in fp16 against float32, with the op to blame.
 
 A program is run twice on the same samples: in float32, and with fp16 emulated wherever the program says fp16. It is
-judged by its outputs alone: a mask of minus infinity that a softmax takes in its stride is as good as any.
+judged by its outputs alone: a mask of minus infinity in front of a softmax is no fault.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from palettune.device_bench.runtime.batching import batch_size
 from palettune.device_bench.runtime.errors import ProgramError
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_cause import Cause, Suspects, find_cause
-from palettune.device_bench.runtime.precision_judge import Judge, Shares, Values
+from palettune.device_bench.runtime.precision_judge import PrecisionJudge, Shares, Values
 from palettune.device_bench.runtime.program import Program
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.values import ComputePrecision
 
 __all__ = ["LOSS", "OutputPrecision", "PrecisionCheck", "check_precision"]
 
@@ -34,7 +34,7 @@ Inputs = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class OutputPrecision:
-    """One output (or state) in fp16 beside float32, over all samples.
+    """One output (or state) in fp16 against float32, over all samples.
 
     Attributes:
         name: as the package spells it.
@@ -51,7 +51,7 @@ class OutputPrecision:
 
 @dataclass(frozen=True)
 class PrecisionCheck:
-    """What computing in fp16 does to a program.
+    """Outcome of running a program in fp16 and in float32.
 
     Attributes:
         outputs: one entry for each output and state that holds floats, or is found from floats.
@@ -65,28 +65,28 @@ class PrecisionCheck:
 
     @property
     def loss(self) -> float:
-        """The largest of all outputs."""
+        """Largest loss of all outputs."""
         return max((output.loss for output in self.outputs), default=0.0)
 
     @property
     def non_finite(self) -> int:
-        """Values of all outputs that are not finite in fp16 and are in float32."""
+        """Number of output values that are finite in float32 and not in fp16."""
         return sum(output.non_finite for output in self.outputs)
 
     @property
     def failed(self) -> bool:
-        """Whether the program is of no use in fp16: an overflow reaches an output, as it is or as a wrong number."""
+        """Whether an overflow reaches an output in fp16, as a non-finite or a wrong number."""
         overflow = self.cause is not None and self.cause.overflow
         return self.non_finite > 0 or (self.loss > LOSS and overflow)
 
     @property
     def warned(self) -> bool:
-        """Whether fp16 takes more of an output than ``LOSS`` without an overflow."""
+        """Whether fp16 loses more of an output than ``LOSS`` without an overflow."""
         return not self.failed and self.loss > LOSS
 
     def __str__(self) -> str:
         if not (self.failed or self.warned):
-            return f"fp16 takes {self.loss:.1e} of the outputs' energy on {self.samples} samples"
+            return f"fp16 loses {self.loss:.1e} of the outputs' energy on {self.samples} samples"
         return "; ".join([*self._findings(), *([str(self.cause)] if self.cause else ())])
 
     def _findings(self) -> Iterator[str]:
@@ -113,7 +113,7 @@ def check_precision(
 ) -> PrecisionCheck:
     """Run a program in float32 and in fp16, and name the first op to blame where they differ too much.
 
-    A value that is not finite in float32 either is no matter of precision, and left out. Each sample is run by itself,
+    Values that are not finite in float32 either are left out. Each sample is run by itself,
     from empty states.
 
     Args:
@@ -129,14 +129,14 @@ def check_precision(
         UnsupportedOpError: an op without a kernel.
     """
     file = package if isinstance(package, ProgramFile) else read_program_file(package)
-    wide = _program(file, Precision.FP32)
+    wide = _program(file, ComputePrecision.FP32)
     rows = [row for sample in samples for row in _rows(wide, sample, to_inputs)]
     if not rows:
         raise ProgramError(f"{file.path}: no samples to run in fp16")
-    judge = Judge(wide, reference)
+    judge = PrecisionJudge(wide, reference)
     with torch.no_grad():
         expected = [judge.run(wide, inputs) for inputs, _ in rows]
-        half = _program(file, Precision.FP16)
+        half = _program(file, ComputePrecision.FP16)
         found = [
             judge.shares(judge.run(half, inputs), expected[index], sample)
             for index, (inputs, sample) in enumerate(rows)
@@ -148,7 +148,7 @@ def check_precision(
         name = max(found[worst], key=lambda output: found[worst][output].order)
 
         def trial(exact: frozenset[str]) -> tuple[int, float]:
-            values = judge.run(_program(file, Precision.FP16, exact), rows[worst][0])
+            values = judge.run(_program(file, ComputePrecision.FP16, exact), rows[worst][0])
             return judge.shares(values, expected[worst], rows[worst][1])[name].order
 
         inputs = rows[worst][0]
@@ -159,9 +159,11 @@ def check_precision(
     return PrecisionCheck(outputs, len(rows), cause)
 
 
-def _program(file: ProgramFile, precision: Precision, exact: frozenset[str] = frozenset()) -> Program:
+def _program(file: ProgramFile, precision: ComputePrecision, exact: frozenset[str] = frozenset()) -> Program:
     device = torch.device("cpu")
-    plan = prepare(file, precision, device, exact=exact, widened=precision is Precision.FP32 or bool(exact))
+    plan = plan_function(
+        file, precision, device, exact=exact, widened=precision is ComputePrecision.FP32 or bool(exact)
+    )
     return Program(file, plan, precision, device)
 
 

@@ -1,4 +1,4 @@
-"""What the outputs of a program in fp16 are worth beside those in float32."""
+"""Comparison of a program's outputs in fp16 with those in float32."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from palettune.device_bench.library_internals import tree_leaves
 from palettune.device_bench.runtime.program import Program
 
-__all__ = ["Judge", "Shares", "Values"]
+__all__ = ["PrecisionJudge", "Shares", "Values"]
 
 Values = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Shares:
-    """One output of one sample, or of several: what is not finite, and what energy is lost.
+    """Non-finite elements and lost energy of one output, for one sample or several.
 
     Attributes:
         signal: sum of squares in float32, of what is finite in both.
@@ -41,7 +41,7 @@ class Shares:
 
     @property
     def order(self) -> tuple[int, float]:
-        """The larger, the worse."""
+        """Sort key; a larger one is worse."""
         return self.non_finite, self.loss
 
     def __add__(self, other: Shares) -> Shares:
@@ -53,8 +53,8 @@ class Shares:
         )
 
 
-class Judge:
-    """Runs programs for what their outputs are judged by.
+class PrecisionJudge:
+    """Runs programs and compares the values that their outputs are judged by.
 
     Attributes:
         values: by output, the names of the float values that it is judged by: the output itself; of a classifier's
@@ -70,7 +70,7 @@ class Judge:
         self._known = False
 
     def run(self, program: Program, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Outputs, states, and what is judged in the place of outputs that are no floats, by name."""
+        """Return outputs, states, and the floats behind outputs that are no floats, by name."""
         if not self._known:
             self._learn(program, inputs)
         names = {name for values in self.values.values() for name in values if name in program.op_types}
@@ -98,7 +98,7 @@ class Judge:
     def shares(
         self, found: Mapping[str, Any], expected: Mapping[str, Any], sample: Sequence[Tensor]
     ) -> dict[str, Shares]:
-        """By output, what was found in fp16 beside what was expected, for one sample of the reference module."""
+        """Compare what was found in fp16 with what was expected, by output, for one sample of the reference module."""
         shares: dict[str, Shares] = {}
         for name, values in self.values.items():
             settled = name not in self._floats and name in self._outputs and _equal(found[name], expected[name])
@@ -119,7 +119,7 @@ class Judge:
         """What should be finite, as the float module says: a program may have lost that in its constants already."""
         buffers = {name: buffer.clone() for name, buffer in reference.named_buffers()}
         outputs = torch.func.functional_call(reference, buffers, tuple(sample))  # which may write into its buffers
-        leaves = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
+        leaves = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
         if len(leaves) != len(self._outputs):
             return
         for name, leaf in zip(self._outputs, leaves, strict=True):

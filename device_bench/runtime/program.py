@@ -1,4 +1,4 @@
-"""A Core ML program that runs in torch, on any machine."""
+"""Core ML programs that run in torch, on any machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palettune.device_bench.runtime.batching import batch_size, mapped
+from palettune.device_bench.runtime.batching import batch_size, run_each
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.features import Feature, feature
-from palettune.device_bench.runtime.plan import Plan, prepare
+from palettune.device_bench.runtime.plan import Plan, plan_function
 from palettune.device_bench.runtime.program_file import ProgramFile, read_program_file
-from palettune.device_bench.runtime.steps import Call, Observer, Run, run_steps
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.steps import ExecutionContext, Observer, OpCall, run_steps
+from palettune.device_bench.runtime.values import ComputePrecision
 from palettune.device_bench.runtime.weights import Weight
 from palettune.space.errors import suggestion
 
@@ -31,7 +31,7 @@ def load(
     path: str | Path,
     function: str | None = None,
     *,
-    precision: Precision = Precision.FP32,
+    precision: ComputePrecision = ComputePrecision.FP32,
     device: str | torch.device = "cpu",
 ) -> Program:
     """Load one function of an ML Program package, ready to run.
@@ -49,11 +49,11 @@ def load(
     """
     file = read_program_file(path, function)
     target = torch.device(device)
-    return Program(file, prepare(file, precision, target), precision, target)
+    return Program(file, plan_function(file, precision, target), precision, target)
 
 
 class Program:
-    """One function of a package, prepared once, run many times; it is not changed by running, but within a ``sequence``.
+    """One function of a package, prepared once and run many times; only a ``sequence`` keeps anything between runs.
 
     Gradients flow from outputs to inputs and to weights handed to ``run``, except through integers.
 
@@ -71,7 +71,7 @@ class Program:
         sources: names of the values from which each value is made; what happens within blocks is left out.
     """
 
-    def __init__(self, file: ProgramFile, plan: Plan, precision: Precision, device: torch.device) -> None:
+    def __init__(self, file: ProgramFile, plan: Plan, precision: ComputePrecision, device: torch.device) -> None:
         self.path, self.function, self.precision, self.device = file.path, file.function_name, precision, device
         self._plan = plan
         self._storage = {entry.name: entry for entry in plan.inputs}
@@ -85,7 +85,7 @@ class Program:
         self._carried: dict[str, Tensor] | None = None
 
     def new_state(self) -> dict[str, Tensor]:
-        """States as a new session has them: zeros."""
+        """Return the states of a new session: zeros."""
         return {name: torch.zeros(state.shape, device=self.device) for name, state in self.states.items()}
 
     def run(
@@ -93,7 +93,7 @@ class Program:
         inputs: Inputs,
         *,
         weights: Mapping[str, Tensor] | None = None,
-        calls: Mapping[str, Call] | None = None,
+        calls: Mapping[str, OpCall] | None = None,
         state: dict[str, Tensor] | None = None,
         capture: Iterable[str] = (),
         observe: Observer | None = None,
@@ -124,19 +124,19 @@ class Program:
         names = self._captured(capture)
         count = batch_size(self.path, self.inputs, tensors)
         if count is None:
-            return self._execute(tensors, replaced, names, Run(self._states(state), observe, calls or {}))
+            return self._execute(tensors, replaced, names, ExecutionContext(self._states(state), observe, calls or {}))
         if self.states:
             raise ProgramError(f"{self.path}: a program with states takes one sample at a time")
 
         def sample(values: Mapping[str, Tensor]) -> Values:
-            return self._execute(values, replaced, names, Run({}, observe, calls or {}))
+            return self._execute(values, replaced, names, ExecutionContext({}, observe, calls or {}))
 
         wanted = self.device.type != "cpu" if vectorize is None else vectorize
-        return mapped(self.path, sample, tensors, count, wanted and observe is None)
+        return run_each(self.path, sample, tensors, count, wanted and observe is None)
 
     @contextlib.contextmanager
     def sequence(self) -> Iterator[None]:
-        """While it lasts, runs without a state of their own carry on one that begins as a new session's."""
+        """Carry one state through the runs within this context that are given none."""
         before, self._carried = self._carried, self.new_state()
         try:
             yield
@@ -144,9 +144,9 @@ class Program:
             self._carried = before
 
     def run_tensors(
-        self, inputs: Inputs, *, calls: Mapping[str, Call] | None = None, state: dict[str, Tensor] | None = None
+        self, inputs: Inputs, *, calls: Mapping[str, OpCall] | None = None, state: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Run once, and give the outputs that are tensors, and for a classifier's table the probabilities behind it.
+        """Run once and return the tensor outputs, with a classifier's probabilities as a tensor.
 
         Arguments and errors as for ``run``. Labels, as all text, are left out.
         """
@@ -164,7 +164,7 @@ class Program:
         return tensors
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
-        """Itself: it is never changed."""
+        """Return the program itself, which is never changed."""
         return self
 
     def _execute(
@@ -172,7 +172,7 @@ class Program:
         tensors: Mapping[str, Tensor],
         weights: Mapping[int, Tensor],
         capture: set[str],
-        run: Run,
+        run: ExecutionContext,
     ) -> Values:
         frame = self._plan.frame.copy()
         for place, weight in weights.items():

@@ -1,4 +1,4 @@
-"""An ``.mlpackage`` read through coremltools' own MIL loader, after the checks that it leaves out.
+"""Reader of ``.mlpackage`` programs: coremltools' MIL loader, after checks that it leaves out.
 
 Formats: https://apple.github.io/coremltools/mlmodel/Format/MIL.html; the weight file's layout is coremltools' own
 (``mlmodel/src/MILBlob/Blob/StorageFormat.hpp``): a header, then for each constant 64 bytes that begin with a sentinel,
@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import coremltools as ct
-from coremltools.converters.mil.frontend.milproto.load import load as load_mil
-from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
+from palettune.device_bench.library_internals import known_ops, load_mil_program
 from palettune.device_bench.runtime.errors import ProgramError, UnsupportedOpError
 from palettune.space.errors import suggestion
 
@@ -71,7 +70,7 @@ def read_program_file(path: str | Path, function: str | None = None) -> ProgramF
     # The loader logs each renamed variable; the level is put back at once.
     logger.setLevel(logging.ERROR)
     try:
-        program = load_mil(spec, spec.specificationVersion, str(folder))
+        program = load_mil_program(spec, spec.specificationVersion, folder)
     except Exception as error:
         raise ProgramError(
             f"{path}: coremltools cannot read the program ({error}); export the package again"
@@ -134,7 +133,7 @@ def _description(spec: Any, name: str) -> Any:
 def _check_block(path: Path, folder: Path, function: str, block: Any) -> None:
     for operation in block.operations:
         name = _name(operation)
-        if operation.type not in SSAOpRegistry.core_ops and operation.type not in _LOADER_OPS:
+        if operation.type not in known_ops() and operation.type not in _LOADER_OPS:
             raise UnsupportedOpError(
                 f"{path}, function {function!r}, op {name!r}: coremltools {ct.__version__} knows no op of type "
                 f"{operation.type!r}"

@@ -1,4 +1,4 @@
-"""The kernels: one small torch function for each op of the MIL op set.
+"""Registry of kernels: one small torch function for each op of the MIL op set.
 
 A kernel's positional parameters are tensors (or lists of tensors); its keyword-only parameters are attributes, handed
 over as plain Python values. Parameters carry the names of the op's inputs, as the MIL op documentation spells them:
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
+import coremltools as ct
 
 __all__ = ["Kernel", "find", "kernel", "register", "registered"]
 
@@ -36,7 +36,7 @@ class Kernel:
     function: Callable[..., Any]
     tensors: tuple[str, ...]
     attributes: tuple[str, ...]
-    since: AvailableTarget
+    since: ct.target
     family: str
 
 
@@ -44,31 +44,31 @@ _KERNELS: dict[str, list[Kernel]] = {}
 
 
 def register(op_type: str, function: Callable[..., Any], tensors: Iterable[str], module: str) -> None:
-    """Make one of torch's functions, of tensors alone, the kernel of ``op_type``; ``module`` says in which family."""
-    _add(Kernel(op_type, function, tuple(tensors), (), AvailableTarget.iOS13, _family(module)))
+    """Register a torch function of tensors alone as the kernel of ``op_type``; ``module`` names its family."""
+    _add(Kernel(op_type, function, tuple(tensors), (), ct.target.iOS13, _family(module)))
 
 
 def kernel(op_type: str, since: str = "iOS13") -> Callable[[Function], Function]:
-    """Decorator: make a function the kernel of ``op_type`` from the opset ``since`` on."""
+    """Decorate a function as the kernel of ``op_type`` from the opset ``since`` on."""
 
     def decorate(function: Function) -> Function:
         parameters = inspect.signature(function).parameters.values()
         tensors = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-        _add(Kernel(op_type, function, tensors, attributes, AvailableTarget[since], _family(function.__module__)))
+        _add(Kernel(op_type, function, tensors, attributes, ct.target[since], _family(function.__module__)))
         return function
 
     return decorate
 
 
-def find(op_type: str, opset: AvailableTarget) -> Kernel | None:
-    """The kernel with the meaning that ``op_type`` has in ``opset``, or None when there is none."""
+def find(op_type: str, opset: ct.target) -> Kernel | None:
+    """Return the kernel of ``op_type`` in ``opset``; None without one."""
     candidates = [candidate for candidate in _KERNELS.get(op_type, []) if candidate.since <= opset]
     return max(candidates, key=lambda candidate: candidate.since, default=None)
 
 
 def registered() -> dict[str, tuple[Kernel, ...]]:
-    """Every kernel by op type."""
+    """Return every kernel by op type."""
     return {op_type: tuple(kernels) for op_type, kernels in _KERNELS.items()}
 
 

@@ -1,4 +1,4 @@
-"""How near one tensor is to another."""
+"""Distances between tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["agreement", "contrast_to_noise", "powers", "ratio_db", "signal_to_no
 
 
 def powers(value: Tensor, reference: Tensor) -> tuple[float, float]:
-    """Sum of squares of the reference and of the difference from it; equal infinities and NaNs differ by nothing.
+    """Return the sums of squares of the reference and of the difference; equal infinities and NaNs do not differ.
 
     A value that is not finite where the reference is gives an infinite noise.
     """
@@ -24,19 +24,19 @@ def powers(value: Tensor, reference: Tensor) -> tuple[float, float]:
 
 
 def ratio_db(signal: float, noise: float) -> float:
-    """``10 log10(signal / noise)`` in dB: infinite without noise, minus infinite with noise and no signal."""
+    """Return ``10 log10(signal / noise)`` in dB: infinite without noise, minus infinite with noise and no signal."""
     if noise == 0:
         return inf
     return -inf if signal == 0 or noise == inf else 10 * log10(signal / noise)
 
 
 def signal_to_noise(value: Tensor, reference: Tensor) -> float:
-    """Signal-to-noise ratio of a value against its reference, in dB."""
+    """Return the signal-to-noise ratio of a value against its reference, in dB."""
     return ratio_db(*powers(value, reference))
 
 
 def contrast_to_noise(value: Tensor, reference: Tensor) -> float:
-    """The same ratio with the reference's mean left out of the signal, in dB.
+    """Return the signal-to-noise ratio with the reference's mean left out of the signal, in dB.
 
     A large common offset, such as a sigmoid's half, would otherwise hide that the rest is wrong.
     """
@@ -49,7 +49,7 @@ def contrast_to_noise(value: Tensor, reference: Tensor) -> float:
 
 
 def agreement(value: Tensor, reference: Tensor) -> tuple[int, int] | None:
-    """Places where both pick the same class, and all places; None where an output has no classes.
+    """Count the places where both pick the same class, and all places; None for an output without classes.
 
     Classes lie along the last axis of a matrix or a sequence, and along the channels, axis 1, of an image.
     """

@@ -1,4 +1,4 @@
-"""Steps of a plan: what is done, once everything that does not change from run to run has been prepared.
+"""Steps of an execution plan.
 
 Values live in a list, the frame; a step reads and writes its places by number.
 """
@@ -16,16 +16,16 @@ from palettune.device_bench.runtime.errors import ExecutionError
 from palettune.device_bench.runtime.values import round_to_half
 
 __all__ = [
-    "Call",
     "CondStep",
+    "ExecutionContext",
     "Frame",
     "KernelStep",
     "LoopStep",
     "Observer",
+    "OpCall",
     "Output",
+    "PlanStep",
     "ReadStateStep",
-    "Run",
-    "Step",
     "WriteStateStep",
     "run_steps",
 ]
@@ -34,17 +34,17 @@ Frame = list[Any]
 #: Called with the name of each value and the value, in the order of execution.
 Observer = Callable[[str, Any], None]
 #: Called in the place of a kernel, with the kernel, its tensors and its attributes.
-Call = Callable[[Callable[..., Any], list[Any], Mapping[str, Any]], Any]
+OpCall = Callable[[Callable[..., Any], list[Any], Mapping[str, Any]], Any]
 Argument = int | list[int] | None
 
 
 @dataclass
-class Run:
-    """What one execution carries along: the states, who watches, and who is called for an op, by its first output."""
+class ExecutionContext:
+    """Context of one execution: program states, the observer, and replacements for ops by their first output."""
 
     states: dict[str, Tensor] = field(default_factory=dict)
     observe: Observer | None = None
-    calls: Mapping[str, Call] = field(default_factory=dict)
+    calls: Mapping[str, OpCall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Output:
         frame[self.place] = round_to_half(value) if self.half else value
 
 
-class Step(Protocol):
+class PlanStep(Protocol):
     """One op of a plan.
 
     Attributes:
@@ -83,11 +83,11 @@ class Step(Protocol):
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Read the inputs from the frame, and store the outputs in it."""
 
 
-def run_steps(steps: Sequence[Step], frame: Frame, run: Run) -> None:
+def run_steps(steps: Sequence[PlanStep], frame: Frame, run: ExecutionContext) -> None:
     """Execute steps in order.
 
     Raises:
@@ -126,7 +126,7 @@ class KernelStep:
     attributes: Mapping[str, Any]
     dynamic: Mapping[str, Argument]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Call the kernel on the values of the frame."""
         arguments = [frame[place] if type(place) is int else _many(frame, place) for place in self.arguments]
         attributes = self.attributes
@@ -157,15 +157,15 @@ def _python(frame: Frame, place: Argument) -> Any:
 
 @dataclass
 class CondStep:
-    """One of two blocks, by a boolean scalar. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``."""
+    """Control flow: run one of two blocks by a boolean scalar. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``."""
 
     location: str
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
     predicate: int
-    branches: tuple[tuple[Sequence[Step], tuple[int, ...]], tuple[Sequence[Step], tuple[int, ...]]]
+    branches: tuple[tuple[Sequence[PlanStep], tuple[int, ...]], tuple[Sequence[PlanStep], tuple[int, ...]]]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Run the block that the predicate picks."""
         steps, results = self.branches[0 if bool(frame[self.predicate]) else 1]
         run_steps(steps, frame, run)
@@ -175,7 +175,7 @@ class CondStep:
 
 @dataclass
 class LoopStep:
-    """A body repeated while a condition holds. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``.
+    """Control flow: repeat a body while a condition holds. Meaning: coremltools ``ops/defs/iOS15/control_flow.py``.
 
     Attributes:
         start: places of the loop variables' first values.
@@ -187,10 +187,10 @@ class LoopStep:
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
     start: tuple[int, ...]
-    condition: tuple[Sequence[Step], tuple[int, ...], tuple[int, ...]]
-    body: tuple[Sequence[Step], tuple[int, ...], tuple[int, ...]]
+    condition: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]]
+    body: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]]
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Run the body until the condition fails."""
         values = [frame[place] for place in self.start]
         while bool(_block(self.condition, values, frame, run)[0]):
@@ -200,7 +200,10 @@ class LoopStep:
 
 
 def _block(
-    block: tuple[Sequence[Step], tuple[int, ...], tuple[int, ...]], values: list[Any], frame: Frame, run: Run
+    block: tuple[Sequence[PlanStep], tuple[int, ...], tuple[int, ...]],
+    values: list[Any],
+    frame: Frame,
+    run: ExecutionContext,
 ) -> list[Any]:
     steps, inputs, results = block
     for place, value in zip(inputs, values, strict=True):
@@ -211,21 +214,21 @@ def _block(
 
 @dataclass
 class ReadStateStep:
-    """The value of a state. Meaning: coremltools ``ops/defs/iOS18/states.py``."""
+    """Read a state. Meaning: coremltools ``ops/defs/iOS18/states.py``."""
 
     location: str
     outputs: tuple[Output, ...]
     frees: tuple[int, ...]
     state: str
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Copy the state into the frame."""
         self.outputs[0].put(frame, run.states[self.state])
 
 
 @dataclass
 class WriteStateStep:
-    """A value put into a state, and read back. Meaning: coremltools ``ops/defs/coreml_dialect/ops.py``."""
+    """Write a state and read it back. Meaning: coremltools ``ops/defs/coreml_dialect/ops.py``."""
 
     location: str
     outputs: tuple[Output, ...]
@@ -233,7 +236,7 @@ class WriteStateStep:
     state: str
     value: int
 
-    def execute(self, frame: Frame, run: Run) -> None:
+    def execute(self, frame: Frame, run: ExecutionContext) -> None:
         """Replace the state."""
         self.outputs[0].put(frame, frame[self.value])
         run.states[self.state] = frame[self.outputs[0].place]

@@ -14,11 +14,11 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-__all__ = ["Precision", "attribute", "is_half", "round_to_half", "storage_dtype", "tensor"]
+__all__ = ["ComputePrecision", "attribute", "is_half", "round_to_half", "storage_dtype", "tensor"]
 
 
-class Precision(Enum):
-    """How the floats of a program are computed."""
+class ComputePrecision(Enum):
+    """Precision in which the floats of a program are computed."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -47,7 +47,7 @@ def _primitive(mil_type: Any) -> Any:
 
 
 def storage_dtype(mil_type: Any) -> torch.dtype | None:
-    """The torch type that holds values of ``mil_type``; None for strings, lists and dictionaries."""
+    """Return the torch type that holds values of ``mil_type``; None for strings, lists and dictionaries."""
     primitive = _primitive(mil_type)
     if primitive in _STORAGE:
         return _STORAGE[primitive]
@@ -55,12 +55,12 @@ def storage_dtype(mil_type: Any) -> torch.dtype | None:
 
 
 def is_half(mil_type: Any) -> bool:
-    """True when the program says that the value is fp16."""
+    """Return whether a MIL type is fp16."""
     return bool(_primitive(mil_type) == types.fp16)
 
 
 def tensor(value: Any, device: torch.device) -> Tensor:
-    """A constant of the program as a tensor: floats in float32, the rest in its storage type."""
+    """Convert a constant to a tensor: floats to float32, others to their storage type."""
     array = np.asarray(value)
     if array.dtype.kind == "f":
         array = array.astype(np.float32)
@@ -74,12 +74,12 @@ def tensor(value: Any, device: torch.device) -> Tensor:
 
 
 def attribute(value: Any) -> Any:
-    """A constant of the program as plain Python: a scalar, a string, or nested lists of scalars."""
+    """Convert a constant to plain Python: a scalar, a string, or nested lists of scalars."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def round_to_half(x: Tensor) -> Tensor:
-    """``x`` rounded to the nearest fp16 value, in float32; the gradient passes as if nothing was rounded."""
+    """Round to the nearest fp16 value, in float32; the gradient passes straight through."""
     rounded = x.detach().half().float()
     if not x.requires_grad:
         return rounded

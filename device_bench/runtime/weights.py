@@ -1,4 +1,4 @@
-"""The weights of a program: constants, decoded where they are compressed."""
+"""Weights of a program: constants, decoded where they are compressed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Use", "Weight", "decoded"]
 
 @dataclass(frozen=True)
 class Use:
-    """Where a weight goes: one input of one op."""
+    """Use of a weight: one input of one op."""
 
     op_type: str
     op_name: str
@@ -39,7 +39,7 @@ class Weight:
 
 
 def decoded(variable: Any) -> Any:
-    """The value of a constant variable, as NumPy holds it; what is compressed is decoded, inner ops first."""
+    """Return the value of a constant variable as a NumPy array, decoding inner ops first."""
     if variable.val is not None:
         return variable.val
     op = variable.op

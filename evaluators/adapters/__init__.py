@@ -1,1 +1,1 @@
-"""Adapters: low-rank branches trained beside a frozen compressed model, merged or exported as weights of their own."""
+"""The adapter workflow: low-rank branches trained beside a frozen compressed model, merged or stored separately."""

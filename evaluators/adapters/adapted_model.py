@@ -1,6 +1,6 @@
-"""A frozen compressed model with peft's low-rank adapters (https://huggingface.co/docs/peft) in training.
+"""Training of a frozen compressed model with low-rank adapters from peft (https://huggingface.co/docs/peft).
 
-peft is an optional package; it is imported where adapters are made.
+peft is an optional package, imported when the first adapter is made.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _KINDS = (LayerKind.LINEAR, LayerKind.CONV1D, LayerKind.CONV2D, LayerKind.CONV3D
 
 
 class AdapterError(UserError):
-    """Adapters that cannot be made: peft is missing, or a layer has no branch."""
+    """Error where adapters cannot be made: peft is not installed, or a requested layer is unknown or unsuitable."""
 
 
 class AdaptedModel(Trainee):
-    """The model of a state, frozen, with adapters beside some of its layers.
+    """A compressed model with frozen weights and trainable adapters beside some of its layers.
 
     Args:
-        model: the float model; left as it is.
-        start: the state that is frozen.
+        model: the float model; not changed.
+        start: the state whose weights are frozen.
         layers: names of the layers that get an adapter.
-        rank: of each.
-        device: where it is trained.
+        rank: of each adapter.
+        device: of the training.
 
     Raises:
         AdapterError: peft is not installed.
@@ -54,28 +54,29 @@ class AdaptedModel(Trainee):
         self._trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
 
     def parameters(self) -> dict[str, tuple[Tensor, Role]]:
-        """The adapters' weights, by peft's names; those that start from zero have a rate of their own.
+        """Return the adapters' weights by peft's names, each with the role that selects its learning rate.
 
-        They are to move faster than the others (Hayou, Ghosh and Yu 2024, "LoRA+", https://arxiv.org/abs/2402.12354).
+        The second matrices, which start from zero, get a higher rate than the first (Hayou, Ghosh and Yu 2024,
+        "LoRA+", https://arxiv.org/abs/2402.12354).
         """
         return {name: (p, Role.TABLE if "lora_B" in name else Role.WEIGHT) for name, p in self._trained.items()}
 
     def outputs(self, inputs: tuple[Tensor, ...]) -> Any:
-        """The outputs, differentiable in the adapters."""
+        """Run the model; its outputs are differentiable in the adapters."""
         return self.module(*inputs)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The adapters' weights, copied."""
+        """Return copies of the adapters' weights, by name."""
         return {name: parameter.detach().cpu().clone() for name, parameter in self._trained.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave."""
+        """Restore weights returned by ``tensors``."""
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(tensors[name])
 
     def branches(self) -> dict[str, LowRank]:
-        """The adapters as they are now, their scaling taken in, in fp16."""
+        """Return the current adapters in fp16 precision, with their scaling included."""
         found = {}
         for name in self.layers:
             adapter: Any = self.module.get_submodule(name)
@@ -84,7 +85,7 @@ class AdaptedModel(Trainee):
         return found
 
     def merged(self) -> dict[str, Tensor]:
-        """For each layer, what its adapter adds to its weight."""
+        """Return by layer the matrix that its adapter adds to the weight, in the shape of the weight."""
         return {
             name: self.module.get_submodule(name).get_delta_weight(_NAME).detach().cpu().float()  # type: ignore[operator]
             for name in self.layers
@@ -92,12 +93,12 @@ class AdaptedModel(Trainee):
 
 
 def adaptable(layers: Mapping[str, Layer], rank: int, asked: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The layers that get an adapter.
+    """Choose the layers that get an adapter.
 
     Args:
         layers: by name.
         rank: of each adapter.
-        asked: names; all whose adapter is less than a quarter of their weight unless given.
+        asked: names of layers; by default, those whose adapter is smaller than a quarter of their weight.
 
     Raises:
         AdapterError: a layer asked for is unknown, or of a kind without adapters.
@@ -108,10 +109,13 @@ def adaptable(layers: Mapping[str, Layer], rank: int, asked: Sequence[str] | Non
         )
     for name in asked:
         if name not in layers:
-            raise AdapterError(f"adapters: no layer {name!r}; there are {', '.join(list(layers)[:8])} ...")
+            raise AdapterError(f"adapters: no layer {name!r}; the layers are {', '.join(list(layers)[:8])} ...")
         if not _suits(layers[name]):
             kinds = ", ".join(_KINDS)
-            raise AdapterError(f"adapters: layer {name!r} is a {layers[name].kind}; expected ungrouped {kinds}, untied")
+            raise AdapterError(
+                f"adapters: layer {name!r} ({layers[name].kind}) cannot have an adapter; expected an ungrouped layer "
+                f"({kinds}) whose weight is not tied"
+            )
     return tuple(asked)
 
 

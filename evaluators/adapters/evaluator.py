@@ -1,4 +1,4 @@
-"""The adapter workflow: low-rank branches trained beside a compressed model that stays as it is."""
+"""Evaluator of the adapter workflow: low-rank branches trained beside a frozen compressed model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from palettune.evaluators.adapters.adapted_model import AdaptedModel, adaptable
-from palettune.evaluators.adapters.setting import AdapterSetting, Placement
+from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.trainable_layers import reencoded
-from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
+from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import Training, TrainingError
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow, evaluation_identity
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.weights.model_state import ModelState, StateError
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 
 __all__ = ["AdapterEvaluator"]
 
@@ -30,12 +30,12 @@ METHOD = "adapters"
 
 
 class AdapterEvaluator(FineTuningEvaluator):
-    """Trains adapters from a state's weights, and keeps them where held-out samples show a gain.
+    """Workflow that trains adapters beside a state's weights and keeps them if held-out samples improve.
 
-    For models whose fine-tuning as a whole is too dear: only the branches have gradients and moments.
+    It needs less memory than fine-tuning: only the adapters have gradients and optimizer state.
 
     Args:
-        setting: the workload, its compressed weights and the divergence taken; ``folder`` holds checkpoints.
+        setting: the workload, its compressed weights and the divergence; ``folder`` holds checkpoints.
         adapters: rank, placement and training.
     """
 
@@ -48,17 +48,20 @@ class AdapterEvaluator(FineTuningEvaluator):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The settings and the data that progress is judged by."""
+        """Settings, and content hash of the held-out data."""
         return {**super().identity, "adapters": self.adapters.identity}
 
     @cached_property
     def adapted(self) -> tuple[str, ...]:
-        """The layers that get a branch."""
+        """Names of the layers that get an adapter."""
         return adaptable(self.setting.weights.layers, self.adapters.rank, self.adapters.layers)
 
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         if not self.adapted:
-            gain = replace(paired(METHOD, [], []), reason="no layer is large enough for a branch of this rank")
+            gain = replace(
+                paired(METHOD, [], []),
+                reason="no layer is large enough for an adapter of this rank; lower `rank` or name layers",
+            )
             return state, [gain], []
         try:
             return self._adapt(state)
@@ -74,7 +77,7 @@ class AdapterEvaluator(FineTuningEvaluator):
         training = Training(model, self._loss, self._data, self.tuning, self.tuning.steps, checkpoints)
         training.run()
         self._written.append(checkpoints)
-        if self.adapters.placement is Placement.SEPARATE:
+        if self.adapters.placement is AdapterPlacement.SEPARATE:
             found = replace(state, branches={**state.branches, **model.branches()})
         else:
             found = self._merged(state, model.merged())
@@ -92,7 +95,7 @@ class AdapterEvaluator(FineTuningEvaluator):
     def _values(self, state: ModelState) -> list[float]:
         """By held-out sample, of the state as it is exported."""
         frozen = TrainedModel(
-            self.setting.workload.model, state, self.setting.weights.layers, Part.VECTORS, False, self.device
+            self.setting.workload.model, state, self.setting.weights.layers, TrainedPart.VECTORS, False, self.device
         )
         return frozen.by_sample(self._loss, self._data.held_out)
 

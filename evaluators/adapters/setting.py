@@ -1,4 +1,4 @@
-"""How large adapters are, and what becomes of them."""
+"""Settings of the adapter workflow."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from typing import Any
 
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
 
-__all__ = ["AdapterSetting", "Placement"]
+__all__ = ["AdapterPlacement", "AdapterSetting"]
 
 
 _TUNING = FineTuningSetting(vector_steps=0, steps=200, rate=0.01, table_rate=0.03)
 
 
-class Placement(StrEnum):
-    """What becomes of adapters at export."""
+class AdapterPlacement(StrEnum):
+    """Form in which adapters are exported."""
 
     MERGED = "merged"
-    """Added to the float weight of their layer, which takes its encoding again: no bytes, but most of what a low-bit
-    encoding cannot hold is lost, so it is kept only where it gains all the same."""
+    """Added to the layer's weight, which is then stored in its encoding again. Costs no bytes; with few bits most of the
+    correction is lost to rounding, so it is kept only if held-out samples improve."""
     SEPARATE = "separate"
-    """Two more weights in fp16 beside each layer: what was trained is what is exported, for bytes that are counted."""
+    """Stored as two fp16 weights beside the layer: exported as trained; their bytes are counted."""
 
 
 @dataclass(frozen=True)
 class AdapterSetting:
-    """Rank, placement and training.
+    """Rank, placement and training of adapters.
 
     Attributes:
-        rank: of each branch.
+        rank: of each adapter.
         placement: merged or separate.
-        layers: the layers that get a branch; ``None`` for all whose branch would be less than a quarter of their weight.
-        tuning: steps (``steps`` alone counts), ``rate`` of the branches' first weights, relative to their size, and
-            ``table_rate`` of the second, which start from zero, in tenths of one; accumulation and the like.
+        layers: names of the layers that get an adapter; ``None`` for all whose adapter is smaller than a quarter of
+            their weight.
+        tuning: settings of the training. ``steps`` is its length (``vector_steps`` is not used), ``rate`` the relative
+            rate of the adapters' first matrices, ``table_rate`` that of the second, which start from zero.
 
     Raises:
         SettingError: a rank below one.
     """
 
     rank: int = 4
-    placement: Placement = Placement.SEPARATE
+    placement: AdapterPlacement = AdapterPlacement.SEPARATE
     layers: tuple[str, ...] | None = None
     tuning: FineTuningSetting = _TUNING
 
@@ -50,5 +51,5 @@ class AdapterSetting:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the result."""
+        """Every setting that determines the result, for ``evaluation_identity``."""
         return {**asdict(self), "tuning": self.tuning.identity}

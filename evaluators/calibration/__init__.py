@@ -1,1 +1,1 @@
-"""Calibration: weights, biases, normalizations and activation ranges found on unlabelled data, without training."""
+"""The calibration workflow: weights, biases, normalizations and activation ranges from unlabelled data, without training."""

@@ -1,8 +1,8 @@
-"""Activation ranges: the scale and zero point of each layer input that is kept in 8 bits, from calibration data.
+"""Activation ranges: scale and zero point of each layer input that is quantized to 8 bits, from calibration data.
 
-The range is PyTorch's histogram observer's: of all clippings of the observed values, that of the least squared error
-(``torch.ao.quantization.observer.HistogramObserver``). coremltools' own quantizer attaches observers to a whole
-traced model; here each layer has its own, so that any part of a model may keep its activations in fp16.
+The range is that of ``torch.ao.quantization.observer.HistogramObserver``: the clipping of the observed values with the
+least squared error. coremltools' quantizer attaches observers to a whole traced model; here each layer has one of its
+own, so that any part of a model may keep its activations in fp16.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SMALLEST = 2.0**-14
 
 
 class ActivationRangeError(ValueError):
-    """A layer whose input cannot be rounded.
+    """Error for a layer whose input cannot be quantized.
 
     Attributes:
         layer: its name.
@@ -38,7 +38,7 @@ class ActivationRangeError(ValueError):
 def activation_ranges(
     module: nn.Module, layers: Iterable[str], batches: Sequence[Inputs] | Course
 ) -> dict[str, ActivationQuantization]:
-    """How to round the inputs of some layers of a module, as it runs on these batches.
+    """Find the 8-bit quantization of some layers' inputs by running a module on batches.
 
     Raises:
         ActivationRangeError: a layer takes no floating-point input, is never called as a module, or sees values
@@ -56,9 +56,9 @@ def _watch(name: str, observer: Any) -> Hook:
     def observe(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
         values = inputs[0] if inputs else None
         if not isinstance(values, Tensor) or not values.is_floating_point():
-            raise ActivationRangeError(name, "its input is no floating-point tensor; keep it in fp16")
+            raise ActivationRangeError(name, "the input is no floating-point tensor; keep its activations in fp16")
         if not bool(torch.isfinite(values).all()):
-            raise ActivationRangeError(name, "its input is not finite (NaN or infinite)")
+            raise ActivationRangeError(name, "the input is not finite (NaN or infinite)")
         observer(values.float())
 
     return observe
@@ -67,7 +67,8 @@ def _watch(name: str, observer: Any) -> Hook:
 def _quantization(name: str, observer: Any) -> ActivationQuantization:
     if observer.min_val.numel() == 0 or not bool(torch.isfinite(observer.min_val)):
         raise ActivationRangeError(
-            name, "it is never called as a module, so there is nowhere to round; keep it in fp16"
+            name,
+            "the layer is never called as a module, so its input cannot be quantized; keep its activations in fp16",
         )
     scale, zero_point = observer.calculate_qparams()
     half = scale.reshape(()).float().clamp_min(_SMALLEST).half()

@@ -1,4 +1,4 @@
-"""Channel moments: mean and variance of each channel of a module's output, sample by sample."""
+"""Channel moments: mean and variance of each channel of a module's output, per sample."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from palettune.evaluators.library_internals import BATCH_NORM, CONVOLUTION
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["ChannelMoments", "channel_axis", "channel_moments", "observed", "record_moments"]
 
 _CHANNEL_FIRST = (
-    nn.modules.batchnorm._BatchNorm,
+    BATCH_NORM,
     nn.GroupNorm,
-    nn.modules.conv._ConvNd,
+    CONVOLUTION,
 )
 _CHANNEL_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
 
 
 @dataclass(frozen=True)
 class ChannelMoments:
-    """Moments of one module's output.
+    """Moments of one module's output, for N samples and C channels.
 
     Attributes:
-        means: (N, C), over all positions of a sample.
-        variances: (N, C), likewise, about the sample's own mean.
+        means: (N, C) float64, over all positions of a sample.
+        variances: (N, C) float64, over all positions of a sample, about the sample's own mean.
     """
 
     means: Tensor
@@ -37,22 +38,22 @@ class ChannelMoments:
 
     @property
     def mean(self) -> Tensor:
-        """(C,), over all samples."""
+        """Mean over all samples: (C,)."""
         return self.means.mean(0)
 
     @property
     def squares(self) -> Tensor:
-        """(N, C): each sample's mean square distance from the mean of all samples."""
+        """Mean square distance of each sample's values from the mean of all samples: (N, C)."""
         return self.variances + (self.means - self.mean).square()
 
     @property
     def deviation(self) -> Tensor:
-        """(C,): standard deviation over all positions of all samples."""
+        """Standard deviation over all positions of all samples: (C,)."""
         return self.squares.mean(0).sqrt()
 
 
 def channel_axis(module: nn.Module) -> int | None:
-    """The axis of a module's output that its per-channel parameters run along; ``None`` where it has no such ones."""
+    """Return the axis of a module's output along which its per-channel parameters run; ``None`` without such parameters."""
     if isinstance(module, _CHANNEL_FIRST):
         return 1
     if isinstance(module, _CHANNEL_LAST):
@@ -62,14 +63,14 @@ def channel_axis(module: nn.Module) -> int | None:
 
 
 def channel_moments(output: Tensor, axis: int, samples: int, along: int = 0) -> ChannelMoments:
-    """Moments of an output of ``samples`` samples, whose first axis holds them one after another.
+    """Compute the moments of an output that holds ``samples`` samples one after another along its first axis.
 
     Args:
-        axis: that of the channels.
-        along: where the model has its samples; taken where the output is of that length there.
+        axis: the axis of the channels.
+        along: the axis along which the model takes its samples; used where the output has that many entries there.
 
     Raises:
-        ValueError: the first axis is no multiple of the samples.
+        ValueError: the length of the first axis is no multiple of ``samples``.
     """
     if along and axis == -1 and output.ndim > along + 1 and output.shape[along] == samples:
         output = output.movedim(along, 0)
@@ -89,7 +90,7 @@ def channel_moments(output: Tensor, axis: int, samples: int, along: int = 0) -> 
 def observed(
     modules: Mapping[str, nn.Module], see: Callable[[str, nn.Module, Tensor], Tensor | None]
 ) -> Iterator[None]:
-    """While it lasts, every output of these modules is shown to ``see``, which may put another in its place."""
+    """Pass every output of some modules to ``see``, inside the context; a tensor that it returns replaces the output."""
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], Any]:
         def shown(module: nn.Module, _inputs: Any, output: Any) -> Any:
@@ -108,11 +109,13 @@ def observed(
 def record_moments(
     model: nn.Module, modules: Mapping[str, nn.Module], inputs: Inputs | Course, samples: int
 ) -> dict[str, ChannelMoments]:
-    """Moments by module name, of modules called once whose output can be read so; in the order of the calls.
+    """Run a model and return the channel moments by module name, in the order of the calls.
+
+    Modules that are called more than once in a pass, or whose output has no such channels, are left out.
 
     Args:
-        inputs: one forward pass, or several.
-        samples: how many each forward pass has.
+        inputs: of one forward pass, or a course of several.
+        samples: number of samples in each forward pass.
     """
     course = inputs if isinstance(inputs, Course) else Course.of([inputs])
     found: dict[str, list[ChannelMoments]] = {}
@@ -136,8 +139,8 @@ def record_moments(
 
 
 def batched(module: nn.Module, output: Tensor) -> Tensor:
-    """The output of a module, with an axis of one sample where a convolution has run without one."""
-    if isinstance(module, nn.modules.conv._ConvNd) and output.ndim == len(module.kernel_size) + 1:
+    """Add a first axis of length 1 to the output of a convolution that was called without one."""
+    if isinstance(module, CONVOLUTION) and output.ndim == len(module.kernel_size) + 1:
         return output.unsqueeze(0)
     return output
 

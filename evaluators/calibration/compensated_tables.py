@@ -1,8 +1,8 @@
-"""Compensated tables: indices that make up for each other's errors, and entries refitted to them, in turns.
+"""Compensated tables: error-compensated indices (GPTQ) and least-squares entries, in alternation.
 
-GPTVQ (van Baalen et al., "GPTVQ: the blessing of dimensionality for LLM quantization", 2024) for entries of one value:
-weights go to the nearest entry column by column (``compensation``), then each table takes the entries of least output
-error for these indices, which is a linear least-squares problem.
+This is GPTVQ (van Baalen et al., "GPTVQ: the blessing of dimensionality for LLM quantization", 2024) for entries of one
+value: weights are assigned to their nearest entry column by column (``compensation``); then each table takes the
+entries of least output error for these indices, a linear least-squares problem.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _ELEMENTS = 2**24
 
 
 class CompensatedTables(LayerMethod):
-    """GPTQ and a least-squares table in turns."""
+    """Layer method that alternates GPTQ's assignment of indices with a least-squares fit of the table."""
 
     name = "compensated_tables"
 
     @classmethod
     def applies(cls, layer: Layer, encoding: Encoding) -> bool:
-        """Tables of single fp16 entries, of at most 6 bits, without channel scales or sparsity."""
+        """Return whether the encoding is a table of scalar fp16 entries with at most 6 bits, without scales or sparsity."""
         table = encoding.table
         return (
             table is not None
@@ -50,7 +50,7 @@ class CompensatedTables(LayerMethod):
 
     @classmethod
     def find(cls, task: LayerTask) -> CompressedWeight:
-        """From the data-free table on; the entries end as fp16 before the last turn of indices."""
+        """Start from the data-free table; entries are rounded to fp16 before the last assignment of indices."""
         table = task.encoding.table
         assert table is not None
         lut = task.start.buffers["lut"].float()
@@ -68,7 +68,7 @@ class CompensatedTables(LayerMethod):
 
 
 def table_entries(lut: Tensor, layer: Layer) -> Tensor:
-    """The table of each row and column of the weight's matrices: (G, R, K, E), each length 1 where all have one."""
+    """Return the table for each row and column of the weight's matrices: (G, R, K, E); a length of 1 means shared."""
     count, (outputs, inputs) = lut.shape[-2], lut.shape[:2]
     tables = lut.reshape(outputs, inputs, count)
     if inputs > 1:
@@ -95,7 +95,7 @@ def _assigned(weights: Tensor, gram: Tensor, lut: Tensor, layer: Layer) -> Tenso
 
 
 def refitted(weights: Tensor, gram: Tensor, indices: Tensor, lut: Tensor, layer: Layer) -> Tensor:
-    """The tables of least output error for given indices, held to the present ones where those are hardly used."""
+    """Fit the tables of least output error for given indices; a small ridge keeps rarely used entries near ``lut``."""
     count, channels = lut.shape[-2], layer.output_channels
     sums = [_normal_sums(gram, *part, count) for part in _parts(weights, indices, count)]
     normal = torch.cat([normal for normal, _ in sums], 1).reshape(channels, count, count)

@@ -1,8 +1,8 @@
-"""Compensation: weights rounded column by column, each column's error made up for by those not yet rounded.
+"""Error compensation: round weights column by column and correct the remaining columns for each column's error.
 
 The procedure of GPTQ (Frantar et al., "GPTQ: accurate post-training quantization for generative pre-trained
 transformers", 2023), for any rounding and for several groups of columns at once. coremltools' own GPTQ rounds to
-integers only; tables go through this one.
+integers only; this implementation serves tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLOCK = 128
 
 
 def damped(gram: Tensor, damping: float = _DAMPING) -> Tensor:
-    """A Gram matrix (G, K, K) with a share of its mean diagonal added, so that it has an inverse."""
+    """Add a share of the mean diagonal to Gram matrices (G, K, K), so that they are invertible."""
     mean = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-20)
     return gram + damping * mean[:, None, None] * torch.eye(gram.shape[-1])
 
@@ -30,7 +30,10 @@ def compensated(weights: Tensor, gram: Tensor, rounded: Callable[[int, Tensor], 
     Args:
         weights: (G, R, K).
         gram: (G, K, K) of the inputs; damped here.
-        rounded: column number and values (G, R) to the values they are rounded to.
+        rounded: maps a column number and its values (G, R) to the rounded values.
+
+    Returns:
+        (G, R, K), the rounded weights.
     """
     inverse = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(damped(gram))), upper=True)
     left, result = weights.clone(), torch.empty_like(weights)

@@ -1,4 +1,4 @@
-"""The calibration workflow: better weights, matched moments and activation ranges, each kept only where it gains."""
+"""Evaluator of the calibration workflow: layer methods, moment matching and activation ranges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
-from palettune.evaluators.calibration.judge import Judge, NonFiniteError
+from palettune.evaluators.calibration.held_out_divergence import HeldOutDivergence, NonFiniteError
 from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
 from palettune.evaluators.calibration.samples import calibration_samples
@@ -17,7 +17,8 @@ from palettune.evaluators.quality.evaluation import Failure, Screened, Stage, Wo
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
-from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
+from palettune.evaluators.workflow.requirement import Requirement
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
 
@@ -29,22 +30,24 @@ ACTIVATIONS = "activation_ranges"
 
 @dataclass(frozen=True)
 class _Draft:
-    """A state on its way, judged."""
+    """A candidate state and its divergence on the held-out samples."""
 
     state: ModelState
     by_sample: tuple[float, ...]
 
 
 class CalibrationEvaluator(WorkflowEvaluator):
-    """Tries each method on top of what was kept so far, and compares on calibration samples that none was fitted on.
+    """Workflow that applies calibration methods in turn and keeps each one if held-out samples improve.
 
-    The order is: moment matching; weights found layer by layer, with moments matched again; activation ranges where
-    the configuration asks for 8 bits, with moments matched under the rounding.
+    The order is: moment matching; weights found layer by layer, then moment matching again; activation ranges where
+    the configuration asks for 8 bits, then moment matching with quantized activations. Held-out samples are
+    calibration samples that no method is fitted on.
 
     Args:
-        setting: the workload, its data-free weights and the divergence taken.
-        most: calibration samples used at most.
-        layer_methods: whether weights are sought layer by layer; moments alone take a tenth of the time.
+        setting: the workload, its data-free weights and the divergence.
+        most: largest number of calibration samples to use.
+        layer_methods: whether to look for better weights layer by layer; moment matching alone takes a tenth of the
+            time.
 
     Raises:
         WorkloadError: too few samples.
@@ -60,19 +63,19 @@ class CalibrationEvaluator(WorkflowEvaluator):
         self._digest = model_digest(self._model)
         self.samples = calibration_samples(setting.workload, most)
         self._most = most
-        self._judge = Judge(self._model, self.samples.judging(), setting.kind)
+        self._judge = HeldOutDivergence(self._model, self.samples.judging(), setting.kind)
         self._moments = MomentMatching(self._model, self.samples.fitting())
         self._choices = LayerChoices(setting, self.samples) if layer_methods else None
         self._quality = Quality(setting.workload, setting.kind)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Adds the calibration data and what was done with them."""
+        """Settings, and content hash of the calibration data."""
         methods = self._choices is not None
         return {**super().identity, "data": self.samples.digest, "most": self._most, "layer_methods": methods}
 
-    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
-        """Calibrate one configuration. A failure names its stage, and the layer where one can be told."""
+    def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
+        """Calibrate one configuration and measure it; a failure names its stage, and the layer where it is known."""
         check_start(configuration, start)
         started = time.perf_counter()
         gains: list[Gain] = []
@@ -94,10 +97,10 @@ class CalibrationEvaluator(WorkflowEvaluator):
         if isinstance(measured, Failure):
             return measured
         if isinstance(measured, Screened):
-            raise AssertionError("screened without a rival")
-        return Outcome(measured, state, tuple(gains), self.samples.notes)
+            raise AssertionError("an evaluation without rivals was screened out")
+        return WorkflowResult(measured, state, tuple(gains), self.samples.notes)
 
-    def _calibrated(self, configuration: Configuration, start: Outcome | None, gains: list[Gain]) -> ModelState:
+    def _calibrated(self, configuration: Configuration, start: WorkflowResult | None, gains: list[Gain]) -> ModelState:
         weights_only = Configuration(configuration.encodings)
         if start is None:
             first = ModelState.data_free(weights_only, self.setting.weights, self._digest)
@@ -113,12 +116,12 @@ class CalibrationEvaluator(WorkflowEvaluator):
         return draft.state
 
     def _with_layer_weights(self, first: ModelState, draft: _Draft, matched: bool, gains: list[Gain]) -> _Draft:
-        """Each layer's best weight by its output error, taken together if the whole model gains."""
+        """Take each layer's weight of least output error, all of them together if the whole model improves."""
         assert self._choices is not None
         weights, methods = dict(first.weights), dict(first.methods)
         for name, encoding in first.configuration.encodings.items():
             if methods[name] != DATA_FREE:
-                continue  # what training found is better than what a layer alone can know
+                continue  # keep trained weights: a layer method looks at one layer only
             choice = self._choices.choose(name, encoding, weights[name])
             gains += choice.gains
             weights[name], methods[name] = choice.weight, choice.method
@@ -128,7 +131,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
         return self._keep(LAYER_WEIGHTS, draft, self._matched(better) if matched else self._draft(better), gains)
 
     def _with_activations(self, configuration: Configuration, draft: _Draft, gains: list[Gain]) -> _Draft:
-        """Rounding was asked for, so it is kept whatever it costs; matching moments under it only if that gains."""
+        """Quantize activations as the configuration asks, then match moments if that improves the result."""
         module = draft.state.apply(self._model, metadata=False)
         ranges = activation_ranges(module, configuration.activations, self.samples.fitting().together(16))
         rounded = self._draft(replace(draft.state, configuration=configuration, activations=ranges))

@@ -1,8 +1,8 @@
-"""GPTQ for linear quantization: coremltools' own algorithm, with the scales that the package will store.
+"""GPTQ for linear quantization: coremltools' algorithm, on the fp16 scales that the package stores.
 
-coremltools 9.0 (``optimize/torch/layerwise_compression/algorithms.py``) knows no grouped convolution and keeps its
-scales in float32. Here each group of a convolution goes through it as a linear layer of its own, with the Gram matrix
-and the fp16 scales set beforehand. Frantar et al., "GPTQ", 2023.
+coremltools 9.0 (``optimize/torch/layerwise_compression/algorithms.py``) does not support grouped convolutions
+and keeps its scales in float32. Here each group of a convolution is passed to it as a linear layer, with the Gram
+matrix and the fp16 scales set beforehand. Frantar et al., "GPTQ", 2023.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread
 from palettune.evaluators.compression.linear import Quantization
+from palettune.evaluators.library_internals import run_layerwise
 from palettune.space.encoding import Encoding, Linear
 from palettune.space.layer import Layer
 
 __all__ = ["GPTQMethod", "Grid"]
 
 _MOST_GROUPS = 64
-_SLIGHT = 1e-6  # no column is dead: what calibration data never reach, other data may
+_SLIGHT = 1e-6  # so that columns without calibration inputs are still rounded, not set to zero
 
 
 class Grid:
-    """Stands for coremltools' quantizer: the scales and zero points are given, block of columns after block.
+    """Replacement for coremltools' quantizer with given scales and zero points, one block of columns after another.
 
     Args:
         scales: (R, B), one for each output channel and block.
         zeros: (R, B), counted from the lowest integer.
-        bits: of an integer.
+        bits: of each integer.
     """
 
     def __init__(self, scales: Tensor, zeros: Tensor, bits: int) -> None:
@@ -41,23 +42,23 @@ class Grid:
         self.scale, self.zero_point = scales[:, :1], zeros[:, :1]
 
     def ready(self) -> bool:
-        """Nothing is left to find."""
+        """Return True: scales and zero points are given."""
         return True
 
     def find_params(self, _weight: Tensor, weight: bool = True) -> None:
-        """Go on to the next block."""
+        """Move to the scales of the next block of columns."""
         self._block += 1
         self.scale, self.zero_point = (v[:, self._block : self._block + 1] for v in (self._scales, self._zeros))
 
 
 class GPTQMethod(LayerMethod):
-    """coremltools' GPTQ."""
+    """Layer method that runs coremltools' GPTQ on linear quantization."""
 
     name = "gptq"
 
     @classmethod
     def applies(cls, layer: Layer, encoding: Encoding) -> bool:
-        """Linear quantization without sparsity; not of depthwise convolutions, which have a matrix for each channel."""
+        """Return whether the encoding is linear without sparsity and the layer has at most 64 groups."""
         return (
             encoding.linear is not None
             and encoding.sparsity is None
@@ -67,7 +68,7 @@ class GPTQMethod(LayerMethod):
 
     @classmethod
     def find(cls, task: LayerTask) -> CompressedWeight:
-        """Integers that make up for each other's errors, on the scales of the data-free weight."""
+        """Find error-compensated integers on the scales of the data-free weight."""
         linear = task.encoding.linear
         assert linear is not None
         carrier = Carrier(task.layer, task.encoding)
@@ -107,9 +108,6 @@ def _gptq(weight: Tensor, gram: Tensor, scales: Tensor, zeros: Tensor, bits: int
         block_size=width if blocks else None,
     )
     algorithm = GPTQ(module, config)
-    algorithm._hessian = 2 * gram
-    algorithm._quantizer = Grid(scales, zeros, bits)
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
-    with quiet(), torch.no_grad():
-        algorithm._compress_impl()
+    with quiet():
+        run_layerwise(algorithm, gram, Grid(scales, zeros, bits))
     return module.weight.detach()

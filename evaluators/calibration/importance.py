@@ -1,4 +1,4 @@
-"""Importance: the mean square of the gradient of each element of each layer's weight, from calibration data."""
+"""Importance: mean squared gradient of each element of each layer's weight, from calibration data."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from palettune.device_bench.model.module_layers import kind_of
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.fisher import drawn_loss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
-from palettune.space.modules import kind_of
 
 __all__ = ["Importance"]
 
@@ -21,9 +21,10 @@ _MOST = 32
 
 
 class Importance:
-    """The diagonal of the Fisher information (for logits), found at the first call for all layers at once.
+    """Mean squared gradients of all layers, computed together at the first request.
 
-    Gradients are of labels or projections drawn per sample, as for the Fisher score: no labels are needed.
+    For logits this is the diagonal of the Fisher information. Labels or output projections are drawn from the model, as
+    for the Fisher score, so the data need no labels.
     """
 
     def __init__(self, model: nn.Module, kind: DivergenceKind, samples: CalibrationSamples, seed: int = 0) -> None:
@@ -33,7 +34,7 @@ class Importance:
         self._refusal: str | None = None
 
     def get(self, layer: str) -> Tensor:
-        """In the shape of the layer's weight.
+        """Return the mean squared gradients of one layer's weight, in its shape.
 
         Raises:
             ValueError: the weight has no gradient, or one of zero in every sample.

@@ -1,4 +1,4 @@
-"""Layer choices: of the methods that know a layer's encoding, the one whose weight errs least on held-out samples."""
+"""Choice of a layer's weight: the method with the least output error on held-out samples."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
 from palettune.evaluators.quality.gain import Gain, failed, paired
 from palettune.evaluators.weights.model_state import DATA_FREE, model_digest
 from palettune.evaluators.weights.weight_bank import weight_digest
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.space.encoding import Encoding
 
 __all__ = ["Choice", "LayerChoices", "layer_methods"]
 
 
 def layer_methods() -> tuple[type[LayerMethod], ...]:
-    """Every method, in the order they are tried."""
+    """Return every layer method in the order of trial; a new method is a file and an entry here."""
     return (SensitiveTables, CompensatedTables, GPTQMethod, SparseGPTMethod)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The weight taken for one layer in one encoding, whose it is, and what each method brought."""
+    """The chosen weight of one layer in one encoding, the name of its method, and the gain of each method tried."""
 
     weight: CompressedWeight
     method: str
@@ -37,11 +37,11 @@ class Choice:
 
 
 class LayerChoices:
-    """Finds, judges and keeps the weights of one float model's layers; each (layer, encoding) once.
+    """Chosen weights of one float model's layers, found once for each (layer, encoding).
 
     Args:
-        setting: the workload and the bank that found weights go into.
-        samples: to fit on and to judge by.
+        setting: the workload, and the bank in which found weights are stored.
+        samples: to fit on and to compare on.
     """
 
     def __init__(self, setting: WorkflowSetting, samples: CalibrationSamples) -> None:
@@ -53,7 +53,7 @@ class LayerChoices:
         self._identity = {"data": samples.digest, "model": model_digest(model), "kind": setting.kind.value}
 
     def choose(self, name: str, encoding: Encoding, start: CompressedWeight) -> Choice:
-        """The best weight of a layer; the data-free ``start`` where no method gains."""
+        """Return the weight of least output error; the data-free ``start`` where no method improves on it."""
         if (name, encoding) not in self._chosen:
             self._chosen[name, encoding] = self._choose(name, encoding, start)
         return self._chosen[name, encoding]
@@ -71,7 +71,10 @@ class LayerChoices:
         for method in methods:
             try:
                 found = self._found(method, task)
-            except (ValueError, RuntimeError) as error:  # a matrix without a root, a layer that coremltools skips
+            except (
+                ValueError,
+                RuntimeError,
+            ) as error:  # a Gram matrix that is not positive definite, or a layer that coremltools skips
                 gains.append(failed(method.name, f"{type(error).__name__}: {error}", name))
                 continue
             tried = statistics.errors(found.weight - weight, layer)
@@ -81,7 +84,7 @@ class LayerChoices:
         return Choice(best, best_name, tuple(gains))
 
     def _found(self, method: type[LayerMethod], task: LayerTask) -> CompressedWeight:
-        """A method's weight, from the bank or found now."""
+        """Return a method's weight from the bank, or find it now."""
         bank = self._setting.weights.bank
         settings = {**self._identity, "seed": task.seed, "version": method.version}
         key = bank.key(weight_digest(task.weight), task.layer, task.encoding, method.name, settings)

@@ -1,4 +1,6 @@
-"""The contract of a layer method: a better weight for one layer in one encoding, from what is known of its inputs."""
+"""Contract of a layer method: a compressed weight for one layer in one encoding, from statistics of its inputs.
+
+``palettune.testing.layer_method_contract`` tests an implementation against it."""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ __all__ = ["LayerMethod", "LayerTask"]
 
 @dataclass(frozen=True)
 class LayerTask:
-    """One layer and encoding to find a weight for.
+    """Input of a layer method: one layer in one encoding.
 
     Attributes:
         weight: the float weight.
         start: the data-free compressed weight.
         statistics: of the layer's inputs.
-        importance: gives, by layer name, the mean square of the gradient of each element of its weight; raises
-            ValueError where gradients are not to be had.
+        importance: returns, by layer name, the mean squared gradient of each element of its weight; raises ValueError
+            where no gradient reaches the layer.
         seed: of random numbers.
     """
 
@@ -40,23 +42,25 @@ class LayerTask:
 
 
 class LayerMethod(ABC):
-    """Finds a compressed weight. It depends on the float model alone, never on other layers' encodings: so it is kept
-    in the weight bank and serves every configuration."""
+    """Method that finds the compressed weight of one layer.
+
+    The weight depends on the float model and the calibration data, never on other layers' encodings, so it is stored in
+    the weight bank and used in every configuration."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    """Counts changes that give other weights: what the bank holds of an earlier one is not used."""
+    """Version of the results: increase it when the method returns other weights, so that stored ones are not used."""
 
     @classmethod
     @abstractmethod
     def applies(cls, layer: Layer, encoding: Encoding) -> bool:
-        """Whether the method knows this kind of layer and encoding."""
+        """Return whether the method supports this layer in this encoding."""
 
     @classmethod
     @abstractmethod
     def find(cls, task: LayerTask) -> CompressedWeight:
-        """The weight, as exactly representable in the encoding as a data-free one.
+        """Find the weight: representable in the encoding, with the metadata of the data-free one.
 
         Raises:
-            CompressionError, RuntimeError: where none can be found; the data-free weight stays.
+            CompressionError, RuntimeError, ValueError: no weight can be found; the data-free one is kept.
         """

@@ -1,7 +1,8 @@
-"""Layer statistics: what a layer's inputs look like, which decides what an error in its weight costs.
+"""Layer statistics: Gram matrices of a layer's inputs, and input columns of held-out samples.
 
-A layer that multiplies each column ``x`` of its (unfolded) input by its weight errs by ``dW x``; its squared error
-is ``dW G dW^T`` with the Gram matrix ``G``, the mean of ``x x^T``: the Hessian of GPTQ and SparseGPT up to a factor.
+A weight error ``dW`` changes a layer's output by ``dW x`` for each column ``x`` of its (unfolded) input. The mean squared
+change is ``dW G dW^T`` with the Gram matrix ``G``, the mean of ``x x^T``: the Hessian of GPTQ and SparseGPT up to a
+factor.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.library_internals import reversed_padding
 from palettune.evaluators.workload.course import Course, Hook, watched
 from palettune.evaluators.workload.samples import Inputs
 from palettune.space.layer import Layer, LayerKind
@@ -30,7 +32,7 @@ _MEMORY = 2 * 1024**3
 
 @dataclass
 class LayerStatistics:
-    """Inputs of one layer, seen as columns of its weight matrices: one matrix (R, K) for each of its G groups.
+    """Statistics of one layer's inputs, for G groups with a weight matrix (R, K) each.
 
     Attributes:
         gram: (G, K, K) float32, mean over samples and positions of the samples to fit on.
@@ -42,13 +44,13 @@ class LayerStatistics:
     seen: int = 0
 
     def errors(self, difference: Tensor, layer: Layer) -> tuple[float, ...]:
-        """Mean squared output error on each held-out sample of a weight that is off by ``difference``."""
+        """Return the mean squared output error on each held-out sample, for the weight error ``difference``."""
         matrices = as_matrices(difference, layer)
         return tuple(float((matrices @ x).square().sum() / x.shape[-1]) for x in self.columns)
 
 
 class StatisticsCache:
-    """Statistics of a model's layers, collected for as many at a time as fit into memory.
+    """Statistics of a model's layers, collected for as many layers at a time as fit into memory.
 
     Args:
         memory_bytes: for the Gram matrices of one collection; a layer whose own is larger has no statistics.
@@ -68,7 +70,10 @@ class StatisticsCache:
         self._looked: dict[str, LayerStatistics | None] = {}
 
     def get(self, name: str) -> LayerStatistics | None:
-        """Statistics of one layer; ``None`` where no input reaches it, what it does is not known, or they are too large."""
+        """Return the statistics of one layer.
+
+        The result is ``None`` if no input reaches the layer, its kind is not observable, or they need too much memory.
+        """
         if name not in self._layers:
             return None
         if name not in self._looked:
@@ -96,24 +101,24 @@ def _gram_bytes(layer: Layer) -> int:
 
 
 def observable(layer: Layer) -> bool:
-    """Whether a layer multiplies columns of its input: linear layers and convolutions of one or two dimensions."""
+    """Return whether statistics exist for a kind of layer: linear layers, and convolutions in one or two dimensions."""
     return layer.kind in _KINDS
 
 
 def as_matrices(weight: Tensor, layer: Layer) -> Tensor:
-    """A weight as (G, R, K): groups, output channels of a group, inputs times kernel."""
+    """Reshape a weight to (G, R, K): groups, output channels of a group, inputs times kernel."""
     return weight.reshape(layer.groups, layer.shape[0] // layer.groups, -1)
 
 
 def from_matrices(matrices: Tensor, layer: Layer) -> Tensor:
-    """The inverse of ``as_matrices``."""
+    """Reshape matrices (G, R, K) to the layer's weight; the inverse of ``as_matrices``."""
     return matrices.reshape(layer.shape)
 
 
 def layer_statistics(
     model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs] | Course, held_out: Sequence[Inputs] | Course
 ) -> dict[str, LayerStatistics]:
-    """Run the float model over both parts and collect the statistics of some layers; unreached ones are left out."""
+    """Run the float model on both parts of the data and return the statistics by layer; unreached layers are left out."""
     found: dict[str, LayerStatistics] = {}
     chosen = [layer for layer in layers if observable(layer)]
     _run(model, Course.of(fit).together(_BATCH), {x.name: _watch(x, found, fitting=True) for x in chosen})
@@ -153,7 +158,7 @@ def _columns(module: nn.Module, layer: Layer, values: Tensor) -> Tensor:
     if values.ndim == len(module.kernel_size) + 1:  # called without an axis of samples
         values = values.unsqueeze(0)
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    values = functional.pad(values, module._reversed_padding_repeated_twice, mode=mode)
+    values = functional.pad(values, reversed_padding(module), mode=mode)
     kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
     if layer.kind is LayerKind.CONV1D:
         values = values.unsqueeze(-2)

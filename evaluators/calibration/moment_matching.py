@@ -1,11 +1,11 @@
-"""Moment matching: each channel's mean and deviation brought back to the float model's, by parameters that are there.
+"""Moment matching: restore each channel's mean and standard deviation to those of the float model.
 
-Compression shifts and scales what a layer gives out. After each normalization its weight and bias, and elsewhere the
-layer's own bias, take the shift back: no byte and no operation is added. The mean alone is bias correction (Nagel et
-al., "Data-free quantization through weight equalization and bias correction", 2019); mean and deviation together are
-known from batch normalization tuning (Sun et al., "Hybrid 8-bit floating point training", 2019). Modules are taken
-front to back in one pass over all samples together, so each sees what the corrected ones before it give out. Estimates
-from few samples are shrunk by their errors (``shrinkage``).
+Compression shifts and scales a layer's outputs. The weight and bias of each normalization, and elsewhere the layer's own
+bias, correct this without an additional byte or operation. Matching the mean alone is bias correction (Nagel et al.,
+"Data-free quantization through weight equalization and bias correction", 2019); mean and deviation together are batch
+normalization tuning (Sun et al., "Hybrid 8-bit floating point training", 2019). Modules are corrected front to back in
+one pass over all samples, so each one receives the outputs of the corrected modules before it. Estimates from few
+samples are shrunk by their standard errors (``shrinkage``).
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ _MOST_PASSES = 2048  # of samples that cannot be joined, for one configuration
 
 @dataclass(frozen=True)
 class Correction:
-    """What is done to each channel: ``scale * value + shift``, both (C,)."""
+    """Correction of each channel: ``scale * value + shift``, both (C,)."""
 
     scale: Tensor
     shift: Tensor
 
 
 def correction(wanted: ChannelMoments, found: ChannelMoments, *, scaling: bool, strength: float = 1.0) -> Correction:
-    """The correction of one module, shrunk by its estimation error.
+    """Compute the correction of one module, shrunk by its estimation error.
 
-    Means are compared sample by sample, which takes out what differs between samples. So are mean squares, whose
-    logarithms' difference is twice that of the deviations; a channel that is constant in either model is not scaled.
+    Means and mean squares are compared sample by sample, which removes the variation between samples from the estimated
+    error. A channel that is constant in either model is not scaled.
 
     Args:
-        scaling: whether the module can scale; where not, only the mean is matched.
-        strength: share of the correction that is made.
+        scaling: whether the module has a weight per channel; if not, only the mean is matched.
+        strength: share of the correction to apply, 0 to 1.
     """
     unit = wanted.deviation.clamp_min(1e-12)
     samples = len(wanted.means)
@@ -68,13 +68,13 @@ def correction(wanted: ChannelMoments, found: ChannelMoments, *, scaling: bool, 
 
 
 class MomentMatching:
-    """Corrects compressed copies of one float model on the same samples.
+    """Moment matching of compressed copies of one float model, on the same samples.
 
     Args:
         model: the float model.
         samples: inputs of one sample each, of equal shapes, or a course over them.
-        most: samples used at most, as memory allows: all of them go through the model at once. Where they cannot, each
-            module takes a pass of its own, and fewer samples are used.
+        most: largest number of samples, run as one batch if memory allows. Samples that cannot be joined take one pass
+            for each module, and fewer of them are used.
         memory_bytes: bound on the largest single output of a module.
     """
 
@@ -101,7 +101,7 @@ class MomentMatching:
         self.wanted: Mapping[str, ChannelMoments] = record_moments(model, modules, self._course, at_once)
 
     def apply(self, module: nn.Module, strength: float = 1.0) -> dict[str, Tensor]:
-        """Correct a compressed copy in place; give the changed tensors by their names in ``state_dict``."""
+        """Correct a compressed copy in place and return the changed tensors by their names in ``state_dict``."""
         if not self._at_once:
             return self._one_by_one(module, strength)
         changed: dict[str, Tensor] = {}
@@ -124,7 +124,7 @@ class MomentMatching:
         return changed
 
     def _one_by_one(self, module: nn.Module, strength: float) -> dict[str, Tensor]:
-        """The same for samples that run alone: a pass over them for each module, front to back."""
+        """Correct with samples that cannot be joined: one pass over them for each module, front to back."""
         changed: dict[str, Tensor] = {}
         for name, wanted in self.wanted.items():
             part = module.get_submodule(name)
@@ -137,12 +137,12 @@ class MomentMatching:
 
 
 def correctable(module: nn.Module) -> bool:
-    """Whether a module has a bias along its output's channels."""
+    """Return whether a module has a bias along the channels of its output."""
     return channel_axis(module) is not None and isinstance(getattr(module, "bias", None), Tensor)
 
 
 def scales(module: nn.Module) -> bool:
-    """Whether a module also has a weight of one number a channel: normalizations do, layers do not."""
+    """Return whether a module has a weight with one number per channel, as normalizations have."""
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     return isinstance(weight, Tensor) and isinstance(bias, Tensor) and weight.shape == bias.shape
 

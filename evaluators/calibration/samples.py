@@ -1,4 +1,4 @@
-"""Calibration samples: one part to fit on, another to judge by, both apart from the evaluation data."""
+"""Calibration samples: one part to fit on, and a held-out part to compare results on."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class CalibrationSamples:
 
     Attributes:
         fit: inputs of one sample each, all of the same shapes.
-        held_out: inputs of one sample each, on which results are compared; never fitted on.
-        digest: content hash of ``fit``: part of the identity of whatever is found with it.
+        held_out: inputs of one sample each, on which results are compared; no method is fitted on them.
+        digest: content hash of the samples that results depend on, part of their identity.
         notes: warnings for the user.
-        sampling: how they go through the model.
-        everything: both parts in the data's order, and at which positions each part lies.
+        sampling: axes of samples, and state of the model.
+        everything: both parts in the data's order.
+        fit_at: positions of ``fit`` in ``everything``.
+        held_out_at: positions of ``held_out`` in ``everything``.
     """
 
     fit: tuple[Inputs, ...]
@@ -42,11 +44,11 @@ class CalibrationSamples:
     held_out_at: tuple[int, ...] = ()
 
     def fitting(self) -> Course:
-        """A pass over the samples to fit on; where the model has state, the others bring it forward."""
+        """Return a course over the samples to fit on; a model with state also runs on the samples between them."""
         return self._course(self.fit, self.fit_at)
 
     def judging(self) -> Course:
-        """A pass over the samples that are held out, likewise."""
+        """Return a course over the held-out samples; a model with state also runs on the samples between them."""
         return self._course(self.held_out, self.held_out_at)
 
     def _course(self, samples: tuple[Inputs, ...], positions: tuple[int, ...]) -> Course:
@@ -56,12 +58,12 @@ class CalibrationSamples:
 
 
 def calibration_samples(workload: Workload, most: int = 256) -> CalibrationSamples:
-    """Split the calibration data: every fourth sample is held out.
+    """Split the calibration data: every fourth sample is held out, the others are fitted on.
 
-    Samples are fitted together, so those of other shapes than the commonest only judge.
+    Methods fit all samples as one batch, so samples of other shapes than the most common one are not fitted on.
 
     Args:
-        most: samples used at most, in the data's order.
+        most: largest number of samples, taken in the data's order.
 
     Raises:
         WorkloadError: fewer than eight samples.
@@ -71,7 +73,7 @@ def calibration_samples(workload: Workload, most: int = 256) -> CalibrationSampl
     if len(samples) < FEWEST:
         raise WorkloadError(
             f"{workload.path}: calibration_data() gives {len(samples)} sample(s); calibration needs at least {FEWEST}, "
-            "and 64 or more to judge by: give more"
+            "and 64 or more are recommended"
         )
     shapes = [tuple(tuple(value.shape) for value in sample) for sample in samples]
     commonest = max(sorted(set(shapes)), key=shapes.count)
@@ -103,12 +105,12 @@ def _notes(workload: Workload, samples: Sequence[Inputs], fit: Sequence[Inputs])
     repeated = sum(tensors_digest(sample) in seen for sample in samples)
     if repeated:
         notes.append(
-            f"{workload.path}: {repeated} of {len(samples)} samples of calibration_data() are evaluation samples; "
-            "the measured quality flatters whatever is calibrated on them: keep the two apart"
+            f"{workload.path}: {repeated} of {len(samples)} samples of calibration_data() are evaluation samples, so "
+            "the measured quality of calibrated configurations is too optimistic; use other samples for calibration"
         )
     if len(samples) < 4 * FEWEST:
         notes.append(
             f"{workload.path}: calibration_data() gives {len(samples)} samples, of which {len(fit)} are fitted on; "
-            "corrections are shrunk accordingly, and more samples would gain more"
+            "corrections are reduced accordingly, and more samples would improve the results"
         )
     return notes

@@ -1,7 +1,7 @@
-"""Sensitive k-means: tables whose entries lie where the output depends on the weights.
+"""Sensitive k-means: tables clustered with each weight counted by its importance.
 
-Each element counts by the mean square of its gradient (Kim et al., "SqueezeLLM: dense-and-sparse quantization", 2023;
-``coremltools.optimize.torch.palettization.SKMPalettizer``, of which this is the same in bounded memory).
+The importance of an element is the mean square of its gradient (Kim et al., "SqueezeLLM: dense-and-sparse quantization", 2023;
+``coremltools.optimize.torch.palettization.SKMPalettizer``); this implementation gives the same in bounded memory.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ _MOST_BITS = 6
 
 
 class SensitiveTables(LayerMethod):
-    """Weighted k-means."""
+    """Layer method that clusters weights by k-means weighted with their importance."""
 
     name = "sensitive_k_means"
     version = 2
 
     @classmethod
     def applies(cls, layer: Layer, encoding: Encoding) -> bool:
-        """Tables of at most 6 bits without sparsity; not of embeddings, whose unseen rows would count for nothing."""
+        """Return whether the encoding is a table of at most 6 bits without sparsity, and the layer no embedding.
+
+        Rows of an embedding that the calibration data do not use would have no importance."""
         table = encoding.table
         return (
             table is not None
@@ -41,7 +43,7 @@ class SensitiveTables(LayerMethod):
 
     @classmethod
     def find(cls, task: LayerTask) -> CompressedWeight:
-        """Weighted clusters."""
+        """Cluster the weight, each element counted by its importance."""
         table = task.encoding.table
         assert table is not None
         importance = task.importance(task.layer.name)
@@ -51,6 +53,6 @@ class SensitiveTables(LayerMethod):
 
 
 def clipped(importance: Tensor) -> Tensor:
-    """Importance between 0.01 and 1, as coremltools clips it: k-means does not converge where most count for nothing."""
+    """Scale importance to at most 1 and clip it to at least 0.01, as coremltools does: k-means converges badly otherwise."""
     largest = importance.max()
     return (importance / largest).clamp_min(_SMALLEST) if bool(largest > 0) else torch.ones_like(importance)

@@ -1,4 +1,4 @@
-"""Shrinkage: many noisy estimates pulled towards zero, by as much as their own errors say.
+"""Shrinkage: reduce noisy estimates towards zero according to their standard errors.
 
 Empirical Bayes for normal means, the form of the James-Stein estimator for unequal errors: Efron and Morris,
 "Data analysis using Stein's estimator and its generalizations", JASA 1975.
@@ -13,13 +13,17 @@ __all__ = ["shrunk"]
 
 
 def shrunk(estimates: Tensor, errors: Tensor) -> Tensor:
-    """The posterior means of normal quantities with mean zero and an unknown common variance.
+    """Compute the posterior means of normal quantities with mean zero and an unknown common variance.
 
-    The variance is what the estimates scatter beyond their errors; where they scatter no more, all become zero.
+    The variance is estimated from the scatter of the estimates beyond their errors; without such scatter all results are
+    zero.
 
     Args:
         estimates: (C,), in one common unit.
         errors: (C,), their standard errors; an estimate whose error is not finite becomes zero.
+
+    Returns:
+        (C,), in the dtype of the estimates.
     """
     usable = torch.isfinite(estimates) & torch.isfinite(errors)
     if not bool(usable.any()):

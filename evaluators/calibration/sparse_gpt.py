@@ -1,13 +1,12 @@
-"""SparseGPT for sparsity, alone or before integers or a table: coremltools' own algorithm chooses and makes up.
+"""SparseGPT for sparse encodings, with or without integers or a table, by coremltools' algorithm.
 
-What it leaves is a float weight whose zeros cost the output least and whose other values make up for them. It then
-goes through the data-free compression of the same encoding, which keeps the zeros and stores the rest as asked.
+The algorithm returns a float weight whose zeros have the least effect on the output and whose other values compensate
+for them. The data-free compression of the same encoding then keeps the zeros and stores the other values.
 Frantar and Alistarh, "SparseGPT", 2023.
 """
 
 from __future__ import annotations
 
-import torch
 from coremltools.optimize.torch.layerwise_compression.algorithms import ModuleSparseGPTConfig, SparseGPT
 from torch import Tensor, nn
 
@@ -17,9 +16,10 @@ from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
 from palettune.evaluators.compression.carrier import quiet
 from palettune.evaluators.compression.compression import compress
+from palettune.evaluators.library_internals import run_layerwise
 from palettune.space.encoding import Axis, Encoding, Granularity, Sparsity
 from palettune.space.layer import Layer
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 
 __all__ = ["SparseGPTMethod"]
 
@@ -27,13 +27,13 @@ _SLIGHT = 1e-6
 
 
 class SparseGPTMethod(LayerMethod):
-    """coremltools' SparseGPT."""
+    """Layer method that prunes by coremltools' SparseGPT."""
 
     name = "sparse_gpt"
 
     @classmethod
     def applies(cls, layer: Layer, encoding: Encoding) -> bool:
-        """Single values, or n of m input channels where those are neighbours in memory; not of grouped convolutions."""
+        """Return whether single values are pruned, or n of m input channels of a layer without a kernel; no groups."""
         sparsity = encoding.sparsity
         if sparsity is None or not observable(layer) or layer.groups > 1:
             return False
@@ -44,7 +44,7 @@ class SparseGPTMethod(LayerMethod):
 
     @classmethod
     def find(cls, task: LayerTask) -> CompressedWeight:
-        """The pruned weight in its encoding."""
+        """Prune the weight and store it in its encoding."""
         sparsity = task.encoding.sparsity
         assert sparsity is not None
         matrix = as_matrices(task.weight, task.layer)[0]
@@ -56,8 +56,8 @@ class SparseGPTMethod(LayerMethod):
 
 
 def _share(layer: Layer, sparsity: Sparsity) -> float:
-    """A share that leaves one value more than asked for: coremltools takes one too many, data-free pruning the rest."""
-    zeros = layer.parameters - kept_values(layer, sparsity)
+    """Return a share that keeps more values than asked for: coremltools prunes one too many, data-free pruning the rest."""
+    zeros = layer.parameters - nonzero_count(layer, sparsity)
     return max(zeros - 2, 0) / layer.parameters
 
 
@@ -71,8 +71,6 @@ def _pruned(weight: Tensor, gram: Tensor, sparsity: Sparsity, share: float) -> T
         processing_group_size=weight.shape[1],  # one threshold for the whole matrix
     )
     algorithm = SparseGPT(module, config)
-    algorithm._hessian = 2 * gram
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
-    with quiet(), torch.no_grad():
-        algorithm._compress_impl()
+    with quiet():
+        run_layerwise(algorithm, gram)
     return module.weight.detach()

@@ -1,1 +1,1 @@
-"""Compression of one weight, by coremltools' own algorithms."""
+"""Compression of one weight by coremltools' algorithms: tables, integers and sparsity."""

@@ -1,8 +1,8 @@
-"""The module that carries a weight through coremltools' torch algorithms, whatever the layer's kind.
+"""Conversion of weights of any layer kind to the layouts that coremltools' torch algorithms support, and back.
 
-coremltools' palettizer knows only Linear, Embedding and Conv2d, its pruner no transposed convolution. Their
-algorithms look only at a weight's output axis, input axis and kernel, so every weight travels as that of a Linear
-(two axes) or of a Conv2d whose kernel is one row (more axes), and the results travel back.
+coremltools' palettizer supports Linear, Embedding and Conv2d only, its pruner no transposed convolution. Their
+algorithms depend only on a weight's output axis, input axis and kernel, so every weight is passed as that of a Linear
+(two axes) or of a Conv2d whose kernel is one row (more axes).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.evaluators.compression.errors import CompressionError
+from palettune.evaluators.library_internals import coremltools_buffer
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
 
@@ -25,7 +26,7 @@ __all__ = ["Carrier", "quiet", "spread", "to_half"]
 
 
 class Carrier:
-    """Carries the weight of one layer, in one encoding, to coremltools and back."""
+    """Converter between the weight of one layer and the module in which coremltools compresses it."""
 
     def __init__(self, layer: Layer, encoding: Encoding) -> None:
         self.layer = layer
@@ -33,7 +34,7 @@ class Carrier:
         self.rank = len(layer.shape)
 
     def module(self, weight: Tensor) -> nn.Sequential:
-        """A sequence of one module that holds a copy of ``weight`` with output channels first."""
+        """Return a sequence of one module (Linear or Conv2d) that holds a copy of ``weight`` with output channels first."""
         shape = (self.layer.output_channels, self.layer.input_channels)
         carried = self._swap(weight)
         if self.rank == 2:
@@ -46,11 +47,11 @@ class Carrier:
         return nn.Sequential(single)
 
     def weight_of(self, values: Tensor) -> Tensor:
-        """Values in the layer's layout as those of the carried weight."""
+        """Convert values from the layer's layout to that of the module's weight."""
         return self.module(values).get_submodule("0").get_parameter("weight").detach()
 
     def weight(self, module: nn.Module) -> Tensor:
-        """The carried weight, in the layer's own layout."""
+        """Return the module's weight in the layer's layout, float32."""
         carried = module.get_submodule("0").get_parameter("weight").detach().float()
         if self.rank > 2:
             shape = (self.layer.output_channels, self.layer.input_channels, *self.layer.shape[2:])
@@ -58,30 +59,30 @@ class Carrier:
         return self._swap(carried).contiguous()
 
     def buffer(self, module: nn.Module, key: str) -> Tensor | None:
-        """One of coremltools' metadata buffers, None where it is missing."""
-        return module.get_submodule("0")._buffers.get(f"_COREML_/weight/{key}")
+        """Return one of coremltools' metadata buffers; ``None`` without it."""
+        return coremltools_buffer(module.get_submodule("0"), key)
 
     def per_axis(self, values: Tensor, tail: int = 0) -> Tensor:
-        """Bring a buffer with one axis for each axis of the weight, and ``tail`` more, into the layer's layout."""
+        """Convert a buffer with one axis for each axis of the weight, and ``tail`` more, to the layer's layout."""
         lead = values.shape[: values.dim() - tail][:2]
         ones = (1,) * (self.rank - 2)
         end = values.shape[values.dim() - tail :]
         return self._swap(values.reshape(*lead, *ones, *end)).contiguous()
 
     def axis(self, carried: int) -> int:
-        """The layer's own axis for the carrier's axis 0 (output) or 1 (input)."""
+        """Return the layer's axis for the module's axis 0 (output) or 1 (input)."""
         return self.layer.output_axis if carried == 0 else self.layer.input_axis
 
     def flat(self, values: Tensor) -> Carrier:
-        """A carrier of single values, as one output channel of a Linear; errors still name this layer."""
+        """Return a carrier for a list of values, as one output channel of a Linear; its errors name this layer."""
         return Carrier(replace(self.layer, kind=LayerKind.LINEAR, shape=(1, values.numel())), self.encoding)
 
     def product(self, values: Tensor) -> Tensor:
-        """What a program makes of stored numbers that it multiplies: rounded where it computes in fp16."""
+        """Round products of stored numbers to fp16 if the program computes in fp16."""
         return to_half(values) if self.layer.float_bits == 16 else values
 
     def failure(self, stage: str, reason: str) -> CompressionError:
-        """An error that names the layer, the encoding and the stage."""
+        """Return an error that names the layer, the encoding and the stage."""
         return CompressionError(self.layer, self.encoding, stage, reason)
 
     def _swap(self, values: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ class Carrier:
 
 
 class _Listener(logging.Handler):
-    """Keeps warnings: they say why coremltools skipped a layer."""
+    """Handler that collects warnings, in which coremltools says why it skipped a layer."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -101,7 +102,7 @@ class _Listener(logging.Handler):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Silence coremltools' progress bars and logs, and collect its warnings."""
+    """Silence coremltools' progress bars and logs inside the context; yield the list of its warnings."""
     listener = _Listener()
     loggers = [logging.getLogger(name) for name in ("coremltools", "coremltools.optimize.torch")]
     before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
@@ -116,12 +117,12 @@ def quiet() -> Iterator[list[str]]:
 
 
 def to_half(values: Tensor) -> Tensor:
-    """Values as fp16 will hold them, in float32."""
+    """Round values to fp16 precision; the result is float32."""
     return values.half().float()
 
 
 def spread(values: Tensor, shape: torch.Size) -> Tensor:
-    """Repeat block-wise values until they fit a weight of this shape."""
+    """Repeat block-wise values so that they broadcast to a weight of this shape."""
     for axis, length in enumerate(shape):
         if values.shape[axis] not in (1, length):
             values = values.repeat_interleave(length // values.shape[axis], dim=axis)

@@ -1,9 +1,9 @@
-"""K-means in bounded memory: single values exactly, vectors from a start that a sample of them finds.
+"""K-means in bounded memory: exact for scalars, started from a sample for vectors.
 
-coremltools clusters weighted values one by one (550 bytes a weight) and vectors from five starts of up to 300 passes
-each. Here values that lie closest together are joined first, after which the same exact algorithm (``kmeans1d``: Wu,
-"Optimal quantization by matrix searching", 1991) has at most 100,000 of them; and vectors are clustered by
-scikit-learn on a sample, from k-means++ starts, before the best few are improved on all of them.
+coremltools needs 550 bytes per weighted scalar, and clusters vectors from five starts of up to 300 passes each. Here the
+scalars that lie closest together are merged first, so that the same exact algorithm (``kmeans1d``: Wu, "Optimal
+quantization by matrix searching", 1991) runs on at most 100,000 of them. Vectors are clustered by scikit-learn on a
+sample, from k-means++ starts; the best few results are then improved on all vectors.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import warnings
 
 import numpy as np
 import torch
-from coremltools._deps import _kmeans1d
-from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+
+from palettune.evaluators.library_internals import KMeansConfig, ReplaceableKMeans, cluster_scalars_exactly
 
 __all__ = ["BoundedKMeans", "cluster_values", "cluster_vectors", "sample_size"]
 
@@ -36,38 +36,37 @@ _WORK = 2_500_000_000
 """Distances taken in all passes over all points from one start."""
 
 
-class BoundedKMeans(SequentialKMeans):  # type: ignore[misc]
-    """coremltools' clustering of a module, with its two algorithms replaced by those of this file."""
+class BoundedKMeans(ReplaceableKMeans):
+    """coremltools' clustering of a module's weights, with the algorithms of this file."""
 
     @classmethod
-    def _cluster_weights_1d(
-        cls, block_weight: Tensor, block_importance: Tensor, config: KMeansConfig
-    ) -> tuple[Tensor, Tensor]:
-        values, importance = block_weight.flatten().numpy(), block_importance.flatten().numpy()
-        centres, labels = cluster_values(values, importance, 2**config.n_bits)
+    def cluster_scalars(cls, weight: Tensor, importance: Tensor, config: KMeansConfig) -> tuple[Tensor, Tensor]:
+        """Cluster one block's scalars by ``cluster_values``."""
+        values, counts = weight.flatten().numpy(), importance.flatten().numpy()
+        centres, labels = cluster_values(values, counts, 2**config.n_bits)
         return torch.from_numpy(centres), torch.from_numpy(labels)
 
     @classmethod
-    def _cluster_weights_2d(
-        cls, block_weight: Tensor, block_importance: Tensor | None, config: KMeansConfig, rank: int
-    ) -> tuple[Tensor, Tensor]:
+    def cluster_rows(cls, weight: Tensor, importance: Tensor | None, config: KMeansConfig) -> tuple[Tensor, Tensor]:
+        """Cluster one block's vectors by ``cluster_vectors``."""
+
         def vectors(values: Tensor) -> Array:
             along = values.transpose(0, 1) if config.axis == 0 else values
             return np.ascontiguousarray(along.reshape(-1, config.cluster_dim).numpy())
 
-        counts = None if block_importance is None else vectors(block_importance).sum(axis=1)
+        counts = None if importance is None else vectors(importance).sum(axis=1)
         seed = int(torch.randint(2**31 - 1, (1,)))
-        centres, labels = cluster_vectors(vectors(block_weight), counts, 2**config.n_bits, seed)
+        centres, labels = cluster_vectors(vectors(weight), counts, 2**config.n_bits, seed)
         return torch.from_numpy(centres), torch.from_numpy(labels)
 
 
 def cluster_values(values: Array, importance: Array, count: int) -> tuple[Array, NDArray[np.int32]]:
-    """The clusters of least weighted squared error, but for values that lie closest together, which stay so.
+    """Cluster scalars with the least weighted squared error, after merging those that lie closest together.
 
     Args:
         values: (N,), float32.
-        importance: (N,), what each counts; positive.
-        count: clusters at most.
+        importance: (N,), weight of each value; positive.
+        count: largest number of clusters.
 
     Returns:
         Centres in ascending order, ``count`` or as many as there are different values, and the label of each value.
@@ -83,15 +82,17 @@ def cluster_values(values: Array, importance: Array, count: int) -> tuple[Array,
         total += np.bincount(codes[part], counts * values[part], len(mass))
     used = np.flatnonzero(mass)
     points = total[used] / mass[used]
-    found = _kmeans1d.cluster(points, min(count, len(points)), weights=mass[used])
+    found = cluster_scalars_exactly(points, min(count, len(points)), mass[used])
     label_of = np.zeros(len(mass), np.int32)
     label_of[used] = found.clusters
     return np.array(found.centroids, np.float32), label_of[codes]
 
 
 def _edges(values: Array) -> Array:
-    """Between which values are taken together: the values themselves where they are few; else a share of them each,
-    and those that fp16 tells apart, lest the tails be taken together."""
+    """Return the edges between which values are merged.
+
+    Few values are their own edges. Of many, the edges hold equal shares, and values that differ in fp16, so that the tails
+    are not merged."""
     ordered = np.sort(values)
     if len(ordered) <= _SHARES:
         return np.unique(ordered)
@@ -103,12 +104,12 @@ def _edges(values: Array) -> Array:
 
 
 def cluster_vectors(points: Array, importance: Array | None, count: int, seed: int) -> tuple[Array, NDArray[np.int32]]:
-    """Clusters of small weighted squared error.
+    """Cluster vectors with a small weighted squared error (a local optimum).
 
     Args:
         points: (N, D), float32.
-        importance: (N,), what each counts; positive. All count alike without.
-        count: clusters.
+        importance: (N,), weight of each vector; positive. Equal weights if ``None``.
+        count: number of clusters.
         seed: of the sample and of the starts.
 
     Returns:
@@ -125,7 +126,7 @@ def cluster_vectors(points: Array, importance: Array | None, count: int, seed: i
 
 
 def sample_size(count: int) -> int:
-    """Points at most from which starts for so many clusters are found."""
+    """Return the largest number of points in which starts for ``count`` clusters are searched."""
     return max(_SAMPLE, _SAMPLE_OF_EACH * count)
 
 
@@ -141,7 +142,7 @@ def _from_a_sample(points: Array, importance: Array | None, count: int, random: 
 
 
 def _far_apart(points: Array, count: int, random: np.random.Generator) -> Array:
-    """Points each of which is the farthest from those before it, as coremltools starts: outliers have a say."""
+    """Choose points each of which is farthest from those before it, as coremltools does, so that outliers are covered."""
     chosen = [int(random.integers(len(points)))]
     nearest = np.full(len(points), np.inf, np.float32)
     while len(chosen) < count:

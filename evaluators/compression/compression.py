@@ -1,7 +1,7 @@
-"""Compression of one layer's weight by coremltools' own algorithms, checked afterwards.
+"""Compression of one layer's weight by coremltools' algorithms, with a check of the result.
 
-coremltools skips layers without an error and can damage a weight that it says it skipped, so nothing is believed:
-the metadata must be there, the decoded weight must be what the converter will arrive at, and all of it finite.
+coremltools skips layers without an error and can damage a weight that it reports as skipped. Therefore each result is
+checked: the metadata is present, the decoded weight is the one that the converter will compute, and all is finite.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.compression.linear import quantize
 from palettune.evaluators.compression.lut import palettize
-from palettune.evaluators.compression.sparse import prune
+from palettune.evaluators.compression.sparse import prune_weight
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer
 
-__all__ = ["CompressionError", "changed_since", "compress"]
+__all__ = ["changed_since", "compress"]
 
 
 def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
     """Compress the weight of one layer.
 
     Args:
-        module: the layer's own module; left as it is.
-        layer: its description; names the layer in errors and fixes the axes.
+        module: the layer's module; not changed.
+        layer: description of the layer: its name for errors, and its axes.
         encoding: how to store the weight; must be legal for the layer.
         seed: seeds the clustering of vectors, the only step that draws random numbers.
 
@@ -35,7 +35,7 @@ def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0)
         coremltools' converter reads.
 
     Raises:
-        CompressionError: where coremltools skipped the layer, or anything is not finite.
+        CompressionError: coremltools skipped the layer, or a value is not finite.
     """
     weight = _weight(module, layer, encoding)
     threads = torch.get_num_threads()
@@ -51,7 +51,7 @@ def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0)
 
 
 def changed_since(encoding: Encoding) -> dict[str, int]:
-    """What tells a weight compressed now from one that an earlier version compressed otherwise; empty for most."""
+    """Return versions of the algorithms whose results differ from earlier releases, for the bank's key; mostly empty."""
     table = encoding.table
     if table is None or encoding.sparsity is not None:
         return {}
@@ -62,7 +62,7 @@ def changed_since(encoding: Encoding) -> dict[str, int]:
 def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWeight:
     carrier = Carrier(layer, encoding)
     if encoding.sparsity is not None:
-        return prune(carrier, weight, encoding.sparsity, encoding.values)
+        return prune_weight(carrier, weight, encoding.sparsity, encoding.values)
     if encoding.table is not None:
         return palettize(carrier, weight, encoding.table)
     if encoding.linear is not None:
@@ -73,10 +73,14 @@ def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWei
 def _weight(module: nn.Module, layer: Layer, encoding: Encoding) -> Tensor:
     weight = module.get_parameter("weight").detach().cpu().float()
     if tuple(weight.shape) != layer.shape:
-        raise CompressionError(layer, encoding, "reading", f"the module's weight has shape {tuple(weight.shape)}")
+        raise CompressionError(
+            layer, encoding, "reading", f"the module's weight has shape {tuple(weight.shape)}; expected {layer.shape}"
+        )
     largest = weight.abs().max().item()
     if not largest <= torch.finfo(torch.float16).max:
-        raise CompressionError(layer, encoding, "reading", f"the largest weight is {largest}, beyond fp16")
+        raise CompressionError(
+            layer, encoding, "reading", f"the largest weight is {largest}, outside the range of fp16"
+        )
     return weight
 
 

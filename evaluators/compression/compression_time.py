@@ -1,4 +1,4 @@
-"""How long compressing a weight takes, roughly: so that minutes are said before they pass."""
+"""Estimate of the time that compressing a weight takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _DISTANCE, _SAMPLED_DISTANCE = 4e-7, 1e-6
 
 
 def compression_seconds(layer: Layer, encoding: Encoding) -> float:
-    """Seconds on one thread of a server's CPU, within a factor of two; measured by ``experiments/benchmarks/clustering``."""
+    """Estimate the seconds that compressing a weight takes on one server CPU thread, within a factor of two.
+
+    The constants were measured by ``experiments/benchmarks/clustering``."""
     count, table = layer.parameters, encoding.table
     if table is not None and table.vector > 1:
         vectors, entries = count // table.vector, 1 << table.bits

@@ -1,4 +1,4 @@
-"""The failure of a compression, with the layer, the encoding and the stage."""
+"""Error of a compression, with the layer, the encoding and the stage."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["CompressionError"]
 
 
 class CompressionError(ValueError):
-    """A weight that could not be compressed as asked.
+    """Error for a weight that cannot be compressed in its encoding.
 
     Attributes:
         layer: name of the layer.
         encoding: spelling of the encoding.
-        stage: where it failed: reading, pruning, palettization, quantization or checking.
-        reason: what happened, in words.
+        stage: reading, pruning, palettization, quantization, training or checking.
+        reason: description of the failure.
     """
 
     def __init__(self, layer: Layer, encoding: Encoding, stage: str, reason: str) -> None:

@@ -19,16 +19,17 @@ __all__ = ["Quantization", "quantize"]
 
 _STAGE = "quantization"
 _NARROW = 16
-"""coremltools' converter stores integers in 4 bits where all of them would fit, whatever was asked for."""
+"""coremltools' converter stores integers in 4 bits where all of them are below 16, also if 8 bits are asked for."""
 _WIDER = 1.25
-"""So much larger steps take the lowest integer of 8 bits out of that range."""
+"""Factor of the scale that moves the integers of 8 bits out of that range."""
 
 
 class Quantization:
-    """Scales and zero points of one weight as the package stores them, and the integers that follow.
+    """Linear quantization of one weight: scales and zero points as the package stores them.
 
-    coremltools finds scales in float32; the package stores them in fp16, so they are rounded first and the integers
-    follow from the rounded ones. The range is coremltools' own: symmetric schemes leave one integer unused.
+    coremltools finds scales in float32, and the package stores them in fp16. Therefore scales are rounded first, and
+    integers are computed from the rounded scales. The range is that of coremltools: symmetric schemes leave the lowest
+    integer unused.
     """
 
     def __init__(self, carrier: Carrier, weight: Tensor, linear: Linear) -> None:
@@ -46,16 +47,16 @@ class Quantization:
         self.wide_scale, self.wide_zero = spread(self.scale, weight.shape), spread(self.zero, weight.shape)
 
     def steps(self, weight: Tensor) -> Tensor:
-        """Integers minus zero point."""
+        """Quantize a weight: integers minus zero point, in the weight's shape."""
         return torch.clamp(torch.round(weight / self.wide_scale) + self.wide_zero, self.low, self.high) - self.wide_zero
 
     def decode(self, steps: Tensor) -> Tensor:
-        """The values of integers minus zero point."""
+        """Compute the values that the program decodes from integers minus zero point."""
         return self.carrier.product(steps * self.wide_scale)
 
     @property
     def buffers(self) -> dict[str, Tensor]:
-        """coremltools' metadata."""
+        """coremltools' metadata of the quantized weight."""
         buffers = {
             "compression_type": torch.tensor([3]),
             "quantization_n_bits": torch.tensor(self.linear.bits),
@@ -67,7 +68,11 @@ class Quantization:
 
 
 def quantize(carrier: Carrier, weight: Tensor, linear: Linear) -> CompressedWeight:
-    """Quantize a weight."""
+    """Quantize a weight linearly; scales are rounded to fp16.
+
+    Raises:
+        CompressionError: coremltools skipped the layer.
+    """
     quantization = Quantization(carrier, weight, linear)
     return CompressedWeight(quantization.decode(quantization.steps(weight)), quantization.buffers)
 
@@ -93,7 +98,7 @@ def _parameters(carrier: Carrier, weight: Tensor, linear: Linear) -> tuple[Tenso
 
 
 def _middle(linear: Linear) -> int:
-    """The zero point where all weights are zero: with 8 bits one that the converter does not store in 4."""
+    """Return the zero point for weights that are all zero: with 8 bits, one that the converter does not store in 4."""
     if linear.signed:
         return 64 if linear.bits == 8 and linear.scheme is Scheme.ASYMMETRIC else 0
     return int(2 ** (linear.bits - 1)) - 1

@@ -1,6 +1,7 @@
-"""Palettization of one weight by coremltools' PostTrainingPalettizer (k-means).
+"""Palettization of one weight by k-means.
 
-Weighted values, and vectors, are clustered in bounded memory instead (``evaluators.clustering``).
+Scalars of equal importance are clustered by coremltools' PostTrainingPalettizer, all others in bounded memory
+(``clustering``).
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import math
 
 import torch
-from coremltools.optimize.torch._utils.k_means import KMeansConfig
 from coremltools.optimize.torch.palettization import (
     ModulePostTrainingPalettizerConfig,
     PostTrainingPalettizer,
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread, to_half
 from palettune.evaluators.compression.clustering import BoundedKMeans
+from palettune.evaluators.library_internals import KMeansConfig
 from palettune.space.encoding import Axis, Entries, Table
 
 __all__ = ["cluster", "palettize", "table_buffers"]
@@ -28,10 +29,13 @@ _SMALLEST_SCALE = 2.0**-24
 
 
 def palettize(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor | None = None) -> CompressedWeight:
-    """Cluster a weight into tables. Entries and scales are rounded to fp16, as the package stores them.
+    """Cluster a weight into tables; entries and scales are rounded to fp16, as the package stores them.
 
     Args:
-        importance: of each element, positive, in the weight's shape; all count alike unless given.
+        importance: positive weight of each element, in the weight's shape; equal weights unless given.
+
+    Raises:
+        CompressionError: coremltools failed or skipped the layer, or groups or vectors do not divide the channels.
     """
     bounded = importance is not None or table.vector > 1
     module = _clustered(carrier, weight, table, importance) if bounded else cluster(carrier, weight, table)
@@ -48,7 +52,7 @@ def palettize(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor
 
 
 def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
-    """The carrier's module after coremltools' k-means, with its metadata."""
+    """Run coremltools' k-means on a weight and return the carrier's module with its metadata."""
     module = carrier.module(weight)
     config = ModulePostTrainingPalettizerConfig(
         n_bits=table.bits,
@@ -71,7 +75,7 @@ def cluster(carrier: Carrier, weight: Tensor, table: Table) -> nn.Sequential:
 
 
 def _clustered(carrier: Carrier, weight: Tensor, table: Table, importance: Tensor | None) -> nn.Sequential:
-    """The same in bounded memory; each element counts by its importance, as in coremltools' SKMPalettizer."""
+    """Cluster in bounded memory, each element weighted by its importance as in coremltools' SKMPalettizer."""
     layer = carrier.layer
     channels = layer.output_channels if table.axis is Axis.OUTPUT else layer.input_channels
     if channels % (table.group or channels) or (table.group or channels) % table.vector:
@@ -101,7 +105,7 @@ def _dead(carrier: Carrier, weight: Tensor) -> Tensor:
 
 
 def table_buffers(carrier: Carrier, table: Table, lut: Tensor) -> dict[str, Tensor]:
-    """The metadata of a table."""
+    """Return coremltools' metadata of a table, in the layer's layout."""
     buffers = {"compression_type": torch.tensor([2]), "lut": lut}
     if table.vector > 1:
         buffers["vector_axis"] = torch.tensor(carrier.axis(0 if table.axis is Axis.OUTPUT else 1))

@@ -1,7 +1,7 @@
 """Pruning of one weight by coremltools' MagnitudePruner, alone or before a table or integers.
 
-The converter of coremltools 9.0 takes every value of at most 2^-10 for a zero when it builds a sparse weight
-(``_construct_sparsification_op``), so a value that is kept is never stored smaller than that.
+The converter of coremltools 9.0 treats every value of at most 2^-10 as zero when it builds a sparse weight
+(``_construct_sparsification_op``), so values that are kept are stored larger than that.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ from palettune.evaluators.compression.carrier import Carrier, quiet, spread, to_
 from palettune.evaluators.compression.linear import Quantization
 from palettune.evaluators.compression.lut import cluster, table_buffers
 from palettune.space.encoding import Axis, Granularity, Linear, Sparsity, Table
-from palettune.space.sparsity import kept_values
+from palettune.space.sparsity import nonzero_count
 
-__all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune", "pruned_by_magnitude"]
+__all__ = ["SMALLEST_KEPT", "TAKEN_FOR_ZERO", "prune_weight", "pruned_by_magnitude"]
 
 _STAGE = "pruning"
 TAKEN_FOR_ZERO = 2.0**-10
 SMALLEST_KEPT = TAKEN_FOR_ZERO * (1 + TAKEN_FOR_ZERO)
 
 
-def prune(carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | Linear | None) -> CompressedWeight:
-    """Set the weakest weights to zero and store what is left as ``values`` says."""
+def prune_weight(
+    carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | Linear | None
+) -> CompressedWeight:
+    """Set the smallest weights to zero and store the others as ``values`` says (fp16, a table or integers).
+
+    Raises:
+        CompressionError: no weight is left, groups do not divide the channels, or a stored value would be taken for zero."""
     pruned = pruned_by_magnitude(carrier, weight, sparsity)
     kept = pruned != 0
     lifted = _lifted(pruned)
@@ -37,12 +42,12 @@ def prune(carrier: Carrier, weight: Tensor, sparsity: Sparsity, values: Table | 
         compressed = _palettized(carrier, lifted, kept, values)
     stored = compressed.weight != 0
     if not stored.any() or (stored & ~kept).any() or (compressed.weight[stored].abs() <= TAKEN_FOR_ZERO).any():
-        raise carrier.failure(_STAGE, "the weight that is left is not what the converter would store")
+        raise carrier.failure(_STAGE, "the converter would store other values than the pruned weight")
     return compressed
 
 
 def pruned_by_magnitude(carrier: Carrier, weight: Tensor, sparsity: Sparsity) -> Tensor:
-    """A weight in which coremltools' MagnitudePruner has set the weakest units to zero."""
+    """Set the smallest units of a weight to zero by coremltools' MagnitudePruner."""
     module = carrier.module(weight)
     scalar = sparsity.granularity in (Granularity.SCALAR, Granularity.BLOCK)
     config = ModuleMagnitudePrunerConfig(
@@ -59,14 +64,14 @@ def pruned_by_magnitude(carrier: Carrier, weight: Tensor, sparsity: Sparsity) ->
         pruner.finalize(inplace=True)
     pruned = carrier.weight(module)
     if sparsity.granularity is Granularity.SCALAR and sparsity.n_of_m is None:
-        pruned = _without_ties(pruned, kept_values(carrier.layer, sparsity))
+        pruned = _without_ties(pruned, nonzero_count(carrier.layer, sparsity))
     if not pruned.any():
-        raise carrier.failure(_STAGE, "nothing is left of the weight")
+        raise carrier.failure(_STAGE, "no weight is left; use a lower sparsity")
     return pruned
 
 
 def _without_ties(pruned: Tensor, wanted: int) -> Tensor:
-    """coremltools keeps all values that tie with the weakest kept one; drop the last of them, down to ``wanted``."""
+    """Drop values that tie with the smallest kept one, all of which coremltools keeps, down to ``wanted`` values."""
     surplus = int(pruned.count_nonzero()) - wanted
     if surplus <= 0:
         return pruned

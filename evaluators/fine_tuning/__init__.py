@@ -1,1 +1,1 @@
-"""Fine-tuning: the weights of a configuration found by training, in the form that its encodings ask for."""
+"""The fine-tuning workflow: training of compressed weights, each in the form of its encoding."""

@@ -1,7 +1,7 @@
-"""Checkpoints of a training: tensors and plain values in one file, named by content, with no code in it.
+"""Checkpoints of a training: tensors and JSON values in one safetensors file.
 
-A file is ``<identity>.<checksum>.safetensors``: the identity hashes all that determines the training, the checksum is
-of the file's bytes. A damaged file is not read.
+A file is named ``<identity>.<checksum>.safetensors``: the identity hashes all that determines the training, the checksum
+the file's bytes. A damaged file is ignored.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _HEADER = "palettune_training"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stands.
+    """State of a training.
 
     Attributes:
-        values: plain values (JSON).
+        values: JSON values.
         tensors: by name.
     """
 
@@ -39,14 +39,14 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of one training in a folder; ``None`` keeps none."""
+    """Folder with the checkpoints of one training; with the folder ``None``, none are written."""
 
     def __init__(self, folder: Path | None, identity: str) -> None:
         self.folder = folder
         self.identity = identity
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write one, whole or not at all; earlier ones are removed after it."""
+        """Write a checkpoint atomically, then remove earlier ones."""
         if self.folder is None:
             return
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in checkpoint.tensors.items()}
@@ -63,7 +63,7 @@ class CheckpointFolder:
                 file_before.unlink(missing_ok=True)
 
     def load(self) -> Checkpoint | None:
-        """The last one that is whole; ``None`` without one."""
+        """Read the newest undamaged checkpoint; ``None`` without one."""
         for path in sorted(self._files(), key=lambda found: found.stat().st_mtime_ns, reverse=True):
             try:
                 if checksum(path.read_bytes()) == path.name.split(".")[1]:
@@ -75,7 +75,7 @@ class CheckpointFolder:
         return None
 
     def clear(self) -> None:
-        """Remove them: the training has ended."""
+        """Remove all checkpoints of the training."""
         for path in self._files():
             path.unlink(missing_ok=True)
 

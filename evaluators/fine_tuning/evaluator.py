@@ -1,4 +1,4 @@
-"""The fine-tuning workflow: normalizations and biases first, then everything, each kept only where it gains."""
+"""Evaluator of the fine-tuning workflow: normalizations and biases first, then all parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from palettune.evaluators.calibration.activation_ranges import ActivationRangeEr
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
+from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
 from palettune.evaluators.fine_tuning.training_data import TrainingData
@@ -24,7 +24,8 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, 
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
-from palettune.evaluators.workflow import Outcome, Requirement, WorkflowEvaluator, WorkflowSetting, check_start
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
+from palettune.evaluators.workflow.requirement import Requirement
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.space.configuration import Configuration
 
@@ -34,14 +35,14 @@ _RANGE_BATCHES = 8
 
 
 class FineTuningEvaluator(WorkflowEvaluator):
-    """Trains a configuration's weights in the form that its encodings ask for, all in one model at once.
+    """Workflow that trains all compressed weights of a configuration together, each in the form of its encoding.
 
-    Training data are the workload's, or its calibration data where it has no other. Held-out samples of them decide
-    what is kept; evaluation data are seen only when the result is measured.
+    Training data are the workload's training data, or its calibration data where it has no other. A result is kept if the
+    held-out part of these data improves; evaluation data are used only to measure the result.
 
     Args:
-        setting: the workload, its compressed weights and the divergence taken; ``folder`` holds checkpoints.
-        tuning: steps, rates and the like.
+        setting: the workload, its compressed weights and the divergence; ``folder`` holds checkpoints.
+        tuning: number of steps, rates and other settings.
     """
 
     name = "fine_tuning"
@@ -59,19 +60,19 @@ class FineTuningEvaluator(WorkflowEvaluator):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The settings, the data that progress is judged by, and the device's kind."""
+        """Settings, content hash of the held-out data, and kind of device."""
         own = {"tuning": self.tuning.identity, "data": self._data.digest, "device": self.device.type}
         return {**super().identity, **own}
 
     @classmethod
     def missing(cls, workload: Workload) -> str | None:
-        """What the workload lacks, in words; ``None`` where the workflow can run."""
+        """Say what the workload lacks for this workflow; ``None`` where the workflow can run."""
         if not any(workload.offers(split.value) for split in (Split.TRAINING, Split.CALIBRATION)):
             return f"{workload.path}: the workflow {cls.name!r} needs training_data() or calibration_data(); define one"
         return super().missing(workload)
 
-    def evaluate(self, configuration: Configuration, start: Outcome | None = None) -> Outcome | Failure:
-        """Train a configuration and measure it. ``start``: the state to go on from; the data-free one unless given."""
+    def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
+        """Train one configuration and measure it; a failure names its stage, and the layer where it is known."""
         check_start(configuration, start)
         started = time.perf_counter()
         state = self._start(configuration, start)
@@ -91,9 +92,9 @@ class FineTuningEvaluator(WorkflowEvaluator):
         measured = self._quality.measure(module, configuration.hash, self.workflow, seconds=seconds)
         if not isinstance(measured, Evaluation):
             return measured if isinstance(measured, Failure) else Failure(Stage.FORWARD, str(measured))
-        return Outcome(measured, state, tuple(gains), (*self._data.notes, *notes))
+        return WorkflowResult(measured, state, tuple(gains), (*self._data.notes, *notes))
 
-    def _start(self, configuration: Configuration, start: Outcome | None) -> ModelState | Failure:
+    def _start(self, configuration: Configuration, start: WorkflowResult | None) -> ModelState | Failure:
         """The state to train from, with activation ranges where the configuration asks for 8 bits."""
         weights_only = Configuration(configuration.encodings)
         try:
@@ -113,7 +114,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         gains: list[Gain] = []
         notes: list[str] = []
-        stages = ((Part.VECTORS, self.tuning.vector_steps), (Part.EVERYTHING, self.tuning.steps))
+        stages = ((TrainedPart.VECTORS, self.tuning.vector_steps), (TrainedPart.EVERYTHING, self.tuning.steps))
         planned = [(part, steps) for part, steps in stages if steps]
         for part, steps in planned:
             try:
@@ -132,17 +133,17 @@ class FineTuningEvaluator(WorkflowEvaluator):
             state = found if gain.kept else state
         return state, gains, notes
 
-    def _stage(self, state: ModelState, part: Part, steps: int) -> tuple[ModelState, Gain, list[str]]:
+    def _stage(self, state: ModelState, part: TrainedPart, steps: int) -> tuple[ModelState, Gain, list[str]]:
         """Train one part from a state, and compare on the held-out samples."""
         untouched = all(method == DATA_FREE for method in state.methods.values())
         layers = self.setting.weights.layers
         model = TrainedModel(
             self.setting.workload.model, state, layers, part, self.tuning.gradual and untouched, self.device
         )
-        before = TrainedModel(self.setting.workload.model, state, layers, Part.VECTORS, False, self.device)
+        before = TrainedModel(self.setting.workload.model, state, layers, TrainedPart.VECTORS, False, self.device)
         values = before.by_sample(self._loss, self._data.held_out)
         if not model.parameters():
-            return state, paired(part.value, [], []), ["the model has none"]
+            return state, paired(part.value, [], []), ["the model has no such parameters"]
         checkpoints = CheckpointFolder(self.setting.folder, self._identity(state, part))
         training = Training(model, self._loss, self._data, self.tuning, steps, checkpoints)
         training.run()
@@ -151,7 +152,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
         self._written.append(checkpoints)
         return found, gain, training.notes
 
-    def _identity(self, state: ModelState, part: Part) -> str:
+    def _identity(self, state: ModelState, part: TrainedPart) -> str:
         return evaluation_identity(**self.identity, start=state.digest, part=part.value, torch=torch.__version__)
 
     @cached_property

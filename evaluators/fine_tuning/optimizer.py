@@ -1,4 +1,4 @@
-"""The optimizer: Adam with a rate for each tensor, relative to its size, and a schedule."""
+"""Optimizer of fine-tuning: Adam with a rate for each tensor, relative to its size, and a schedule."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SMALLEST_SHARE = 0.1  # of the usual size of its kind: a bias of zeros must be 
 
 
 class Optimizer:
-    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), warmed up, then lowered along a cosine.
+    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980) with linear warm-up and cosine decay of the rates.
 
     Args:
-        parameters: by name, each with its role.
+        parameters: by name, each with the role that selects its rate.
         setting: the rates.
-        steps: of the whole training.
+        steps: number of steps of the whole training.
     """
 
     def __init__(self, parameters: Mapping[str, tuple[Tensor, Role]], setting: FineTuningSetting, steps: int) -> None:
@@ -39,11 +39,11 @@ class Optimizer:
         self._adam = torch.optim.Adam(groups, foreach=False)
 
     def clear(self) -> None:
-        """Forget the gradients."""
+        """Clear all gradients."""
         self._adam.zero_grad(set_to_none=True)
 
     def non_finite(self) -> str | None:
-        """The first parameter whose gradient is not finite."""
+        """Return the name of the first parameter whose gradient is not finite; ``None`` if all are finite."""
         for name, group in zip(self.names, self._adam.param_groups, strict=True):
             gradient = group["params"][0].grad
             if gradient is not None and not bool(torch.isfinite(gradient).all()):
@@ -51,18 +51,18 @@ class Optimizer:
         return None
 
     def step(self, step: int) -> None:
-        """One step, the ``step``-th of all, counted from 0."""
+        """Update the parameters; ``step`` counts from 0 and selects the rate."""
         for rate, group in zip(self.rates, self._adam.param_groups, strict=True):
             group["lr"] = rate * self._factor(step)
         self._adam.step()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its state, by name."""
+        """Return the optimizer's state, by ``<parameter>:<key>``."""
         state = self._adam.state_dict()["state"]
         return {f"{self.names[index]}:{key}": value for index, held in state.items() for key, value in held.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave."""
+        """Restore the state returned by ``tensors``."""
         whole = self._adam.state_dict()
         whole["state"] = {}
         for name, value in tensors.items():

@@ -1,4 +1,4 @@
-"""How sparsity rises over a training: gradually, faster at first (Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878)."""
+"""Schedule of gradual pruning (Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from palettune.space.encoding import Sparsity
 __all__ = ["RAMP", "sparsity_at"]
 
 RAMP = 0.4
-"""Share of the steps over which sparsity rises; the rest trains what is left."""
+"""Share of the steps over which sparsity rises; the remaining steps train the kept weights."""
 
 
 def sparsity_at(target: Sparsity, progress: float) -> Sparsity | None:
-    """The sparsity after a share of the steps, in whole percent; None where nothing is pruned yet.
+    """Return the sparsity after the share ``progress`` of the steps, in whole percent; ``None`` before any pruning.
 
-    ``s(t) = s_end * (1 - (1 - t / RAMP)^3)``: equation 1 of the paper, from no zeros. Patterns n:m have no in-between.
+    ``s(t) = s_end * (1 - (1 - t / RAMP)^3)``: equation 1 of the paper, starting without zeros. Patterns n:m are applied at
+    once.
     """
     if progress >= RAMP or target.percent is None:
         return target

@@ -1,4 +1,4 @@
-"""How long and how fast fine-tuning trains."""
+"""Settings of fine-tuning."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ __all__ = ["FineTuningSetting", "SettingError"]
 
 
 class SettingError(UserError):
-    """A setting of fine-tuning that makes no sense."""
+    """Error for a setting of fine-tuning or adapters outside its range."""
 
 
 @dataclass(frozen=True)
 class FineTuningSetting:
-    """Steps, rates and the like.
+    """Number of steps, rates and other settings of fine-tuning.
 
     Rates are relative: a step of Adam moves a tensor by about its rate times its root mean square (the parameter
     scaling of Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235), so that one rate suits any network.
 
     Attributes:
-        vector_steps: steps in which only normalizations and biases are trained; 0 leaves that stage out.
-        steps: steps in which everything is trained; 0 leaves that stage out.
+        vector_steps: number of steps that train normalizations and biases only; 0 omits this stage.
+        steps: number of steps that train all parameters; 0 omits this stage.
         vector_rate: rate of normalizations and biases.
         table_rate: rate of the entries and scales that many weights share.
-        rate: rate of the values from which each weight's index, integer or value follows. Low: with a higher one,
-            indices flip to and fro faster than they are learned (Nagel et al. 2022, https://arxiv.org/abs/2203.11086).
-        accumulation: batches whose gradients one step takes together.
-        distillation: share of the distance to the float model in the training loss, where the workload has a ``loss``;
-            the rest is that loss. All of it where the workload has none.
-        held_out: samples on which progress is judged, at most a quarter of the data.
-        validations: how often, in each stage.
-        patience: validations without improvement after which a stage ends, in the second half of its steps: before,
-            rates are high and no improvement says little.
-        gradual: zeros come gradually where a training starts from data-free weights.
-        checkpoints: how often in each stage what a killed training goes on from is written.
-        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one. On a GPU, computation is in bfloat16.
+        rate: rate of the latent weights, which decide each weight's index, integer or value. Low, because indices oscillate
+            at higher rates (Nagel et al. 2022, https://arxiv.org/abs/2203.11086).
+        accumulation: number of batches whose gradients are accumulated in one step.
+        distillation: share of the divergence from the float model in the training loss; the rest is the workload's
+            ``loss``. Without a ``loss``, the divergence is the whole training loss.
+        held_out: number of samples for validation, at most a quarter of the data.
+        validations: number of validations in each stage.
+        patience: number of validations without improvement after which a stage ends, counted in the second half of its
+            steps, where rates are low.
+        gradual: whether sparsity rises gradually in a training that starts from data-free weights.
+        checkpoints: number of checkpoints written in each stage.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one. On a GPU, computation is in bfloat16.
 
     Raises:
         SettingError: a value out of its range; the message names it.
@@ -74,5 +74,5 @@ class FineTuningSetting:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the result; how often checkpoints are written does not."""
+        """Every setting that determines the result, for ``evaluation_identity``: all but ``checkpoints``."""
         return {name: value for name, value in asdict(self).items() if name != "checkpoints"}

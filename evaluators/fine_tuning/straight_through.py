@@ -1,6 +1,6 @@
-"""Straight-through estimators: the value of what a package stores, the gradient of what is trained.
+"""Straight-through estimators: the value that a package stores, with a gradient to the trained value.
 
-The gradient of a rounding is taken for that of the identity (Bengio, Leonard and Courville 2013,
+The gradient of rounding is replaced by that of the identity (Bengio, Leonard and Courville 2013,
 https://arxiv.org/abs/1308.3432).
 """
 
@@ -11,26 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["half", "looked_up", "replaced", "rounded"]
+__all__ = ["half", "looked_up", "pass_gradient", "rounded"]
 
 
-def replaced(values: Tensor, stored: Tensor) -> Tensor:
-    """The value of ``stored``, exactly, with the gradient going to ``values``."""
+def pass_gradient(values: Tensor, stored: Tensor) -> Tensor:
+    """Return the value of ``stored``, exactly, and pass its gradient to ``values``."""
     return stored.detach() + (values - values.detach())
 
 
 def half(values: Tensor) -> Tensor:
-    """Values as fp16 holds them, in float32."""
-    return replaced(values, values.detach().half().float())
+    """Round values to fp16 precision, in float32, with a straight-through gradient."""
+    return pass_gradient(values, values.detach().half().float())
 
 
 def rounded(values: Tensor) -> Tensor:
-    """Values rounded to whole numbers."""
-    return replaced(values, values.detach().round())
+    """Round values to integers, with a straight-through gradient."""
+    return pass_gradient(values, values.detach().round())
 
 
 def looked_up(values: Tensor, tables: Tensor, indices: Tensor) -> Tensor:
-    """Entries of tables by index; a gradient goes to the entries, summed, and unchanged to the values they replace.
+    """Look up table entries by index; the gradient is summed by entry, and passed unchanged to ``values``.
 
     Args:
         values: (G, N, V).

@@ -1,4 +1,4 @@
-"""The layout of a weight under a table: (tables, vectors of one table, length of a vector), and back."""
+"""Layout of a weight under its tables: (tables, vectors of one table, length of a vector)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MOST_DISTANCES = 2**24  # at a time, to bound memory
 
 @dataclass(frozen=True)
 class TableLayout:
-    """Which entries of a weight share a table, and which neighbours are one vector.
+    """Assignment of a weight's elements to tables and vectors.
 
     Attributes:
         axis: the weight's axis along which groups and vectors run.
         shape: of the weight.
-        tables: number of tables.
-        vector: length of an entry.
+        tables: number of tables, G.
+        vector: length of an entry, V.
     """
 
     axis: int
@@ -34,28 +34,28 @@ class TableLayout:
 
     @classmethod
     def of(cls, layer: Layer, table: Table) -> TableLayout:
-        """The layout of one layer's weight."""
+        """Return the layout of one layer's weight under a table."""
         axis = layer.output_axis if table.axis is Axis.OUTPUT else layer.input_axis
         channels = layer.shape[axis]
         return cls(axis, layer.shape, channels // (table.group or channels), table.vector)
 
     def fold(self, weight: Tensor) -> Tensor:
-        """(tables, N, vector) of a weight."""
+        """Reshape a weight to (G, N, V)."""
         moved = weight.movedim(self.axis, 0).reshape(self.tables, -1, self.vector, self._others)
         return moved.transpose(2, 3).reshape(self.tables, -1, self.vector)
 
     def unfold(self, folded: Tensor) -> Tensor:
-        """The inverse of ``fold``."""
+        """Reshape (G, N, V) to the weight's shape; the inverse of ``fold``."""
         moved = folded.reshape(self.tables, -1, self._others, self.vector).transpose(2, 3)
         rest = [length for axis, length in enumerate(self.shape) if axis != self.axis]
         return moved.reshape(self.shape[self.axis], *rest).movedim(0, self.axis)
 
     def entries(self, lut: Tensor) -> Tensor:
-        """coremltools' buffer of tables as (tables, entries, vector)."""
+        """Reshape coremltools' buffer of tables to (G, entries, V)."""
         return lut.reshape(self.tables, -1, self.vector)
 
     def buffer(self, entries: Tensor) -> Tensor:
-        """The inverse of ``entries``: one axis for each of the weight's, then entries, then the vector."""
+        """Reshape (G, entries, V) to coremltools' buffer: one axis for each of the weight's, then entries, then the vector."""
         lead = [1] * len(self.shape)
         lead[self.axis] = self.tables
         return entries.reshape(*lead, -1, self.vector)
@@ -66,7 +66,7 @@ class TableLayout:
 
 
 def nearest_entries(values: Tensor, entries: Tensor) -> Tensor:
-    """Index (G, N) of the entry (G, K, V) nearest to each value (G, N, V); of equal ones the first."""
+    """Return the index (G, N) of the entry (G, K, V) nearest to each value (G, N, V); of equal ones the first."""
     if values.shape[-1] == 1:
         ordered, order = torch.sort(entries[..., 0], dim=1, stable=True)
         middles = (ordered[:, 1:] + ordered[:, :-1]) / 2

@@ -1,4 +1,4 @@
-"""The trainable weights of a model state, layer by layer, as its encodings ask."""
+"""Choice of the trainable weight for a layer's encoding."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["reencoded", "trainable_weight"]
 def trainable_weight(
     layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor, gradual: bool = False
 ) -> TrainableWeight:
-    """What is trained of one layer.
+    """Return the trainable weight of one layer in its encoding.
 
     Args:
         layer: the layer.
-        encoding: how its weight is stored.
+        encoding: of its weight.
         start: the compressed weight to start from.
         weight: the float weight.
-        gradual: let zeros come gradually where the encoding has zeros.
+        gradual: whether the sparsity of a sparse encoding rises gradually.
     """
     if encoding.sparsity is not None:
         return TrainableSparse(layer, encoding, start, weight, gradual)
@@ -38,7 +38,7 @@ def trainable_weight(
 
 
 def reencoded(layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor) -> CompressedWeight:
-    """Another weight in the tables, scales and zeros of a compressed one: each value to the nearest that they hold."""
+    """Encode another weight with the tables, scales and zeros of ``start``: each value is rounded to the nearest one."""
     trainable = trainable_weight(layer, encoding, start, weight)
     with torch.no_grad():
         trainable.put(weight)

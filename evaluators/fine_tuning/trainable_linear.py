@@ -1,9 +1,9 @@
-"""A trainable linear quantization: quantization-aware training with a learned scale.
+"""Trainable linear quantization: quantization-aware training with learned scales.
 
-Integers are rounded straight through inside coremltools' own range; the scale is a parameter whose gradient follows
-from that (Esser et al. 2020, "Learned step size quantization", https://arxiv.org/abs/1902.08153). coremltools'
-LinearQuantizer (PyTorch's FX quantization) is not used: it needs a symbolic trace of the model, knows no blocks and
-takes its scales from running extremes, so that a calibrated start would be lost.
+Integers are rounded inside coremltools' range with a straight-through gradient, from which the gradient of the scale
+follows (Esser et al. 2020, "Learned step size quantization", https://arxiv.org/abs/1902.08153). coremltools'
+LinearQuantizer (PyTorch's FX quantization) is not used: it needs a symbolic trace of the model, does not support blocks
+and takes its scales from running extremes, which would discard a calibrated start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SMALLEST_SCALE = 2.0**-24
 
 
 class LinearSteps(nn.Module):
-    """Scales and zero points of one weight, and the integers that follow from them."""
+    """Trainable scales and fixed zero points of one weight."""
 
     offset: Tensor
 
@@ -39,30 +39,30 @@ class LinearSteps(nn.Module):
         self.high = (2 ** (linear.bits - 1) if linear.signed else 2**linear.bits - unused) - 1
 
     def wide_scale(self, shape: torch.Size) -> Tensor:
-        """The scale of each weight, as fp16 holds it."""
+        """Return the scale of each element, rounded to fp16, for a weight of this shape."""
         return spread(half(self.scale.clamp(min=_SMALLEST_SCALE)), shape)
 
     def wide_offset(self, shape: torch.Size) -> Tensor:
-        """The zero point of each weight."""
+        """Return the zero point of each element, for a weight of this shape."""
         return spread(self.offset, shape)
 
     def steps(self, latent: Tensor) -> Tensor:
-        """Integers minus zero point, straight through inside the range."""
+        """Quantize latent weights: integers minus zero point, with a straight-through gradient inside the range."""
         offset = self.wide_offset(latent.shape)
         return torch.clamp(rounded(latent / self.wide_scale(latent.shape)) + offset, self.low, self.high) - offset
 
     def buffers_of(self) -> dict[str, Tensor]:
-        """coremltools' metadata."""
+        """Return coremltools' metadata, with the present scales."""
         return {**self._metadata, "quantization_scale": half(self.scale.clamp(min=_SMALLEST_SCALE))}
 
 
 class TrainableLinear(TrainableWeight):
-    """A weight of integers times a scale.
+    """Trainable weight in linear quantization: integers times scales.
 
     Args:
         start: the compressed weight to start from.
-        weight: the float weight. The latent weight starts from it wherever it rounds to the integer that ``start``
-            chose; elsewhere from that integer's value.
+        weight: the float weight. The latent weight starts from it wherever it rounds to the integer of ``start``, and
+            elsewhere from that integer's value.
     """
 
     def __init__(self, layer: Layer, encoding: Encoding, start: CompressedWeight, weight: Tensor) -> None:
@@ -74,13 +74,13 @@ class TrainableLinear(TrainableWeight):
             self.latent.copy_(torch.where(self.decoded() == start.weight, weight, start.weight))
 
     def put(self, weight: Tensor) -> None:
-        """Take another weight."""
+        """Set the latent weight."""
         self.latent.data.copy_(weight)
 
     def decoded(self) -> Tensor:
-        """Integers times scales, rounded to fp16."""
+        """Return integers times scales, rounded to fp16."""
         return half(self.quantization.steps(self.latent) * self.quantization.wide_scale(self.latent.shape))
 
     def buffers_of(self) -> dict[str, Tensor]:
-        """Scales as trained; zero points as they were."""
+        """Return coremltools' metadata: trained scales and the zero points of the start."""
         return self.quantization.buffers_of()

@@ -1,8 +1,8 @@
-"""A trainable sparse weight: what is kept is trained, alone or through a table or integers.
+"""Trainable sparse weight: the kept values are trained in fp16, through a table or as integers.
 
-Zeros are those of the start, or come gradually by magnitude while training goes on, as coremltools' MagnitudePruner
-would set them at each sparsity. Until the last zero has come the values are plain; then they are clustered or
-quantized as in a data-free compression, and trained on in that form.
+Zeros are those of the start, or are set gradually by magnitude during the training, by coremltools' MagnitudePruner at
+each sparsity. Until the final sparsity is reached the kept values are fp16; then they are clustered or quantized as in
+a data-free compression, and trained further in that form.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier
-from palettune.evaluators.compression.sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune, pruned_by_magnitude
+from palettune.evaluators.compression.sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune_weight, pruned_by_magnitude
 from palettune.evaluators.fine_tuning.pruning_schedule import sparsity_at
-from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, pass_gradient
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from palettune.evaluators.fine_tuning.trainable_linear import LinearSteps
 from palettune.evaluators.fine_tuning.trainable_table import TableEntries
@@ -26,12 +26,12 @@ __all__ = ["TrainableSparse"]
 
 
 class TrainableSparse(TrainableWeight):
-    """A weight most of whose values may be zero.
+    """Trainable weight in a sparse encoding.
 
     Args:
         start: the compressed weight to start from.
-        weight: the float weight, from which pruning starts where it is gradual.
-        gradual: let zeros come by magnitude over the training; else they stay those of ``start``.
+        weight: the float weight, from which gradual pruning starts.
+        gradual: whether zeros are set by magnitude during the training; if not, they are those of ``start``.
     """
 
     kept: Tensor
@@ -60,16 +60,16 @@ class TrainableSparse(TrainableWeight):
                 self.latent.copy_(torch.where(self.decoded() == start.weight, weight, start.weight))
 
     def put(self, weight: Tensor) -> None:
-        """Take another weight."""
+        """Set the latent weight."""
         self.latent.data.copy_(weight)
 
     @property
     def settled(self) -> bool:
-        """Whether the last zero has come."""
+        """Whether the final sparsity is reached."""
         return bool(self.done)
 
     def advance(self, progress: float) -> None:
-        """Set the zeros of this moment; after the last, put what is left into the form that the encoding asks for."""
+        """Prune to the sparsity scheduled for ``progress``; at the final one, store kept values as the encoding asks."""
         if self.settled:
             return
         sparsity = sparsity_at(self.sparsity, progress)
@@ -80,10 +80,10 @@ class TrainableSparse(TrainableWeight):
         self.percent.fill_(sparsity.percent or 0)
         self.kept.copy_(pruned_by_magnitude(carrier, latent, sparsity) != 0)
         if sparsity == self.sparsity:
-            self._settle(prune(carrier, latent, self.sparsity, self.encoding.values))
+            self._settle(prune_weight(carrier, latent, self.sparsity, self.encoding.values))
 
     def decoded(self) -> Tensor:
-        """What is kept, in its form, and zeros."""
+        """Return the kept values in the form of the encoding, and zeros."""
         zero = torch.zeros((), device=self.latent.device)
         if not self.settled or self.values is None:
             return torch.where(self.kept, half(_lifted(self.latent)), zero)
@@ -92,7 +92,7 @@ class TrainableSparse(TrainableWeight):
         return torch.where(self.kept, self._entries(self.values), zero)
 
     def buffers_of(self) -> dict[str, Tensor]:
-        """The metadata of zeros, with that of a table or of integers."""
+        """Return coremltools' metadata of the sparse weight, with that of its table or integers."""
         if isinstance(self.values, LinearSteps):
             return {**self.values.buffers_of(), **self._metadata}
         if self.values is None:
@@ -122,7 +122,7 @@ class TrainableSparse(TrainableWeight):
         lifted = torch.where(steps.abs() < fewest, torch.where(self.latent < 0, -fewest, fewest), steps.detach())
         stored = lifted + offset
         lifted = torch.where((stored > quantization.high) | (stored < quantization.low), 0.0, lifted)
-        return half(replaced(steps, lifted) * scale)
+        return half(pass_gradient(steps, lifted) * scale)
 
     def _entries(self, table: TableEntries) -> Tensor:
         """The nearest entry that the converter does not take for a zero."""
@@ -154,7 +154,7 @@ def _values(layer: Layer, encoding: Encoding, start: CompressedWeight) -> TableE
 def _lifted(values: Tensor) -> Tensor:
     """Values at least as large as the converter keeps, straight through."""
     fixed = values.detach()
-    return replaced(values, torch.where(fixed < 0, -1.0, 1.0) * fixed.abs().clamp(min=SMALLEST_KEPT))
+    return pass_gradient(values, torch.where(fixed < 0, -1.0, 1.0) * fixed.abs().clamp(min=SMALLEST_KEPT))
 
 
 def _allowed(chosen: Tensor, wanted: Tensor, entries: Tensor, scale: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
-"""A trainable table: entries learned by gradient, indices assigned anew at every step.
+"""Trainable table: entries learned by gradient, indices reassigned at every step.
 
-Entries get the sum of the gradients of the weights that hold them (Han, Mao and Dally 2016, "Deep Compression",
-https://arxiv.org/abs/1510.00149, section 3); indices follow a latent weight that takes the same gradients straight
-through and is given its nearest entry at each step (Cardinaux et al. 2018, "Iteratively training look-up tables for
+Each entry gets the sum of the gradients of the weights that use it (Han, Mao and Dally 2016, "Deep Compression",
+https://arxiv.org/abs/1510.00149, section 3); a latent weight gets the same gradients by a straight-through
+estimator, and its nearest entry is its index at each step (Cardinaux et al. 2018, "Iteratively training look-up tables for
 network quantization", https://arxiv.org/abs/1811.05355). coremltools' DKMPalettizer (Cho et al. 2022,
 https://arxiv.org/abs/2108.12659) learns both through a softmax over all entries instead. It is not used here: it starts
-from its own k-means, so that a calibrated table would be forgotten, knows no transposed convolutions, spends an entry on
-zeros that are kept beside a table, and its softmax costs weights x entries x iterations in each step: for a layer of
-331,776 weights with 16 entries 427 ms on one core, against 16 ms for what follows (272 and 11 ms with 4 entries).
+from its own k-means, which discards a calibrated table; it does not support transposed convolutions; it spends an entry
+on zeros that a sparse encoding stores apart; and its softmax costs weights x entries x iterations in each step: for a
+layer of 331,776 weights with 16 entries 427 ms on one core, against 16 ms here (272 and 11 ms with 4 entries).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight
-from palettune.evaluators.fine_tuning.straight_through import half, looked_up, replaced
+from palettune.evaluators.fine_tuning.straight_through import half, looked_up, pass_gradient
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.space.encoding import Encoding, Entries, Table
@@ -28,7 +28,7 @@ _SMALLEST_SCALE = 2.0**-24
 
 
 class TableEntries(nn.Module):
-    """The entries of a layer's tables as a package stores them: fp16, or 8 bits with a scale for each table.
+    """Trainable entries of a layer's tables: fp16, or 8 bits with a scale for each table.
 
     Args:
         layout: of the weight under its tables.
@@ -49,7 +49,9 @@ class TableEntries(nn.Module):
         self.register_buffer("offset", None if offset is None else offset.float().reshape(-1, 1, 1))
 
     def stored(self) -> Tensor:
-        """(tables, entries, vector), differentiable; before rounding to fp16 where entries are in 8 bits."""
+        """Return the entries as the package stores them: (tables, entries, vector), differentiable.
+
+        Entries in 8 bits are integers times their scale, not yet rounded to fp16."""
         if self.scale is None:
             return half(self.entries)
         steps = torch.round(self.entries.detach() / self.scale)
@@ -58,16 +60,16 @@ class TableEntries(nn.Module):
             steps = steps.clamp(-offset, 255 - offset)
         else:
             steps = steps.clamp(-128, 127)
-        return replaced(self.entries, steps * self.scale)
+        return pass_gradient(self.entries, steps * self.scale)
 
 
 class TrainableTable(TrainableWeight):
-    """A weight of table indices, scaled by channel where the encoding says so.
+    """Trainable weight in a table encoding, with channel scales where the encoding has them.
 
     Args:
         start: the compressed weight to start from.
-        weight: the float weight. The latent weight starts from it wherever the nearest entry is the one that
-            ``start`` chose; elsewhere from the entry itself.
+        weight: the float weight. The latent weight starts from it wherever its nearest entry is the one of ``start``, and
+            elsewhere from that entry.
     """
 
     dead: Tensor
@@ -95,18 +97,18 @@ class TrainableTable(TrainableWeight):
             )
 
     def put(self, weight: Tensor) -> None:
-        """Take another weight."""
+        """Set the latent weight."""
         self.latent.data.copy_(weight if self.scale is None else weight / self._scale().clamp(min=_SMALLEST_SCALE))
 
     def decoded(self) -> Tensor:
-        """The nearest entry of each latent value, times its channel's scale."""
+        """Return the nearest entry of each latent value, times its channel's scale."""
         values, entries = self.layout.fold(self.latent), self.tables.stored()
         found = looked_up(values, entries, nearest_entries(values.detach(), entries.detach()))
         weight = self.layout.unfold(found)
         return half(weight if self.scale is None else weight * self._scale())
 
     def buffers_of(self) -> dict[str, Tensor]:
-        """Tables and scales; all else as it was."""
+        """Return coremltools' metadata with the present tables and scales."""
         buffers = {**self._metadata, "lut": self.layout.buffer(self.tables.stored())}
         return buffers if self.scale is None else {**buffers, "palettization_scale": self._scale()}
 

@@ -1,4 +1,4 @@
-"""A trainable weight: what is trained of one layer, and the compressed weight that it stands for at any step."""
+"""Contract of a trainable weight: parameters of one layer, and the compressed weight that they give at any step."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["TrainableHalf", "TrainableWeight"]
 
 
 class TrainableWeight(nn.Module, ABC):
-    """The weight of one layer in training. Its parameters are trained; its value is what a package would store.
+    """Trainable weight of one layer, whose value is at any step one that a package can store.
 
-    Every implementation: ``decoded()`` has exactly the values of ``compressed().weight``; before the first step these
-    are those of the compressed weight it started from, unless ``settled`` is False.
+    In every implementation ``decoded()`` has exactly the values of ``compressed().weight``. Before the first step these are
+    the values of the compressed weight it starts from, unless ``settled`` is False.
     """
 
     def __init__(self, layer: Layer, encoding: Encoding) -> None:
@@ -30,26 +30,26 @@ class TrainableWeight(nn.Module, ABC):
 
     @abstractmethod
     def decoded(self) -> Tensor:
-        """The layer's weight, float32 and representable in fp16, differentiable in the parameters."""
+        """Return the layer's weight: float32, representable in fp16, differentiable in the parameters."""
 
     @abstractmethod
     def buffers_of(self) -> dict[str, Tensor]:
-        """coremltools' metadata that goes with the decoded weight."""
+        """Return coremltools' metadata of the decoded weight."""
 
     @abstractmethod
     def put(self, weight: Tensor) -> None:
-        """Take another weight, in the tables, scales and zeros that there are."""
+        """Set the weight to other values, encoded with the present tables, scales and zeros."""
 
     def advance(self, progress: float) -> None:
-        """Follow a schedule; ``progress`` goes from 0 to 1 over the steps of a training."""
+        """Update scheduled quantities; ``progress`` is the share of the training's steps, 0 to 1."""
 
     @property
     def settled(self) -> bool:
-        """Whether the weight already has the form that its encoding asks for."""
+        """Whether the weight already has the form of its encoding."""
         return True
 
     def compressed(self) -> CompressedWeight:
-        """The weight as it would be stored now.
+        """Return the compressed weight in its present state, on the CPU.
 
         Raises:
             CompressionError: a value is not finite.
@@ -64,20 +64,20 @@ class TrainableWeight(nn.Module, ABC):
 
 
 class TrainableHalf(TrainableWeight):
-    """A weight stored in fp16."""
+    """Trainable weight in fp16."""
 
     def __init__(self, layer: Layer, encoding: Encoding, start: CompressedWeight) -> None:
         super().__init__(layer, encoding)
         self.latent = nn.Parameter(start.weight.clone())
 
     def put(self, weight: Tensor) -> None:
-        """Take another weight."""
+        """Set the latent weight."""
         self.latent.data.copy_(weight)
 
     def decoded(self) -> Tensor:
-        """The latent weight, rounded to fp16."""
+        """Return the latent weight, rounded to fp16."""
         return half(self.latent)
 
     def buffers_of(self) -> dict[str, Tensor]:
-        """None: an fp16 weight has no metadata."""
+        """Return an empty dictionary: an fp16 weight has no metadata."""
         return {}

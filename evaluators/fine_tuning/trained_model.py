@@ -1,6 +1,6 @@
-"""The model in training: a copy with the state it starts from, its layers' trainable weights, and all else beside them.
+"""Training of a compressed model: its layers' trainable weights, normalizations and biases.
 
-Normalizations stay in evaluation mode: their running statistics are the float model's, or those that calibration left
+Normalizations stay in evaluation mode: their running statistics are the float model's or the calibrated ones
 (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342, section 4.2), and only their weights and biases are trained.
 """
 
@@ -20,29 +20,29 @@ from palettune.evaluators.fine_tuning.trainee import Role, Trainee
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.space.layer import Layer
 
-__all__ = ["METHOD", "Part", "TrainedModel"]
+__all__ = ["METHOD", "TrainedModel", "TrainedPart"]
 
 METHOD = "fine_tuning"
 
 
-class Part(StrEnum):
-    """What is trained."""
+class TrainedPart(StrEnum):
+    """Part of a model's parameters that is trained."""
 
     VECTORS = "norms_and_biases"
-    """Normalizations, biases and other vectors that are no layer's weight: no bytes, no indices, few numbers."""
+    """Normalizations, biases and other vectors that are no layer's weight."""
     EVERYTHING = "everything"
 
 
 class TrainedModel(Trainee):
-    """A model whose weights are what a package would store at any step.
+    """Trainable copy of a compressed model, whose weights are at any step ones that a package can store.
 
     Args:
-        model: the float model; left as it is.
+        model: the float model; not changed.
         start: the state to start from.
         layers: by name, those of the configuration.
-        part: what is trained.
-        gradual: let zeros come gradually.
-        device: where it is trained.
+        part: the parameters to train.
+        gradual: whether the sparsity of sparse encodings rises gradually.
+        device: of the training.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class TrainedModel(Trainee):
         model: nn.Module,
         start: ModelState,
         layers: Mapping[str, Layer],
-        part: Part,
+        part: TrainedPart,
         gradual: bool,
         device: torch.device,
     ) -> None:
         self.start, self.part, self.device = start, part, device
         self.module = start.apply(model, metadata=False).eval().to(device).requires_grad_(False)
         self.weights: dict[str, TrainableWeight] = {}
-        if part is Part.EVERYTHING:
+        if part is TrainedPart.EVERYTHING:
             for name, encoding in start.configuration.encodings.items():
                 weight = model.get_submodule(name).get_parameter("weight").detach().float()
                 made = trainable_weight(layers[name], encoding, start.weights[name], weight, gradual)
@@ -68,16 +68,16 @@ class TrainedModel(Trainee):
             for name, parameter in self.module.named_parameters()
             if id(parameter) not in own
             and parameter.is_floating_point()
-            and (part is Part.EVERYTHING or _is_vector(self.module, name, parameter))
+            and (part is TrainedPart.EVERYTHING or _is_vector(self.module, name, parameter))
         }
 
     @property
     def settled(self) -> bool:
-        """Whether every weight has the form that its encoding asks for."""
+        """Whether every weight has the form of its encoding."""
         return all(weight.settled for weight in self.weights.values())
 
     def parameters(self) -> dict[str, tuple[Tensor, Role]]:
-        """What is trained, by name, each with its role."""
+        """Return the trained parameters by name, each with its role."""
         found: dict[str, tuple[Tensor, Role]] = {name: (p, Role.VECTOR) for name, p in self.others.items()}
         for layer, weight in self.weights.items():
             for name, parameter in weight.named_parameters():
@@ -85,29 +85,29 @@ class TrainedModel(Trainee):
         return found
 
     def advance(self, progress: float) -> None:
-        """Follow the schedules of all weights."""
+        """Update scheduled quantities of all weights; ``progress`` is the share of steps, 0 to 1."""
         for weight in self.weights.values():
             weight.advance(progress)
 
     def outputs(self, inputs: tuple[Tensor, ...]) -> Any:
-        """The outputs, differentiable in the parameters."""
+        """Run the model; its outputs are differentiable in the parameters."""
         decoded = {f"{name}.weight": weight.decoded() for name, weight in self.weights.items()}
         return functional_call(self.module, decoded, inputs, tie_weights=True)
 
     def settle(self) -> None:
-        """Put the present weights into ``module``."""
+        """Copy the present weights into ``module``."""
         for name, weight in self.weights.items():
             self.module.get_submodule(name).get_parameter("weight").copy_(weight.decoded())
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that training changes, copied, by name."""
+        """Return copies of all tensors that training changes, by name."""
         found = {name: parameter.detach().cpu().clone() for name, parameter in self.others.items()}
         for layer, weight in self.weights.items():
             found |= {f"{layer}/{name}": value.detach().cpu().clone() for name, value in weight.state_dict().items()}
         return found
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave."""
+        """Restore tensors returned by ``tensors``."""
         with torch.no_grad():
             for name, parameter in self.others.items():
                 parameter.copy_(tensors[name])
@@ -116,7 +116,7 @@ class TrainedModel(Trainee):
             weight.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
 
     def state(self) -> ModelState:
-        """The state of the model as it is now.
+        """Return the present state of the model.
 
         Raises:
             CompressionError, StateError: a value is not finite; the layer or parameter is named.

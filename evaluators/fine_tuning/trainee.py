@@ -1,4 +1,4 @@
-"""What a training can train: a model with named tensors, judged by sample."""
+"""Contract of a trainable model: named parameters, and a loss for each sample."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ __all__ = ["ModelError", "Role", "Trainee"]
 
 
 class Role(StrEnum):
-    """What a trained tensor is, which decides its rate."""
+    """Role of a trained tensor, which selects its learning rate."""
 
     VECTOR = "vector"
-    """Not of a compressed weight: a normalization, a bias."""
+    """A normalization or bias: no part of a compressed weight."""
     TABLE = "table"
-    """The entries, scales or steps that many weights share."""
+    """Entries or scales that many weights share."""
     WEIGHT = "weight"
-    """One value for each weight, from which its index, integer or value follows."""
+    """Latent weights, one for each element, which decide its index, integer or value."""
 
 
 class ModelError(RuntimeError):
-    """The compressed model fails on training data."""
+    """Error where the compressed model fails on training data."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(f"the compressed model fails on training data: {type(error).__name__}: {error}")
 
 
 class Trainee(ABC):
-    """A model in training.
+    """Model that ``Training`` can train.
 
     Attributes:
-        module: what is run.
-        device: where.
+        module: the module that is run.
+        device: of its tensors.
     """
 
     module: nn.Module
@@ -48,33 +48,33 @@ class Trainee(ABC):
 
     @property
     def settled(self) -> bool:
-        """Whether every weight has the form that its encoding asks for."""
+        """Whether every weight has the form of its encoding."""
         return True
 
     @abstractmethod
     def parameters(self) -> dict[str, tuple[Tensor, Role]]:
-        """What is trained, by name, each with its role."""
+        """Return the trained parameters by name, each with its role."""
 
     @abstractmethod
     def outputs(self, inputs: tuple[Tensor, ...]) -> Any:
-        """The outputs, differentiable in the parameters."""
+        """Run the model; its outputs are differentiable in the parameters."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """All that training changes, copied to the CPU, by name."""
+        """Return copies on the CPU of all tensors that training changes, by name."""
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave."""
+        """Restore tensors returned by ``tensors``."""
 
     def advance(self, progress: float) -> None:  # noqa: B027 (most models do not change with progress)
-        """Follow schedules; ``progress`` goes from 0 to 1 over the steps."""
+        """Update scheduled quantities; ``progress`` is the share of steps, 0 to 1."""
 
     def settle(self) -> None:  # noqa: B027 (where the module itself is trained there is nothing to do)
-        """Put the present weights into ``module``."""
+        """Copy the present weights into ``module``."""
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> Any:
-        """The outputs, differentiable in the parameters.
+        """Run the model; its outputs are differentiable in the parameters.
 
         Raises:
             ModelError: the model fails.
@@ -85,7 +85,7 @@ class Trainee(ABC):
             raise ModelError(error) from error
 
     def by_sample(self, loss: TrainingLoss, batches: Iterable[Batch]) -> list[float]:
-        """The loss of each sample, without gradients.
+        """Return the loss of each sample, without gradients.
 
         Raises:
             ModelError: the model fails.
@@ -95,7 +95,7 @@ class Trainee(ABC):
             return [value for batch in batches for value in loss.by_sample(self._run(batch), batch)]
 
     def first_non_finite(self, batch: Batch) -> str | None:
-        """The first submodule whose output is not finite on a batch."""
+        """Return the name of the first submodule whose output is not finite on a batch; ``None`` if all are finite."""
         with torch.no_grad():
             self.settle()
         return first_non_finite_module(self.module, on(batch.inputs, self.device))

@@ -1,4 +1,4 @@
-"""One training: steps, validations, early end, checkpoints; the best settled state is left in the model."""
+"""Training loop: steps, validations, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class TrainingError(RuntimeError):
-    """A training that gave nothing.
+    """Error of a training without a result.
 
     Attributes:
-        layer: where values are not finite first, if that can be told.
-        reason: what happened, at which step.
+        layer: the first layer with values that are not finite, where it is known.
+        reason: description of the failure, with its step.
     """
 
     def __init__(self, reason: str, layer: str | None) -> None:
@@ -40,11 +40,11 @@ class TrainingError(RuntimeError):
 
 
 class NoGradientError(TrainingError):
-    """A training in which nothing has a gradient."""
+    """Error of a training in which no trained parameter has a gradient."""
 
 
 @dataclass
-class _Standing:
+class _Progress:
     step: int = 0
     best: float = math.inf
     first: float = math.inf
@@ -54,15 +54,15 @@ class _Standing:
 
 
 class Training:
-    """Trains a model for so many steps, or until held-out samples stop improving.
+    """Training of a model for a number of steps, or until the held-out loss stops improving.
 
     Args:
-        model: the model; holds the best state when ``run`` returns.
-        loss: what is lowered.
+        model: the model; it holds the best state when ``run`` returns.
+        loss: the training loss.
         data: batches, and the held-out part.
-        setting: rates and the like.
-        steps: at most.
-        checkpoints: where a killed training goes on from.
+        setting: rates and other settings.
+        steps: largest number of steps.
+        checkpoints: folder from which an interrupted training continues.
     """
 
     def __init__(
@@ -79,38 +79,38 @@ class Training:
         self.checkpoints = checkpoints
         self.notes: list[str] = []
         self._optimizer = Optimizer(model.parameters(), setting, steps)
-        self._standing = _Standing()
+        self._progress = _Progress()
         self._best: Mapping[str, Tensor] = {}
 
     def run(self) -> None:
-        """Train. Afterwards the model holds the best settled state; ``notes`` say why a training ended early.
+        """Train the model and leave its best state in it; ``notes`` say why a training ended early.
 
         Raises:
-            TrainingError: nothing was gained, for the loss is not finite at the first step.
-            NoGradientError: nothing that is trained has a gradient, or torch refuses to take it.
+            TrainingError: the loss or a gradient is not finite at the first step.
+            NoGradientError: no trained parameter has a gradient, or torch cannot compute it.
             WorkloadError: the workload's data or loss fails.
         """
         if not self._resume():
             self.model.advance(0.0)
             self._validate()
-            self._standing.first = self._standing.best
-        batches = self.data.stream(self._standing.step * self.setting.accumulation)
+            self._progress.first = self._progress.best
+        batches = self.data.stream(self._progress.step * self.setting.accumulation)
         every = max(1, self.steps // self.setting.validations)
         write = max(1, self.steps // self.setting.checkpoints)
-        while not self._standing.ended:
+        while not self._progress.ended:
             going_on = self._step(batches)
-            step = self._standing.step
+            step = self._progress.step
             if going_on and (step % every == 0 or step == self.steps):
                 going_on = self._validate()
-            self._standing.ended = not going_on or step == self.steps
-            if self._standing.ended or step % write == 0:
+            self._progress.ended = not going_on or step == self.steps
+            if self._progress.ended or step % write == 0:
                 self.checkpoints.save(self._checkpoint())
         if self._best:
             self.model.restore(self._best)
 
     def _step(self, batches: Iterator[Batch]) -> bool:
         """One step of the optimizer; False where values stop being finite."""
-        step = self._standing.step
+        step = self._progress.step
         self.model.advance((step + 1) / self.steps)
         self._optimizer.clear()
         for _ in range(self.setting.accumulation):
@@ -124,61 +124,61 @@ class Training:
         if wrong is not None:
             return self._not_finite("a gradient", wrong.partition("/")[0])
         self._optimizer.step(step)
-        self._standing.step += 1
+        self._progress.step += 1
         return True
 
     def _backward(self, value: Tensor) -> None:
         if not value.requires_grad:
-            raise NoGradientError(f"no gradient reaches anything that is trained: {NO_GRADIENT}", None)
+            raise NoGradientError(f"no gradient reaches a trained parameter: {NO_GRADIENT}", None)
         try:
             torch.autograd.backward(value)
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             words = str(error).strip().splitlines()[0]
-            raise NoGradientError(f"torch refuses the model's gradients: {words}", None) from error
+            raise NoGradientError(f"torch cannot compute the model's gradients: {words}", None) from error
 
     def _not_finite(self, what: str, layer: str | None) -> bool:
-        step = self._standing.step
+        step = self._progress.step
         where = f" (first in layer {layer!r})" if layer else ""
         if step == 0:
-            raise TrainingError(f"{what} of training is not finite at step 0", layer)
+            raise TrainingError(f"{what} of training is not finite at step 0; check training_data() and loss()", layer)
         self.notes.append(f"{what} of training is not finite at step {step}{where}; the best state before it is kept")
         return False
 
     def _validate(self) -> bool:
-        """Judge by the held-out samples; False where training should end."""
-        standing = self._standing
+        """Validate on the held-out samples; return False where training should end."""
+        progress = self._progress
         values = self.model.by_sample(self.loss, self.data.held_out)
         mean = sum(values) / len(values)
-        standing.history.append((standing.step, mean))
-        log.debug("step %d of %d: %.5g on held-out samples", standing.step, self.steps, mean)
+        progress.history.append((progress.step, mean))
+        log.debug("step %d of %d: %.5g on held-out samples", progress.step, self.steps, mean)
         if not self.model.settled:
             return True
-        if mean < standing.best:
-            standing.best, standing.worse = mean, 0
+        if mean < progress.best:
+            progress.best, progress.worse = mean, 0
             self._best = self.model.tensors()
             return True
-        standing.worse += 2 * standing.step > self.steps
-        if not mean <= _DIVERGED * abs(standing.first):
-            self.notes.append(f"training diverges at step {standing.step}: {mean:.3g}; the best state is kept")
+        progress.worse += 2 * progress.step > self.steps
+        if not mean <= _DIVERGED * abs(progress.first):
+            self.notes.append(f"training diverges at step {progress.step}: {mean:.3g}; the best state is kept")
             return False
-        return standing.worse < self.setting.patience
+        return progress.worse < self.setting.patience
 
     def _precision(self) -> Any:
         gpu = self.model.device.type == "cuda"
         return torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=gpu)
 
     def _checkpoint(self) -> Checkpoint:
-        standing = self._standing
+        progress = self._progress
         values: dict[str, Any] = {
-            "step": standing.step,
-            "best": _plain(standing.best),
-            "first": _plain(standing.first),
-            "worse": standing.worse,
-            "ended": standing.ended,
+            "step": progress.step,
+            "best": _plain(progress.best),
+            "first": _plain(progress.first),
+            "worse": progress.worse,
+            "ended": progress.ended,
             "notes": self.notes,
-            "history": standing.history,
+            "history": progress.history,
         }
         tensors = {f"model:{name}": value for name, value in self.model.tensors().items()}
         tensors |= {f"best:{name}": value for name, value in self._best.items()}
@@ -201,9 +201,9 @@ class Training:
         values = found.values
         history = [(int(step), float(value)) for step, value in values["history"]]
         best, first = (math.inf if values[key] is None else float(values[key]) for key in ("best", "first"))
-        self._standing = _Standing(int(values["step"]), best, first, int(values["worse"]), values["ended"], history)
+        self._progress = _Progress(int(values["step"]), best, first, int(values["worse"]), values["ended"], history)
         self.notes = list(values["notes"])
-        log.info("training goes on from step %d of %d", self._standing.step, self.steps)
+        log.info("training continues from step %d of %d", self._progress.step, self.steps)
         return True
 
 

@@ -1,4 +1,4 @@
-"""Training data: an endless stream of batches beside a held-out part that is never trained on."""
+"""Training data: an endless stream of batches, and a held-out part for validation."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ FEWEST = 8
 
 
 class TrainingDataError(UserError):
-    """Too little data to train on and to judge by."""
+    """Error for too little data to train and validate on."""
 
 
 class TrainingData:
-    """The workload's training data, or its calibration data where it has no other.
+    """Training data of a workload; its calibration data if it has no training data.
 
-    The first batches of a pass are held out; the rest is the stream, pass after pass, read afresh each time and never
-    kept. Where samples come from fewer sources (crops of a photograph, sentences of a book), let the first 128 be of
-    sources of their own, or gains are overrated. What the workload gives must be the same in every pass, or held-out
-    samples may be trained on: ``notes`` says so when it is seen.
+    The first batches of a pass are held out; the others are the stream, read anew in each pass and not kept in memory. If
+    several samples come from one source (crops of a photograph, sentences of a book), the first 128 samples should be of
+    sources of their own, or validation is too optimistic. The workload has to give the same batches in every pass, or
+    held-out samples may be trained on; ``notes`` says where this was seen.
 
     Args:
         workload: the user's model and data.
-        held_out: samples held out, at most a quarter of what there is.
+        held_out: number of samples held out, at most a quarter of the data.
 
     Raises:
         TrainingDataError: fewer than eight samples, or a single batch.
-        WorkloadError: the workload's function fails, or there is none.
+        WorkloadError: the workload's function fails or is not defined.
     """
 
     def __init__(self, workload: Workload, held_out: int) -> None:
@@ -44,7 +44,7 @@ class TrainingData:
         if batches < 2 or samples < FEWEST:
             raise TrainingDataError(
                 f"{workload.path}: {self.split.value}() gives {samples} samples in {batches} batches; fine-tuning "
-                f"needs {FEWEST} samples in 2 batches at least, some to train on and some to judge by"
+                f"needs at least {FEWEST} samples in 2 batches, some to train and some to validate on"
             )
         self.held_out = tuple(_until(iter(front[: batches - 1]), min(held_out, samples // 4), self._axes))
         self._digests = [batch_digest(batch) for batch in self.held_out]
@@ -55,7 +55,7 @@ class TrainingData:
         return hashlib.blake2b("".join(self._digests).encode(), digest_size=16).hexdigest()
 
     def stream(self, skip: int = 0) -> Iterator[Batch]:
-        """Batches without end; the first ``skip`` are passed over."""
+        """Yield batches without end, in repeated passes, after skipping the first ``skip`` batches."""
         while True:
             for index, batch in enumerate(self._workload.stream(self.split)):
                 if index < len(self._digests):
@@ -77,8 +77,8 @@ class TrainingData:
             repeats += sum(digest in seen for digest in self._seen(batch))
         if repeats:
             self._note(
-                f"{self.split.value}() repeats {repeats} samples of evaluation_data() in its first {samples}: what is "
-                "measured there will look better than it is"
+                f"{self.split.value}() repeats {repeats} samples of evaluation_data() in its first {samples}, so "
+                "the measured quality of fine-tuned configurations is too optimistic; use other samples for training"
             )
         return front, samples, batches
 
@@ -88,8 +88,8 @@ class TrainingData:
     def _compare(self, index: int, batch: Batch) -> None:
         if self._digests[index] != batch_digest(batch):
             self._note(
-                f"{self.split.value}() gives other batches in each pass: samples that progress is judged by may be "
-                "trained on"
+                f"{self.split.value}() gives other batches in each pass, so samples for validation may be "
+                "trained on; return the same batches in every pass"
             )
 
     def _note(self, words: str) -> None:
@@ -98,7 +98,7 @@ class TrainingData:
 
 
 def batch_samples(batch: Batch, axes: SampleAxes = FIRST) -> int:
-    """Samples of a batch: the length of its first input's axis of samples."""
+    """Return the number of samples in a batch: the length of the sample axis of its first input that has one."""
     at = next((i for i in range(len(batch.inputs)) if axes.of_input(i) is not None), None)
     if at is None:
         return 1
@@ -106,7 +106,7 @@ def batch_samples(batch: Batch, axes: SampleAxes = FIRST) -> int:
 
 
 def batch_digest(batch: Batch) -> str:
-    """Content hash of a batch's inputs."""
+    """Return the content hash of a batch's inputs."""
     return tensors_digest(batch.inputs)
 
 

@@ -1,7 +1,7 @@
-"""The training loss: the distance to the float model, and the workload's own loss where it has one.
+"""Training loss: divergence from the float model, and the workload's ``loss`` where it has one.
 
-Distillation is Hinton, Vinyals and Dean 2015 (https://arxiv.org/abs/1503.02531) at temperature 1, in the divergence
-that the search measures, so that what is trained is what is judged.
+The first is distillation (Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531) at temperature 1, with the
+divergence that the search measures.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import mapped
+from palettune.device_bench.model.outputs import map_tensors
 from palettune.evaluators.fine_tuning.training_data import batch_digest, batch_samples
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
@@ -24,14 +24,14 @@ _MOST_REMEMBERED = 128 * 1024**2  # bytes of the float model's outputs
 
 
 class TrainingLoss:
-    """What training lowers, as a mean over a batch and by sample.
+    """Training loss, as a mean over a batch and for each sample.
 
     Args:
-        workload: gives the float model, and ``loss`` where it has one.
-        kind: the divergence taken.
-        scale: batches on which a squared error's scale is taken.
-        distillation: share of the divergence where there is a ``loss``.
-        device: where outputs are.
+        workload: the float model, and ``loss`` where it has one.
+        kind: the divergence.
+        scale: batches that determine the scale of a squared error.
+        distillation: share of the divergence, 0 to 1, if the workload has a ``loss``; 1 otherwise.
+        device: of the outputs.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrainingLoss:
             self._energy = Reference.of(kind, outputs, self._axes).energy
 
     def of_batch(self, outputs: Any, batch: Batch) -> Tensor:
-        """The mean over a batch, differentiable."""
+        """Return the mean loss over a batch, differentiable."""
         value = torch.zeros((), dtype=torch.float64, device=self.device)
         if self.share > 0:
             value = value + self.share * self._divergence(outputs, batch).mean()
@@ -65,7 +65,7 @@ class TrainingLoss:
         return value
 
     def by_sample(self, outputs: Any, batch: Batch) -> list[float]:
-        """The value of each sample; the workload's loss is asked one sample at a time."""
+        """Return the loss of each sample; the workload's ``loss`` is called with one sample at a time."""
         values = self._divergence(outputs, batch) * self.share
         if self.share < 1:
             values = values + (1 - self.share) * self._losses(outputs, batch).to(values.device)
@@ -100,12 +100,12 @@ class TrainingLoss:
         def part(value: Tensor) -> Tensor:
             return value.narrow(main if value.ndim > main else 0, index, 1) if value.ndim else value
 
-        return mapped(part, outputs), mapped(part, targets)
+        return map_tensors(part, outputs), map_tensors(part, targets)
 
 
 def on(values: Any, device: torch.device) -> Any:
-    """Tensors, however nested, on a device."""
-    return mapped(lambda value: value.to(device), values)
+    """Move tensors, in any nested structure, to a device."""
+    return map_tensors(lambda value: value.to(device), values)
 
 
 def _moved(model: nn.Module, device: torch.device) -> nn.Module:

@@ -1,1 +1,1 @@
-"""How good a model is on data: divergence, metrics, evaluations."""
+"""Quality of a model on data: divergence, metrics, evaluations and comparisons of them."""

@@ -1,4 +1,4 @@
-"""Divergence: how far compressed outputs are from float outputs, by sample, without labels."""
+"""Divergence: distance between compressed and float outputs for each sample, without labels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["OutputCountError", "Reference", "detect_kind"]
 
 
 class OutputCountError(UserError):
-    """A model whose number of outputs depends on its input."""
+    """Error for a model whose number of outputs depends on its input."""
 
 
 def detect_kind(outputs: Any, targets: Any) -> DivergenceKind:
-    """KL for one (N, classes) output whose targets are N class indices; relative squared error for anything else."""
+    """Choose the divergence: KL for one (N, classes) output with N class indices as targets, else the squared error."""
     floating = floating_outputs(outputs)
     is_logits = (
         len(floating) == 1
@@ -37,14 +37,14 @@ def detect_kind(outputs: Any, targets: Any) -> DivergenceKind:
 
 @dataclass(frozen=True)
 class Reference:
-    """The float model's outputs on some data, and the distance to them.
+    """The float model's outputs on some data, from which divergences are computed.
 
     Attributes:
-        kind: the distance.
-        batches: for each batch, the floating-point outputs, samples along their axes.
-        energy: for each output, the mean squared norm by sample over all batches (``SQUARED_ERROR`` only).
-        chance: the divergence of a constant output (the mean over the data): the scale of "knows nothing".
-        axes: where samples lie.
+        kind: the divergence.
+        batches: for each batch, the floating-point outputs.
+        energy: for each output, the mean over samples of its squared norm (``SQUARED_ERROR`` only).
+        chance: divergence of a constant output, the mean over the data: that of a model that ignores its input.
+        axes: axes of samples.
     """
 
     kind: DivergenceKind
@@ -55,19 +55,20 @@ class Reference:
 
     @classmethod
     def of(cls, kind: DivergenceKind, outputs: Sequence[Any], axes: SampleAxes = FIRST) -> Reference:
-        """From the float model's outputs by batch.
+        """Build the reference from the float model's outputs by batch.
 
         Raises:
-            ValueError: if there is no floating-point output.
+            ValueError: there is no floating-point output.
+            OutputCountError: the number of outputs differs between batches.
         """
         batches = tuple(tuple(value.float() for _, value in floating_outputs(output)) for output in outputs)
         if not batches or not batches[0]:
-            raise ValueError("the model has no floating-point output, so no divergence can be taken")
+            raise ValueError("the model has no floating-point output, so no divergence can be computed")
         counts = {len(batch) for batch in batches}
         if len(counts) > 1:
             raise OutputCountError(
                 f"model() gives {' or '.join(map(str, sorted(counts)))} floating-point outputs, depending on its input; a "
-                "divergence needs as many of each: return one tensor, or lists of the same length"
+                "divergence needs the same number for every input: return one tensor, or lists of the same length"
             )
         energy = tuple(
             max(
@@ -79,11 +80,11 @@ class Reference:
         return cls(kind, batches, energy, _chance(kind, batches, energy), axes)
 
     def with_energy(self, energy: Sequence[float]) -> Reference:
-        """The same reference on the scale of other data; as it is when none is given."""
+        """Return the reference with another ``energy``, that of other data; unchanged if it is empty."""
         return replace(self, energy=tuple(energy)) if energy else self
 
     def by_sample(self, index: int, outputs: Any) -> Tensor:
-        """Divergence of each sample of batch ``index``: float64, (N,). Non-finite outputs give non-finite values."""
+        """Compute the divergence of each sample of batch ``index``: (N,) float64; not finite where outputs are not."""
         current = self._rows([value for _, value in floating_outputs(outputs)])
         reference = self._rows(self.batches[index])
         if self.kind is DivergenceKind.KL:

@@ -1,4 +1,4 @@
-"""Which distance between compressed and float outputs is taken."""
+"""Kinds of divergence between compressed and float outputs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["DivergenceKind"]
 
 
 class DivergenceKind(StrEnum):
-    """Which distance is taken."""
+    """Kind of divergence."""
 
     KL = "kl"
-    """Kullback-Leibler divergence of softmax(logits), in nats, mean over positions; the last axis holds classes."""
+    """Kullback-Leibler divergence of softmax(logits), in nats, averaged over positions; the last axis holds classes."""
     SQUARED_ERROR = "squared_error"
-    """Squared error relative to the mean squared norm of the float output, mean over outputs."""
+    """Squared error divided by the mean squared norm of the float output, averaged over outputs."""

@@ -1,4 +1,4 @@
-"""An evaluation: the measured result of one configuration under one workflow."""
+"""Evaluations: measured results of configurations under a workflow, and failures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from typing import Any
 __all__ = ["Evaluation", "Failure", "Rival", "Screened", "Stage", "Workflow", "evaluation_identity"]
 
 
+_WORKER, _WORKER_LOST = "worker", "the worker was lost"
+
+
 class Workflow(StrEnum):
-    """How the weights for a configuration are found."""
+    """Workflow by which the weights for a configuration are found."""
 
     DATA_FREE = "data_free"
     CALIBRATION = "calibration"
@@ -21,7 +24,7 @@ class Workflow(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where an evaluation spends its time, or fails."""
+    """Stage of an evaluation, for its times and failures."""
 
     WORKLOAD = "workload"
     COMPRESS = "compress"
@@ -30,18 +33,21 @@ class Stage(StrEnum):
     TRAIN = "train"
     FORWARD = "forward"
     METRICS = "metrics"
-    WORKER = "worker"
+    RAISED = "raised"
+    """An exception in the worker: the same evaluation raises again."""
+    LOST = "lost"
+    """The worker itself was lost, with its process or its machine: the same evaluation may succeed elsewhere."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """Measured result of one configuration under one workflow.
 
     Attributes:
-        divergence: mean over samples of the evaluation data.
+        divergence: mean over the samples of the evaluation data.
         by_sample: divergence of each sample, in the data's order.
-        metrics: the workload's own.
-        seconds: by stage.
+        metrics: the workload's metrics by name.
+        seconds: time spent, by stage.
     """
 
     configuration_hash: str
@@ -52,12 +58,12 @@ class Evaluation:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for a journal or a record."""
+        """Return the evaluation as JSON values."""
         return asdict(self) | {"workflow": self.workflow.value, "by_sample": list(self.by_sample)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
-        """The inverse of ``to_json``."""
+        """Build an evaluation from the values of ``to_json``."""
         known = dict(values) | {
             "workflow": Workflow(values["workflow"]),
             "by_sample": tuple(float(value) for value in values["by_sample"]),
@@ -67,11 +73,23 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an evaluation gave no result: the stage, the layer where one is known, and the reason in words."""
+    """Failure of an evaluation: its stage, the layer where it is known, and the reason."""
 
     stage: Stage
     reason: str
     layer: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a journal."""
+        return {"stage": self.stage.value, "reason": self.reason, "layer": self.layer}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Failure:
+        """The inverse of ``to_json``; reads ``worker`` too, which stood for exceptions and lost workers alike."""
+        stage, reason = values["stage"], values["reason"]
+        if stage == _WORKER:
+            stage = Stage.LOST if reason.startswith(_WORKER_LOST) else Stage.RAISED
+        return cls(Stage(stage), reason, values["layer"])
 
     def __str__(self) -> str:
         where = f", layer {self.layer!r}" if self.layer else ""
@@ -80,7 +98,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Rival:
-    """An earlier evaluation that costs no more: its trial, and its divergence on each sample."""
+    """Earlier trial whose configuration costs no more, with its divergence on each sample."""
 
     trial: int
     by_sample: tuple[float, ...]
@@ -88,12 +106,12 @@ class Rival:
 
 @dataclass(frozen=True)
 class Screened:
-    """An evaluation ended early: on the first samples it is surely worse than one that costs no more.
+    """Evaluation that was ended early, because it is clearly worse than a trial that costs no more.
 
     Attributes:
-        rival: that trial.
-        samples: how many samples were seen.
-        excess: mean paired difference of the divergence, this one less the rival's.
+        rival: number of that trial.
+        samples: number of samples compared.
+        excess: mean paired difference of the divergence, this evaluation minus the rival.
         error: standard error of that difference.
     """
 
@@ -110,5 +128,5 @@ class Screened:
 
 
 def evaluation_identity(**parts: Any) -> str:
-    """Hash of everything that determines an evaluation (model, configuration, workflow, data, seed, versions)."""
+    """Hash everything that determines an evaluation (model, configuration, workflow, data, seed, versions)."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]

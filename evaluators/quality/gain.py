@@ -1,4 +1,4 @@
-"""A gain: what one method brought, told from paired samples, and whether it was kept."""
+"""Gain of a method: comparison of results with and without it, on paired samples."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Gain:
-    """One method beside what there was before it, on the same held-out samples.
+    """Comparison of the results without and with one method, on the same held-out samples.
 
     Attributes:
-        method: its name.
-        layer: the layer it was tried on; ``None`` for the whole model.
-        before: mean divergence (or error of the layer's output, for a layer) without it.
-        after: with it.
+        method: name of the method.
+        layer: name of the layer it was tried on; ``None`` for the whole model.
+        before: mean divergence without the method (for a layer, mean squared output error).
+        after: the same with the method.
         error: standard error of the mean difference.
-        samples: pairs compared.
-        kept: whether the method's result was taken.
-        reason: why it was tried on nothing, or failed; empty otherwise.
+        samples: number of pairs compared.
+        kept: whether the method's result is used.
+        reason: why there was no comparison; empty if there was one.
     """
 
     method: str
@@ -39,31 +39,38 @@ class Gain:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for a record."""
+        """Return the gain as JSON values."""
         return asdict(self)
 
 
 def paired(
     method: str, before: Sequence[float], after: Sequence[float], layer: str | None = None, certainty: float = 1.0
 ) -> Gain:
-    """Compare two results sample by sample; the later one is kept where it is better by ``certainty`` standard errors.
+    """Compare two results sample by sample; keep the second if it is better by ``certainty`` standard errors.
 
-    One standard error keeps a method that changes nothing one time in six, at no cost; a result that is surely
-    worse is never kept. Where values are not finite, or samples fewer than four, nothing is kept.
+    With one standard error, a method without effect is kept one time in six, which does no harm; a result that is clearly
+    worse is not kept. With fewer than four samples, or values that are not finite, nothing is kept.
+
+    Raises:
+        ValueError: the numbers of samples differ.
     """
     old, new = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if old.shape != new.shape:
-        raise ValueError(f"{method}: {old.size} samples before and {new.size} after; a comparison is by pairs")
+        raise ValueError(
+            f"{method}: {old.size} samples before and {new.size} after; expected pairs of the same samples"
+        )
     means = float(old.mean()) if old.size else math.nan, float(new.mean()) if new.size else math.nan
     if old.size < FEWEST or not np.isfinite(old).all():
-        return Gain(method, layer, *means, math.nan, old.size, False, f"{old.size} usable samples, {FEWEST} are needed")
+        return Gain(
+            method, layer, *means, math.nan, old.size, False, f"{old.size} usable samples; at least {FEWEST} are needed"
+        )
     if not np.isfinite(new).all():
-        return Gain(method, layer, *means, math.nan, old.size, False, "its result is not finite")
+        return Gain(method, layer, *means, math.nan, old.size, False, "the result is not finite")
     difference = old - new
     error = float(difference.std(ddof=1) / np.sqrt(old.size))
     return Gain(method, layer, *means, error, old.size, bool(difference.mean() > certainty * error))
 
 
 def failed(method: str, reason: str, layer: str | None = None) -> Gain:
-    """A method that gave no result: nothing was compared, nothing is kept."""
+    """Return the gain of a method that failed: no comparison, not kept."""
     return Gain(method, layer, math.nan, math.nan, math.nan, 0, False, reason)

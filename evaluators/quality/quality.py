@@ -1,4 +1,4 @@
-"""Quality: any module of the model's shape measured on one split of the workload's data, beside the float model."""
+"""Quality: divergence and metrics of a module on one split of the workload's data."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ __all__ = ["Quality", "beaten"]
 
 
 class Quality:
-    """Runs the float model once, then measures modules against it; each pass begins from the state of a loaded model.
+    """Measurement of modules against the float model, whose outputs are computed once.
+
+    For a model with recurrent state, each pass begins from the state of the loaded model.
 
     Args:
         workload: the user's model and data, already checked.
-        kind: the divergence taken.
+        kind: the divergence.
         split: the data to measure on.
-        energy: for a squared error, the scale of other data; of this split unless given.
+        energy: for a squared error, the scale computed from other data; by default that of this split.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Quality:
         screen: int = 0,
         seconds: Mapping[str, float] | None = None,
     ) -> Evaluation | Screened | Failure:
-        """One pass over the split. A failure names its stage, and the layer where one can be told.
+        """Measure a module in one pass over the split; a failure names its stage, and the layer where it is known.
 
         Args:
-            rivals: earlier evaluations that cost no more, to compare with on the same samples.
-            screen: samples after which the evaluation ends if a rival is surely better; 0 goes on in any case.
-            seconds: what was spent before, by stage; it is taken into the evaluation.
+            configuration_hash: recorded in the evaluation.
+            workflow: recorded in the evaluation.
+            rivals: earlier evaluations of configurations that cost no more, for a comparison on the same samples.
+            screen: number of samples after which the evaluation ends if a rival is clearly better; 0 never ends it.
+            seconds: time spent before, by stage; it is added to the evaluation.
         """
         started = time.perf_counter()
         outputs: list[Any] = []
@@ -96,7 +100,9 @@ class Quality:
 
 
 def beaten(values: Sequence[float], rivals: Sequence[Rival], certainty: float = 2.5) -> Screened | None:
-    """The rival that is better on the same samples by the most standard errors, if by at least ``certainty``."""
+    """Return the rival that is better by the most standard errors, if by more than ``certainty``; else ``None``.
+
+    With fewer than eight samples, or values that are not finite, the result is ``None``."""
     count = len(values)
     best: tuple[float, Screened] | None = None
     for rival in rivals:

@@ -1,1 +1,1 @@
-"""Sensitivity: a predicted quality loss for every (layer, encoding), without a trial for it."""
+"""Sensitivity scores: the predicted divergence of every (layer, encoding), without running a trial."""

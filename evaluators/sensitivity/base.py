@@ -1,4 +1,6 @@
-"""The contract of a sensitivity score."""
+"""Contract of a sensitivity score, and parts of a scoring.
+
+``palettune.testing.sensitivity_contract`` tests an implementation against it."""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.sampling import Sampling
 
-__all__ = ["Part", "ScoringSetting", "SensitivityScore", "join"]
+__all__ = ["ScoringPart", "ScoringSetting", "SensitivityScore", "join_scores"]
 
 
 @dataclass(frozen=True)
-class Part:
-    """A share of a scoring: some columns on some samples, by position."""
+class ScoringPart:
+    """Part of a scoring: ranges of columns and samples, by position."""
 
     columns: range
     samples: range
@@ -30,16 +32,16 @@ class Part:
 
 @dataclass(frozen=True)
 class ScoringSetting:
-    """What every method is given.
+    """Inputs that every sensitivity score is constructed from.
 
     Attributes:
-        model: the float model; methods work on copies.
+        model: the float model; scores work on copies.
         weights: its compressed weights.
         kind: the divergence to predict.
-        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output on the evaluation data.
-        seed: of the method's random numbers.
-        memory_bytes: bound on what a method may hold beyond the model and one sample's activations.
-        sampling: where samples lie, and what state the model has.
+        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating-point output on the evaluation data.
+        seed: of random numbers.
+        memory_bytes: bound on memory beyond the model and one sample's activations.
+        sampling: axes of samples, and state of the model.
     """
 
     model: nn.Module
@@ -52,10 +54,10 @@ class ScoringSetting:
 
 
 class SensitivityScore(ABC):
-    """Predicts the divergence of every (layer, encoding) alone, all other layers float.
+    """Prediction of the divergence of each (layer, encoding) with all other layers float.
 
-    Scores are finite, not negative, in units of the divergence (a method without data gives them up to a factor),
-    and do not depend on how a scoring is split into parts.
+    Scores are finite, not negative, in units of the divergence (up to a factor for a score without data), and do not
+    depend on how a scoring is split into parts.
     """
 
     name: ClassVar[str]
@@ -75,24 +77,24 @@ class SensitivityScore(ABC):
         """Score columns on samples.
 
         Args:
-            columns: what to score.
-            samples: inputs, each of one sample.
-            first: position of ``samples[0]`` among all samples; it fixes random draws.
-            before: the samples of the same sequence that come before the first one; they bring the state forward.
+            columns: C pairs (layer, encoding) to score.
+            samples: S inputs of one sample each.
+            first: position of ``samples[0]`` among all samples; it determines random draws.
+            before: the samples of the same sequence before ``samples[0]``; a model with state runs on them first.
         """
 
     def course(self, samples: Sequence[tuple[Tensor, ...]], before: Sequence[tuple[Tensor, ...]]) -> Course:
-        """The samples as they run, after those before them."""
+        """Return the course over ``samples``, preceded by the samples ``before`` them."""
         return self.setting.sampling.course([*before, *samples], range(len(before), len(before) + len(samples)))
 
     @classmethod
     @abstractmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
-        """How a scoring is best split into ``count`` parts of equal work."""
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
+        """Split a scoring into at most ``count`` parts of about equal work."""
 
 
-def join(parts: Sequence[tuple[Part, Scores]]) -> Scores:
-    """Put the parts of one scoring together, whichever way it was split."""
+def join_scores(parts: Sequence[tuple[ScoringPart, Scores]]) -> Scores:
+    """Join the parts of one scoring, in any order, into the scores of the whole."""
     ordered = sorted(parts, key=lambda item: (item[0].samples.start, item[0].columns.start))
     rows: dict[int, list[Scores]] = {}
     for part, scores in ordered:
@@ -121,7 +123,7 @@ def _unreached(parts: Sequence[Scores]) -> tuple[str, ...]:
 
 
 def even(count: int, parts: int) -> list[range]:
-    """Consecutive ranges that cover ``count`` items, as equal as they can be, none empty."""
+    """Split ``count`` items into at most ``parts`` consecutive, non-empty ranges whose lengths differ by at most one."""
     pieces = max(1, min(parts, count))
     edges = [count * i // pieces for i in range(pieces + 1)]
     return [range(a, b) for a, b in itertools.pairwise(edges)]

@@ -1,12 +1,12 @@
-"""Fisher scores: per-sample gradients against the weight change of each (layer, encoding).
+"""Fisher scores: per-sample gradients projected on the weight change of each (layer, encoding).
 
 A second-order expansion of the divergence around the float model gives, for logits with labels drawn from the model
 itself, ``KL ~ 0.5 * E[(g . dw)^2]`` with ``g`` the gradient of the negative log-likelihood (Amari, "Natural gradient
 works efficiently in learning", 1998; used per layer in HAWQ-V2, Dong et al. 2020). For any other output, with ``g``
 the gradient of a random projection of the outputs, ``E[(g . dw)^2]`` is the squared output error (Hutchinson 1990).
-No gradient of the whole model is ever kept: each weight's gradient is projected on that layer's weight changes as
-soon as it exists, then freed. A layer whose gradient is missing or zero in every sample is reported as unreached: its
-scores of zero say nothing.
+The gradient of the whole model is never in memory: each weight's gradient is projected on that layer's weight changes
+when it is computed, then freed. A layer whose gradient is missing or zero in every sample is reported as unreached; its
+scores of zero carry no information.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.sensitivity.base import Part, ScoringSetting, SensitivityScore, even
+from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting, SensitivityScore, even
 from palettune.evaluators.sensitivity.gradients import accumulate
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.workload.outputs import floating_outputs
@@ -32,14 +32,14 @@ __all__ = ["FisherScore", "drawn_loss"]
 
 
 class FisherScore(SensitivityScore):
-    """Scores from one backward pass a sample, in memory bounded by the setting.
+    """Sensitivity score from one backward pass for each sample.
 
-    Weight changes are held at most ``memory_bytes`` at a time; more passes are made when they do not fit.
+    At most ``memory_bytes`` of weight changes are held at a time; if more are needed, there are more passes.
     """
 
     name = "fisher"
     draws: int = 1
-    """Labels or projections drawn per sample."""
+    """Number of labels or projections drawn for each sample."""
 
     def __init__(self, setting: ScoringSetting) -> None:
         super().__init__(setting)
@@ -55,7 +55,7 @@ class FisherScore(SensitivityScore):
         first: int = 0,
         before: Sequence[tuple[Tensor, ...]] = (),
     ) -> Scores:
-        """Score every column on some samples; ``signed`` is (samples * draws, columns)."""
+        """Score columns on samples; ``by_sample`` and ``signed`` are (samples * draws, columns)."""
         started = time.perf_counter()
         self._reached, self._refusal = set(), None
         signed = np.zeros((len(samples) * self.draws, len(columns)))
@@ -74,9 +74,9 @@ class FisherScore(SensitivityScore):
         return Scores(self.name, tuple(columns), scores**2, scores, seconds, unreached, self._refusal)
 
     @classmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
-        """By sample: a backward pass serves all columns."""
-        return [Part(range(columns), some) for some in even(samples, count)]
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
+        """Split by samples, because one backward pass scores all columns."""
+        return [ScoringPart(range(columns), some) for some in even(samples, count)]
 
     def _chunks(self, columns: Sequence[Column]) -> Iterator[dict[str, list[int]]]:
         by_layer: dict[str, list[int]] = {}
@@ -143,11 +143,17 @@ class FisherScore(SensitivityScore):
 def drawn_loss(
     outputs: Any, kind: DivergenceKind, energy: Sequence[float], seed: int, axes: SampleAxes = FIRST
 ) -> tuple[Tensor, float]:
-    """A random scalar of the outputs whose squared gradient, times the factor, has the divergence's curvature as mean.
+    """Draw a random scalar of the outputs; its squared gradient times the factor estimates the divergence's curvature.
 
     Args:
-        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating output.
-        axes: where the samples of the outputs lie.
+        outputs: of the float model, differentiable.
+        kind: the divergence.
+        energy: for ``SQUARED_ERROR``, the mean squared norm of each floating-point output.
+        seed: of the draw.
+        axes: axes of the samples.
+
+    Returns:
+        The scalar and the factor.
     """
     generator = torch.Generator().manual_seed(seed)
     values = [value for _, value in floating_outputs(outputs)]

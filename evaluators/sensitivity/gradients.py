@@ -1,4 +1,4 @@
-"""Gradients as far as they reach: models that take none, or cut some layers off, are not an error."""
+"""Backward passes that tolerate models without gradients, or with layers that no gradient reaches."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor, nn
+
+from palettune.evaluators.library_internals import tree_leaves, tree_map
 
 __all__ = ["NO_GRADIENT", "accumulate"]
 
 NO_GRADIENT = (
     "the forward pass runs under torch.no_grad or torch.inference_mode, or rounds, detaches or takes an argmax"
 )
-"""Why a gradient may not reach a weight, in words."""
+"""Possible reasons why no gradient reaches a weight, for messages."""
 
 
 def accumulate(
     model: nn.Module, forward: Callable[[], Any], loss: Callable[[Any], tuple[Tensor, float]]
 ) -> tuple[float, str | None]:
-    """One forward and one backward pass; gradients go into the parameters that they reach.
+    """Run one forward and one backward pass; gradients are accumulated in the parameters that they reach.
 
     Args:
-        model: its parameters say by ``requires_grad`` what is wanted.
-        forward: runs the model and gives its outputs; called again where the first pass meets inference tensors.
-        loss: a scalar of the outputs, and a factor that is handed on.
+        model: the model, with ``requires_grad`` set where gradients are wanted.
+        forward: runs the model and returns its outputs; called again if the first pass meets inference tensors.
+        loss: returns a scalar of the outputs, and a factor that is returned.
 
     Returns:
-        The factor (0 where the forward pass has none), and why the passes ended early, ``None`` where they did not:
-        torch refuses gradients through inference tensors, ops without a derivative and values changed in place.
+        The factor (0 if the forward pass failed), and the error of torch if it cannot compute gradients (inference tensors,
+        ops without a derivative, values changed in place); ``None`` otherwise.
 
     Raises:
-        torch.OutOfMemoryError: there is no room for the passes.
+        torch.OutOfMemoryError: the passes do not fit into memory.
     """
     try:
         return _passes(forward, loss)
@@ -66,7 +67,7 @@ def _words(error: RuntimeError) -> str:
 
 @contextmanager
 def _without_inference_tensors(model: nn.Module) -> Iterator[None]:
-    """Modules get copies of inference tensors: what follows a part under inference mode still has gradients."""
+    """Pass copies of inference tensors to modules, so that modules after a part in inference mode have gradients."""
     handles = [part.register_forward_pre_hook(_copied, with_kwargs=True) for part in model.modules()]
     try:
         yield
@@ -78,10 +79,10 @@ def _without_inference_tensors(model: nn.Module) -> Iterator[None]:
 def _copied(_module: nn.Module, arguments: Any, named: Any) -> tuple[Any, Any] | None:
     if torch.is_inference_mode_enabled():
         return None
-    values = pytree.tree_leaves((arguments, named))
+    values = tree_leaves((arguments, named))
     if not any(isinstance(value, Tensor) and value.is_inference() for value in values):
         return None
-    return pytree.tree_map(  # type: ignore[no-any-return]
+    return tree_map(  # type: ignore[no-any-return]
         lambda value: value.clone() if isinstance(value, Tensor) and value.is_inference() else value,
         (arguments, named),
     )

@@ -1,4 +1,4 @@
-"""Isolated scores: each (layer, encoding) tried alone by a forward pass. The slow oracle of the other methods."""
+"""Isolated scores: measured divergence of each (layer, encoding) alone; slow, the reference for other scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from palettune.evaluators.quality.divergence import Reference
-from palettune.evaluators.sensitivity.base import Part, SensitivityScore, even
+from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, even
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import Assembler
 from palettune.evaluators.workload.course import Course
@@ -22,7 +22,7 @@ _BATCH = 24
 
 
 class IsolatedScore(SensitivityScore):
-    """The measured divergence of one compressed layer in an otherwise float model."""
+    """Sensitivity score measured by forward passes with one compressed layer in an otherwise float model."""
 
     name = "isolated"
 
@@ -33,7 +33,7 @@ class IsolatedScore(SensitivityScore):
         first: int = 0,
         before: Sequence[tuple[Tensor, ...]] = (),
     ) -> Scores:
-        """One forward pass over the samples for each column."""
+        """Score columns by one forward pass over the samples for each."""
         started = time.perf_counter()
         course = self.course(samples, before).together(_BATCH)
         assembler = Assembler(self.setting.model, self.setting.weights)
@@ -50,6 +50,6 @@ class IsolatedScore(SensitivityScore):
         return torch.cat(parts).numpy()
 
     @classmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
-        """By column: every part runs the float model once more, so samples are kept together."""
-        return [Part(some, range(samples)) for some in even(columns, count)]
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
+        """Split by columns, because each part runs the float model on its samples."""
+        return [ScoringPart(some, range(samples)) for some in even(columns, count)]

@@ -1,4 +1,4 @@
-"""The registry of sensitivity scores: a new one is a file with its method, and a line here."""
+"""Registry of sensitivity scores: to add one, write a file with its class and add a line here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.isolated import IsolatedScore
 from palettune.evaluators.sensitivity.weight_error import WeightErrorScore
 
-__all__ = ["registry"]
+__all__ = ["registered_scores"]
 
 
-def registry() -> dict[str, type[SensitivityScore]]:
-    """Every method by name."""
+def registered_scores() -> dict[str, type[SensitivityScore]]:
+    """Return every sensitivity score by name."""
     return {method.name: method for method in (FisherScore, IsolatedScore, WeightErrorScore)}

@@ -1,4 +1,4 @@
-"""Scores: the predicted divergence of every (layer, encoding) alone, with its uncertainty."""
+"""Tables of sensitivity scores: predicted divergence of each (layer, encoding) alone, for each sample."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Column = tuple[str, Encoding]
 
 @dataclass(frozen=True)
 class Scores:
-    """Additive scores, in units of the divergence.
+    """Additive scores of C columns on S samples, in units of the divergence.
 
     Attributes:
-        method: the name of the method that found them.
-        columns: what was scored, C of them.
-        by_sample: (S, C) float64; column means are the scores. One row where the method has no samples.
-        signed: (S, C) first-order changes whose square is the score up to ``factor``, where the method has them:
-            their sum over the layers of a configuration also holds the interactions between layers.
-        seconds: compute spent, summed over workers.
-        unreached: layers that the method can say nothing of: no sample gave their weights a gradient.
-        refusal: what torch said where it refused gradients, if it did.
-        methods: by layer, the method of those scored by another one.
+        method: name of the sensitivity score.
+        columns: the (layer, encoding) of each column.
+        by_sample: (S, C) float64; column means are the scores. One row if the score uses no samples.
+        signed: (S, C) first-order changes whose square is ``by_sample``, if the score has them; sums over the layers of a
+            configuration include interactions between layers.
+        seconds: compute time, summed over workers.
+        unreached: layers that no gradient reached on any sample, so that their scores carry no information.
+        refusal: error of torch where it could not compute gradients.
+        methods: by layer, the name of the score of layers scored by another one.
     """
 
     method: str
@@ -50,24 +50,26 @@ class Scores:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {column: i for i, column in enumerate(self.columns)})
         if self.by_sample.ndim != 2 or self.by_sample.shape[1] != len(self.columns):
-            raise ValueError(f"scores of shape {self.by_sample.shape} for {len(self.columns)} columns")
+            raise ValueError(
+                f"scores of shape {self.by_sample.shape}; expected two axes and {len(self.columns)} columns"
+            )
         bad = np.flatnonzero(~np.isfinite(self.by_sample).all(axis=0))
         if bad.size:
             layer, encoding = self.columns[int(bad[0])]
             raise ValueError(f"score of layer {layer!r} in {encoding} is not finite (stage: {self.method} scoring)")
 
     def index(self, layer: str, encoding: Encoding) -> int:
-        """The column of one (layer, encoding)."""
+        """Return the column of one (layer, encoding)."""
         return self._index[layer, encoding]
 
     def method_of(self, layer: str) -> str:
-        """The name of the method that scored a layer."""
+        """Return the name of the sensitivity score of one layer."""
         return self.methods.get(layer, self.method)
 
     def replaced(self, other: Scores) -> Scores:
-        """These scores with another method's in the columns that it scored; there are no signed changes then.
+        """Return a copy with the columns of ``other`` replaced by its scores, and without signed changes.
 
-        Where the other one has another number of samples, its means stand in every row.
+        If ``other`` has a number of samples that does not divide that of these scores, its means fill every row.
         """
         table, rows = self.by_sample.copy(), len(self.by_sample)
         values = other.by_sample
@@ -85,15 +87,15 @@ class Scores:
         )
 
     def score(self, layer: str, encoding: Encoding) -> float:
-        """Predicted divergence of one layer in one encoding, all others float."""
+        """Return the predicted divergence of one layer in one encoding, all others float."""
         return float(self.by_sample[:, self.index(layer, encoding)].mean())
 
     def predict(self, configuration: Configuration) -> float:
-        """Predicted divergence of a configuration: the sum of its layers' scores."""
+        """Return the predicted divergence of a configuration: the sum of its layers' scores."""
         return float(self._rows(configuration).mean())
 
     def standard_error(self, configuration: Configuration) -> float | None:
-        """Standard error of ``predict`` over samples; ``None`` with fewer than two samples."""
+        """Return the standard error of ``predict`` over samples; ``None`` with fewer than two samples."""
         rows = self._rows(configuration)
         return float(rows.std(ddof=1) / np.sqrt(len(rows))) if len(rows) > 1 else None
 
@@ -102,7 +104,7 @@ class Scores:
         return np.asarray(self.by_sample[:, indices].sum(axis=1))
 
     def save(self, path: Path) -> None:
-        """Write to a safetensors file, whole or not at all."""
+        """Write the scores to a safetensors file, atomically."""
         tensors = {"by_sample": self.by_sample}
         if self.signed is not None:
             tensors["signed"] = self.signed
@@ -116,7 +118,7 @@ class Scores:
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read what ``save`` wrote, also before it wrote which layers no gradient reached."""
+        """Read scores written by ``save``, including files of versions that did not record unreached layers."""
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

@@ -1,4 +1,4 @@
-"""Weight error: the relative squared change of each weight. Needs no data, and ranks layers badly: a baseline."""
+"""Weight error: relative squared change of each weight; needs no data, but ranks layers poorly (a baseline)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from palettune.evaluators.sensitivity.base import Part, SensitivityScore
+from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.space.encoding import Encoding
 
@@ -16,7 +16,7 @@ __all__ = ["WeightErrorScore"]
 
 
 class WeightErrorScore(SensitivityScore):
-    """``||w' - w||^2 / ||w||^2``, dimensionless: no estimate of the divergence itself."""
+    """Sensitivity score ``||w' - w||^2 / ||w||^2``: dimensionless, not an estimate of the divergence."""
 
     name = "weight_error"
     needs_data = False
@@ -28,7 +28,7 @@ class WeightErrorScore(SensitivityScore):
         first: int = 0,
         before: Sequence[tuple[Tensor, ...]] = (),
     ) -> Scores:
-        """One row; samples are not looked at."""
+        """Score columns in one row; samples are not used."""
         started = time.perf_counter()
         values = [self._error(*column) for column in columns]
         return Scores(self.name, tuple(columns), np.array([values]), None, time.perf_counter() - started)
@@ -40,6 +40,6 @@ class WeightErrorScore(SensitivityScore):
         return float((changed - weight).square().sum()) / scale if scale else 0.0
 
     @classmethod
-    def parts(cls, columns: int, samples: int, count: int) -> list[Part]:
-        """One part: it takes a moment."""
-        return [Part(range(columns), range(min(samples, 1)))]
+    def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:
+        """Return one part: scoring takes little time."""
+        return [ScoringPart(range(columns), range(min(samples, 1)))]

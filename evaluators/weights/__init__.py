@@ -1,1 +1,1 @@
-"""Compressed weights on disk, and models assembled from them."""
+"""Storage of compressed weights and model states, and models assembled from them."""

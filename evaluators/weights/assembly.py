@@ -1,4 +1,4 @@
-"""Assembly: a configuration's weights put into a resident module, from the bank, in milliseconds."""
+"""Assembly: compressed weights from the bank, copied into one reused module."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ __all__ = ["Assembler", "LayerWeights"]
 
 
 class LayerWeights:
-    """The compressed weights of one model's layers under one method, from the bank or built into it.
+    """Data-free compressed weights of one model's layers, from the bank or compressed on demand.
 
     Args:
-        model: the float model; never changed.
-        cache_bytes: decoded weights kept in memory between calls.
+        model: the float model; not changed.
+        layers: the layers that can be compressed.
+        bank: where compressed weights are stored.
+        seed: of clustering.
+        cache_bytes: bound on compressed weights kept in memory between calls.
     """
 
     def __init__(
@@ -44,18 +47,21 @@ class LayerWeights:
         self._held = 0
 
     def float_weight(self, layer: str) -> Tensor:
-        """The uncompressed weight of a layer."""
+        """Return the uncompressed weight of a layer."""
         return self._model.get_submodule(layer).get_parameter("weight").detach()
 
     def key(self, layer: str, encoding: Encoding) -> str:
-        """The bank's key of one (layer, encoding)."""
+        """Return the bank's key of one (layer, encoding)."""
         if layer not in self._digests:
             self._digests[layer] = weight_digest(self.float_weight(layer))
         settings = {"seed": self._seed, **changed_since(encoding)}
         return self.bank.key(self._digests[layer], self.layers[layer], encoding, "data_free", settings)
 
     def get(self, layer: str, encoding: Encoding) -> CompressedWeight:
-        """One compressed weight: from memory, from the bank, or compressed now and written."""
+        """Return one compressed weight: from memory, from the bank, or compressed now and stored.
+
+        Raises:
+            CompressionError: the weight cannot be compressed in this encoding."""
         cached = self._cache.get((layer, encoding))
         if cached is not None:
             self._cache.move_to_end((layer, encoding))
@@ -69,13 +75,13 @@ class LayerWeights:
         return compressed
 
     def build(self, layer: str, encoding: Encoding) -> CompressedWeight:
-        """Compress one layer afresh, in isolation."""
+        """Compress one layer's weight, without using the bank."""
         module = copy.deepcopy(self._model.get_submodule(layer))
         return compress(module, self.layers[layer], encoding, seed=self._seed)
 
 
 class Assembler:
-    """A resident copy of the model whose weights follow the configuration last asked for."""
+    """Copy of a model into which the weights of one configuration after another are assembled."""
 
     def __init__(self, model: nn.Module, weights: LayerWeights) -> None:
         self.weights = weights
@@ -83,7 +89,7 @@ class Assembler:
         self._current: dict[str, Encoding] = {}
 
     def assemble(self, configuration: Configuration) -> nn.Module:
-        """The module with this configuration's weights; only layers whose encoding changed are copied."""
+        """Return the module with a configuration's weights; only layers whose encoding changed are copied."""
         for layer, encoding in configuration.encodings.items():
             if self._current.get(layer) == encoding:
                 continue
@@ -94,7 +100,7 @@ class Assembler:
         return self.module
 
     def replace(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        """The float module with some layers' weights replaced; for trying a layer alone."""
+        """Return the float module with the weights of some layers replaced."""
         for layer in self.weights.layers:
             source = weights.get(layer, self.weights.float_weight(layer))
             self.module.get_submodule(layer).get_parameter("weight").data.copy_(source)
@@ -102,7 +108,7 @@ class Assembler:
         return self.module
 
     def with_metadata(self, configuration: Configuration) -> nn.Module:
-        """A fresh copy for conversion: this configuration's weights and coremltools' buffers."""
+        """Return a new copy for conversion: a configuration's weights with coremltools' metadata."""
         module = copy.deepcopy(self.module)
         for layer, encoding in configuration.encodings.items():
             clear(module.get_submodule(layer))

@@ -1,4 +1,4 @@
-"""Content hashes: what tensors and files are known by, so that equal content is never computed or kept twice."""
+"""Content hashes of tensors and files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["checksum", "raw_bytes", "tensors_digest"]
 
 
 def tensors_digest(tensors: Iterable[Tensor]) -> str:
-    """Hash of dtypes, shapes and values, in order; memory layout does not count."""
+    """Hash the dtypes, shapes and values of tensors, in order; the memory layout has no influence."""
     digest = hashlib.blake2b(digest_size=16)
     for value in tensors:
         digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
@@ -21,10 +21,10 @@ def tensors_digest(tensors: Iterable[Tensor]) -> str:
 
 
 def raw_bytes(values: Tensor) -> memoryview:
-    """The values alone, in row-major order."""
+    """Return a tensor's values as bytes, in row-major order."""
     return values.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def checksum(data: bytes) -> str:
-    """Short hash of a file's bytes, written into its name."""
+    """Return a short hash of a file's bytes, for its name."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()

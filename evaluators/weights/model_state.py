@@ -1,7 +1,7 @@
-"""A model state: everything in which a compressed model differs from its float model, in one file.
+"""Model states: all differences between a compressed model and its float model, in one file.
 
-It is what a workflow hands on: export, proof, execution and explanation need nothing else beside the float model.
-A file is ``<digest>.safetensors``: the digest hashes the file's bytes, the header holds the JSON, no code is run.
+Workflows return model states; export, proof, execution and explanation need nothing else beside the float model. A file
+is named ``<digest>.safetensors``: the digest hashes the file's bytes, and the header holds JSON.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ _HEADER = "palettune_state"
 
 
 class StateError(UserError):
-    """A state that does not fit its configuration or model, or a file that cannot be read back."""
+    """Error for a state that does not fit its configuration or model, or a file that cannot be read."""
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """What a configuration became under one workflow.
+    """All differences between a compressed model and its float model.
 
     Attributes:
-        configuration: what was asked for.
+        configuration: the configuration that the state implements.
         model: ``model_digest`` of the float model that the state belongs to.
         weights: for each layer of the configuration, its weight and coremltools' metadata.
-        methods: for each layer, which method gave that weight (``data_free``, ``gptq`` ...).
+        methods: for each layer, the name of the method that found its weight (``data_free``, ``gptq`` ...).
         tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``.
-        activations: for each layer whose activations are in 8 bits, how its input is rounded.
+        activations: for each layer whose activations are in 8 bits, the quantization of its input.
         branches: low-rank branches beside layers, stored as weights of their own.
 
     Raises:
-        StateError: where a layer lacks a part, or a value is not finite.
+        StateError: a layer has no weight, method or quantization, or a value is not finite.
     """
 
     configuration: Configuration
@@ -85,34 +85,34 @@ class ModelState:
         model: str,
         activations: Mapping[str, ActivationQuantization] | None = None,
     ) -> ModelState:
-        """The state of a data-free evaluation: each layer's weight from the bank, nothing else changed."""
+        """Return the state of a data-free evaluation: each layer's weight from the bank, nothing else changed."""
         found = {name: weights.get(name, encoding) for name, encoding in configuration.encodings.items()}
         return cls(configuration, model, found, dict.fromkeys(found, DATA_FREE), {}, dict(activations or {}))
 
     @property
     def keeps_the_rest(self) -> bool:
-        """Whether all but the layers' weights is the float model's, so that its base program is this one's too."""
+        """Whether only the layers' weights differ from the float model, so that both have the same base program."""
         return not self.tensors and not self.activations and not self.branches
 
     @property
     def branch_bytes(self) -> int:
-        """Bytes in the package's weight file beyond those of the configuration: the branches' weights."""
+        """Bytes of the low-rank branches in the package's weight file, beyond those of the configuration."""
         return sum(branch.bytes for branch in self.branches.values())
 
     def apply(self, model: nn.Module, *, metadata: bool = True) -> nn.Module:
-        """A copy of the float model with this state in it, ready to run or to convert.
+        """Return a copy of the float model with this state, ready to run or to convert.
 
         Args:
-            model: the float model; left as it is.
-            metadata: also register coremltools' buffers, which conversion reads.
+            model: the float model; not changed.
+            metadata: whether to register coremltools' metadata, which conversion reads.
 
         Raises:
-            StateError: the model is another one than the state was made from.
+            StateError: the state was made from another model.
         """
         if model_digest(model) != self.model:
             raise StateError(
-                "this state was made from a model with other weights; use the checkpoint it was found with, "
-                "or search again"
+                "this state was made from a model with other weights; use the model that the state was made from, "
+                "or search again with this one"
             )
         module = copy.deepcopy(model)
         held = module.state_dict(keep_vars=True)
@@ -120,7 +120,7 @@ class ModelState:
             for name, values in self.tensors.items():
                 if name not in held or held[name].shape != values.shape:
                     raise StateError(
-                        f"the state holds {name!r} of shape {tuple(values.shape)}; the model has no such one"
+                        f"the state holds {name!r} of shape {tuple(values.shape)}; the model has no such tensor"
                     )
                 held[name].copy_(values)
         for name, compressed in self.weights.items():
@@ -134,11 +134,11 @@ class ModelState:
 
     @cached_property
     def digest(self) -> str:
-        """Content hash; the name of the state's file."""
+        """Content hash of the state, which is the name of its file."""
         return _digest(self._data)
 
     def save(self, folder: Path) -> Path:
-        """Write to ``folder``, whole or not at all; a file of equal content is left as it is."""
+        """Write the state to ``folder`` atomically and return its path; an existing file of equal content is kept."""
         path = folder / f"{self.digest}.safetensors"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -150,21 +150,25 @@ class ModelState:
 
     @classmethod
     def load(cls, path: Path) -> ModelState:
-        """Read what ``save`` wrote.
+        """Read a state written by ``save``.
 
         Raises:
-            StateError: no such file, damaged, or of another version.
+            StateError: the file does not exist, is damaged, or was written in another format.
         """
         try:
             if _digest(path.read_bytes()) != path.stem:
-                raise StateError(f"{path}: damaged, its checksum does not match; evaluate the configuration again")
+                raise StateError(
+                    f"{path}: the file is damaged (its checksum does not match); evaluate the configuration again"
+                )
             with safe_open(path, framework="pt") as file:
                 header = json.loads(file.metadata()[_HEADER])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         except (OSError, SafetensorError, KeyError, TypeError) as error:
             raise StateError(f"{path}: no model state can be read from it: {error}") from error
         if header["format"] != FORMAT:
-            raise StateError(f"{path}: written in format {header['format']}; this version reads {FORMAT}")
+            raise StateError(
+                f"{path}: written in format {header['format']}; this version reads {FORMAT}; evaluate the configuration again"
+            )
         return _unpack(header, tensors)
 
     @cached_property
@@ -179,7 +183,7 @@ class ModelState:
 
 
 def model_digest(model: nn.Module) -> str:
-    """Content hash of all parameters and buffers of a model, by name."""
+    """Hash all parameters and buffers of a model, with their names."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in model.state_dict().items():
         digest.update(f"{name}:{weight_digest(value)}".encode())

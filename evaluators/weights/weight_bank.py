@@ -1,7 +1,7 @@
-"""The weight bank: every compressed weight once, on disk, content-addressed and checksummed.
+"""Weight bank: compressed weights on disk, content-addressed, with checksums.
 
-A file is ``<key[:2]>/<key>.<checksum>.safetensors``: the key hashes everything that determines the weight, the
-checksum is of the file's bytes, so that damage is found at reading and the entry is built again.
+A file is ``<key[:2]>/<key>.<checksum>.safetensors``: the key hashes everything that determines the weight, the checksum
+the file's bytes. A damaged file is detected when it is read, and its entry is built again.
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ _BUFFER = "buffer:"
 
 
 def weight_digest(weight: Tensor) -> str:
-    """Content hash of one float weight: dtype, shape and values."""
+    """Hash a float weight: dtype, shape and values."""
     return tensors_digest([weight])
 
 
 class WeightBank:
-    """Compressed weights in a folder, found also in the folders of other runs.
+    """Compressed weights in a folder, and read-only in the folders of other runs.
 
     Args:
-        folder: where new entries are written.
-        others: further banks to look into; what is found there is used in place.
+        folder: of this run; new entries are written to it.
+        others: folders of other runs' banks, whose entries are read in place.
+
+    Attributes:
+        damaged: damaged files found so far.
     """
 
     def __init__(self, folder: Path, others: Sequence[Path] = ()) -> None:
@@ -57,12 +60,14 @@ class WeightBank:
     def key(
         self, digest: str, layer: Layer, encoding: Encoding, method: str, settings: Mapping[str, object] | None = None
     ) -> str:
-        """What determines a compressed weight: float weight, layer, encoding, method, settings, tool versions.
+        """Hash what determines a compressed weight: float weight, layer, encoding, method, settings and tool versions.
 
         Args:
             digest: ``weight_digest`` of the layer's float weight.
-            method: how the weight is found, e.g. ``data_free``.
-            settings: the method's own settings.
+            layer: kind and groups of the layer enter the key; its name does not.
+            encoding: of the weight.
+            method: name of the method that finds the weight, e.g. ``data_free``.
+            settings: the method's settings.
         """
         parts = (
             FORMAT,
@@ -82,7 +87,9 @@ class WeightBank:
         return self._find(key) is not None
 
     def get(self, key: str) -> CompressedWeight | None:
-        """The entry, or ``None`` when it is absent or damaged; a damaged file is listed, and removed from this run's."""
+        """Read an entry; ``None`` if it is absent or damaged.
+
+        Damaged files are listed in ``damaged``, and deleted in this run's folder."""
         while (path := self._find(key)) is not None:
             data = self._read(key, path)
             if data is None:
@@ -94,7 +101,7 @@ class WeightBank:
         return None
 
     def put(self, key: str, compressed: CompressedWeight) -> None:
-        """Write one entry, whole or not at all."""
+        """Write one entry atomically."""
         data = save_tensors(_pack(compressed))
         path = self.folder / key[:2] / f"{key}.{checksum(data)}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +113,7 @@ class WeightBank:
         self._index[key] = path
 
     def obtain(self, key: str, build: Callable[[], CompressedWeight]) -> CompressedWeight:
-        """The entry; built and written first where it is absent or damaged."""
+        """Read an entry; if it is absent or damaged, build and write it first."""
         found = self.get(key)
         if found is None:
             found = build()
@@ -114,7 +121,9 @@ class WeightBank:
         return found
 
     def verify(self, keys: Iterable[str]) -> list[str]:
-        """The keys that must be (re)built: absent, or damaged (those files are listed, and removed from this run's)."""
+        """Return the keys whose entries are absent or damaged.
+
+        Damaged files are listed in ``damaged``, and deleted in this run's folder."""
         return [key for key in keys if not self._intact(key)]
 
     def _intact(self, key: str) -> bool:
@@ -124,7 +133,7 @@ class WeightBank:
         return False
 
     def _read(self, key: str, path: Path) -> bytes | None:
-        """A file's bytes; ``None`` where it is gone since it was listed, or damaged."""
+        """Read a file; ``None`` if it was deleted since it was listed, or is damaged."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:  # another process found it damaged, or its run was deleted
@@ -138,7 +147,7 @@ class WeightBank:
         return None
 
     def _discard(self, key: str, path: Path) -> None:
-        """List a damaged file and look at it no more; only this run's own is removed, another run mends its own."""
+        """Record a damaged file and ignore it from now on; delete it only in this run's folder."""
         self.damaged.append(path)
         self._index.pop(key, None)
         self._useless.add(path)
@@ -162,7 +171,7 @@ def _scan(folder: Path) -> dict[str, Path]:
 
 
 def _entries(folder: Path, suffix: str = ".safetensors") -> list[Path]:
-    """What a folder holds by now; nothing where another process has removed it."""
+    """List a folder; empty if another process has deleted it."""
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(suffix)]
     except (FileNotFoundError, NotADirectoryError):

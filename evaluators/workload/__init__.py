@@ -1,1 +1,1 @@
-"""The user's model and data, as everything here takes them."""
+"""The user's model, data and metrics: loading, checks, sampling and forward passes."""

@@ -1,4 +1,4 @@
-"""The axes search: whether the samples of a batch give alone what they give together, and along which axes they lie."""
+"""Search for the axes along which a batch holds its samples, by comparing outputs of single samples and batches."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Run = Callable[[Inputs], Outputs]
 def find_axes(
     run: Run, items: Sequence[Inputs], first: Outputs, asked: Literal[0, 1, "none"] | None, random: Callable[[], bool]
 ) -> SampleAxes:
-    """Where the samples of these items lie.
+    """Find the axes along which items hold their samples.
 
     Args:
-        run: the floating-point outputs for some inputs, from the model's first state and the same random numbers.
+        run: returns the floating-point outputs for some inputs, from the model's first state and with a fixed seed.
         items: the first items of the data, one or more.
-        first: the outputs for the first one.
-        asked: the axis that the user names; it is taken even where outputs say otherwise.
-        random: whether outputs differ from run to run, so that they tell nothing.
+        first: the outputs for the first item.
+        asked: the axis set by the user, which is used even if outputs disagree; ``None`` to search.
+        random: returns whether outputs differ from run to run, so that they cannot be compared.
     """
     if asked == "none":
         return WHOLE

@@ -1,7 +1,7 @@
-"""A course: inputs that a model runs on one after another, from the state that each is to begin with.
+"""Courses: forward passes in order, with the model's recurrent state restored where a sequence begins.
 
-Whatever runs a model over data runs a course, so that nothing that a forward pass leaves in a module is met by the
-next trial: state is restored where a sequence begins and when a course ends.
+All code that runs a model over data runs a course, so that a forward pass does not influence the next trial: state is
+restored where a sequence begins and when the course ends.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
+from palettune.evaluators.library_internals import tree_map
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
-__all__ = ["Course", "Hook", "Step", "watched"]
+__all__ = ["Course", "ForwardStep", "Hook", "watched"]
 
 Hook = Callable[[nn.Module, tuple[Any, ...]], Any]
 
 
 @dataclass(frozen=True)
-class Step:
+class ForwardStep:
     """One forward pass.
 
     Attributes:
-        counted: whether its outputs are wanted; else it only carries the state on.
-        fresh: whether a sequence begins here.
+        inputs: of the pass.
+        counted: whether its outputs are wanted; if not, it only updates the model's state.
+        fresh: whether a sequence begins with this pass.
     """
 
     inputs: Inputs
@@ -43,26 +44,32 @@ class Course:
     """Forward passes in order.
 
     Attributes:
-        state: what the model held when it was loaded.
-        axes: where samples lie.
+        steps: the passes.
+        state: the model's recurrent state when it was loaded.
+        axes: axes of samples.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[ForwardStep, ...]
     state: RecurrentState = NO_STATE
     axes: SampleAxes = FIRST
 
     @classmethod
     def of(cls, samples: Sequence[Inputs] | Course, axes: SampleAxes = FIRST) -> Course:
-        """Inputs of a model without state; a course as it is."""
-        return samples if isinstance(samples, Course) else cls(tuple(Step(inputs) for inputs in samples), axes=axes)
+        """Return the course over inputs of a model without state; a course is returned unchanged."""
+        return (
+            samples if isinstance(samples, Course) else cls(tuple(ForwardStep(inputs) for inputs in samples), axes=axes)
+        )
 
     @property
     def inputs(self) -> list[Inputs]:
-        """Those whose outputs are wanted."""
+        """Inputs of the passes whose outputs are wanted."""
         return [step.inputs for step in self.steps if step.counted]
 
     def together(self, size: int) -> Course:
-        """The same with neighbouring samples in batches of at most ``size``, where samples can be joined."""
+        """Join neighbouring samples into batches of at most ``size``.
+
+        A course of a model with state, or of samples that cannot be joined, is returned unchanged.
+        """
         if self.state.recurrent or self.axes.whole:
             return self
         batches: list[list[Inputs]] = []
@@ -71,11 +78,11 @@ class Course:
                 batches[-1].append(step.inputs)
             else:
                 batches.append([step.inputs])
-        return replace(self, steps=tuple(Step(self.axes.join(batch)) for batch in batches))
+        return replace(self, steps=tuple(ForwardStep(self.axes.join(batch)) for batch in batches))
 
     def first(self, count: int) -> Course:
-        """The same, no further than the first ``count`` wanted outputs."""
-        steps: list[Step] = []
+        """Return the beginning of the course, with ``count`` wanted outputs."""
+        steps: list[ForwardStep] = []
         for step in self.steps:
             if count <= 0:
                 break
@@ -86,10 +93,10 @@ class Course:
     def outputs(
         self, module: nn.Module, watching: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     ) -> Generator[Any, None, None]:
-        """What a module gives at each step that counts.
+        """Run a module and yield its outputs at each counted step.
 
         Args:
-            watching: entered while such a step runs, and at no other: what puts hooks in place, say.
+            watching: returns a context that is entered for counted steps only, to register hooks for example.
         """
         with contextlib.closing(self.passes(module)) as passes:
             for run in passes:
@@ -98,7 +105,7 @@ class Course:
                 yield outputs
 
     def passes(self, module: nn.Module) -> Generator[Callable[[], Any], None, None]:
-        """Each step that counts, as a function that runs it from the state of its place; it may be called again."""
+        """Yield for each counted step a function that runs it from the right state; it may be called again."""
         if not self.state:
             for step in self.steps:
                 yield _Pass(module, step.inputs)
@@ -121,7 +128,7 @@ class Course:
             self.state.restore(module)
 
     def gradients(self) -> AbstractContextManager[Any]:
-        """Within it, gradients can be taken though a forward pass writes into its state."""
+        """Return a context in which gradients can be computed although a forward pass writes to its state."""
         if not self.state:
             return contextlib.nullcontext()
         return torch.autograd.graph.allow_mutation_on_saved_tensors()
@@ -137,7 +144,7 @@ class _Pass:
 
 
 class _StatefulPass:
-    """Runs one step from one state, and keeps what it leaves."""
+    """Function that runs one step from one state and records the state after it."""
 
     def __init__(self, module: nn.Module, inputs: Inputs, begin: RecurrentState) -> None:
         self._module, self._inputs, self._begin = module, inputs, begin
@@ -147,14 +154,14 @@ class _StatefulPass:
     def __call__(self) -> Any:
         if self.ran:
             self._begin.restore(self._module)
-        outputs = pytree.tree_map(_apart, self._module(*self._inputs))
+        outputs = tree_map(_apart, self._module(*self._inputs))
         self.left, self.ran = self._begin.now(self._module), True
         return outputs
 
 
 @contextlib.contextmanager
 def watched(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
-    """While it lasts, what enters these submodules is shown to the hooks."""
+    """Register forward pre-hooks on submodules by name, inside the context."""
     handles = [module.get_submodule(name).register_forward_pre_hook(hook) for name, hook in hooks.items()]
     try:
         yield
@@ -164,5 +171,5 @@ def watched(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
 
 
 def _apart(value: Any) -> Any:
-    """A copy: a module may give out the very memory that its next pass writes into."""
+    """Copy a tensor, because a module may return memory that its next pass writes to."""
     return value.clone() if isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""The user's module as everything here takes it: with values, float32, on the CPU, every parameter in its own memory."""
+"""Preparation of the user's module: float32, on the CPU, every parameter in memory of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.device_bench.model.outputs import OutputError, map_tensors
+from palettune.evaluators.library_internals import (
+    holds_packed_weights,
+    is_traceable_wrapper_subclass,
+    own_buffers,
+    own_parameters,
+)
 from palettune.space.errors import UserError
 
 __all__ = [
-    "Held",
     "LoadingError",
+    "TensorSlot",
     "check_loadable",
     "held_alike",
     "same_memory",
@@ -31,26 +36,26 @@ _AS_PACKAGE = (
     "return the torch.nn.Module that it was made from; or convert it with coremltools.convert(..., "
     'convert_to="mlprogram"), save the .mlpackage and return its path'
 )
-#: A tensor by the module and the name that hold it.
-Held = tuple[nn.Module, str]
+#: Module and name that hold a tensor.
+TensorSlot = tuple[nn.Module, str]
 
 
 class LoadingError(UserError):
-    """A model that cannot be taken as it is: the module is named, and what to do."""
+    """Error for a model that cannot be used as it is; the message names the module and what to do."""
 
 
 def check_loadable(model: Any) -> None:
-    """Raise LoadingError for what has no layers, no values yet, or weights that are quantized already."""
+    """Raise LoadingError unless the model is a module with float values: no TorchScript, lazy, meta or quantized tensors."""
     if isinstance(model, torch.jit.ScriptModule):
-        raise LoadingError(f"returned a TorchScript module, whose layers cannot be told apart; {_AS_PACKAGE}")
+        raise LoadingError(f"returned a TorchScript module, whose layers cannot be identified; {_AS_PACKAGE}")
     if isinstance(model, torch.export.ExportedProgram):
-        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be told apart; {_AS_PACKAGE}")
+        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be identified; {_AS_PACKAGE}")
     if not isinstance(model, nn.Module):
         found = type(model).__name__
         raise LoadingError(f"returned a {found}; expected a torch.nn.Module, or the path of an .mlpackage")
     for name, module in model.named_modules():
         where = f"returned a model whose module {name!r} ({type(module).__name__})"
-        if _is_quantized(module):
+        if holds_packed_weights(module):
             raise LoadingError(f"{where} is quantized already; return the float model")
         for held, tensor in _tensors(module):
             why = _not_plain(held, tensor)
@@ -70,10 +75,9 @@ def _not_plain(name: str, tensor: Tensor) -> str | None:
 
 
 def take_to_float32(model: nn.Module) -> list[str]:
-    """Take all floating-point tensors to float32 and everything to the CPU, in place; say what was not there before.
+    """Convert all floating-point tensors to float32 and move all tensors to the CPU, in place; return notes on changes.
 
-    Whole numbers and booleans keep their type. Tensors that are plain attributes, or lie in lists and dicts that are,
-    come along.
+    Integers and booleans keep their type. Tensors in plain attributes, and in lists and dicts there, are included.
     """
     found = [tensor for module in model.modules() for _, tensor in _tensors(module)]
     kinds = Counter(str(t.dtype) for t in found if t.is_floating_point() and t.dtype is not torch.float32)
@@ -83,21 +87,21 @@ def take_to_float32(model: nn.Module) -> list[str]:
         for name, value in list(vars(module).items()):
             if isinstance(value, (Tensor, list, tuple, dict)) and name not in ("_parameters", "_buffers", "_modules"):
                 with contextlib.suppress(OutputError):  # a type that cannot be made again stays as it is
-                    vars(module)[name] = mapped(to_float32, value)
+                    vars(module)[name] = map_tensors(to_float32, value)
     total = len(found)
     notes = [
         f"{'the model is' if count == total else f'{count} of the {total} tensors of the model are'} "
-        f"{kind.removeprefix('torch.')}: taken to float32"
+        f"{kind.removeprefix('torch.')}: converted to float32"
         for kind, count in kinds.items()
     ]
     if places:
-        notes.append(f"the model is on {', '.join(places)}: taken to the CPU")
+        notes.append(f"the model is on {', '.join(places)}: moved to the CPU")
     return notes
 
 
-def held_alike(model: nn.Module) -> list[list[Held]]:
-    """Groups of two and more tensors that are the very same values in memory: tied, whichever way that was done."""
-    groups: dict[Any, list[Held]] = {}
+def held_alike(model: nn.Module) -> list[list[TensorSlot]]:
+    """Find groups of two and more tensors that are the same memory, shape and type: tied tensors."""
+    groups: dict[Any, list[TensorSlot]] = {}
     for module in model.modules():
         for name, tensor in _tensors(module):
             if tensor.numel():
@@ -106,27 +110,29 @@ def held_alike(model: nn.Module) -> list[list[Held]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def same_memory(groups: list[list[Held]]) -> None:
-    """Make one parameter of those in each group that are parameters of equal values."""
+def same_memory(groups: list[list[TensorSlot]]) -> None:
+    """Replace the parameters of each group that are equal by one shared parameter."""
     for group in groups:
-        held = [(module, name) for module, name in group if module._parameters.get(name) is not None]
+        held = [(module, name) for module, name in group if own_parameters(module).get(name) is not None]
         for (first, its_name), (module, name) in itertools.pairwise(held):
-            one, other = first._parameters[its_name], module._parameters[name]
+            one, other = own_parameters(first)[its_name], own_parameters(module)[name]
             assert one is not None
             assert other is not None
             if one is not other and one.shape == other.shape and torch.equal(one, other):
-                module._parameters[name] = one
+                own_parameters(module)[name] = one
 
 
 def untangle(model: nn.Module) -> None:
-    """Give every parameter memory of its own, so that writing to one changes no other tensor."""
+    """Copy parameters that share memory with others, so that writing to one changes no other tensor."""
     taken: dict[Any, Tensor] = {}
     trainable: dict[int, nn.Parameter] = {}
-    held = [(module, name, p) for module in model.modules() for name, p in module._parameters.items() if p is not None]
+    held = [
+        (module, name, p) for module in model.modules() for name, p in own_parameters(module).items() if p is not None
+    ]
     for module, name, parameter in held:
         if parameter.is_inference():
             made = trainable.setdefault(id(parameter), nn.Parameter(parameter.clone(), requires_grad=False))
-            module._parameters[name] = taken[_storage(made)] = made
+            own_parameters(module)[name] = taken[_storage(made)] = made
             continue
         owner = taken.setdefault(_storage(parameter), parameter)
         if owner is not parameter or _overlaps_itself(parameter):
@@ -135,12 +141,12 @@ def untangle(model: nn.Module) -> None:
     for module in model.modules():
         for name, tensor in _tensors(module):
             if not isinstance(tensor, nn.Parameter) and tensor.numel() and _storage(tensor) in taken:
-                (module._buffers if name in module._buffers else vars(module))[name] = tensor.clone()
+                (own_buffers(module) if name in own_buffers(module) else vars(module))[name] = tensor.clone()
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The tensors that a module holds itself: parameters, buffers and plain attributes."""
-    for held in (module._parameters, module._buffers, vars(module)):
+    for held in (own_parameters(module), own_buffers(module), vars(module)):
         yield from [(name, value) for name, value in held.items() if isinstance(value, Tensor)]
 
 
@@ -157,12 +163,8 @@ def _overlaps_itself(tensor: Tensor) -> bool:
     )
 
 
-def _is_quantized(module: nn.Module) -> bool:
-    return hasattr(module, "_packed_params") or hasattr(module, "_all_weight_values")  # of torch.ao.nn.quantized
-
-
 def to_float32(value: Tensor) -> Tensor:
-    """A tensor on the CPU, floats as float32, fit for training; the same object where it is so already."""
+    """Return a tensor on the CPU, floats as float32, that can be trained; the same object if it already is."""
     value = value.clone() if value.is_inference() else value
     value = value.detach() if value.grad_fn is not None else value
     if not value.is_floating_point():

@@ -1,4 +1,4 @@
-"""Folding: weights that a model computes anew before each pass become plain parameters, once, at loading.
+"""Folding: replace weights that a model computes before each pass by plain parameters, once, at loading.
 
 Parametrizations (``torch.nn.utils.parametrize``: weight and spectral normalization, orthogonal, custom ones), the
 older hooks of ``torch.nn.utils`` and pruning masks do not change in evaluation mode. Layers' weights that are buffers
@@ -19,9 +19,19 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from palettune.device_bench.model.module_layers import kind_of
 from palettune.device_bench.model.outputs import tensors
+from palettune.evaluators.library_internals import (
+    forward_pre_hooks,
+    hooked_tensor_name,
+    own_buffers,
+    own_modules,
+    own_parameters,
+    rebuild_flat_weights,
+    state_hooks,
+    write_count,
+)
 from palettune.evaluators.workload.float_model import LoadingError
-from palettune.space.modules import kind_of
 
 __all__ = ["fold"]
 
@@ -42,15 +52,16 @@ class _Computed:
 
 
 def fold(model: nn.Module, run: Callable[[], Any]) -> None:
-    """Fold everything that is computed from parameters alone, in place; what a forward pass sets is left.
+    """Replace weights that are computed from parameters alone by plain parameters, in place.
+
+    Weights that a forward pass sets are not changed.
 
     Args:
         model: float32, on the CPU, in evaluation mode.
-        run: runs the model on its example inputs and returns what it returns; called twice, where there is something
-            to fold.
+        run: runs the model on its example inputs and returns its outputs; called twice if there is something to fold.
 
     Raises:
-        LoadingError: the model's outputs are others afterwards; the first module that differs is named.
+        LoadingError: the model's outputs change; the message names the first module that differs.
     """
     computed = [*_parametrized(model), *_hooked(model)]
     loose = _loose(model, {id(c.module) for c in computed})
@@ -69,8 +80,8 @@ def fold(model: nn.Module, run: Callable[[], Any]) -> None:
     if not _equal(outputs, again) and _is_deterministic(model, run, again):
         wrong = [name for name, _ in folded if not _equal(before.get(name, []), after.get(name, []))]
         raise LoadingError(
-            f"returned a model that gives other outputs once what {(wrong or [folded[0][0]])[0]!r} computes its weight "
-            "from is folded into a plain parameter; fold it in model() (torch.nn.utils.parametrize."
+            f"returned a model whose outputs change when the computed weight of {(wrong or [folded[0][0]])[0]!r} is "
+            "replaced by a plain parameter; do so yourself in model() (torch.nn.utils.parametrize."
             "remove_parametrizations, remove_weight_norm, prune.remove ...)"
         )
 
@@ -89,17 +100,19 @@ def _parametrized(model: nn.Module) -> Iterator[_Computed]:
 def _hooked(model: nn.Module) -> Iterator[_Computed]:
     """The last hook first: it may make what an earlier one reads."""
     for where, module in model.named_modules():
-        for hook in reversed(module._forward_pre_hooks.values()):
+        for hook in reversed(forward_pre_hooks(module).values()):
             if isinstance(hook, _HOOKS):
-                name = str(hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name)
-                sources = (module._parameters.get(f"{name}{suffix}") for suffix in _MADE_FROM)
+                name = str(hooked_tensor_name(hook))
+                sources = (own_parameters(module).get(f"{name}{suffix}") for suffix in _MADE_FROM)
                 yield _Computed(where, module, name, tuple(id(s) for s in sources if s is not None), hooked=True)
 
 
 def _put(computed: list[_Computed], values: list[Tensor]) -> None:
     """Put the values in the place of what made them; tied ones stay tied."""
     for module in [one.module for one in computed if parametrize.is_parametrized(one.module)]:
-        if module._modules.pop("parametrizations", None) is not None:  # once, however many of its tensors are computed
+        if (
+            own_modules(module).pop("parametrizations", None) is not None
+        ):  # once, however many of its tensors are computed
             module.__class__ = type(module).__bases__[0]  # as torch's own remove_parametrizations does
     tied: dict[tuple[int, ...], list[nn.Parameter]] = {}
     for one, value in zip(computed, values, strict=True):
@@ -114,7 +127,7 @@ def _put(computed: list[_Computed], values: list[Tensor]) -> None:
             alike.append(parameter := nn.Parameter(value, requires_grad=False))
         setattr(one.module, one.name, parameter)
         if isinstance(one.module, nn.RNNBase):
-            one.module._init_flat_weights()
+            rebuild_flat_weights(one.module)
 
 
 def _unhook(module: nn.Module, name: str) -> None:
@@ -122,15 +135,15 @@ def _unhook(module: nn.Module, name: str) -> None:
 
     def serves(hook: Any) -> bool:
         hook = getattr(hook, "fn", hook)  # a state dict hook of spectral normalization
-        return isinstance(hook, _HOOKS) and name == getattr(hook, "_tensor_name", getattr(hook, "name", None))
+        return isinstance(hook, _HOOKS) and name == hooked_tensor_name(hook)
 
-    for hooks in (module._forward_pre_hooks, module._state_dict_hooks, module._load_state_dict_pre_hooks):
+    for hooks in (forward_pre_hooks(module), *state_hooks(module)):
         for key in [key for key, hook in hooks.items() if serves(hook)]:
             del hooks[key]
     vars(module).pop(name, None)
     for suffix in _MADE_FROM:
-        module._parameters.pop(f"{name}{suffix}", None)
-        module._buffers.pop(f"{name}{suffix}", None)
+        own_parameters(module).pop(f"{name}{suffix}", None)
+        own_buffers(module).pop(f"{name}{suffix}", None)
         vars(module).pop(f"{name}{suffix}", None)
 
 
@@ -138,7 +151,7 @@ def _loose(model: nn.Module, others: set[int]) -> list[tuple[str, nn.Module, Any
     """Layers whose weight is a buffer or a plain attribute, with what tells whether it stays the same."""
     found = []
     for name, module in model.named_modules():
-        if kind_of(module) is not None and id(module) not in others and "weight" not in module._parameters:
+        if kind_of(module) is not None and id(module) not in others and "weight" not in own_parameters(module):
             weight = _loose_weight(module)
             if weight is not None and weight.is_floating_point():
                 found.append((name, module, _version(weight)))
@@ -146,19 +159,19 @@ def _loose(model: nn.Module, others: set[int]) -> list[tuple[str, nn.Module, Any
 
 
 def _loose_weight(module: nn.Module) -> Tensor | None:
-    held = module._buffers.get("weight", vars(module).get("weight"))
+    held = own_buffers(module).get("weight", vars(module).get("weight"))
     return held if isinstance(held, Tensor) else None
 
 
 def _version(weight: Tensor | None) -> tuple[int, int]:
-    return id(weight), 0 if weight is None or weight.is_inference() else weight._version
+    return id(weight), 0 if weight is None else write_count(weight)
 
 
 def _to_parameter(module: nn.Module) -> None:
     weight = _loose_weight(module)
     assert weight is not None
     vars(module).pop("weight", None)
-    module._buffers.pop("weight", None)
+    own_buffers(module).pop("weight", None)
     module.register_parameter("weight", nn.Parameter(weight.detach(), requires_grad=False))
 
 
@@ -167,8 +180,8 @@ def _as_before(model: nn.Module) -> Iterator[None]:
     """Put back what a forward pass leaves in a model: buffers and attributes."""
     saved = []
     for module in model.modules():
-        parts = [(held, dict(held)) for held in (module._parameters, module._buffers, module._modules)]
-        contents = [(value, value.clone()) for value in module._buffers.values() if value is not None]
+        parts = [(held, dict(held)) for held in (own_parameters(module), own_buffers(module), own_modules(module))]
+        contents = [(value, value.clone()) for value in own_buffers(module).values() if value is not None]
         saved.append((module, dict(vars(module)), parts, contents))
     try:
         yield

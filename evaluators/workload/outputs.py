@@ -1,4 +1,4 @@
-"""A model's outputs as quality sees them: floating-point tensors in order, and the user's own structure over batches."""
+"""Outputs of a model: floating-point tensors in order, and outputs of several batches joined in their structure."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import children, flatten, rebuilt, tensors
+from palettune.device_bench.model.outputs import children, flatten, rebuild, tensors
 
 __all__ = ["concatenate", "first_non_finite_module", "flatten", "floating_outputs", "joined_outputs"]
 
 
 def floating_outputs(outputs: Any) -> list[tuple[str, Tensor]]:
-    """The floating-point tensors among a model's outputs: those from which a divergence can be taken."""
+    """Return the floating-point tensors among a model's outputs, with names, in order."""
     return [(name, value) for name, value in flatten(outputs) if value.is_floating_point()]
 
 
 def joined_outputs(parts: Sequence[Any], axis: int | None = 0) -> Any:
-    """A model's outputs over all batches, as the model's own object: what ``metrics`` gets.
+    """Join a model's outputs of all batches into one object of the model's output type, for ``metrics``.
 
-    Tensors are joined along an axis wherever they are, in a structure of the same type (``rebuilt``); those
-    without axes are stacked, one value for each batch. Anything else is the value itself where it is the same in every
-    batch. What cannot be joined is a list by batch: tensors whose other axes differ, values that differ, structures
-    that do not hold the same.
+    Tensors in any nested structure are joined along an axis; those without axes are stacked, one value for each batch.
+    Other values are kept if they are the same in every batch. Values that cannot be joined become a list by batch:
+    tensors whose other axes differ, values that differ, structures with different content.
 
     Args:
         axis: as for ``concatenate``.
 
     Raises:
-        OutputError: the type of a structure cannot be made again; it is named.
+        OutputError: a structure of the outputs' type cannot be built; the message names the type.
     """
     first = parts[0]
     if all(isinstance(part, Tensor) for part in parts):
@@ -41,16 +40,16 @@ def joined_outputs(parts: Sequence[Any], axis: int | None = 0) -> Any:
         if len(keys) > 1:
             return list(parts)
         columns = zip(*([child for _, child in one or ()] for one in found), strict=True)
-        return rebuilt(first, [joined_outputs(list(column), axis) for column in columns])
+        return rebuild(first, [joined_outputs(list(column), axis) for column in columns])
     return first if all(_same(first, part) for part in parts) else list(parts)
 
 
 def concatenate(parts: Sequence[Any], axis: int | None = 0) -> Any:
-    """Per-batch targets joined along an axis, structure kept; a plain list where they cannot be joined.
+    """Join per-batch targets along an axis in their structure; return a list by batch where they cannot be joined.
 
     Args:
-        axis: that of the samples; values without it are joined along their first one. Where it is ``None``, a batch is
-            a sample, and only values whose first axis is of length 1 are joined.
+        axis: of the samples; values without this axis are joined along their first one. ``None`` if a batch is one sample:
+            then only values whose first axis has length 1 are joined.
     """
     first = parts[0]
     if first is None:
@@ -70,7 +69,7 @@ def _but(value: Tensor, axis: int) -> tuple[int, ...]:
 
 
 def first_non_finite_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> str | None:
-    """The name of the first submodule, in execution order, whose output is not finite; ``None`` when all are."""
+    """Return the name of the first submodule, in execution order, whose output is not finite; ``None`` if all are finite."""
     found: list[str] = []
 
     def watch(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""Sample axes: where the samples of a batch lie, in what a model takes and in what it gives.
+"""Sample axes: the axis of samples in each input and output of a model.
 
-Most models take samples along the first axis. Recurrent networks of torch's own take them along the second; others
-were written for one sample, or for no axis of samples at all, and run one by one.
+Most models take samples along the first axis. torch's recurrent networks take them along the second by default; other
+models are written for one sample, or without an axis of samples, and run on one item at a time.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class SampleAxes:
     """The axis of samples of each input and of each floating-point output.
 
     Attributes:
-        inputs: ``None`` for one that all samples of a batch share; nothing at all means the first axis of every input.
-        outputs: likewise.
-        whole: batches are never taken apart nor joined, and each counts as one sample.
+        inputs: axis of each input; ``None`` for an input that all samples share. Inputs beyond its length have axis 0.
+        outputs: axis of each floating-point output, likewise.
+        whole: whether batches are never split or joined, and each counts as one sample.
     """
 
     inputs: tuple[int | None, ...] = ()
@@ -40,20 +40,20 @@ class SampleAxes:
         return f"samples lie along: {', '.join(f'input {i} {name}' for i, name in enumerate(named))}"
 
     def of_input(self, index: int) -> int | None:
-        """The axis of one input."""
+        """Return the axis of samples of one input; ``None`` if samples share it."""
         return None if self.whole else _axis(self.inputs, index)
 
     def of_output(self, index: int) -> int | None:
-        """The axis of one floating-point output."""
+        """Return the axis of samples of one floating-point output; ``None`` if samples share it."""
         return None if self.whole else _axis(self.outputs, index)
 
     @property
     def main(self) -> int:
-        """The axis along which other things of a model most likely hold their samples: that of its first output."""
+        """Axis of samples of the first output, which is assumed for other tensors of the model."""
         return next((axis for axis in self.outputs if axis is not None), 0)
 
     def count(self, inputs: Inputs) -> int | None:
-        """How many samples a batch holds; ``None`` where it stays whole, for its inputs do not agree."""
+        """Return the number of samples in a batch; ``None`` if its inputs disagree, or batches stay whole."""
         if self.whole:
             return None
         sizes = set()
@@ -64,26 +64,26 @@ class SampleAxes:
         return None if len(sizes) != 1 or -1 in sizes else int(sizes.pop())
 
     def rows_of_input(self, value: Tensor, index: int) -> int:
-        """How many samples one input holds."""
+        """Return the number of samples in one input."""
         axis = self.of_input(index)
         return 1 if axis is None or value.ndim <= axis else int(value.shape[axis])
 
     def split(self, inputs: Inputs) -> list[Inputs]:
-        """A batch as batches of one sample each; as it is where it stays whole."""
+        """Split a batch into batches of one sample each; a batch that stays whole is returned as one."""
         count = self.count(inputs)
         if count is None:
             return [inputs]
         return [self.part(inputs, index) for index in range(count)]
 
     def part(self, inputs: Inputs, index: int) -> Inputs:
-        """One sample of a batch, as a batch."""
+        """Return one sample of a batch, as a batch of one."""
         return tuple(
             value if (axis := self.of_input(place)) is None else value.narrow(axis, index, 1)
             for place, value in enumerate(inputs)
         )
 
     def fit_together(self, first: Inputs, second: Inputs) -> bool:
-        """Whether two batches of one sample can be one batch."""
+        """Return whether two batches of one sample each can be joined."""
         if self.count(first) != 1 or len(first) != len(second):
             return False
         for place, (one, other) in enumerate(zip(first, second, strict=True)):
@@ -94,7 +94,7 @@ class SampleAxes:
         return True
 
     def join(self, samples: Sequence[Inputs]) -> Inputs:
-        """Batches that fit together as one."""
+        """Join batches for which ``fit_together`` holds."""
         if len(samples) == 1:
             return samples[0]
         return tuple(
@@ -103,14 +103,14 @@ class SampleAxes:
         )
 
     def together(self, values: Sequence[Tensor], index: int | None) -> Tensor:
-        """An output of one sample each as that of one batch; other outputs than floating-point ones have no index."""
+        """Join one output of several samples; ``index`` is its position among floating-point outputs, ``None`` for others."""
         axis = self.main if index is None else self.of_output(index)
         if axis is None or not values[0].ndim:
             return values[0]
         return torch.cat(list(values), min(axis, values[0].ndim - 1))
 
     def rows(self, output: Tensor, index: int) -> Tensor:
-        """A floating-point output as (N, ...), N samples; one row of what all samples share."""
+        """Return a floating-point output as (N, ...) for N samples; (1, ...) if all samples share it."""
         axis = self.of_output(index)
         if axis is None or output.ndim <= axis:
             return output.unsqueeze(0)

@@ -1,4 +1,4 @@
-"""Samples: the batches of a workload taken apart into single samples, and single samples put together again."""
+"""Samples: batches of a workload split into single samples, and single samples joined to batches."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SpreadSamples:
-    """Some single samples from all over some data.
+    """Single samples drawn from the whole of some data.
 
     Attributes:
-        samples: inputs of one sample each; the first few of them are spread over the data, too.
-        fitting: how many samples of the data could have been chosen.
-        total: how many there are.
+        samples: inputs of one sample each, in an order of which every beginning is spread over the data.
+        fitting: number of samples of the data that are accepted.
+        total: number of samples of the data.
     """
 
     samples: tuple[Inputs, ...]
@@ -43,17 +43,17 @@ def spread_samples(
     accepts: Callable[[Inputs], bool] | None = None,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
 ) -> SpreadSamples:
-    """Samples from the whole of some data: of every shape, of every batch, and from all parts of a batch.
+    """Draw samples from the whole of some data: from every shape, every batch, and all parts of a batch.
 
-    A model with state is run on the beginning of its first sequence, in order.
-
-    Of each part one is drawn by a fixed seed, for data often repeat at a fixed distance (classes in turn). A batch whose
-    inputs do not agree on their number is one sample, as is one that is only accepted whole.
+    From each of equal parts one sample is drawn with a fixed seed, because data often repeat at a fixed distance (classes
+    in turn). A batch whose inputs disagree on their number of samples is one sample, as is a batch that is only accepted
+    whole. For a model with state, the result is the beginning of the first sequence, in order.
 
     Args:
-        count: how many at most; where there are more shapes or batches than that, they are drawn from evenly.
-        accepts: whether a sample of these shapes can be used; it is asked of a batch's first sample, then of the batch.
-        sampling: where samples lie, and what state a sequence begins with.
+        batches: the data.
+        count: largest number of samples; of more shapes or batches than that, an even choice is used.
+        accepts: returns whether a sample can be used; called with a batch's first sample, then with the batch.
+        sampling: axes of samples, and state of the model.
     """
     if sampling.recurrent:
         return _sequence(batches, count, accepts, sampling)
@@ -130,11 +130,7 @@ def _from_afar(items: Sequence[T]) -> list[T]:
 
 
 def single_samples(batches: Sequence[Batch], count: int, axes: SampleAxes = FIRST) -> list[Inputs]:
-    """The first ``count`` samples as inputs of batch 1; a batch whose inputs do not agree on their number stays whole.
-
-    Args:
-        axes: where samples lie.
-    """
+    """Return the first ``count`` samples as inputs of batch 1; a batch whose inputs disagree on their number stays whole."""
     samples: list[Inputs] = []
     for batch in batches:
         samples.extend(axes.split(batch.inputs))
@@ -144,9 +140,9 @@ def single_samples(batches: Sequence[Batch], count: int, axes: SampleAxes = FIRS
 
 
 def joined(samples: Sequence[Inputs], size: int = 16, axes: SampleAxes = FIRST) -> list[Inputs]:
-    """Samples in order as batches of at most ``size``; neighbours of other shapes begin another batch.
+    """Join samples in order to batches of at most ``size``; a change of shapes begins another batch.
 
-    A sample that is a whole batch, because its inputs do not agree on their number, stays by itself.
+    A sample that is a whole batch, because its inputs disagree on their number, is a batch of its own.
     """
     return Course.of(samples, axes).together(size).inputs
 
@@ -154,9 +150,9 @@ def joined(samples: Sequence[Inputs], size: int = 16, axes: SampleAxes = FIRST) 
 def one_by_one(
     run: Callable[[Inputs], Mapping[str, Tensor]], inputs: Inputs, axes: SampleAxes = FIRST
 ) -> dict[str, Tensor]:
-    """A batch through what was made for one sample: its outputs by name, as those of the batch.
+    """Run a batch one sample at a time and return the outputs by name, joined to those of the batch.
 
-    Samples along the first axis go through together, which a program does by itself.
+    Samples along the first axis run together.
     """
     parts = [inputs] if axes == FIRST else axes.split(inputs)
     found = [run(part) for part in parts]

@@ -1,4 +1,4 @@
-"""Sampling: how a workload's data go through its model: along which axes samples lie, and what state is restored when."""
+"""Sampling: axes of samples in a workload's data, and recurrent state of its model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
-from palettune.evaluators.workload.course import Course, Step
+from palettune.evaluators.workload.course import Course, ForwardStep
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
 __all__ = ["DataOptions", "Sampling"]
@@ -15,11 +15,11 @@ __all__ = ["DataOptions", "Sampling"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What the experiment says of the data.
+    """Options of an experiment for the workload's data.
 
     Attributes:
-        sequence: items of the data after which state begins anew; one pass over all of them unless given.
-        batch_axis: the axis that samples lie along, ``"none"`` for none; found unless given.
+        sequence: number of items after which a model's state is reset; ``None`` for one sequence of all items.
+        batch_axis: the axis of samples, or ``"none"``; ``None`` to find it by running the model.
     """
 
     sequence: int | None = None
@@ -28,12 +28,12 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What running a model over data has to know.
+    """Properties of a model and its data that every pass over the data depends on.
 
     Attributes:
-        axes: where samples lie.
-        state: what a forward pass changes, as it was when the model was loaded.
-        sequence: items after which state begins anew; ``None`` for a pass over all of them.
+        axes: axes of samples.
+        state: what a forward pass changes in the model, as it was when the model was loaded.
+        sequence: number of items after which state is reset; ``None`` for one sequence of all items.
     """
 
     axes: SampleAxes = FIRST
@@ -42,11 +42,11 @@ class Sampling:
 
     @property
     def recurrent(self) -> bool:
-        """Whether what the model gives for one item depends on the items before it."""
+        """Whether the model's outputs for an item depend on the items before it."""
         return self.state.recurrent
 
     def identity(self) -> dict[str, Any]:
-        """What of it decides results; empty for a model without state whose samples lie along the first axis."""
+        """Return the properties that influence results; empty for a model without state and samples along the first axis."""
         found: dict[str, Any] = {}
         if self.axes != FIRST:
             found["axes"] = [self.axes.inputs, self.axes.outputs, self.axes.whole]
@@ -55,22 +55,22 @@ class Sampling:
         return found
 
     def begin(self, position: int) -> int:
-        """The item that has to be run first so that the state is right at a position."""
+        """Return the position of the first item to run so that the state is right at ``position``."""
         if not self.recurrent:
             return position
         return position - position % self.sequence if self.sequence else 0
 
     def course(self, items: Sequence[Inputs], counted: Collection[int] | None = None) -> Course:
-        """A pass over items.
+        """Return a course over items.
 
         Args:
             items: in the data's order; the first one begins a sequence.
-            counted: positions of those whose outputs are wanted; all unless given.
+            counted: positions of the items whose outputs are wanted; all if ``None``.
         """
         wanted = range(len(items)) if counted is None else counted
         if not self.recurrent:
-            return Course(tuple(Step(items[i]) for i in sorted(wanted)), self.state, self.axes)
+            return Course(tuple(ForwardStep(items[i]) for i in sorted(wanted)), self.state, self.axes)
         last = max(wanted, default=-1)
         chosen = set(wanted)
-        steps = (Step(items[i], i in chosen, self.begin(i) == i) for i in range(last + 1))
+        steps = (ForwardStep(items[i], i in chosen, self.begin(i) == i) for i in range(last + 1))
         return Course(tuple(steps), self.state, self.axes)

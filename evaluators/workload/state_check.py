@@ -1,7 +1,7 @@
-"""The state check: what forward passes change in a model, found by running it on a few inputs.
+"""State check: find what forward passes change in a model, by running it on a few inputs.
 
-Everything that a module holds is compared before and after. What comes out changed is state if outputs depend on it;
-outputs that differ though everything was put back come from state that lies elsewhere.
+Everything that a module holds is compared before and after. A changed value is recurrent state if outputs depend on it.
+If outputs differ although all values were restored, the model keeps state elsewhere, which is an error.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
-from palettune.device_bench.model.held_value import Held
+from palettune.device_bench.model.held_value import HeldValue
 from palettune.device_bench.model.recurrent_state import Place, RecurrentState, snapshot
+from palettune.evaluators.library_internals import tree_map, write_count
 from palettune.evaluators.workload.outputs import floating_outputs
 from palettune.evaluators.workload.sample_axes import Inputs
 from palettune.space.errors import UserError
@@ -31,40 +31,40 @@ Run = Callable[[Inputs], Any]
 
 
 class StateCheckError(UserError):
-    """State that cannot be restored; the message says where it lies and what to do."""
+    """Error for state that cannot be restored; the message names it and what to do."""
 
 
 def find_state(
     model: nn.Module, run: Run, example: Inputs, items: Sequence[Inputs], sequence: int | None = None
 ) -> tuple[RecurrentState, Any]:
-    """The state of a model, as it is now, and the model's outputs for the first item from there.
+    """Find the recurrent state of a model; return its present value, and the model's outputs for the first item.
 
     Args:
-        run: runs the model on inputs, with the same random numbers each time and an error that tells the user which.
+        model: the loaded model; its state is restored.
+        run: runs the model on inputs with a fixed seed.
+        example: the example inputs.
         items: the first items of the data, one or two.
-        sequence: items after which state begins anew.
+        sequence: number of items after which state is reset.
 
     Raises:
         StateCheckError: the model changes its parameters, or state that cannot be restored.
     """
     before, marks = snapshot(model), _marks(model)
-    changed: dict[Place, Held] = {}
+    changed: dict[Place, HeldValue] = {}
     shown = floats(run(example))
     changed |= before.changed(model)
     RecurrentState(changed).restore(model)
     outputs = []
     for inputs in items:
-        outputs.append(
-            pytree.tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, run(inputs))
-        )
+        outputs.append(tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, run(inputs)))
         changed |= before.changed(model)
         if sequence == 1:
             RecurrentState(changed).restore(model)
     written = [name for name, mark in _marks(model).items() if marks.get(name, mark) != mark]
     if written:
         raise StateCheckError(
-            f"a forward pass changes the parameter(s) {', '.join(written[:5])}: what a search stores would change with "
-            "every evaluation; keep what is to change in a buffer (register_buffer)"
+            f"a forward pass changes the parameter(s) {', '.join(written[:5])}: stored weights would differ from those that are "
+            "evaluated; keep values that change in a buffer (register_buffer)"
         )
     state = _restorable(changed, model)
     _check_nothing_else(state, model, run, example, shown)
@@ -73,7 +73,7 @@ def find_state(
     return state, outputs[0]
 
 
-def _restorable(changed: dict[Place, Held], model: nn.Module) -> RecurrentState:
+def _restorable(changed: dict[Place, HeldValue], model: nn.Module) -> RecurrentState:
     for place, held in changed.items():
         if not held.restorable:
             kind = type(place.get(model)).__name__
@@ -89,12 +89,12 @@ def _restorable(changed: dict[Place, Held], model: nn.Module) -> RecurrentState:
 def _check_nothing_else(state: RecurrentState, model: nn.Module, run: Run, example: Inputs, first: Any) -> None:
     """Raise StateCheckError where the example gives something else by now, though state was restored."""
     with state.around(model):
-        again = run(example)
+        again = floats(run(example))  # copies: an output may be the very buffer that is restored
     if not close(again, first, _AGAIN):
         restored = f" beside {', '.join(map(str, list(state.values)[:5]))}" if state else ""
         raise StateCheckError(
-            f"the model gives other outputs for its example after a few forward passes, so it keeps state{restored} that "
-            "cannot be seen from its buffers and attributes (a global variable, a closure, an object of its own): keep "
+            f"the model's outputs for its example inputs change after a few forward passes, so it keeps state{restored} that "
+            "is in none of its buffers and attributes (but in a global variable, a closure or another object): keep "
             "it in buffers (register_buffer), or set it anew in every forward pass"
         )
 
@@ -160,7 +160,7 @@ def _from(
 
 
 def close(found: Any, wanted: Any, tolerance: float) -> bool:
-    """Whether all floating-point outputs are the same, within a share of their norm."""
+    """Return whether all floating-point outputs are equal within ``tolerance`` times their norm."""
     if found is None or wanted is None:
         return found is wanted
     pairs = [floating_outputs(found), floating_outputs(wanted)]
@@ -170,7 +170,7 @@ def close(found: Any, wanted: Any, tolerance: float) -> bool:
 
 
 def close_tensors(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
-    """Whether two tensors are the same, within a share of the second one's norm."""
+    """Return whether two tensors are equal within ``tolerance`` times the norm of ``wanted``."""
     if found.shape != wanted.shape:
         return False
     found, wanted = found.double().nan_to_num(), wanted.double().nan_to_num()
@@ -179,7 +179,7 @@ def close_tensors(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """Random numbers that are the same each time, and as if nothing had been drawn afterwards."""
+    """Seed all random number generators inside the context, and restore them afterwards."""
     ours, theirs = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -194,7 +194,7 @@ def seeded(seed: int = 0) -> Iterator[None]:
 
 def _marks(model: nn.Module) -> dict[str, tuple[object, ...]]:
     """What tells that a parameter was written: its version, and a sum of its bits."""
-    return {name: (value._version, value.shape, _sum(value)) for name, value in model.named_parameters()}
+    return {name: (write_count(value), value.shape, _sum(value)) for name, value in model.named_parameters()}
 
 
 def _sum(value: Tensor) -> int:
@@ -204,5 +204,5 @@ def _sum(value: Tensor) -> int:
 
 
 def floats(outputs: Any) -> list[Tensor]:
-    """Copies of the floating-point outputs, for the model may write into its own."""
+    """Return copies of the floating-point outputs, because the model may write to the originals."""
     return [value.clone() for _, value in floating_outputs(outputs)]

@@ -1,21 +1,23 @@
-"""A workload: the user's model, data and metrics, from one Python file of plain functions."""
+"""Workloads: the user's model, data and metrics, from one Python file of plain functions."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import OutputError, mapped
+from palettune.device_bench.model.module_layers import weightless
+from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
@@ -40,31 +42,22 @@ from palettune.evaluators.workload.sample_axes import WHOLE
 from palettune.evaluators.workload.sampling import DataOptions, Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
 from palettune.evaluators.workload.workload_imports import import_workload, importable
-from palettune.space.errors import UserError, suggestion
-from palettune.space.modules import weightless
+from palettune.evaluators.workload.workload_object import (
+    WorkloadError,
+    WorkloadObject,
+    WorkloadSource,
+    detached_copy,
+    require_functions,
+)
+from palettune.space.errors import UserError
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
 
-_FUNCTIONS = (
-    "model",
-    "example_inputs",
-    "evaluation_data",
-    "metrics",
-    "calibration_data",
-    "confirmation_data",
-    "training_data",
-    "loss",
-)
 _Defaults = tuple[torch.dtype, torch.device]
-_REQUIRED = ("model", "example_inputs", "evaluation_data")
-
-
-class WorkloadError(UserError):
-    """A workload file is missing, fails, or returns something else than its contract says."""
 
 
 class Split(StrEnum):
-    """Which of the workload's data; the value names the function that gives it."""
+    """Part of the workload's data; the value is the name of the function that returns it."""
 
     EVALUATION = "evaluation_data"
     CALIBRATION = "calibration_data"
@@ -81,48 +74,59 @@ class Batch:
 
 
 class Workload:
-    """The functions of one workload file, each called once, checked and kept.
+    """The functions of one workload, each called once, checked and kept.
 
     Args:
+        source: the file, or the module or object that has the functions.
+        functions: the imported file; the module or object itself.
         options: what the experiment says of the data.
 
     Attributes:
+        path: of the file; the name of a module or object, for messages.
         notes: what the user should know of how the model or the data were taken, in words; each once.
     """
 
     def __init__(
         self,
-        path: Path,
-        module: ModuleType,
+        source: WorkloadSource,
+        functions: object,
         options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
         defaults: _Defaults | None = None,
     ) -> None:
-        self.path = path
+        self.path = Path(str(source))
+        self.source = source
         self.options = options
         self._own = defaults or _default_type_and_place()
         self.notes: list[str] = []
-        self._module = module
+        self._functions = functions
         self._changes = ""  # what was done to the model's types and place, in words
         self._batches: dict[Split, tuple[Batch, ...]] = {}
 
+    @property
+    def scoring_split(self) -> Split:
+        """What scores are taken on: calibration data where there are some, so that evaluation data stay unseen."""
+        return Split.CALIBRATION if self.offers(Split.CALIBRATION.value) else Split.EVALUATION
+
     def offers(self, function: str) -> bool:
-        """Whether the file defines an optional function."""
-        return callable(getattr(self._module, function, None))
+        """Return whether an optional function is defined."""
+        return callable(getattr(self._functions, function, None))
 
     def note(self, words: str) -> None:
-        """Keep something that the user should know; what is known already is not kept twice."""
+        """Add a note for the user, once."""
         if words not in self.notes:
             self.notes.append(words)
 
     @cached_property
     def model(self) -> nn.Module:
-        """The float model, in evaluation mode, gradients off; a package is run by the reference runtime."""
+        """Float model in evaluation mode, without gradients; a package is run by the reference runtime."""
         with torch.inference_mode(False):  # whoever asks first may be in it
             model = self._call("model")
         if isinstance(model, (str, Path)):
             return self._package(model)
         try:
             check_loadable(model)
+            if isinstance(self.source, WorkloadObject):  # its owner goes on with the model as it is
+                model = detached_copy(model)
             with torch.inference_mode(False):
                 self._take(model)
         except LoadingError as error:
@@ -130,7 +134,7 @@ class Workload:
         return model  # type: ignore[no-any-return]
 
     def _take(self, model: nn.Module) -> None:
-        """Bring a module to what everything here works on: float32, on the CPU, every layer's weight a parameter."""
+        """Convert a module to float32 on the CPU, with every layer's weight a plain parameter."""
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
@@ -145,12 +149,12 @@ class Workload:
 
     @property
     def kept(self) -> Mapping[str, str]:
-        """Why constants of a package, or modules of a torch model, are no layers, by their names."""
+        """Reasons why constants of a package, or modules of a torch model, are no layers, by name."""
         return self.model.kept if isinstance(self.model, PackageModule) else weightless(self.model)
 
     def _package(self, path: str | Path) -> PackageModule:
         try:
-            return PackageModule(self.path.parent / path)
+            return PackageModule(self._folder / path)
         except UserError as error:
             raise self._error(
                 "model",
@@ -158,9 +162,13 @@ class Workload:
                 f"be read: {error}",
             ) from error
 
+    @property
+    def _folder(self) -> Path:
+        return self.source.folder if isinstance(self.source, WorkloadObject) else self.source.parent
+
     @cached_property
     def example_inputs(self) -> tuple[Tensor, ...]:
-        """One example, batch 1, from which the model is converted."""
+        """Example inputs of batch 1, with which the model is converted."""
         inputs = self._call("example_inputs")
         if isinstance(inputs, Tensor):
             raise self._error("example_inputs", "returned a tensor; expected a tuple of tensors: `return (tensor,)`")
@@ -168,7 +176,7 @@ class Workload:
         return self._taken("example_inputs", inputs)
 
     def batches(self, split: Split) -> tuple[Batch, ...]:
-        """All batches of one split, read once and kept in memory."""
+        """Return all batches of one split, read once and kept in memory."""
         if split not in self._batches:
             # whoever asks first may be in inference mode, whose tensors no training can use
             with torch.inference_mode(False):
@@ -176,14 +184,14 @@ class Workload:
         return self._batches[split]
 
     def stream(self, split: Split) -> Iterator[Batch]:
-        """The batches of one pass over a split, read afresh and not kept: training data may be larger than memory."""
+        """Iterate over the batches of a split, read anew and not kept in memory."""
         return iter(self._read(split))
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """The user's own training loss of some outputs: one number, differentiable where the outputs are.
+        """Compute the user's training loss: a tensor of one number, differentiable where the outputs are.
 
         Raises:
-            WorkloadError: it is not defined, fails, or returns something else.
+            WorkloadError: ``loss`` is not defined, fails, or returns something else.
         """
         if not self.offers("loss"):
             raise self._error("loss", "is not defined")
@@ -192,21 +200,31 @@ class Workload:
             found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise self._error("loss", f"returned {found}; expected a tensor of one number")
         if torch.is_grad_enabled() and not value.requires_grad:
-            raise self._error("loss", "returned a tensor without gradient; compute it from the outputs, undetached")
+            raise self._error(
+                "loss", "returned a tensor without gradient; compute it from the outputs without detach()"
+            )
         return value.reshape(())
 
     def digest(self, split: Split) -> str:
-        """Content hash of the inputs of one split."""
+        """Return the content hash of the inputs of one split."""
         return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)
+
+    def targets_digest(self, split: Split) -> str:
+        """Content hash of the targets of one split; values that are no tensors count as they print."""
+        targets = [batch.targets for batch in self.batches(split)]
+        printed = repr(map_tensors(lambda value: tensors_digest([value]), targets))
+        text = re.sub(r" at 0x[0-9a-f]+", "", printed)  # an object that prints its address is the same elsewhere
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def metrics(
         self, outputs: list[Any], split: Split = Split.EVALUATION, batches: Sequence[Batch] | None = None
     ) -> dict[str, float]:
-        """The user's own metrics over all batches of a split; empty when the file defines none.
+        """Compute the user's metrics over all batches of a split; empty if the file defines none.
 
         Args:
-            outputs: the model's outputs by batch, in the order of ``batches(split)``; joined in their own structure.
-            batches: some of the split's batches, when the outputs are only theirs.
+            outputs: the model's outputs by batch, in the order of ``batches(split)``.
+            split: the data.
+            batches: the batches that the outputs belong to, if not all of the split.
         """
         if not self.offers("metrics"):
             return {}
@@ -235,17 +253,17 @@ class Workload:
         return None if sampling.axes.whole and not sampling.recurrent else sampling.axes.main
 
     def check(self) -> Any:
-        """Run the model on the example and on the first evaluation batches; give the outputs for the first of these.
+        """Run the model on the example and the first evaluation batches; return the outputs for the first batch.
 
         Raises:
-            WorkloadError: if a forward pass fails, an output is missing or not finite (the layer is named), or the model
+            WorkloadError: a forward pass fails, an output is missing or not finite (the layer is named), or the model
                 keeps state that cannot be restored.
         """
         return self._looked[1]
 
     @property
     def sampling(self) -> Sampling:
-        """How data go through the model; found by running it on the example and the first evaluation batches.
+        """Axes of samples and state of the model, found by running it on the example and the first evaluation batches.
 
         Raises:
             WorkloadError: as for ``check``.
@@ -313,7 +331,7 @@ class Workload:
 
     def _read(self, split: Split) -> Iterable[Batch]:
         if not self.offers(split.value):
-            raise self._error(split.value, "is not defined, and this workflow needs it")
+            raise self._error(split.value, "is not defined; define it, or leave out what needs it")
         data = self._call(split.value)
         count = 0
         try:
@@ -333,7 +351,7 @@ class Workload:
             if not isinstance(item, (tuple, list)) or len(item) != 2:
                 raise self._error(split.value, f"item {count} is not a pair (inputs_tuple, targets_or_None)")
             self._check_inputs(split.value, item[0], f"the inputs of item {count}")
-            yield Batch(self._taken(split.value, item[0]), mapped(_to_cpu, item[1]))
+            yield Batch(self._taken(split.value, item[0]), map_tensors(_to_cpu, item[1]))
             count += 1
         if count == 0:
             raise self._error(split.value, "gave no data; expected at least one (inputs_tuple, targets)")
@@ -351,18 +369,18 @@ class Workload:
                 raise self._error(function, "gave inputs on the meta device, which hold no values")
             if value.is_floating_point() and value.dtype is not torch.float32:
                 kind = str(value.dtype).removeprefix("torch.")
-                self.note(f"{self.path}: {function}(): inputs are {kind}: taken to float32")
+                self.note(f"{self.path}: {function}(): inputs are {kind}: converted to float32")
             if value.device.type != "cpu":
-                self.note(f"{self.path}: {function}(): inputs are on {value.device}: taken to the CPU")
+                self.note(f"{self.path}: {function}(): inputs are on {value.device}: moved to the CPU")
         return tuple(map(to_float32, inputs))
 
     @contextlib.contextmanager
     def _defaults(self) -> Iterator[None]:
-        """The file's own default type and device, and its folder, while its functions run; ours again after them."""
+        """The workload's default type and device, and a file's folder, while its functions run; ours again after them."""
         ours = _default_type_and_place()
         _set_defaults(self._own)
         try:
-            with importable(self.path.parent):
+            with importable(self._folder) if isinstance(self.source, Path) else contextlib.nullcontext():
                 yield
         finally:
             self._own = _default_type_and_place()
@@ -371,7 +389,7 @@ class Workload:
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
             with self._defaults():
-                return getattr(self._module, function)(*arguments)
+                return getattr(self._functions, function)(*arguments)
         except Exception as error:
             raise self._error(function, f"failed: {type(error).__name__}: {error}") from error
 
@@ -379,16 +397,19 @@ class Workload:
         return WorkloadError(f"{self.path}: {function}() {problem}")
 
 
-def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
-    """Load a workload file by its path; the modules beside it are importable from it, and from nowhere else.
+def load_workload(source: WorkloadSource, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
+    """Load a workload file, whose neighbouring modules only it can import; or functions in memory.
 
     Args:
-        options: what the experiment says of the data.
+        source: path of the Python file, or an object with the same functions.
+        options: the experiment's options for the data.
 
     Raises:
-        WorkloadError: if the file is missing, does not import, or lacks a required function.
+        WorkloadError: the file is missing, does not import, or lacks a required function.
     """
-    path = Path(path).resolve()
+    if isinstance(source, WorkloadObject):
+        return Workload(source, source.functions, options, source.defaults)
+    path = Path(source).resolve()
     if not path.is_file():
         raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
     if path.suffix != ".py":
@@ -401,7 +422,7 @@ def load_workload(path: Path, options: DataOptions = DataOptions()) -> Workload:
     finally:
         own = _default_type_and_place()
         _set_defaults(ours)
-    _require(path, module)
+    require_functions(str(path), module)
     return Workload(path, module, options, own)
 
 
@@ -418,14 +439,3 @@ def _set_defaults(wanted: _Defaults) -> None:
 
 def _to_cpu(value: Tensor) -> Tensor:
     return value if value.device.type == "cpu" else value.cpu()
-
-
-def _require(path: Path, module: ModuleType) -> None:
-    defined: dict[str, Callable[..., Any]] = {k: v for k, v in vars(module).items() if callable(v)}
-    for function in _REQUIRED:
-        if function not in defined:
-            near = suggestion(function, [name for name in defined if name not in _FUNCTIONS])
-            raise WorkloadError(
-                f"{path}: the function {function}() is missing{near or '.'} "
-                f"A workload defines at least {', '.join(f'{name}()' for name in _REQUIRED)}"
-            )

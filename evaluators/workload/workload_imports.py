@@ -1,4 +1,4 @@
-"""Import a workload file and the modules beside it under names of their own.
+"""Import of a workload file and the modules beside it, under names of their own.
 
 A workload's folder often holds modules called ``data``, ``utils`` or ``search``. They are importable from the
 workload's own code only: its ``import data`` finds the file beside it, no other code ever does, and the ``data`` of
@@ -25,10 +25,10 @@ _PREFIX = "palettune_workload_"
 
 
 def import_workload(path: Path) -> ModuleType:
-    """Execute a workload file afresh, with the modules of its folder importable from it.
+    """Execute a workload file anew; it can import the modules of its folder.
 
     Raises:
-        Exception: whatever the file raises.
+        Exception: any exception that the file raises.
     """
     namespace = _Namespace(path.parent)
     namespace.forget()
@@ -50,7 +50,7 @@ def import_workload(path: Path) -> ModuleType:
 
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
-    """Let modules of a folder be found by name too, for pickled classes; what is imported so is forgotten after."""
+    """Let modules of a folder be imported by plain name inside the context, for pickled classes; unload them afterwards."""
     before = set(sys.modules)
     sys.path.append(str(folder))
     try:

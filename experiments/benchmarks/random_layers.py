@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight, install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import PackageWeight, constants, load_spec, weight_bytes
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 
 CHANNELS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)

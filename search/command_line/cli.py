@@ -1,46 +1,36 @@
-"""The command line: ``palettune inspect | search | front | export | solve | verify | bench | bench-worker | ui``."""
+"""The command line: a thin layer over the Python interface, ``import palettune``."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 import palettune
+from palettune.search.command_line import options
+from palettune.search.command_line.options import RUNS, AsJson, ExperimentFile, Root, Storage, TrackingUri
+from palettune.search.command_line.printing import (
+    print_json,
+    print_lines,
+    print_notes,
+    silence_libraries,
+    wide_console,
+)
+from palettune.search.command_line.stop_flag import stop_flag
 from palettune.search.experiment.run_folder import without_secrets
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.errors import UserError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 INTERRUPTED = 130
-
-ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml", help="The experiment file.")]
-Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
-Storage = Annotated[
-    str | None, typer.Option("--storage", help="URL of a database for Optuna, instead of the journal file.")
-]
-TrackingUri = Annotated[
-    str | None, typer.Option("--tracking-uri", help="MLflow server or store, instead of the run folder's.")
-]
-RayAddress = Annotated[
-    str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-RUNS = Path("runs")
 
 
 def _print_version(asked: bool) -> None:
@@ -62,28 +52,18 @@ def _options_of_all_commands(
 def inspect(
     experiment: ExperimentFile,
     as_json: AsJson = False,
-    run: Annotated[
-        bool, typer.Option("--run", help="Convert the float model, too, and run it in fp16 on evaluation data.")
-    ] = False,
+    run: options.RunToo = False,
 ) -> None:
     """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
-    from palettune.search.experiment.experiment import load_experiment
-    from palettune.search.preparation.fp16_check import fp16_json, run_in_fp16
-    from palettune.search.preparation.inspection import inspection_json, print_inspection
-    from palettune.search.preparation.preparation import prepare
+    from palettune.search.display.inspection_tables import print_inspection
 
-    preparation = prepare(load_experiment(experiment))
-    found = run_in_fp16(preparation) if run else None
+    found = palettune.inspect(experiment, run=run)
     if as_json:
-        values = inspection_json(preparation)
-        print(json.dumps(values if found is None else values | {"fp16": fp16_json(found)}, indent=2))
+        print_json(found.to_json())
     else:
-        print_inspection(preparation, _wide())
-    if found is not None:
-        found.require()
-    if found is not None and not as_json:
-        said = found.warning or f"run in fp16: {found.check}, {found.seconds:.1f} s"
-        _wide().print(said, style="yellow" if found.warning else None, soft_wrap=True, markup=False, highlight=False)
+        print_inspection(found, wide_console())
+    if found.fp16 is not None:
+        found.fp16.require()
 
 
 @app.command()
@@ -92,34 +72,36 @@ def search(
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
-    ray_address: RayAddress = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew; an earlier search of this name is put aside.")
-    ] = False,
-    inline: Annotated[
-        bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
-    ] = False,
+    ray_address: options.RayAddress = None,
+    fresh: options.Fresh = False,
+    inline: options.Inline = False,
 ) -> None:
     """Run a search, or go on with it; print the front at the end."""
-    from palettune.search.display.progress import Display
     from palettune.search.display.tables import front_table
-    from palettune.search.experiment.experiment import load_experiment
-    from palettune.search.loop.loop import Ending
-    from palettune.search.loop.session import Places, run_search
 
-    console = _wide()
-    loaded = load_experiment(experiment)
-    places = Places(root, storage, tracking_uri, ray_address, inline)
-    outcome = run_search(loaded, places, Display(console), fresh=fresh)
-    again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
-    if outcome.ending is Ending.STOPPED:
+    console = wide_console()
+    with stop_flag() as stop:
+        run = palettune.run_search(
+            experiment,
+            root=root,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            ray_address=ray_address,
+            inline=inline,
+            fresh=fresh,
+            observers=[palettune.Display(console)],
+            stop=stop,
+        )
+    if run.stopped:
+        again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
-    console.print(front_table(outcome.front, f"front of {loaded.name} ({outcome.ending.value})", outcome.confirmations))
-    if not outcome.front.members:
+    found = run.front
+    console.print(front_table(found, f"front of {run.experiment.name} ({run.ending})", found.confirmations))
+    if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
-    where = without_secrets(tracking_uri or outcome.folder.tracking_uri)
-    console.print(f"everything is under {outcome.folder.path}; MLflow: {where}", soft_wrap=True, highlight=False)
+    where = without_secrets(tracking_uri or run.folder.tracking_uri)
+    print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
     console.print(f"export with: [bold]palettune export {experiment} --out DIR[/bold]", soft_wrap=True, highlight=False)
 
 
@@ -129,123 +111,105 @@ def front(
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")
-    ] = False,
+    explain: options.Explain = False,
 ) -> None:
     """Print the front of a search."""
-    from palettune.evaluators.sensitivity.scores import Scores
     from palettune.search.display.tables import front_table
-    from palettune.search.results.explanation import explain_front, explanation_table
-    from palettune.search.results.front import to_json
+    from palettune.search.results.explanation import explanation_table
 
-    loaded, study, folder = _open(experiment, root, storage)
-    members = _front(loaded, study)
+    run = _opened(experiment, root, storage)
+    found = run.front
     if as_json:
-        print(json.dumps(to_json(members, study.confirmations()), indent=2))
+        print_json(found.to_json())
         return
-    console = _wide()
-    if explain:
-        scores = Scores.load(_scores_file(folder, study, experiment))
-        latency = study.context.latency(loaded) if "latency_ms" in loaded.objectives.cost else None
-        for explanation in explain_front(members, study.context.space, loaded.deployment_target, scores, latency):
-            console.print(explanation_table(explanation))
-    console.print(front_table(members, f"front of {loaded.name}", study.confirmations()))
+    console = wide_console()
+    for explanation in run.explain_front() if explain else ():
+        console.print(explanation_table(explanation))
+    console.print(front_table(found, f"front of {run.experiment.name}", found.confirmations))
 
 
 @app.command()
 def export(
     experiment: ExperimentFile,
     out: Annotated[Path, typer.Option("--out", help="Folder for the packages.")],
-    pick: Annotated[
-        list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")
-    ] = None,
+    pick: options.Pick = None,
     max_size_mb: Annotated[float | None, typer.Option(help="Only members of at most this size.")] = None,
-    max_latency_ms: Annotated[
-        float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")
-    ] = None,
+    max_latency_ms: options.MaxLatency = None,
     max_divergence: Annotated[float | None, typer.Option(help="Only members of at most this divergence.")] = None,
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Export members of the front as proven packages."""
-    from palettune.search.display.progress import Display
-    from palettune.search.preparation.preparation import prepare
-    from palettune.search.results.export import export as export_packages
-    from palettune.search.results.export import write_manifest
-    from palettune.search.results.front import Limits
-    from palettune.search.tracking.tracking import TrackingError, log_packages
-
-    loaded, study, folder = _open(experiment, root, storage)
-    members = _front(loaded, study)
-    limits = Limits(max_size_mb, max_latency_ms, max_divergence)
-    wanted = [word for words in pick or ["knee"] for word in words.replace(",", " ").split()]
-    picked = members.pick(wanted, limits)
+    run = _opened(experiment, root, storage)
     console = Console()
-    display = Display(console)
-    with display.stage("checking the workload"):
-        preparation = prepare(loaded)
-        study.check(preparation.identity())
-    display.notes(preparation)
-    exported = export_packages(preparation, folder, picked, out, display)
-    manifest = write_manifest(exported, out)
-    try:
-        with display.stage("logging packages to MLflow"):
-            log_packages(folder, tracking_uri, study.context.search_id, [item.path for item in exported], manifest)
-    except TrackingError as error:  # the packages are there, and their record is a view
-        display.warn(f"the packages are written, but MLflow does not list them: {error}")
-    console.print(f"manifest: {manifest}", soft_wrap=True, highlight=False)
-    if not all(item.proven for item in exported):
+    display = palettune.Display(console)
+    found = run.export(
+        [word for words in pick or ["knee"] for word in words.replace(",", " ").split()],
+        out,
+        max_size_mb=max_size_mb,
+        max_latency_ms=max_latency_ms,
+        max_divergence=max_divergence,
+        tracking_uri=tracking_uri,
+        observer=display,
+        on_exported=display.on_exported,
+    )
+    print_lines(console, [f"manifest: {found.manifest}"])
+    if not found.proven:
+        raise typer.Exit(1)
+
+
+@app.command()
+def apply(
+    configuration: options.ConfigurationFile,
+    experiment: ExperimentFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the package.")] = Path("applied"),
+    trial: Annotated[int | None, typer.Option(help="Which configuration, where the file holds several.")] = None,
+    workflow: options.WorkflowChoice = None,
+    root: Root = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Make the same choices for new weights, after retraining say: compress, compare, export and prove; no search."""
+    from palettune.search.api.applied_table import applied_table
+
+    display = None if as_json else palettune.Display()
+    found = palettune.apply(
+        configuration,
+        experiment,
+        out=out,
+        root=root,
+        trial=trial,
+        workflow=workflow,
+        observer=display,
+        on_exported=display.on_exported if display is not None else lambda item: None,
+    )
+    if as_json:
+        print_json(found.to_json())
+    else:
+        Console().print(applied_table(found))
+        print_lines(Console(), [f"manifest: {found.export.manifest}"])
+    if not found.proven:
         raise typer.Exit(1)
 
 
 @app.command()
 def solve(
     experiment: ExperimentFile,
-    max_size_mb: Annotated[float | None, typer.Option(help="Budget of the weight file, in 10^6 bytes.")] = None,
-    max_latency_ms: Annotated[
-        float | None, typer.Option(help="Budget of the predicted latency on the experiment's device.")
-    ] = None,
+    max_size_mb: options.MaxSize = None,
+    max_latency_ms: options.MaxPredictedLatency = None,
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict the best configuration for budgets from saved scores; evaluate nothing."""
-    from palettune.evaluators.sensitivity.scores import Scores
-    from palettune.search.proposing.solution import solution
-    from palettune.search.results.formatting import digits, encoding_summary
+    from palettune.search.display.solution_lines import solution_lines
 
-    loaded, study, folder = _open(experiment, root, storage)
-    scores = Scores.load(_scores_file(folder, study, experiment))
-    given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
-    budgets = {name: bound for name, bound in given.items() if bound is not None}
-    latency = _known(loaded, study).model or study.context.latency(loaded)
-    found = solution(loaded, study.context, scores, study.records(), budgets, latency)
+    run = _opened(experiment, root, storage)
+    found = run.solve(max_size_mb=max_size_mb, max_latency_ms=max_latency_ms)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
-        return
-    console = Console()
-    for name, encoding in found.configuration.encodings.items():
-        console.print(f"  {name}: {encoding}", highlight=False)
-    if found.latency is not None:
-        console.print(
-            f"predicted latency {found.latency.ms:.3f} ms (80 % interval {found.latency.low:.3f} to "
-            f"{found.latency.high:.3f}) on {latency.device.name}, {latency.setting}, taught by "
-            f"{found.latency_measured_on} measurements",
-            soft_wrap=True,
-            highlight=False,
-        )
-    interval = "no change on the scoring data, and nothing was measured: no interval can be given"
-    if found.high is not None:
-        ends = f"{digits(found.low)} to {digits(found.high)}"
-        interval = f"80 % interval {ends}, from {found.measured_on} measured neighbours"
-    console.print(
-        f"{found.costs['size_mb']:.3f} MB; predicted divergence {digits(found.divergence)} ({interval}); "
-        f"{encoding_summary(found.configuration)}; solved in {found.seconds:.2f} s. A prediction: nothing was evaluated.",
-        soft_wrap=True,
-        highlight=False,
-    )
+        print_json(found.to_json())
+    else:
+        print_lines(Console(), solution_lines(found))
 
 
 @app.command()
@@ -255,12 +219,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Run a package on this machine; compare it with the float model, and with its own record (exit code 1: far off)."""
-    from palettune.search.experiment.experiment import load_experiment
-    from palettune.search.results.verification import verify as run_package
-
-    found = run_package(package, load_experiment(against))
+    found = palettune.verify(package, against)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     else:
         console = Console()
         for line in found.lines(package):
@@ -272,31 +233,28 @@ def verify(
 @app.command()
 def bench(
     package: Annotated[Path, typer.Argument(metavar="MODEL.mlpackage", help="The package.")],
-    device: Annotated[str | None, typer.Option(help="The device, as people call it: 'iPhone 15 Pro'.")] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure on this Mac, or on an attached device.")] = False,
-    unit: Annotated[
-        str | None, typer.Option(help="ALL, CPU_AND_NE, CPU_AND_GPU or CPU_ONLY; a prediction shows all without it.")
-    ] = None,
-    shape: Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")] = None,
+    device: options.BenchDevice = None,
+    measure: options.MeasureInstead = False,
+    unit: options.UnitChoice = None,
+    shape: options.InputShapes = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
-    from palettune.search.on_device.package_latency import holds, measured, predicted, predicted_table
+    from palettune.search.on_device.latency_table import latency_table
+    from palettune.search.on_device.package_latency import measure_latency, shapes_of
 
-    if not package.is_dir():
-        raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     if measure:
-        print(json.dumps(measured(package, device, unit), indent=2))
+        print_json(json.loads(measure_latency(package, device, unit=unit).to_json()))
         return
     if device is None:
         raise UserError("--device: say for which device, e.g. --device 'iPhone 15 Pro'")
-    rows = predicted(package, device, shape or [], unit)
+    found = palettune.predict_latency(package, device, unit=unit, shapes=shapes_of(shape or []))
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_json(found.to_json())
     else:
         console = Console()
-        console.print(predicted_table(rows))
-        console.print(holds(rows), markup=False, highlight=False, soft_wrap=True)
+        console.print(latency_table(found))
+        print_lines(console, [found.recognised])
 
 
 @app.command("bench-worker")
@@ -310,8 +268,7 @@ def bench_worker(
     """Join this Mac to a Ray cluster, to measure what searches there send it."""
     from palettune.search.on_device.bench_worker import join
 
-    console = Console()
-    join(ray_address, device, model, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    join(ray_address, device, model, lambda line: print_lines(Console(), [line]))
 
 
 @app.command()
@@ -322,70 +279,24 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
     """Open MLflow's own interface on the experiment's store."""
-    from palettune.search.experiment.experiment import load_experiment
-    from palettune.search.experiment.run_folder import RunFolder
+    from palettune.search.api.mlflow_ui import mlflow_ui
 
-    loaded = load_experiment(experiment)
-    folder = RunFolder(root, loaded.name)
-    store = folder.remembered_tracking_uri or folder.tracking_uri
-    if store == folder.tracking_uri and not folder.record.exists():
-        raise UserError(f"{folder.path}: no MLflow store there; run `palettune search {experiment}` first")
-    if folder.journal.exists():
-        _open(experiment, root, None)  # refuses what is another experiment's
-    if store.startswith("http"):
-        Console().print(f"this search is tracked by {store}: open it in a browser", highlight=False, markup=False)
+    found = mlflow_ui(experiment, root, host, port)
+    print_notes(found.notes)
+    if found.command is None:
+        print_lines(Console(), [f"this search is tracked by {found.address}: open it in a browser"])
         return
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", host, "--port", str(port)]
-    Console().print(f"MLflow on http://{host}:{port} (Ctrl-C ends it)", highlight=False)
+    print_lines(Console(), [f"MLflow on {found.address} (Ctrl-C ends it)"])
     sys.stdout.flush()
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.execv(sys.executable, command)
+    os.execv(found.command[0], found.command)
 
 
-def _wide() -> Console:
-    """A console for tables: as wide as the terminal; wide enough for a front where there is none."""
-    return Console() if sys.stdout.isatty() else Console(width=170)
-
-
-def _open(path: Path, root: Path, storage: str | None) -> tuple[Any, Any, Any]:
-    from palettune.search.experiment.experiment import load_experiment
-    from palettune.search.experiment.run_folder import RunFolder
-    from palettune.search.study.study import SearchStudy, open_storage
-
-    loaded = load_experiment(path)
-    folder = RunFolder(root, loaded.name)
-    if storage is None and not folder.journal.exists():
-        raise UserError(
-            f"{folder.path}: no search there yet; run `palettune search {path}` first (--root names the folder)"
-        )
-    study = SearchStudy.load(open_storage(folder, storage, read=True), loaded)
-    if study is None:
-        raise UserError(f"{folder.path}: the search has no trials yet; run `palettune search {path}` first")
-    for note in study.notes:
-        Console(stderr=True).print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
-    return loaded, study, folder
-
-
-def _front(loaded: Any, study: Any) -> Any:
-    """The front, ranked by measured latencies where there are some."""
-    from palettune.search.results.front import front_of
-
-    return front_of(study.evaluations(), study.context.objectives(loaded), _known(loaded, study))
-
-
-def _known(loaded: Any, study: Any) -> Any:
-    from palettune.search.results.known_latency import known_latency
-
-    measurements = study.measurements()
-    model = study.context.latency(loaded) if measurements else None
-    return known_latency(model, study.records(), measurements)
-
-
-def _scores_file(folder: Any, study: Any, experiment: Path) -> Path:
-    path: Path = folder.scores / study.context.scores_file
-    if not path.exists():
-        raise UserError(f"{path}: the scores are not there; `palettune search {experiment} --fresh` makes them again")
-    return path
+def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
+    """A run for a command that reads it; what a reader should know of it is said."""
+    run = palettune.open_run(experiment, root=root, storage=storage)
+    print_notes(run.notes)
+    return run
 
 
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:
@@ -394,18 +305,11 @@ def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_addr
     return "".join(f" {name} {without_secrets(str(value))}" for name, value in given.items() if value is not None)
 
 
-def _quiet() -> None:
-    """Keep libraries' notes out of what a user reads."""
-    warnings.filterwarnings("ignore")
-    for name in ("coremltools", "mlflow", "alembic", "ray", "torch"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 def main() -> None:
     """Run the command line: 0 done, 2 the user can mend it, 130 stopped, 1 a bug, or a package that is not what it says."""
     keep_freed_memory()
     try:
-        _quiet()
+        silence_libraries()
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except UserError as error:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
-import matplotlib
 import numpy as np
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.display.three_axis_pictures import solid_page, solid_png
+from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.results.front import Front
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
@@ -21,10 +22,10 @@ from palettune.space.target import DeploymentTarget
 
 __all__ = ["front_page", "front_png", "layer_map_page", "layer_map_png"]
 
-matplotlib.use("Agg")
-
 _FRONT, _OTHER = "#d1495b", "#9aa5b1"
-_COLOURS = {"uniform": "#00798c", "solved": "#edae49", "calibration": "#6a4c93", "fine_tuning": "#1b4332"}
+_ESCALATED = ("#6a4c93", "#b5179e", "#1b4332", "#8d5524")
+_RUNGS = (rung.name for rung in EscalationSettings().rungs)
+_COLOURS = {"uniform": "#00798c", "solved": "#edae49", **dict(zip(_RUNGS, cycle(_ESCALATED), strict=False))}
 _LABELS = {"size_mb": "size of the weight file (MB)", "latency_ms": "predicted latency (ms)"}
 
 
@@ -38,7 +39,7 @@ def _series(records: Sequence[Record]) -> dict[str, tuple[str, list[Record]]]:
     usable = [r for r in records if r.values is not None and r.answered_from is None]
     found: dict[str, tuple[str, list[Record]]] = {}
     for record in usable:
-        kind = record.workflow.value if record.escalated_from is not None else record.origin.split()[0]
+        kind = record.rung or record.origin.split()[0]
         found.setdefault(kind, (_COLOURS.get(kind, _OTHER), []))[1].append(record)
     return found
 
@@ -53,8 +54,8 @@ def _confirmed(front: Front, confirmations: Mapping[str, Evaluation] | None) -> 
     return found
 
 
-def _ascents(records: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """Each climb after the evaluation that it began from."""
+def _escalated(records: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Each escalation after the evaluation that it began from."""
     by_trial = {record.trial: record for record in records if record.values is not None}
     return [
         (by_trial[record.escalated_from], record)
@@ -93,12 +94,12 @@ def front_page(
             text=[_hover(r, front.known) for r in members],
             hoverinfo="text",
         )
-    for below, above in _ascents(records):
+    for below, above in _escalated(records):
         figure.add_scatter(
             x=[below.costs[x], above.costs[x]],
             y=[(below.values or ())[0], (above.values or ())[0]],
             mode="lines",
-            line={"color": _COLOURS[above.workflow.value], "width": 1, "dash": "dot"},
+            line={"color": _COLOURS.get(above.rung or "", _OTHER), "width": 1, "dash": "dot"},
             hoverinfo="skip",
             showlegend=False,
         )
@@ -146,9 +147,9 @@ def front_png(
             for record, px, py in zip(members, xs, ys, strict=True):
                 label = record.origin.removeprefix("uniform ")
                 axes.annotate(label, (px, py), fontsize=8, xytext=(5, 4), textcoords="offset points", color=colour)
-    for below, above in _ascents(records):
+    for below, above in _escalated(records):
         ends = [(below.values or ())[0], (above.values or ())[0]]
-        colour = _COLOURS[above.workflow.value]
+        colour = _COLOURS.get(above.rung or "", _OTHER)
         axes.plot([below.costs[x], above.costs[x]], ends, color=colour, linewidth=1, linestyle=":", zorder=2)
         axes.scatter(
             [above.costs[x]], ends[1:], color=colour, marker="v", s=40, edgecolor="white", linewidth=0.5, zorder=5

@@ -1,9 +1,9 @@
-"""Progress: what a search shows while it runs."""
+"""The console: what a search shows in a terminal while it runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,16 @@ from rich.progress import (
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.device_bench.cost.latency_reach import latency_reach
-from palettune.search.escalation.int8_activations import rounding
-from palettune.search.experiment.experiment import Experiment
-from palettune.search.experiment.objectives import NOTICEABLE, ObjectiveSet
+from palettune.device_bench.measurement.measurement import Measurement
+from palettune.search.experiment.objectives import NOTICEABLE
+from palettune.search.preparation.int8_rounding import rounding
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import uncompressed
+from palettune.search.results.ending import Ending
 from palettune.search.results.formatting import digits
 from palettune.search.results.front import Front
+from palettune.search.results.observer import SearchObserver
+from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
 from palettune.space.encoding import FP16, Encoding
 
@@ -39,18 +42,18 @@ __all__ = ["Display"]
 _INT8 = Encoding.parse("int8")
 
 
-class Display:
-    """Writes stages, bars, and one line per finished trial to a console."""
+class Display(SearchObserver):
+    """Writes stages, bars, and one line per finished trial to a console; to the terminal unless one is given."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._trials = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Say what is being done, and how long it took."""
+        self._end()  # a terminal takes one moving line at a time
         started = time.monotonic()
         with self.console.status(f"{name} ..."):
             yield
@@ -59,14 +62,17 @@ class Display:
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
         """A bar over a known amount of work."""
+        self._end()
         started = time.monotonic()
         with self._columns() as progress:
             task = progress.add_task(name, total=total)
             yield lambda amount: progress.advance(task, amount)
         self.console.print(f"[dim]{name}: {total} in {time.monotonic() - started:.1f} s[/dim]")
 
-    def describe(self, preparation: Preparation) -> None:
+    def on_prepared(self, preparation: Preparation) -> None:
         """Say what is about to be searched, and what the user should know of it."""
+        for words in preparation.experiment.notes:
+            self.warn(words)
         self.notes(preparation)
         if preparation.base.front_end.warning:
             self.warn(preparation.base.front_end.warning)
@@ -102,31 +108,53 @@ class Display:
 
     def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
         """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
-        asked = preparation.experiment.ladder.int8_activations
+        asked = preparation.experiment.escalation.int8_activations.count
         if asked or not preparation.experiment.deployment_target.rounds_activations:
             return
         rounded = rounding(preparation)(preparation.space.uniform(_INT8))
         ms = model.predict(rounded).ms if rounded is not None else plain
         if ms * (1 + NOTICEABLE) < plain:
             self.say(
-                f"activations in 8 bits would: {ms:.3f} ms with int8 weights; ask with [ladder] int8_activations = 4"
+                f"activations in 8 bits would: {ms:.3f} ms with int8 weights; ask with [escalation] int8_activations = 4"
             )
 
-    def search(self, experiment: Experiment, objectives: ObjectiveSet, records: Sequence[Record]) -> None:
+    def on_search_started(self, history: SearchHistory) -> None:
         """Begin the lines of trials."""
-        done = sum(record.answered_from is None for record in records)
-        if records:
-            self.console.print(f"going on after {done} of {experiment.budget.trials} evaluations")
-        self._trials = experiment.budget.trials
+        trials = history.experiment.budget.trials
+        if history.trials:
+            self.console.print(f"going on after {history.evaluated} of {trials} evaluations")
         self._progress = self._columns()
         self._progress.start()
-        self._task = self._progress.add_task("evaluating", total=experiment.budget.trials, completed=done)
+        self._task = self._progress.add_task("evaluating", total=trials, completed=history.evaluated)
 
-    def trial(self, record: Record, hypervolume: float, front: Front) -> None:
+    def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
         """One line for one finished trial."""
-        self.console.print(self.line(record, hypervolume, front), highlight=False, soft_wrap=True)
+        self._print_line(record, history)
         if self._progress is not None and self._task is not None and record.answered_from is None:
             self._progress.advance(self._task)
+
+    def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
+        """One line for one finished escalation."""
+        self._print_line(record, history)
+
+    def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
+        """One line for one measured latency, and what the model of the chip learned from it."""
+        model = history.known.model
+        assert model is not None
+        predicted = record.costs.get("latency_ms") or 0.0
+        drifted = " (the device warmed up: a cool one is faster)" if measurement.drifted else ""
+        self.say(
+            f"trial {record.trial} measured on {measurement.device}: {measurement.median_ms:.3f} ms, spread "
+            f"{measurement.spread_ms:.3f}, {measurement.runs} runs{drifted}; predicted {predicted:.3f} ms; "
+            f"the model of {model.device.chip.name} is now slower {model.scale:.2f} times, and its weights {model.stream:.2f}"
+        )
+
+    def on_finished(self, ending: Ending, history: SearchHistory) -> None:
+        """End the lines of trials."""
+        self._end()
+
+    def _print_line(self, record: Record, history: SearchHistory) -> None:
+        self.console.print(self.line(record, history.hypervolume, history.front), highlight=False, soft_wrap=True)
 
     def line(self, record: Record, hypervolume: float, front: Front) -> str:
         """The line of one trial, in Rich markup."""
@@ -149,7 +177,7 @@ class Display:
             marks = "  [green]on the front[/green]"
         return f"{head} {costs}  divergence {digits(evaluation.divergence):>8}{metrics}  hypervolume {hypervolume:.4f}{marks}"
 
-    def exported(self, item: Exported) -> None:
+    def on_exported(self, item: Exported) -> None:
         """One exported package: predicted against real size, and the proof."""
         verdict = (
             f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures})"
@@ -165,8 +193,7 @@ class Display:
         for warning in item.warnings:
             self.warn(warning)
 
-    def end(self) -> None:
-        """End the lines of trials."""
+    def _end(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

@@ -1,59 +1,58 @@
-"""The ladder: promising evaluations climb to calibration and fine-tuning while the data-free search goes on."""
+"""Escalations: promising evaluations go to calibration and fine-tuning while the data-free search goes on."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflows import registry
-from palettune.search.escalation.int8_activations import activation_rung
-from palettune.search.escalation.promotion import Slot, promote, rung_of, schedule, verdicts
+from palettune.search.escalation.escalation_gains import verdicts
+from palettune.search.escalation.int8_activations import with_int8_activations
+from palettune.search.escalation.promotion import GreatestGain, Promotion, Seen, Slot
 from palettune.search.experiment.experiment import ExperimentError
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.study.escalation import Climb, Climbed
-from palettune.search.study.record import Record, asked_of
+from palettune.search.study.escalation import Escalation, EscalationOrder, EscalationResult
+from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy
-from palettune.search.workers.worker_pool import Finished, WorkerPool
+from palettune.search.workers.evaluations import Evaluations, Pending
+from palettune.search.workers.requests import Escalate
 
-__all__ = ["Ladder", "check_ladder"]
-
-
-def _never(_record: Record) -> None:
-    """No evaluation has its activations in 8 bits."""
+__all__ = ["Escalations", "check_escalation"]
 
 
-def _rung(climb: Climb) -> str:
-    return rung_of(climb.workflow, climb.configuration is not None)
-
-
-def check_ladder(preparation: Preparation) -> None:
+def check_escalation(preparation: Preparation) -> None:
     """Refuse, before anything starts, a rung that the workload does not allow.
 
     Raises:
         ExperimentError: naming the key and what the workload lacks.
     """
-    ladder = preparation.experiment.ladder
-    for slot in schedule(ladder, preparation.experiment.budget.trials):
-        lacking = registry()[slot.workflow.value].missing(preparation.workload)
+    for rung in preparation.experiment.escalation.asked:
+        lacking = rung.missing(preparation.workload)
         if lacking is not None:
-            raise ExperimentError(f"ladder.{slot.rung} = {getattr(ladder, slot.rung)}: {lacking}; or leave the key out")
+            raise ExperimentError(f"escalation.{rung.name} = {rung.count}: {lacking}; or leave the key out")
 
 
-class Ladder:
-    """Decides climbs, has them done, and keeps what became of them.
+def _as_it_is(record: Record) -> Record:
+    return record
+
+
+class Escalations:
+    """Decides escalations, has them done, and keeps what became of them.
 
     Decisions are taken in the order of the schedule, each from the data-free evaluations told before its slot and from
-    all climbs but the last few: neither depends on how fast workers are. Everything decided or answered is written to
-    the study at once; what was under way when a search was killed is begun again.
+    all escalations but the last few: neither depends on how fast workers are. Everything decided or answered is
+    written to the study at once; what was under way when a search was killed is begun again, under its own number.
 
     Args:
         records: the data-free evaluations, grown by the loop as they are told.
-        pools: the workers of each workflow.
-        told: called with each finished climb, in order.
+        evaluations: who calibrates and trains.
+        promotion: decides when something is escalated, and what.
+
+    Attributes:
+        finished: escalations told so far, in the order in which they were decided.
     """
 
     def __init__(
@@ -62,67 +61,74 @@ class Ladder:
         study: SearchStudy,
         objectives: ObjectiveSet,
         records: Sequence[Record],
-        pools: Mapping[Workflow, WorkerPool],
-        told: Callable[[Record], None],
+        evaluations: Evaluations,
         warn: Callable[[str], None],
+        promotion: Promotion | None = None,
     ) -> None:
         experiment = preparation.experiment
-        self._preparation, self._study, self._objectives = preparation, study, objectives
-        self._records, self._pools, self._told, self._warn = records, pools, told, warn
-        self._slots = schedule(experiment.ladder, experiment.budget.trials)
-        self._rounded = activation_rung(preparation) if experiment.ladder.int8_activations else _never
-        self._window = experiment.ladder.in_flight
-        self._deadline = time.monotonic() + experiment.ladder.minutes * 60 if experiment.ladder.minutes else None
-        self.climbed: list[Record] = []
+        self._settings, self._trials, self._objectives = experiment.escalation, study.escalations, objectives
+        self._records, self._evaluations, self._warn = records, evaluations, warn
+        self._pending: dict[int, Pending[EscalationResult]] = {}  # by place among those decided
+        self._promotion = promotion or GreatestGain()
+        self._slots = self._promotion.schedule(self._settings, experiment.budget.trials)
+        rounded = any(rung.rounds for rung in self._settings.asked)
+        self._rounded = with_int8_activations(preparation) if rounded else None
+        minutes = self._settings.minutes
+        self._deadline = time.monotonic() + minutes * 60 if minutes else None
+        self.finished: list[Record] = []
         self._ended = False
         self._exhausted: set[str] = set()  # rungs that nothing is left for
         self._said: set[str] = set()
-        self._climbs = study.climbs()
-        self._tell(quietly=True)
-        for climb in self._climbs:
-            if climb.result is None:
-                self._submit(climb)
+        for note in self._trials.notes():
+            self._say(note)
+        self._trials.give_up()
+        self._decided = self._trials.present()
+        self._take_up()
 
-    def poll(self) -> None:
-        """Decide what is due and take in what has arrived; never waits."""
-        for pool in dict.fromkeys(self._pools.values()):  # workflows may share one
-            pool.poll()
-        self._tell()
+    def poll(self) -> Iterator[Record]:
+        """Give the escalations that are finished, in order, and decide what is due; never waits."""
+        self._take_in()
+        yield from self._tell()
         while (slot := self._due()) is not None:
             self._decide(slot)
 
-    def finish(self, stop: Callable[[], bool]) -> None:
-        """The data-free search is over: decide and wait for the rest."""
+    def end_of_trials(self) -> None:
+        """The data-free search is over: the rest is decided without waiting for further evaluations."""
         self._ended = True
-        while not stop():
-            self.poll()
-            if len(self.climbed) == len(self._climbs) and self._due() is None:
-                return
-            time.sleep(0.1)
 
     @property
     def left(self) -> int:
-        """Climbs that are under way or still to be decided."""
+        """Escalations that are under way or still to be decided."""
         coming = 0 if self._late() else len(self._open())
-        return len(self._climbs) + coming - len(self.climbed)
+        return len(self._decided) + coming - len(self.finished)
+
+    def _take_up(self) -> None:
+        """Go on from what the study holds: what was told is finished, what has no result is begun again."""
+        for escalation in self._decided:
+            if escalation.told_at is None:
+                break
+            self.finished.append(self._trials.record(escalation))
+        for place, escalation in enumerate(self._decided):
+            if escalation.result is None:
+                self._submit(place)
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def _due(self) -> Slot | None:
-        """The next climb to be decided, if it may be by now."""
-        if len(self._climbs) - len(self.climbed) >= self._window or self._late():
+        """The next escalation to be decided, if it may be by now."""
+        if len(self._decided) - len(self.finished) >= self._settings.in_flight or self._late():
             return None
         slot = next(iter(self._open()), None)
         return slot if slot is not None and (self._ended or self._evaluated() >= slot.after) else None
 
     def _open(self) -> list[Slot]:
         """What is still to be decided: of each rung as many as were asked for beyond those decided."""
-        decided = Counter(_rung(climb) for climb in self._climbs)
+        decided = Counter(escalation.rung for escalation in self._decided)
         left = []
         for slot in self._slots:
-            if decided[slot.rung]:
-                decided[slot.rung] -= 1
-            elif slot.rung not in self._exhausted:
+            if decided[slot.rung.name]:
+                decided[slot.rung.name] -= 1
+            elif slot.rung.name not in self._exhausted:
                 left.append(slot)
         return left
 
@@ -133,27 +139,23 @@ class Ladder:
         return sum(record.answered_from is None for record in self._records)
 
     def _decide(self, slot: Slot) -> None:
-        told = self.climbed[: max(0, len(self._climbs) - self._window + 1)]
-        waiting = [climb for climb in self._climbs[len(told) :] if _rung(climb) == slot.rung]
-        calibrates = bool(self._preparation.experiment.ladder.calibration)
-        source = promote(
-            slot,
+        rung = slot.rung
+        told = self.finished[: max(0, len(self._decided) - self._settings.in_flight + 1)]
+        waiting = [escalation for escalation in self._decided[len(told) :] if escalation.rung == rung.name]
+        below = self._settings.rung(rung.builds_on) if rung.builds_on else None
+        seen = Seen(
             self._until(slot),
             told,
-            [self._source(climb) for climb in waiting],
-            self._objectives,
-            Workflow.CALIBRATION if slot.workflow is Workflow.FINE_TUNING and calibrates else Workflow.DATA_FREE,
-            self._rounded,
+            [self._asked(escalation) for escalation in waiting],
+            below.workflow if below is not None and below.count else Workflow.DATA_FREE,
         )
+        asks = self._rounded if rung.rounds and self._rounded is not None else _as_it_is
+        source = self._promotion.promote(slot, seen, self._objectives, asks)
         if source is None:
-            self._exhausted.add(slot.rung)
+            self._exhausted.add(rung.name)
             return
-        climb = Climb(len(self._climbs), slot.workflow, source.trial)
-        if slot.rounds:
-            climb = replace(climb, configuration=source.configuration, costs=source.costs)
-        self._climbs.append(climb)
-        self._study.keep_climb(climb)
-        self._submit(climb)
+        self._decided.append(self._trials.decide(rung, source))
+        self._submit(len(self._decided) - 1)
 
     def _until(self, slot: Slot) -> list[Record]:
         """The data-free evaluations that the decision may see."""
@@ -165,45 +167,54 @@ class Ladder:
             seen += record.answered_from is None
         return records
 
-    def _source(self, climb: Climb) -> Record:
-        """The evaluation that a climb begins from, with the configuration and the costs that it asks for."""
-        return asked_of(climb, next(r for r in (*self._records, *self.climbed) if r.trial == climb.source))
+    def _source(self, escalation: Escalation) -> Record:
+        """The evaluation that an escalation begins from."""
+        return next(r for r in (*self._records, *self.finished) if r.trial == escalation.source)
+
+    def _asked(self, escalation: Escalation) -> Record:
+        """The same with the configuration and the costs that the escalation asks for."""
+        return replace(self._source(escalation), configuration=escalation.configuration, costs=escalation.costs)
 
     # -- doing --------------------------------------------------------------------------------------------------
 
-    def _submit(self, climb: Climb) -> None:
-        source = self._source(climb)
-        start = None
-        if source.state is not None and source.evaluation is not None:
-            start = (source.evaluation.to_json(), source.state)
+    def _submit(self, place: int) -> None:
+        escalation = self._decided[place]
+        request = Escalate(escalation.workflow, self._order(escalation))
+        self._pending[place] = self._evaluations.submit(request)
 
-        def arrived(answer: Finished) -> None:
-            finished = climb.finished(answer.result, answer.span)
-            self._study.keep_climb(finished)
-            self._climbs[climb.number] = finished
+    def _take_in(self) -> None:
+        """Write down what has been answered."""
+        for place, pending in list(self._pending.items()):
+            if pending.answer is not None:
+                del self._pending[place]
+                self._decided[place] = self._decided[place].answered(pending.answer.result, pending.answer.span)
+                self._trials.keep(self._decided[place])
 
-        self._pools[climb.workflow].submit(
-            climb.trial, "climb", climb.workflow.value, source.configuration.to_json(), start, deliver=arrived
+    def _order(self, escalation: Escalation) -> EscalationOrder:
+        """What a worker is asked for, with what it begins from, which it makes again where its file is gone."""
+        start = next((e for e in self._decided if e.trial == escalation.source), None)
+        if start is None or not isinstance(start.result, EscalationResult):
+            return EscalationOrder(escalation.rung, escalation.configuration)
+        return EscalationOrder(
+            escalation.rung, escalation.configuration, self._order(start), start.result.state, start.result.evaluation
         )
 
-    def _tell(self, quietly: bool = False) -> None:
-        """Tell finished climbs, in order."""
-        while len(self.climbed) < len(self._climbs):
-            climb = self._climbs[len(self.climbed)]
-            if climb.result is None:
+    def _tell(self) -> Iterator[Record]:
+        """Tell finished escalations, in order."""
+        while len(self.finished) < len(self._decided):
+            escalation = self._decided[len(self.finished)]
+            if escalation.result is None:
                 return
-            record = self._study.climb_record(climb, self._source(climb))
-            self.climbed.append(record)
-            if quietly:
-                continue
-            self._told(record)
-            for note in climb.result.notes if isinstance(climb.result, Climbed) else ():
+            record = self._trials.tell(escalation)
+            self.finished.append(record)
+            yield record
+            for note in escalation.result.notes if isinstance(escalation.result, EscalationResult) else ():
                 self._say(note)
-            for rung, facts in verdicts(self._records, self.climbed, self._objectives).items():
+            for rung, facts in verdicts(self._records, self.finished, self._objectives).items():
                 if not facts["pays"]:
                     self._say(
-                        f"{rung}: {facts['climbs']:.0f} climbs have grown the hypervolume by less than a thousandth: "
-                        f"it does not pay here; lower ladder.{rung}"
+                        f"{rung}: {facts['escalations']:.0f} escalations have grown the hypervolume by less than a "
+                        f"thousandth: the rung does not pay here; lower escalation.{rung}"
                     )
 
     def _say(self, words: str) -> None:

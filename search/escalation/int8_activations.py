@@ -1,57 +1,25 @@
-"""Activations in 8 bits: the configuration that such a climb asks for, and what it would cost.
-
-Core ML's fast path on the Neural Engine of A17 Pro, M4 and later takes 8-bit linear weights with 8-bit inputs; inputs of
-other layers stay in fp16, where rounding costs quality and gains nothing.
-Source: https://apple.github.io/coremltools/docs-guides/source/opt-quantization-perf.html.
-"""
+"""Activations in 8 bits: what such an escalation asks for, and what it would cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from palettune.device_bench.package_model.quantized_activation import roundable
+from palettune.search.preparation.int8_rounding import rounding
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.study.record import Record
-from palettune.space.configuration import Configuration, Precision
-from palettune.space.encoding import Encoding
 
-__all__ = ["activation_rung", "rounding"]
+__all__ = ["with_int8_activations"]
 
 
-def rounding(preparation: Preparation) -> Callable[[Configuration], Configuration | None]:
-    """What gives a configuration the rounded inputs that its layers take.
-
-    The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
-    """
-    workload = preparation.workload
-    alone = [layer.name for layer in preparation.layers if not layer.tied]  # each use would need a scale of its own
-    with workload.sampling.state.around(workload.model):
-        takers = roundable(workload.model, workload.example_inputs, alone)
-
-    def rounded(configuration: Configuration) -> Configuration | None:
-        encodings = configuration.encodings
-        chosen = {name: Precision.INT8 for name, e in encodings.items() if name in takers and _eight_bits(e)}
-        return Configuration(encodings, chosen) if chosen and not configuration.activations else None
-
-    return rounded
-
-
-def activation_rung(preparation: Preparation) -> Callable[[Record], Record | None]:
+def with_int8_activations(preparation: Preparation) -> Callable[[Record], Record | None]:
     """What turns an evaluation into the same one with rounded inputs, its quality as if nothing were lost."""
     rounded = rounding(preparation)
 
-    def climbing(record: Record) -> Record | None:
+    def asked(record: Record) -> Record | None:
         configuration = rounded(record.configuration)
         if configuration is None:
             return None
         return replace(record, configuration=configuration, costs=preparation.costs(configuration))
 
-    return climbing
-
-
-def _eight_bits(encoding: Encoding) -> bool:
-    """Whether values are 8-bit integers with a scale for each channel or for all, none of them left out."""
-    return (
-        encoding.linear is not None and encoding.bits == 8 and encoding.sparsity is None and not encoding.linear.block
-    )
+    return asked

@@ -1,202 +1,143 @@
-"""Promotion: which evaluation climbs next to a dearer workflow, and whether climbing pays.
+"""Promotion: which evaluation is escalated next, and to which rung.
 
-A climb is decided when a fixed number of data-free evaluations are told, from them and from the climbs told by then,
-so that the same experiment climbs the same way whatever the speed of its workers. The candidate of the greatest
-expected hypervolume gain climbs: its costs are known, and what a climb gives is learned from earlier climbs whose
-quality was near. Asynchronous promotion in rungs is Li et al. 2020 (ASHA, https://arxiv.org/abs/1810.05934); ranking by
-expected gain along the whole front, not by rank within a rung, is what several objectives need.
+An escalation is decided when a fixed number of data-free evaluations are told, from them and from the escalations told
+by then, so that the same experiment escalates the same evaluations whatever the speed of its workers. The candidate of
+the greatest expected hypervolume gain is taken: its costs are known, and what an escalation gives is learned from
+earlier ones whose quality was near. Asynchronous promotion in rungs is Li et al. 2020 (ASHA,
+https://arxiv.org/abs/1810.05934); ranking by expected gain along the whole front, not by rank within a rung, is what
+several objectives need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.search.experiment.experiment import Ladder
-from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.escalation.escalation_gains import expected_share, losses_of, pairs_of, shares_of
+from palettune.search.experiment.objectives import ObjectiveSet, non_dominated
+from palettune.search.experiment.rungs.registry import EscalationSettings
+from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.proposing.expected_improvement import expected_gain
 from palettune.search.study.record import Record
 
-__all__ = ["Slot", "promote", "rung_of", "schedule", "verdicts"]
+__all__ = ["GreatestGain", "Promotion", "Seen", "Slot"]
 
-RUNGS = ("calibration", "int8_activations", "fine_tuning")
-
-Matrix = NDArray[np.float64]
-_WIDTH = 0.15  # losses this far apart tell half as much of each other
-_PRIOR, _PRIOR_DEVIATION = 0.2, 0.2  # share of the loss that a climb takes away, before any is known
-_ROUNDING_PRIOR = 0.0  # what calibration gains, rounded activations are taken to lose
-_ENOUGH = 4
-_PAYS = 1e-3
+_DELAY = 0.25  # of the second half, until something of the rung below can be there
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One climb to be decided.
+    """One escalation to be decided.
 
     Attributes:
-        workflow: climbed to.
+        rung: escalated to.
         after: data-free evaluations that must be told before it is decided.
-        rounds: whether activations become 8 bits.
     """
 
-    workflow: Workflow
+    rung: Rung
     after: int
-    rounds: bool = False
-
-    @property
-    def rung(self) -> str:
-        """The key of the experiment's ``[ladder]`` that asks for it."""
-        return rung_of(self.workflow, self.rounds)
 
 
-def rung_of(workflow: Workflow, rounds: bool) -> str:
-    """The key of the experiment's ``[ladder]`` that a climb is counted under."""
-    return "int8_activations" if rounds else workflow.value
+@dataclass(frozen=True)
+class Seen:
+    """What a decision is taken from.
+
+    Attributes:
+        records: data-free evaluations told so far.
+        escalated: escalations told so far, failed ones included.
+        pending: where the escalations to the same rung under way began, with what they ask for; they count as if they
+            had met their expectation.
+        below: workflow of the rung that the slot's rung builds on; where it has nothing left, data-free evaluations
+            are escalated at once.
+    """
+
+    records: Sequence[Record]
+    escalated: Sequence[Record]
+    pending: Sequence[Record]
+    below: Workflow = Workflow.DATA_FREE
 
 
-def schedule(ladder: Ladder, trials: int) -> list[Slot]:
-    """When what climbs: over the second half of the data-free budget, each rung somewhat after the one below."""
-    delay = 0.25 if ladder.calibration else 0.0  # until something is calibrated, nothing can be fine-tuned
-    places = [(place, Workflow.CALIBRATION, False) for place in _even(ladder.calibration, 0.25, 0.0)]
-    places += [(place, Workflow.CALIBRATION, True) for place in _even(ladder.int8_activations, 0.5, delay)]
-    places += [(place, Workflow.FINE_TUNING, False) for place in _even(ladder.fine_tuning, 0.75, delay)]
-    places.sort(key=lambda place: (place[0], place[1].value))
-    return [
-        Slot(workflow, min(trials, int(np.ceil(trials * (0.5 + place / 2)))), rounds)
-        for place, workflow, rounds in places
-    ]
+class Promotion(Protocol):
+    """Decides when something is escalated, and what."""
+
+    def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
+        """The slots of a search of so many data-free evaluations, in the order in which they are decided."""
+        ...
+
+    def promote(
+        self, slot: Slot, seen: Seen, objectives: ObjectiveSet, asks: Callable[[Record], Record | None]
+    ) -> Record | None:
+        """The evaluation to escalate next; ``None`` where there is no candidate.
+
+        Args:
+            asks: an evaluation with the configuration and the costs that the rung would give it; ``None`` where the
+                rung has nothing to do there. What is returned has them.
+        """
+        ...
+
+
+class GreatestGain:
+    """Promotes the evaluation whose escalation is expected to grow the hypervolume most."""
+
+    def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
+        """Slots over the second half of the data-free budget, each rung somewhat after the one that it builds on."""
+        counts = {rung.name: rung.count for rung in settings.rungs}
+        places = [
+            (place, rung)
+            for rung in settings.rungs
+            for place in _even(rung.count, rung.phase, _DELAY if rung.builds_on and counts[rung.builds_on] else 0.0)
+        ]
+        places.sort(key=lambda some: some[0])
+        return [Slot(rung, min(trials, int(np.ceil(trials * (0.5 + place / 2))))) for place, rung in places]
+
+    def promote(
+        self, slot: Slot, seen: Seen, objectives: ObjectiveSet, asks: Callable[[Record], Record | None]
+    ) -> Record | None:
+        """The evaluation of the greatest expected gain; the first of equal ones."""
+        measured = [r for r in (*seen.records, *seen.escalated) if r.evaluation is not None and r.answered_from is None]
+        candidates = _candidates(slot.rung, seen, measured, objectives, asks)
+        if not candidates:
+            return None
+        losses = np.array([losses_of(r, objectives) for r in measured])
+        meeting = [i for i, r in enumerate(measured) if r.feasible]
+        front = losses[meeting][non_dominated(losses[meeting])] if meeting else losses[:0]
+        shares = shares_of(pairs_of(slot.rung.name, seen.records, seen.escalated), objectives)
+        waiting = np.array([losses_of(r, objectives) for r in seen.pending]).reshape(len(seen.pending), losses.shape[1])
+        if len(waiting):
+            waiting[:, 0] *= 1.0 - expected_share(waiting[:, 0], shares, slot.rung.prior)[0]
+            front = np.concatenate([front, waiting])
+        starts = np.array([losses_of(r, objectives) for r in candidates])
+        share, deviation = expected_share(starts[:, 0], shares, slot.rung.prior)
+        after = starts[:, 0] * (1.0 - share)
+        gains = expected_gain(front, starts[:, 1:], after, np.maximum(starts[:, 0] * deviation, 1e-6))
+        return candidates[int(np.argmax(gains))]
 
 
 def _even(count: int, phase: float, delay: float) -> list[float]:
     return [delay + (1 - delay) * (i + phase) / count for i in range(count)]
 
 
-def promote(
-    slot: Slot,
-    records: Sequence[Record],
-    climbs: Sequence[Record],
-    pending: Sequence[Record],
+def _candidates(
+    rung: Rung,
+    seen: Seen,
+    measured: Sequence[Record],
     objectives: ObjectiveSet,
-    below: Workflow,
-    rounded: Callable[[Record], Record | None],
-) -> Record | None:
-    """The evaluation that should climb next; ``None`` where there is no candidate.
-
-    What is returned has the configuration and the costs that the climb asks for, which are its own unless activations
-    become 8 bits.
-
-    Args:
-        records: data-free evaluations told so far.
-        climbs: climbs told so far, failed ones included.
-        pending: where the climbs of this kind under way began, with what they ask for; they count as if they had met
-            their expectation.
-        below: the workflow climbed from; where it has nothing left, data-free evaluations climb at once.
-        rounded: an evaluation with activations in 8 bits instead, where it has layers that take them.
-    """
-    workflow = slot.workflow
-    tried = {(r.configuration.hash, r.workflow) for r in climbs} | {(r.configuration.hash, workflow) for r in pending}
-    measured = [r for r in (*records, *climbs) if r.evaluation is not None and r.answered_from is None]
-    wanted = [rounded(r) for r in measured] if slot.rounds else [r for r in measured if r.workflow is not workflow]
+    asks: Callable[[Record], Record | None],
+) -> list[Record]:
+    """What may be escalated, in the order of measured evaluations: affordable, and not escalated so before."""
+    tried = {(r.configuration.hash, r.workflow) for r in seen.escalated}
+    tried |= {(r.configuration.hash, rung.workflow) for r in seen.pending}
+    from_any = measured if rung.rounds else [r for r in measured if r.workflow is not rung.workflow]
     affordable = [
         r
-        for r in wanted
-        if r is not None and (r.configuration.hash, workflow) not in tried and objectives.affordable(r.costs)
+        for r in map(asks, from_any)
+        if r is not None and (r.configuration.hash, rung.workflow) not in tried and objectives.affordable(r.costs)
     ]
-    candidates = affordable
-    if not slot.rounds:
-        candidates = [r for r in affordable if r.workflow is below] or [
-            r for r in affordable if r.workflow is Workflow.DATA_FREE
-        ]
-    if not candidates:
-        return None
-    losses = np.array([_losses(r, objectives) for r in measured])
-    meeting = [i for i, r in enumerate(measured) if r.feasible]
-    front = losses[meeting][non_dominated(losses[meeting])] if meeting else losses[:0]
-    rates = _rates(_sources(slot.rung, records, climbs), objectives)
-    prior = _ROUNDING_PRIOR if slot.rounds else _PRIOR
-    waiting = np.array([_losses(r, objectives) for r in pending]).reshape(len(pending), losses.shape[1])
-    if len(waiting):
-        waiting[:, 0] *= 1.0 - _expect(waiting[:, 0], rates, prior)[0]
-        front = np.concatenate([front, waiting])
-    starts = np.array([_losses(r, objectives) for r in candidates])
-    rate, deviation = _expect(starts[:, 0], rates, prior)
-    gains = expected_gain(front, starts[:, 1:], starts[:, 0] * (1.0 - rate), np.maximum(starts[:, 0] * deviation, 1e-6))
-    return candidates[min(range(len(candidates)), key=lambda i: (-gains[i], candidates[i].trial))]
-
-
-def verdicts(
-    records: Sequence[Record], climbs: Sequence[Record], objectives: ObjectiveSet
-) -> dict[str, dict[str, float]]:
-    """What each rung brought: climbs, mean share of the loss taken away, rank correlation, growth of the front.
-
-    ``pays`` is 0 where at least four climbs have grown the hypervolume by less than a thousandth.
-    """
-    found: dict[str, dict[str, float]] = {}
-    known: list[Record] = list(records)
-    for rung in RUNGS:
-        pairs = _sources(rung, records, climbs)
-        mine = [climb for _, climb in pairs]
-        if not mine:
-            continue
-        rates = _rates(pairs, objectives)
-        before = _volume(known, objectives)
-        known += mine
-        after = _volume(known, objectives)
-        found[rung] = {
-            "climbs": len(mine),
-            "loss_taken_away": float(rates[:, 1].mean()),
-            "hypervolume_growth": after - before,
-            "pays": float(len(mine) < _ENOUGH or after > before * (1 + _PAYS)),
-        }
-        if len(pairs) >= _ENOUGH:
-            ranks = float(spearmanr(*zip(*[(_divergence(a), _divergence(b)) for a, b in pairs], strict=True)).statistic)
-            if np.isfinite(ranks):
-                found[rung]["rank_correlation"] = ranks
-    return found
-
-
-def _losses(record: Record, objectives: ObjectiveSet) -> list[float]:
-    assert record.evaluation is not None
-    return objectives.losses(objectives.values(record.evaluation, record.costs))
-
-
-def _volume(records: Sequence[Record], objectives: ObjectiveSet) -> float:
-    rows = [_losses(r, objectives) for r in records if r.evaluation is not None and r.feasible]
-    return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
-
-
-def _sources(rung: str, records: Sequence[Record], climbs: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """Finished climbs of one rung, each with the evaluation that it began from."""
-    by_trial = {r.trial: r for r in (*records, *climbs)}
-    pairs = [
-        (by_trial[r.escalated_from], r) for r in climbs if r.evaluation is not None and r.escalated_from in by_trial
-    ]
-    return [(a, b) for a, b in pairs if rung == rung_of(b.workflow, a.configuration != b.configuration)]
-
-
-def _divergence(record: Record) -> float:
-    assert record.evaluation is not None
-    return record.evaluation.divergence
-
-
-def _rates(pairs: Sequence[tuple[Record, Record]], objectives: ObjectiveSet) -> Matrix:
-    """(climbs, 2): the loss before, and the share of it that was taken away."""
-    rows = []
-    for source, climb in pairs:
-        before, after = _losses(source, objectives)[0], _losses(climb, objectives)[0]
-        rows.append((before, 1.0 - after / before if before > 0 else 0.0))
-    return np.array(rows, dtype=np.float64).reshape(len(rows), 2)
-
-
-def _expect(losses: Matrix, rates: Matrix, prior: float) -> tuple[Matrix, Matrix]:
-    """Expected share of each loss taken away, and its standard deviation; near climbs tell more."""
-    weight = 0.5 ** (np.abs(losses[:, None] - rates[None, :, 0]) / _WIDTH)
-    total = 1.0 + weight.sum(axis=1)
-    mean = (prior + weight @ rates[:, 1]) / total
-    spread = (_PRIOR_DEVIATION**2 + (weight * (rates[None, :, 1] - mean[:, None]) ** 2).sum(axis=1)) / total
-    return mean, np.sqrt(spread)
+    if rung.rounds:
+        return affordable
+    built_on = [r for r in affordable if r.workflow is seen.below]
+    return built_on or [r for r in affordable if r.workflow is Workflow.DATA_FREE]

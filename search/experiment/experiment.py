@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
-from palettune.evaluators.adapters.setting import Placement
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
+from palettune.search.experiment.experiment_values import ExperimentValues
+from palettune.search.experiment.renamed_keys import with_new_names
+from palettune.search.experiment.rungs.registry import EscalationSettings
+from palettune.search.experiment.rungs.rung import Wanted
+from palettune.search.experiment.section import Section
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError, suggestion
 from palettune.space.target import DeploymentTarget
 
 __all__ = [
     "Constraints",
+    "EscalationSettings",
     "Experiment",
     "ExperimentError",
     "Measure",
@@ -38,18 +55,14 @@ class ExperimentError(UserError):
     """An experiment file that cannot be used: names the file and the key."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MetricObjective(_Section):
+class MetricObjective(Section):
     """A metric of the workload's own as the quality objective."""
 
     metric: str
     direction: Literal["maximize", "minimize"]
 
 
-class Objectives(_Section):
+class Objectives(Section):
     """What is traded against what."""
 
     quality: Literal["divergence"] | MetricObjective = "divergence"
@@ -68,14 +81,14 @@ class Objectives(_Section):
         return value
 
 
-class Bound(_Section):
+class Bound(Section):
     """Bounds on one metric."""
 
     min: float | None = None
     max: float | None = None
 
 
-class Constraints(_Section):
+class Constraints(Section):
     """What a configuration must meet to count."""
 
     max_size_mb: float | None = Field(default=None, gt=0)
@@ -84,14 +97,14 @@ class Constraints(_Section):
     metrics: dict[str, Bound] = Field(default_factory=dict)
 
 
-class Device(_Section):
+class Device(Section):
     """The device that latency is for."""
 
     name: str
     compute_unit: Literal["ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"] = "ALL"
 
 
-class Space(_Section):
+class Space(Section):
     """What may be chosen."""
 
     encodings: tuple[str, ...] = Field(default=tuple(DEFAULT_ENCODINGS), min_length=1)
@@ -112,53 +125,26 @@ class Space(_Section):
         return tuple(Encoding.parse(spelling) for spelling in spelt)
 
 
-class Search(_Section):
+class Search(Section):
     """How the space is searched."""
 
     sampler: SamplerName = "guided"
     confirm: int = Field(default=24, ge=0)
     screen: bool = False
     in_flight: int = Field(default=4, ge=1)
-    solved_seeds: int = Field(default=24, ge=0)
+    solved_trials: int = Field(default=24, ge=0)
     scores: Literal["fisher", "isolated", "weight_error"] = "fisher"
     score_samples: int = Field(default=96, ge=1)
 
 
-class Budget(_Section):
+class Budget(Section):
     """When a search is over; whichever comes first."""
 
     trials: int = Field(default=100, ge=1)
     minutes: float | None = Field(default=None, gt=0)
 
 
-class Ladder(_Section):
-    """How many configurations climb to each further workflow, and how far they are trained."""
-
-    calibration: int = Field(default=0, ge=0)
-    fine_tuning: int = Field(default=0, ge=0)
-    int8_activations: int = Field(default=0, ge=0)
-    in_flight: int = Field(default=2, ge=1)
-    minutes: float | None = Field(default=None, gt=0)
-    vector_steps: int = Field(default=100, ge=0)
-    steps: int = Field(default=300, ge=0)
-    adapter_rank: int = Field(default=0, ge=0)
-    adapter_placement: Placement = Placement.SEPARATE
-
-    @property
-    def branches(self) -> bool:
-        """Whether what is fine-tuned gets low-rank branches that stay beside its layers."""
-        return bool(self.fine_tuning and self.adapter_rank) and self.adapter_placement is Placement.SEPARATE
-
-    @property
-    def climbs(self) -> dict[Workflow, int]:
-        """How many climb, by the workflow climbed to; activations in 8 bits are found by calibration."""
-        return {
-            Workflow.CALIBRATION: self.calibration + self.int8_activations,
-            Workflow.FINE_TUNING: self.fine_tuning,
-        }
-
-
-class Needs(_Section):
+class Needs(Section):
     """What one worker of a workflow takes."""
 
     workers: int | None = Field(default=None, ge=1)
@@ -167,7 +153,7 @@ class Needs(_Section):
     memory_gb: float | None = Field(default=None, gt=0)
 
 
-class Data(_Section):
+class Data(Section):
     """How the workload's data are to be run."""
 
     sequence: int | None = Field(default=None, ge=1)
@@ -179,7 +165,7 @@ class Data(_Section):
         return DataOptions(self.sequence, self.batch_axis)
 
 
-class Measure(_Section):
+class Measure(Section):
     """How a bench worker measures what this search finds, once one has joined the cluster."""
 
     members: int = Field(default=8, ge=0)
@@ -187,11 +173,30 @@ class Measure(_Section):
     timeout_s: float = Field(default=300, gt=0)
 
 
-class Experiment(_Section):
-    """One experiment. ``workload`` is resolved against the file's folder."""
+def _workload(value: object) -> WorkloadSource:
+    """A path made absolute; or a module or an object, with its functions checked."""
+    if isinstance(value, str | Path):
+        return Path(value).resolve()
+    if value is None or isinstance(value, int | float | list | dict):
+        raise ValueError(
+            f"expected the path of a Python file, or a module or object with its functions (got {value!r})"
+        )
+    return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
+
+
+class Experiment(Section):
+    """One experiment, from a file (``Experiment.load``) or made in code.
+
+    In code a section is a mapping or its class: ``Experiment(name="mine", workload=..., budget={"trials": 40})``.
+    ``workload`` is the path of a file, which begins at the experiment file's folder, or at the working directory; or
+    a module or an object that has a workload's functions.
+
+    Raises:
+        ExperimentError: naming the key, what was expected, and the nearest known key or value.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    workload: Path
+    workload: Annotated[WorkloadSource, PlainValidator(_workload)]
     deployment_target: DeploymentTarget = DeploymentTarget("iOS18")
     seed: int = Field(default=0, ge=0, lt=2**31)
     objectives: Objectives = Objectives()
@@ -201,9 +206,46 @@ class Experiment(_Section):
     space: Space = Space()
     search: Search = Search()
     budget: Budget = Budget()
-    ladder: Ladder = Ladder()
+    escalation: EscalationSettings = EscalationSettings()
     measure: Measure = Measure()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _renamed(cls, values: Any, handler: ModelWrapValidatorHandler[Experiment]) -> Experiment:
+        if not isinstance(values, Mapping):
+            return handler(values)
+        values, notes = with_new_names(values)
+        experiment = handler(values)
+        experiment._notes = notes
+        return experiment
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the experiment was read: keys under their old names."""
+        return self._notes
+
+    def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
+        try:
+            BaseModel.__init__(self, **values)
+        except ValidationError as error:
+            problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
+            raise ExperimentError(f"not a valid experiment:\n{problems}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Experiment:
+        """Read and validate one experiment file.
+
+        Raises:
+            ExperimentError: naming the file and key, what was expected, and the nearest known key or value.
+        """
+        return load_experiment(Path(path))
+
+    @classmethod
+    def of(cls, given: Experiment | str | Path) -> Experiment:
+        """An experiment as it is, or the one of a file by its path."""
+        return given if isinstance(given, Experiment) else load_experiment(Path(given))
 
     @field_validator("deployment_target", mode="before")
     @classmethod
@@ -215,26 +257,12 @@ class Experiment(_Section):
         wants = "latency_ms" in self.objectives.cost or self.constraints.max_latency_ms is not None
         if wants and self.device is None:
             raise ValueError('latency_ms: needs to know for what: add [device] with name = "iPhone 15 Pro", say')
-        if self.ladder.int8_activations:
-            self._check_activations()
-        if wants and self.ladder.branches:
-            raise ValueError(
-                'ladder.adapter_placement: the time of separate branches is not predicted: write "merged", or take '
-                "latency_ms out of objectives.cost and max_latency_ms out of constraints"
-            )
+        asked = Wanted(self.deployment_target, self.objectives.cost, wants)
+        for rung in self.escalation.asked:
+            problem = rung.problem(asked)
+            if problem is not None:
+                raise ValueError(f"escalation.{problem}")
         return self
-
-    def _check_activations(self) -> None:
-        if "latency_ms" not in self.objectives.cost:
-            raise ValueError(
-                "ladder.int8_activations: activations in 8 bits save time and no byte: add latency_ms to "
-                "objectives.cost, or leave the key out"
-            )
-        if not self.deployment_target.rounds_activations:
-            raise ValueError(
-                f"ladder.int8_activations: {self.deployment_target} has no activations in 8 bits: raise "
-                "deployment_target to iOS17 (macOS14) or later, or leave the key out"
-            )
 
     @property
     def needs(self) -> Needs:
@@ -243,7 +271,7 @@ class Experiment(_Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
-        left_out = {"budget", "resources", "workload", "ladder", "measure"}
+        left_out = {"budget", "resources", "workload", "escalation", "measure"}
         if self.data == Data():  # searches begun before there was such a section go on
             left_out.add("data")
         values = self.model_dump(mode="json", exclude=left_out)
@@ -267,13 +295,12 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
+    if isinstance(values.get("workload"), str):
+        values["workload"] = path.parent / values["workload"]
     try:
-        experiment = Experiment.model_validate(values)
-    except ValidationError as error:
-        problems = "\n".join(f"  {_problem(item)}" for item in error.errors())
-        raise ExperimentError(f"{path}: not a valid experiment:\n{problems}") from None
-    workload = experiment.workload if experiment.workload.is_absolute() else path.parent / experiment.workload
-    return experiment.model_copy(update={"workload": workload.resolve()})
+        return Experiment(**values)
+    except ExperimentError as error:
+        raise ExperimentError(f"{path}: {error}") from None
 
 
 def _problem(item: ErrorDetails) -> str:

@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def states(self) -> Path:
-        """States of models that climbed, by content."""
+        """States of escalated models, by content."""
         return self.path / "states"
 
     @property

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,17 +18,24 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from palettune.device_bench.measurement.measurement import CoreMLBackend, Measurement, Runtime
-from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import Measure
+from palettune.search.experiment.reporter import Reporter
+from palettune.search.library_internals import actor_id
 from palettune.search.on_device.bench_worker import Bench, resource_of
 from palettune.search.results.front import Front
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy
-from palettune.search.workers.worker_pool import WorkerSettings
+from palettune.search.workers.by_value import sent
+from palettune.search.workers.ray_evaluations import RemoteWorker
+from palettune.search.workers.requests import Convert
+from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["Measuring", "Order"]
+__all__ = ["DeviceMeasurements", "Measured", "MeasurementOrder"]
+
+Measured = tuple[Record, Measurement]
+"""A record, and what its configuration was measured to take."""
 
 _LOOK = 2.0
 """Seconds between two looks for a bench worker."""
@@ -40,7 +47,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Order:
+class MeasurementOrder:
     """What to measure on, and how.
 
     Attributes:
@@ -65,38 +72,24 @@ class _Step(StrEnum):
     ENDED = "given up"
 
 
-class _Packager:
-    """Builds packages beside the driver, where the weight bank is."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        from palettune.search.workers.worker import Resident
-
-        self._resident = Resident(settings)
-
-    def package(self, configuration: str, target: str, state: str | None) -> bytes:
-        return self._resident.package(configuration, target, state)
-
-
-class Measuring:
+class DeviceMeasurements:
     """One bench worker's conversation with one search, advanced by ``poll`` and never waiting.
 
     Args:
-        found: called with each record measured and its measurement, after it was kept in the study.
+        order: what to measure on, and how.
+        packager: settings of the worker that converts, beside the driver.
     """
 
     def __init__(
         self,
         study: SearchStudy,
-        order: Order,
+        order: MeasurementOrder,
         packager: WorkerSettings,
-        display: Display,
-        found: Callable[[Record, Measurement], None],
+        reporter: Reporter,
     ) -> None:
-        self._study, self._order, self._settings = study, order, packager
-        self._display, self._found = display, found
+        self._study, self._order, self._settings = study, order, replace(packager, threads=1)
+        self._reporter = reporter
+        self._new: list[Measured] = []
         self._step = _Step.AWAY
         self._looked = -_LOOK
         self._since = 0.0
@@ -109,8 +102,8 @@ class Measuring:
         self._refused: set[str] = set()
         self._lost = 0
 
-    def poll(self, front: Callable[[], Front], most: int | None = None) -> None:
-        """Do what can be done at once.
+    def poll(self, front: Callable[[], Front], most: int | None = None) -> list[Measured]:
+        """Do what can be done at once; give what was measured since the last time, kept in the study already.
 
         Args:
             front: the front by now.
@@ -127,23 +120,25 @@ class Measuring:
                     self._begin(front, limit)
                 case _Step.JOINING | _Step.PACKING | _Step.RUNNING:
                     self._collect()
+        new, self._new = self._new, []
+        return new
 
-    def finish(self, front: Callable[[], Front], stop: Callable[[], bool]) -> None:
+    def finish(self, front: Callable[[], Front], stop: Callable[[], bool]) -> Iterator[Measured]:
         """Measure what of a spread along the final front is left, if a bench worker is there; bounded in time."""
         most = 2 * self._order.settings.members
         if self._bench is None and not self._present():
             return
-        with self._display.stage("measuring the front on the device"):
+        with self._reporter.stage("measuring the front on the device"):
             left = time.monotonic()
             while not stop() and self._step is not _Step.ENDED:
-                self.poll(front, most)
+                yield from self.poll(front, most)
                 if self._step in (_Step.IDLE, _Step.AWAY) and self._next(front(), most) is None:
                     return
                 patience = max(_PREPARING, self._order.settings.timeout_s) if self._step is _Step.JOINING else _GRACE
                 if self._step not in (_Step.AWAY, _Step.JOINING):
                     left = time.monotonic()
                 elif time.monotonic() - left > patience:
-                    self._display.warn(f"the front is not measured to its end: {self._step}; search again to go on")
+                    self._reporter.warn(f"the front is not measured to its end: {self._step}; search again to go on")
                     return
                 time.sleep(0.05)
 
@@ -172,10 +167,13 @@ class Measuring:
             return
         if self._packager is None:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            self._packager = ray.remote(_Packager).options(num_cpus=0, scheduling_strategy=here).remote(self._settings)
+            self._packager = (
+                ray.remote(RemoteWorker).options(num_cpus=0, scheduling_strategy=here).remote(sent(self._settings))
+            )
         self._current = record
         self._sent[record.configuration.hash] += 1
-        package = self._packager.package.remote(record.configuration.to_json(), self._order.target.value, record.state)
+        convert = Convert(record.configuration, self._order.target, record.state)
+        package = self._packager.result.remote(convert)
         self._wait_for(package, _Step.PACKING)
 
     def _collect(self) -> None:
@@ -190,13 +188,13 @@ class Measuring:
             self._refuse(error.cause if isinstance(error.cause, BaseException) else error)
             return
         except RayError as error:
-            packager = self._packager and self._packager._actor_id.hex()
+            packager = self._packager and actor_id(self._packager)
             if getattr(error, "actor_id", None) == packager:
                 self._drop_packager()
             self._lose(str(error).strip().splitlines()[0])
             return
         if self._step is _Step.JOINING:
-            self._display.say(f"{answer[0]} ({answer[1]}) is here to measure on {self._order.chip}")
+            self._reporter.say(f"{answer[0]} ({answer[1]}) is here to measure on {self._order.chip}")
             self._step = _Step.IDLE
         elif self._step is _Step.PACKING:
             measured = self._bench.measure.remote(self._pending, self._order.unit, self._order.settings.runs)
@@ -211,7 +209,7 @@ class Measuring:
         self._done.add(record.configuration.hash)
         self._lost = 0
         self._current, self._step = None, _Step.IDLE
-        self._found(record, measurement)
+        self._new.append((record, measurement))
 
     def _check_patience(self) -> None:
         waited = time.monotonic() - self._since
@@ -227,17 +225,17 @@ class Measuring:
             return
         self._refused.add(self._current.configuration.hash)
         kind = "" if isinstance(cause, UserError) else f"{type(cause).__name__}: "
-        self._display.warn(f"trial {self._current.trial} could not be measured: {kind}{cause}")
+        self._reporter.warn(f"trial {self._current.trial} could not be measured: {kind}{cause}")
         self._current, self._step = None, _Step.IDLE
 
     def _lose(self, reason: str) -> None:
         trial = f" with trial {self._current.trial}" if self._current else ""
         self._lost += 1
         if self._lost >= _ATTEMPTS:
-            self._display.warn(f"the bench worker was lost{trial} ({reason}), {self._lost} times in a row: given up")
+            self._reporter.warn(f"the bench worker was lost{trial} ({reason}), {self._lost} times in a row: given up")
             self._leave(_Step.ENDED)
         else:
-            self._display.warn(f"the bench worker was lost{trial} ({reason}); the search goes on")
+            self._reporter.warn(f"the bench worker was lost{trial} ({reason}); the search goes on")
             self._leave(_Step.AWAY)
 
     def _drop_packager(self) -> None:
@@ -270,4 +268,4 @@ class Measuring:
         return spread[max(left, key=lambda i: (min((abs(i - m) for m in measured), default=i), i))]
 
     def _present(self) -> bool:
-        return bool(ray.cluster_resources().get(resource_of(self._order.chip), 0))
+        return ray.is_initialized() and bool(ray.cluster_resources().get(resource_of(self._order.chip), 0))

@@ -18,7 +18,7 @@ from palettune.device_bench.runtime import PrecisionCheck, check_precision, load
 from palettune.device_bench.runtime.execution import takes
 from palettune.evaluators.workload.samples import Inputs, spread_samples
 from palettune.evaluators.workload.workload import Split
-from palettune.search.display.progress import Display
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.program_check import check_frozen, check_program, program_samples
@@ -93,7 +93,7 @@ def run_in_fp16(preparation: Preparation) -> Fp16Run:
 
 
 def check_before_search(
-    preparation: Preparation, folder: RunFolder, identity: Mapping[str, Any], display: Display
+    preparation: Preparation, folder: RunFolder, identity: Mapping[str, Any], reporter: Reporter
 ) -> None:
     """Run the float model in fp16 once for each identity of a search; a loss of precision is said.
 
@@ -103,11 +103,11 @@ def check_before_search(
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
     if folder.fp16_check.exists() and folder.fp16_check.read_text().strip() == digest:
         return
-    with display.stage(f"running the model in fp16 on up to {SAMPLES} samples"):
+    with reporter.stage(f"running the model in fp16 on up to {SAMPLES} samples"):
         run = run_in_fp16(preparation)
     run.require()
     if run.warning is not None:
-        display.warn(run.warning)
+        reporter.warn(run.warning)
     folder.fp16_check.write_text(digest + "\n")
 
 

@@ -1,157 +1,229 @@
-"""Inspection: layers, menus and reachable sizes, without a search."""
+"""Inspection: layers, menus and reachable sizes of an experiment, without a search."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import pandas
 
-from palettune.evaluators.workload.sample_axes import FIRST
+from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.package.float_constants import FloatConstant
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import MEGABYTE
-from palettune.search.preparation.preparation import Preparation
+from palettune.search.preparation.fp16_check import Fp16Run, fp16_json, run_in_fp16
+from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.search.preparation.weight_coverage import uncompressed
 from palettune.space.advice import Processor, advice
+from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
+from palettune.space.layer import Layer
+from palettune.space.target import DeploymentTarget
 
-__all__ = ["inspection_json", "print_inspection"]
+__all__ = ["GroupedAdvice", "InspectedLayer", "Inspection", "inspect"]
 
 
-def inspection_json(preparation: Preparation) -> dict[str, Any]:
-    """Everything that ``inspect`` shows, as plain values."""
-    space = preparation.space
-    target = preparation.experiment.deployment_target
-    found = preparation.reach
-    return {
-        "experiment": preparation.experiment.name,
-        "deployment_target": target.value,
-        "divergence": preparation.kind.value,
-        "rest_bytes": preparation.rest,
-        "smallest_bytes": found.smallest_bytes,
-        "largest_bytes": found.largest_bytes,
-        "notes": list(preparation.workload.notes),
-        "coverage": preparation.coverage,
-        "uncompressed": [
-            {"name": constant.name, "shape": list(constant.shape), "bytes": constant.bytes}
-            for constant in preparation.base.floats
-        ],
-        "kept": {**preparation.workload.kept, **preparation.base.refusals},
-        "conversion": preparation.base.front_end.to_json(),
-        "advice": _advice(preparation),
-        "groups": [list(group) for group in space.groups if len(group) > 1],
-        "samples": str(preparation.workload.sampling.axes),
-        "state": list(preparation.workload.sampling.state.names),
-        "layers": [
+@dataclass(frozen=True)
+class InspectedLayer:
+    """One layer and what it may take.
+
+    Attributes:
+        menu: bytes in the weight file, by encoding.
+        refused: why an encoding that was asked for is not in the menu.
+        smallest: the encoding of the layer in the smallest configuration.
+    """
+
+    layer: Layer
+    menu: Mapping[Encoding, int]
+    refused: Mapping[Encoding, str]
+    smallest: Encoding
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "name": self.layer.name,
+            "kind": self.layer.kind.value,
+            "shape": list(self.layer.shape),
+            "menu": {str(e): size for e, size in self.menu.items()},
+            "refused": {str(e): reason for e, reason in self.refused.items()},
+            "smallest": str(self.smallest),
+        }
+
+
+@dataclass(frozen=True)
+class GroupedAdvice:
+    """One piece of advice on the menus, and for how many layers it holds."""
+
+    processor: Processor
+    suits: bool
+    text: str
+    source: str
+    encodings: tuple[Encoding, ...]
+    layers: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "processor": self.processor.value,
+            "suits": self.suits,
+            "text": self.text,
+            "source": self.source,
+            "encodings": [str(encoding) for encoding in self.encodings],
+            "layers": self.layers,
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Inspection:
+    """What is known of an experiment before a search.
+
+    Attributes:
+        layers: every layer of the model.
+        rest_bytes: bytes in the weight file that are no layer's.
+        smallest_bytes, largest_bytes: of the weight file.
+        notes: what the user should know of how the experiment and the workload were taken.
+        coverage: bytes of the layers over those of all large floating-point constants.
+        uncompressed: large constants that are no layer's; ``stays_fp16`` says so in words.
+        kept: why weights are no layers, by name.
+        front_end: what read the model for conversion, and what it froze.
+        groups: layers that share one encoding.
+        samples: along which axis samples lie, in words.
+        state: names of what the model carries from one item to the next, which begins anew after ``sequence`` items.
+        fp16: the float model run in fp16, where that was asked for.
+    """
+
+    experiment: str
+    deployment_target: DeploymentTarget
+    divergence: DivergenceKind
+    layers: tuple[InspectedLayer, ...]
+    rest_bytes: int
+    smallest_bytes: int
+    largest_bytes: int
+    notes: tuple[str, ...]
+    coverage: float
+    uncompressed: tuple[FloatConstant, ...]
+    stays_fp16: tuple[str, ...]
+    kept: Mapping[str, str]
+    front_end: FrontEnd
+    advice: tuple[GroupedAdvice, ...]
+    groups: tuple[tuple[str, ...], ...]
+    samples: str
+    state: tuple[str, ...]
+    sequence: int | None
+    fp16: Fp16Run | None = None
+
+    @classmethod
+    def of(cls, preparation: Preparation, fp16: Fp16Run | None = None) -> Inspection:
+        """What a checked experiment shows."""
+        workload, space, found = preparation.workload, preparation.space, preparation.reach
+        return cls(
+            experiment=preparation.experiment.name,
+            deployment_target=preparation.experiment.deployment_target,
+            divergence=preparation.kind,
+            layers=tuple(_inspected(preparation, layer) for layer in preparation.layers),
+            rest_bytes=preparation.rest,
+            smallest_bytes=found.smallest_bytes,
+            largest_bytes=found.largest_bytes,
+            notes=preparation.notes,
+            coverage=preparation.coverage,
+            uncompressed=tuple(preparation.base.floats),
+            stays_fp16=tuple(uncompressed(preparation)),
+            kept={**workload.kept, **preparation.base.refusals},
+            front_end=preparation.base.front_end,
+            advice=_advice(preparation),
+            groups=tuple(group for group in space.groups if len(group) > 1),
+            samples=str(workload.sampling.axes),
+            state=tuple(workload.sampling.state.names),
+            sequence=preparation.experiment.data.sequence,
+            fp16=fp16,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "experiment": self.experiment,
+            "deployment_target": self.deployment_target.value,
+            "divergence": self.divergence.value,
+            "rest_bytes": self.rest_bytes,
+            "smallest_bytes": self.smallest_bytes,
+            "largest_bytes": self.largest_bytes,
+            "notes": list(self.notes),
+            "coverage": self.coverage,
+            "uncompressed": [
+                {"name": constant.name, "shape": list(constant.shape), "bytes": constant.bytes}
+                for constant in self.uncompressed
+            ],
+            "kept": dict(self.kept),
+            "conversion": self.front_end.to_json(),
+            "advice": [item.to_json() for item in self.advice],
+            "groups": [list(group) for group in self.groups],
+            "samples": self.samples,
+            "state": list(self.state),
+            "layers": [layer.to_json() for layer in self.layers],
+            **({"fp16": fp16_json(self.fp16)} if self.fp16 is not None else {}),
+        }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row for each layer, by name: kind, shape, bytes in fp16 and at the least, and its menu."""
+        rows = [
             {
-                "name": layer.name,
-                "kind": layer.kind.value,
-                "shape": list(layer.shape),
-                "menu": {str(e): layer_bytes(layer, e, target) for e in space.menus[layer.name].encodings},
-                "refused": {str(e): reason for e, reason in space.menus[layer.name].refused.items()},
-                "smallest": str(found.smallest.encodings[layer.name]),
+                "layer": item.layer.name,
+                "kind": item.layer.kind.value,
+                "shape": item.layer.shape,
+                "fp16_bytes": next(iter(item.menu.values())),
+                "smallest_bytes": item.menu[item.smallest],
+                "menu": " ".join(map(str, item.menu)),
             }
-            for layer in preparation.layers
-        ],
-    }
-
-
-def print_inspection(preparation: Preparation, console: Console) -> None:
-    """The same for people."""
-    facts = inspection_json(preparation)
-    warning = facts["conversion"]["warning"]
-    for words in (*facts["notes"], *([warning] if warning else ())):
-        console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-    console.print(_layers(facts))
-    for line in (*_kept(facts["kept"]), *uncompressed(preparation)):
-        console.print(line, highlight=False, markup=False)
-    refused = Counter((name, reason) for layer in facts["layers"] for name, reason in layer["refused"].items())
-    if refused:
-        table = Table(title="refused encodings", header_style="bold")
-        for column in ("encoding", "layers", "reason"):
-            table.add_column(column)
-        for (name, reason), count in sorted(refused.items()):
-            table.add_row(name, str(count), reason)
-        console.print(table)
-    if facts["advice"]:
-        table = Table(title="advice (nothing is forbidden by it)", header_style="bold", show_lines=True)
-        for column in ("on", "encodings", "layers", "what is known", "source"):
-            table.add_column(column, overflow="fold")
-        for item in facts["advice"]:
-            mark = "" if item["suits"] else "[yellow]![/yellow] "
-            table.add_row(
-                item["processor"], " ".join(item["encodings"]), str(item["layers"]), mark + item["text"], item["source"]
-            )
-        console.print(table)
-    for line in _sampling(facts, preparation.experiment.data.sequence):
-        console.print(line, highlight=False, markup=False)
-    for group in facts["groups"]:
-        console.print(f"share one encoding: {', '.join(group)}")
-    least, most = facts["smallest_bytes"] / MEGABYTE, facts["largest_bytes"] / MEGABYTE
-    rest = facts["rest_bytes"] / MEGABYTE
-    console.print(
-        f"reachable: {least:.3f} MB to {most:.3f} MB in the weight file, of which {rest:.3f} MB is no layer's weight"
-    )
-    by_size = sorted(facts["layers"], key=lambda layer: -layer["menu"][layer["smallest"]])[:5]
-    listed = ", ".join(f"{l['name']} {l['menu'][l['smallest']] / MEGABYTE:.3f} MB ({l['smallest']})" for l in by_size)  # noqa: E741
-    console.print(f"the smallest size is set by: {listed}")
-
-
-def _sampling(facts: Mapping[str, Any], sequence: int | None) -> list[str]:
-    """How the data are run, where that is not along the first axis, one item like another."""
-    if facts["state"]:
-        length = "in one pass over the data" if sequence is None else f"for {sequence} item{'s' * (sequence > 1)}"
-        return [
-            f"carries state from one item to the next ({', '.join(facts['state'])}): items run in order, {length}, and "
-            "then begin anew ([data] sequence)"
+            for item in self.layers
         ]
-    return [] if facts["samples"] == str(FIRST) else [f"{facts['samples']} ([data] batch_axis)"]
+        return pandas.DataFrame(rows).set_index("layer")
+
+    def __repr__(self) -> str:
+        least, most = self.smallest_bytes / MEGABYTE, self.largest_bytes / MEGABYTE
+        return (
+            f"Inspection({self.experiment!r}: {len(self.layers)} layers, reachable {least:.3f} to {most:.3f} MB on "
+            f"{self.deployment_target})"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
 
 
-def _kept(reasons: Mapping[str, str]) -> list[str]:
-    """The constants of a package that are no layers, a line for each reason."""
-    names: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        names.setdefault(reason, []).append(name)
-    return [
-        f"kept as {'it is' if len(found) == 1 else 'they are'}: {', '.join(found[:3])}"
-        f"{f' and {len(found) - 3} more' if len(found) > 3 else ''}: {reason}"
-        for reason, found in names.items()
-    ]
+def inspect(experiment: Experiment | str | Path, *, run: bool = False) -> Inspection:
+    """Check an experiment and show its layers, menus and reachable sizes; nothing is searched.
+
+    Args:
+        experiment: an experiment, or the path of its file.
+        run: also convert the float model and run it in fp16 on evaluation data; see ``Inspection.fp16``.
+
+    Raises:
+        UserError: naming the file, function, key or layer that is wrong.
+    """
+    preparation = prepare(Experiment.of(experiment))
+    return Inspection.of(preparation, run_in_fp16(preparation) if run else None)
 
 
-def _advice(preparation: Preparation) -> list[dict[str, Any]]:
+def _inspected(preparation: Preparation, layer: Layer) -> InspectedLayer:
+    menu, target = preparation.space.menus[layer.name], preparation.experiment.deployment_target
+    sizes = {encoding: layer_bytes(layer, encoding, target) for encoding in menu.encodings}
+    return InspectedLayer(layer, sizes, dict(menu.refused), preparation.reach.smallest.encodings[layer.name])
+
+
+def _advice(preparation: Preparation) -> tuple[GroupedAdvice, ...]:
     """What is known of the menus on the device's processors, each piece once."""
     experiment = preparation.experiment
     unit = experiment.device.compute_unit if experiment.device else "ALL"
-    found: dict[tuple[str, bool, str, str], tuple[dict[str, None], set[str]]] = {}
+    found: dict[tuple[Processor, bool, str, str], tuple[dict[Encoding, None], set[str]]] = {}
     for layer in preparation.layers:
         for encoding in preparation.space.menus[layer.name].encodings:
             for processor in Processor.of(unit):
                 for item in advice(layer, encoding, experiment.deployment_target, processor):
-                    key = (processor.value, item.suits, item.text, item.source)
+                    key = (processor, item.suits, item.text, item.source)
                     encodings, layers = found.setdefault(key, ({}, set()))
-                    encodings[str(encoding)] = None
+                    encodings[encoding] = None
                     layers.add(layer.name)
-    return [
-        {"processor": key[0], "suits": key[1], "text": key[2], "source": key[3], "encodings": list(e), "layers": len(n)}
-        for key, (e, n) in sorted(found.items(), key=lambda pair: (pair[0][0], pair[0][1], pair[0][2]))
-    ]
-
-
-def _layers(facts: dict[str, Any]) -> Table:
-    table = Table(title=f"{facts['experiment']} on {facts['deployment_target']}", header_style="bold")
-    for column in ("layer", "kind", "shape", "fp16 kB", "smallest kB", "menu"):
-        table.add_column(column, justify="right" if column.endswith("kB") else "left")
-    for layer in facts["layers"]:
-        menu = layer["menu"]
-        table.add_row(
-            layer["name"],
-            layer["kind"],
-            "x".join(str(size) for size in layer["shape"]),
-            f"{menu['fp16'] / 1e3:.1f}",
-            f"{menu[layer['smallest']] / 1e3:.1f}",
-            " ".join(menu),
-        )
-    return table
+    ordered = sorted(found.items(), key=lambda pair: (pair[0][0].value, pair[0][1], pair[0][2]))
+    return tuple(GroupedAdvice(*key, tuple(encodings), len(names)) for key, (encodings, names) in ordered)

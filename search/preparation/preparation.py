@@ -6,34 +6,34 @@ import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from palettune.device_bench.conversion.base_program import BaseProgram, base_program
 from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
-from palettune.device_bench.cost.latency_model import LatencyModel
-from palettune.device_bench.cost.latency_model import prepare as prepare_latency
+from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
+from palettune.evaluators.workload.layer_inputs import layer_inputs
 from palettune.evaluators.workload.workload import Split, Workload, load_workload
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.experiment.versions import tool_versions
-from palettune.search.study.study_identity import workload_digest
-from palettune.search.workers.worker import scoring_split
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
 from palettune.space.footprint import layer_bytes
-from palettune.space.groups import shared_groups
+from palettune.space.groups import groupable_layers, shared_groups
 from palettune.space.layer import Layer
-from palettune.space.modules import compute_in_float32, layers_of
-from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 from palettune.space.search_space import SearchSpace, SearchSpaceError
 
 __all__ = ["WAY_OUT", "Preparation", "prepare"]
@@ -66,6 +66,11 @@ class Preparation:
     base: BaseProgram
     kind: DivergenceKind
     latency: LatencyModel | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the experiment and the workload were taken."""
+        return (*self.experiment.notes, *self.workload.notes)
 
     @property
     def rest(self) -> int:
@@ -105,14 +110,14 @@ class Preparation:
     @cached_property
     def reach(self) -> Reach:
         """The smallest and the largest configuration."""
-        return reach(self.space, self.experiment.deployment_target, self.rest)
+        return reachable_sizes(self.space, self.experiment.deployment_target, self.rest)
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines what the search finds; two equal identities give the same trials."""
         data = {split.value: self.workload.digest(split) for split in self._splits()}
         return {
             "experiment": self.experiment.identity(),
-            "workload_file": workload_digest(self.workload.path),
+            **self._workload_identity(),
             "model_weights": model_digest(self.workload.model),
             "data": data,
             "menus": {name: list(choices) for name, choices in self.space.choices.items()},
@@ -121,8 +126,16 @@ class Preparation:
             **({"refused": sorted(self.base.refusals)} if self.base.refusals else {}),
         }
 
+    def _workload_identity(self) -> dict[str, Any]:
+        """A file is known by its text; functions in memory by their data and targets, beside the model's weights."""
+        if isinstance(self.workload.source, Path):
+            return {"workload_file": workload_digest(self.workload.source)}
+        held = [s for s in Split if s is not Split.TRAINING and self.workload.offers(s.value)]
+        digests = {s.value: [self.workload.digest(s), self.workload.targets_digest(s)] for s in held}
+        return {"workload_data": digests}
+
     def _splits(self) -> set[Split]:
-        return {Split.EVALUATION, scoring_split(self.workload.offers)}
+        return {Split.EVALUATION, self.workload.scoring_split}
 
 
 def prepare(experiment: Experiment) -> Preparation:
@@ -208,7 +221,8 @@ def _search_space(
 ) -> SearchSpace:
     asked = experiment.space.groups
     with workload.sampling.state.around(model):
-        found = () if asked == "none" else shared_groups(model, workload.example_inputs, layers)
+        names = () if asked == "none" else groupable_layers(layers)
+        found = shared_groups(layer_inputs(model, workload.example_inputs, names)) if names else ()
     try:
         return SearchSpace.build(
             layers,

@@ -18,7 +18,15 @@ from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["LATENCY", "SIZE", "LatencyProblem", "allocation_problem", "configuration_of", "refined", "solve_within"]
+__all__ = [
+    "LATENCY",
+    "SIZE",
+    "LatencyProblem",
+    "allocated_configuration",
+    "allocation_problem",
+    "refined",
+    "solve_within",
+]
 
 SIZE, LATENCY = "size_mb", "latency_ms"
 _ROUNDS = 12
@@ -137,7 +145,7 @@ def refined(problem: Problem, cost: str, member: Allocation) -> Allocation:
     return member
 
 
-def configuration_of(space: SearchSpace, allocation: Allocation) -> Configuration:
+def allocated_configuration(space: SearchSpace, allocation: Allocation) -> Configuration:
     """The configuration that an allocation stands for."""
     return _configuration(space, allocation.choices)
 

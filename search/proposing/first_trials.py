@@ -1,61 +1,58 @@
-"""Seeds: the first trials, so that every sampler starts from something usable.
+"""The first trials, so that every sampler starts from something usable.
 
 Uniform configurations show what is done by hand; solved ones are those that together promise the best front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.objectives import Objective, ObjectiveSet
-from palettune.search.preparation.preparation import Preparation
-from palettune.search.proposing.allocation import LATENCY, SIZE, allocation_problem, configuration_of, refined
+from palettune.search.proposing.allocation import LATENCY, SIZE, allocated_configuration, refined
 from palettune.search.proposing.expected_improvement import expected_gain
-from palettune.search.proposing.guided_sampler import GuidedSampler
 from palettune.search.proposing.solver import Allocation, Problem, sweep
-from palettune.search.study.record import Seed
+from palettune.search.study.record import FirstTrial
+from palettune.space.encoding import Encoding
+from palettune.space.search_space import SearchSpace
 
-__all__ = ["guided_sampler", "problem_of", "promising", "seeds"]
-
-
-def problem_of(preparation: Preparation, scores: Scores) -> Problem:
-    """The allocation problem of a prepared experiment."""
-    target = preparation.experiment.deployment_target
-    return allocation_problem(preparation.space, target, preparation.rest, scores, preparation.latency)
+__all__ = ["first_trials", "promising"]
 
 
-def guided_sampler(preparation: Preparation, scores: Scores, objectives: ObjectiveSet, seed: int) -> GuidedSampler:
-    """Our own sampler over this search's space."""
-    space = preparation.space
-    menus = [[str(e) for e in space.menus[group[0]].encodings] for group in space.groups]
-    names = [group[0] if len(menu) > 1 else None for group, menu in zip(space.groups, menus, strict=True)]
-    return GuidedSampler(problem_of(preparation, scores), names, menus, objectives, seed)
+def first_trials(
+    space: SearchSpace,
+    encodings: Sequence[Encoding],
+    problem: Callable[[], Problem],
+    objectives: ObjectiveSet,
+    solved: int,
+) -> list[FirstTrial]:
+    """The uniform configurations, then solved ones, those first that promise most, none twice.
 
-
-def seeds(preparation: Preparation, scores: Scores | None, objectives: ObjectiveSet) -> list[Seed]:
-    """The uniform configurations, then solved ones, those first that promise most, none twice."""
-    found: dict[str, Seed] = {}
-    for encoding in preparation.experiment.space.parsed:
-        configuration = preparation.space.uniform(encoding)
-        found.setdefault(configuration.hash, Seed(f"uniform {encoding}", configuration))
-    if scores is not None and preparation.experiment.search.solved_seeds:
-        problem = problem_of(preparation, scores)
-        for cost in preparation.experiment.objectives.cost:
-            for member in _picked(preparation, problem, cost, objectives):
-                allocation = refined(problem, cost, member)
-                configuration = configuration_of(preparation.space, allocation)
+    Args:
+        encodings: of the uniform configurations.
+        problem: gives scores and exact costs of every choice; called where anything is to be solved.
+        solved: configurations to be solved for each cost.
+    """
+    found: dict[str, FirstTrial] = {}
+    for encoding in encodings:
+        configuration = space.uniform(encoding)
+        found.setdefault(configuration.hash, FirstTrial(f"uniform {encoding}", configuration))
+    if solved:
+        known = problem()
+        for cost in (objective.name for objective in objectives.objectives[1:]):
+            for member in _picked(known, cost, objectives, solved):
+                allocation = refined(known, cost, member)
+                configuration = allocated_configuration(space, allocation)
                 origin = f"solved {allocation.costs[cost]:.3f} {cost.split('_')[1].upper() if cost == SIZE else 'ms'}"
-                found.setdefault(configuration.hash, Seed(origin, configuration))
+                found.setdefault(configuration.hash, FirstTrial(origin, configuration))
     return list(found.values())
 
 
-def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: ObjectiveSet) -> Sequence[Allocation]:
+def _picked(problem: Problem, cost: str, objectives: ObjectiveSet, count: int) -> Sequence[Allocation]:
     """The members of the solved front within the constraints that promise most together."""
     members = sweep(problem, cost)
-    limits = preparation.experiment.constraints
+    limits = objectives.constraints
     bounds = {SIZE: limits.max_size_mb, LATENCY: limits.max_latency_ms}
     allowed = [
         member
@@ -64,7 +61,7 @@ def _picked(preparation: Preparation, problem: Problem, cost: str, objectives: O
     ] or members[:1]
     objective = next(objective for objective in objectives.objectives if objective.name == cost)
     by_level = {objective.level(m.costs[cost]): m for m in sorted(allowed, key=lambda m: -m.loss)}  # the best of each
-    return promising(list(by_level.values()), cost, objectives, preparation.experiment.search.solved_seeds)
+    return promising(list(by_level.values()), cost, objectives, count)
 
 
 def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:

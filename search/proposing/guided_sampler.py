@@ -73,7 +73,7 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """One proposal."""
+        """One proposal; nothing before a trial of this space and these objectives is finished."""
         states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
         read = [
             (t, row)
@@ -81,13 +81,15 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
             if t.number != trial.number and (row := self._read(t.params)) is not None
         ]
         done = [(t, row) for t, row in read if t.state == TrialState.COMPLETE]
-        if not done:
+        if not done or len(study.directions) != len(self._objectives.objectives):
             return {}
         running = [row for t, row in read if t.state == TrialState.RUNNING]
         known = {tuple(row) for _, row in read}
         proposal = self._propose(done, running, known)
         return {
-            name: self._choices[group][proposal[group]] for group, name in enumerate(self._names) if name is not None
+            name: self._choices[group][proposal[group]]
+            for group, name in enumerate(self._names)
+            if name is not None and name in search_space
         }
 
     def sample_independent(

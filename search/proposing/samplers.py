@@ -1,58 +1,113 @@
-"""Samplers by name, every setting explicit."""
+"""Samplers by name, every setting explicit: the one place where a search's sampler is chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from palettune.search.experiment.experiment import SamplerName
+from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.proposing.guided_sampler import GuidedSampler
+from palettune.search.proposing.solver import Problem
+from palettune.search.proposing.unseen_sampler import UnseenSampler
+from palettune.search.study.record_codec import CONSTRAINTS
+from palettune.search.study.study import SamplerFactory
+from palettune.space.search_space import SearchSpace
 
-__all__ = ["CONSTRAINTS", "make_sampler"]
+__all__ = ["SAMPLERS", "SamplerSetting", "sampler_factory"]
 
-CONSTRAINTS = "constraints"
-"""The trial attribute that holds constraint violations; at most 0 is met."""
+
+@dataclass(frozen=True)
+class SamplerSetting:
+    """What a sampler may need to know of a search.
+
+    Attributes:
+        problem: gives scores and exact costs of every choice; called once, at the first proposal that needs it.
+    """
+
+    space: SearchSpace
+    objectives: ObjectiveSet
+    problem: Callable[[], Problem]
+
+    @property
+    def constrained(self) -> bool:
+        """Whether trials carry constraint violations."""
+        return bool(self.objectives.constraints.model_dump(exclude_defaults=True))
+
+
+def sampler_factory(name: SamplerName, setting: SamplerSetting) -> SamplerFactory:
+    """What makes the sampler of one proposal from its seed; no proposal is one that was made before.
+
+    Args:
+        name: of ``SAMPLERS``.
+    """
+    make = SAMPLERS[name](setting)
+    distributions = {name: CategoricalDistribution(choices) for name, choices in setting.space.choices.items()}
+    return lambda seed: UnseenSampler(make(seed), distributions, seed)
+
+
+def _guided(setting: SamplerSetting) -> SamplerFactory:
+    space, problem = setting.space, cache(setting.problem)
+    menus = [[str(encoding) for encoding in space.menus[group[0]].encodings] for group in space.groups]
+    names = [group[0] if len(menu) > 1 else None for group, menu in zip(space.groups, menus, strict=True)]
+    return lambda seed: GuidedSampler(problem(), names, menus, setting.objectives, seed)
+
+
+def _tpe(setting: SamplerSetting) -> SamplerFactory:
+    """Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022)."""
+    # univariate: groups of dozens of categorical parameters are too many for a joint density
+    return lambda seed: optuna.samplers.TPESampler(
+        n_startup_trials=10,
+        n_ei_candidates=24,
+        multivariate=False,
+        constant_liar=True,
+        seed=seed,
+        constraints_func=_constraints(setting),
+    )
+
+
+def _nsga2(setting: SamplerSetting) -> SamplerFactory:
+    """NSGA-II (Deb et al. 2002)."""
+    return lambda seed: optuna.samplers.NSGAIISampler(
+        population_size=24,
+        mutation_prob=None,
+        crossover_prob=0.9,
+        swapping_prob=0.5,
+        seed=seed,
+        constraints_func=_constraints(setting),
+    )
+
+
+def _gp(setting: SamplerSetting) -> SamplerFactory:
+    """Gaussian processes, expected hypervolume improvement."""
+    return lambda seed: optuna.samplers.GPSampler(
+        n_startup_trials=10, deterministic_objective=True, seed=seed, constraints_func=_constraints(setting)
+    )
+
+
+def _random(setting: SamplerSetting) -> SamplerFactory:
+    return lambda seed: optuna.samplers.RandomSampler(seed=seed)
+
+
+SAMPLERS: Mapping[SamplerName, Callable[[SamplerSetting], Callable[[int], BaseSampler]]] = {
+    "guided": _guided,
+    "tpe": _tpe,
+    "nsga2": _nsga2,
+    "gp": _gp,
+    "random": _random,
+}
+"""Every sampler by the name that experiments give it."""
+
+
+def _constraints(setting: SamplerSetting) -> Callable[[FrozenTrial], Sequence[float]] | None:
+    return _violations if setting.constrained else None
 
 
 def _violations(trial: FrozenTrial) -> Sequence[float]:
     return list(trial.user_attrs.get(CONSTRAINTS, []))
-
-
-def make_sampler(name: SamplerName, seed: int, constrained: bool) -> BaseSampler:
-    """A stock sampler of Optuna's.
-
-    Args:
-        name: ``tpe`` (multi-objective tree-structured Parzen estimator, Ozaki et al. 2022), ``nsga2`` (Deb et al.
-            2002), ``gp`` (Gaussian processes, expected hypervolume improvement) or ``random``.
-        seed: of its random numbers.
-        constrained: whether trials carry constraint violations.
-    """
-    constraints: Callable[[FrozenTrial], Sequence[float]] | None = _violations if constrained else None
-    if name == "tpe":
-        # univariate: groups of dozens of categorical parameters are too many for a joint density
-        return optuna.samplers.TPESampler(
-            n_startup_trials=10,
-            n_ei_candidates=24,
-            multivariate=False,
-            constant_liar=True,
-            seed=seed,
-            constraints_func=constraints,
-        )
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(
-            population_size=24,
-            mutation_prob=None,
-            crossover_prob=0.9,
-            swapping_prob=0.5,
-            seed=seed,
-            constraints_func=constraints,
-        )
-    if name == "gp":
-        return optuna.samplers.GPSampler(
-            n_startup_trials=10, deterministic_objective=True, seed=seed, constraints_func=constraints
-        )
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    raise ValueError(f"{name!r} is no stock sampler")

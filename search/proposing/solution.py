@@ -17,8 +17,8 @@ from palettune.search.proposing.allocation import (
     LATENCY,
     SIZE,
     LatencyProblem,
+    allocated_configuration,
     allocation_problem,
-    configuration_of,
     solve_within,
 )
 from palettune.search.proposing.solver import Allocation, Infeasible, Problem
@@ -26,7 +26,7 @@ from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
-from palettune.space.reach import BudgetError, Reach, check_budget, reach
+from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 
 __all__ = ["Solution", "solution"]
 
@@ -45,6 +45,7 @@ class Solution:
         measured_on: how many measured evaluations corrected the level and gave the interval its width.
         seconds: what the solver took.
         latency: predicted on the experiment's device; ``None`` without one.
+        predicted_for: that device and its compute unit, in words.
         latency_measured_on: how many measured latencies taught that prediction.
     """
 
@@ -57,6 +58,15 @@ class Solution:
     seconds: float
     latency: LatencyEstimate | None = None
     latency_measured_on: int = 0
+    predicted_for: str = ""
+
+    def __repr__(self) -> str:
+        timed = f", {self.latency.ms:.3f} ms on {self.predicted_for}" if self.latency is not None else ""
+        ends = f" ({self.low:.4g} to {self.high:.4g})" if self.high is not None else ""
+        return (
+            f"Solution(predicted: {self.costs['size_mb']:.3f} MB{timed}, divergence {self.divergence:.4g}{ends}; "
+            f"configuration {self.configuration.hash})"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; says that it is a prediction."""
@@ -101,16 +111,17 @@ def solution(
         UserError: if the budgets cannot be met: the closest that can, and the layers that block.
     """
     _check(experiment, budgets, latency)
-    reachable = reach(context.space, experiment.deployment_target, context.rest_bytes)
+    reachable = reachable_sizes(context.space, experiment.deployment_target, context.rest_bytes)
     started = time.perf_counter()
     problem = allocation_problem(context.space, experiment.deployment_target, context.rest_bytes, scores, latency)
     allocation = _solve(problem, budgets, reachable, latency)
     seconds = time.perf_counter() - started
-    configuration = configuration_of(context.space, allocation)
+    configuration = allocated_configuration(context.space, allocation)
     expected = _expected(scores, records, configuration, allocation.loss)
     estimate = latency.predict(configuration) if latency is not None else None
     learnt = latency.measured if latency is not None else 0
-    return Solution(configuration, allocation.costs, *expected, seconds, estimate, learnt)
+    where = f"{latency.device.name}, {latency.setting}" if latency is not None else ""
+    return Solution(configuration, allocation.costs, *expected, seconds, estimate, learnt, where)
 
 
 def _expected(

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from palettune.evaluators.quality.evaluation import Stage
+from palettune.evaluators.quality.evaluation import Failure, Stage
 
 __all__ = ["UnseenSampler"]
 
@@ -40,19 +40,11 @@ class UnseenSampler(BaseSampler):  # type: ignore[misc]
         return self._space
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Mapping[str, Any]) -> dict[str, Any]:
-        """One proposal; nothing for a trial whose parameters are given."""
+        """One proposal for the parameters asked for; nothing for a trial whose parameters are given."""
         if trial.system_attrs.get("fixed_params") or not self._space:
             return {}
-        known = self._known(study, trial)
-        for _ in range(_DRAWS):
-            proposal = self._draw(study, trial)
-            if tuple(proposal.values()) not in known:
-                return proposal
-        left = self._left(known)
-        if not left:
-            return proposal
-        picked = left[int(np.random.default_rng([self._seed, 1]).integers(len(left)))]
-        return dict(zip(self._space, picked, strict=True))
+        proposal = self._propose(study, trial)
+        return {name: proposal[name] for name in search_space if name in proposal}
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
         """What the sampler itself would take."""
@@ -69,6 +61,18 @@ class UnseenSampler(BaseSampler):  # type: ignore[misc]
     def reseed_rng(self) -> None:
         """Handed on."""
         self._inner.reseed_rng()
+
+    def _propose(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+        known = self._known(study, trial)
+        for _ in range(_DRAWS):
+            proposal = self._draw(study, trial)
+            if tuple(proposal.values()) not in known:
+                return proposal
+        left = self._left(known)
+        if not left:
+            return proposal
+        picked = left[int(np.random.default_rng([self._seed, 1]).integers(len(left)))]
+        return dict(zip(self._space, picked, strict=True))
 
     def _draw(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         """In the order in which Optuna asks: what is proposed together first, then each parameter left."""
@@ -97,5 +101,5 @@ class UnseenSampler(BaseSampler):  # type: ignore[misc]
 
 
 def _lost(trial: FrozenTrial) -> bool:
-    failure = trial.user_attrs.get("failure", {})
-    return bool(trial.state == TrialState.FAIL and failure.get("stage") == Stage.WORKER.value)
+    failure = trial.user_attrs.get("failure")
+    return trial.state == TrialState.FAIL and failure is not None and Failure.from_json(failure).stage is Stage.LOST

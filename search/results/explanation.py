@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +24,7 @@ from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["Explanation", "LayerReason", "explain_front", "explanation_table", "explanation_text"]
+__all__ = ["Explanation", "LayerReason", "explain_front", "explain_record", "explanation_table", "explanation_text"]
 
 _USUAL = "fisher"
 
@@ -59,7 +60,7 @@ class LayerReason:
     method: str = _USUAL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """One member of the front, layer by layer, and the exchange rates that its choices agree with.
 
@@ -72,6 +73,19 @@ class Explanation:
     rate: float
     layers: tuple[LayerReason, ...]
     rate_ms: float | None = None
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row for each layer; columns are the attributes of ``LayerReason``."""
+        return pandas.DataFrame([vars(reason) for reason in self.layers]).set_index("layer")
+
+    def __str__(self) -> str:
+        return explanation_text([self])
+
+    def __repr__(self) -> str:
+        return f"Explanation(trial {self.record.trial}: {len(self.layers)} layers; one kB buys {self.rate * 1e3:.3g})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
 
 
 def explain_front(
@@ -88,18 +102,25 @@ def explain_front(
     """
     neighbours = [*front.members[1:], None]
     return [
-        _explain(r, other, space, target, scores, latency) for r, other in zip(front.members, neighbours, strict=True)
+        explain_record(r, other, space, target, scores, latency)
+        for r, other in zip(front.members, neighbours, strict=True)
     ]
 
 
-def _explain(
+def explain_record(
     record: Record,
     neighbour: Record | None,
     space: SearchSpace,
     target: DeploymentTarget,
     scores: Scores,
-    latency: LatencyModel | None,
+    latency: LatencyModel | None = None,
 ) -> Explanation:
+    """Say of one evaluation why each layer is as it is.
+
+    Args:
+        neighbour: the next larger member of the front, to compare with; ``None`` where there is none.
+        latency: where latency is one of the costs.
+    """
     owner = {name: group for group in space.groups for name in group}
     linear = latency.linearized(record.configuration) if latency is not None else None
 

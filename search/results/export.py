@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from palettune.device_bench.runtime.execution import takes, within
 from palettune.evaluators.weights.model_state import ModelState, model_digest
 from palettune.evaluators.workload.samples import spread_samples
 from palettune.evaluators.workload.workload import Split
-from palettune.search.display.progress import Display
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.member_state import member_state
 from palettune.search.results.package_record import record_values, write_record
 from palettune.search.results.weight_file_size import WeightFile, weight_file
@@ -116,27 +116,35 @@ class Exported:
 
 
 def export(
-    preparation: Preparation, folder: RunFolder, picked: Sequence[Record], out: Path, display: Display
+    preparation: Preparation,
+    folder: RunFolder,
+    picked: Sequence[Record],
+    out: Path,
+    reporter: Reporter,
+    on_exported: Callable[[Exported], None] = lambda item: None,
+    label: str | None = None,
 ) -> list[Exported]:
     """Convert, save and prove some members of a front.
 
     Args:
         out: folder of the packages; packages of the same name are replaced.
+        on_exported: called with each package as soon as it is proven, or is not.
+        label: in a package's name; the number of its trial unless given.
     """
     out.mkdir(parents=True, exist_ok=True)
     weights = layer_weights(preparation, folder)
     model = model_digest(preparation.workload.model)
     exported = []
-    with display.bar("exporting packages", len(picked)) as advance:
+    with reporter.bar("exporting packages", len(picked)) as advance:
         for record in picked:
             state = member_state(record, folder, weights, model)
-            exported.append(_export_one(preparation, state, record, out))
-            display.exported(exported[-1])
+            exported.append(_export_one(preparation, state, record, out, label or f"trial{record.trial}"))
+            on_exported(exported[-1])
             advance(1)
     return exported
 
 
-def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path) -> Exported:
+def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path, label: str) -> Exported:
     experiment = preparation.experiment
     module = state.apply(preparation.workload.model)
     carried = preparation.workload.sampling.state
@@ -154,7 +162,7 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         float32=experiment.space.float32,
         state=carried,
     )
-    name = f"{experiment.name}-trial{record.trial}-{record.costs['size_mb']:.2f}MB"
+    name = f"{experiment.name}-{label}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
     for stale in (path, out / f"{name}.unproven.mlpackage"):
         shutil.rmtree(stale, ignore_errors=True)

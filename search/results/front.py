@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.results.formatting import encoding_summary
+from palettune.search.results.frames import members_frame
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
@@ -48,11 +51,39 @@ class Front:
 
     Attributes:
         known: latencies as they are known best; they rank members, and stand beside the predicted ones.
+        confirmations: evaluations of members on data that the search never saw, by the record's key.
     """
 
     members: tuple[Record, ...]
     objectives: ObjectiveSet
     known: KnownLatency = field(default_factory=KnownLatency)
+    confirmations: Mapping[str, Evaluation] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.members)
+
+    def __repr__(self) -> str:
+        sizes = [record.costs["size_mb"] for record in self.members]
+        reach = f", {min(sizes):.3f} to {max(sizes):.3f} MB, knee: trial {self.knee().trial}" if sizes else ""
+        return f"Front({len(self.members)} members{reach})"
+
+    def _repr_html_(self) -> str:
+        shown = self.to_frame()
+        if "configuration" in shown:
+            shown["configuration"] = [encoding_summary(record.configuration) for record in self.members]
+        return f"<p>{self!r}</p>{shown.to_html()}"
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row for each member, by trial; see ``members_frame`` for the columns."""
+        knee = self.knee() if self.members else None
+        return members_frame(self.members, knee, self.known, self.confirmations)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain values: an object for each member, smallest first; see ``to_json``."""
+        return to_json(self, self.confirmations)
 
     def losses(self) -> np.ndarray:
         """Members' losses, (members, objectives), 0 ideal and 1 the reference."""
@@ -60,7 +91,12 @@ class Front:
         return np.array(rows).reshape(len(rows), len(self.objectives.objectives))
 
     def knee(self) -> Record:
-        """The member farthest below the line between the extremes (Das 1999), on the scaled losses."""
+        """The member farthest below the line between the extremes (Das 1999), on the scaled losses.
+
+        Raises:
+            PickError: the front is empty.
+        """
+        self._check_members()
         losses = self.losses()
         span = np.ptp(losses, axis=0)
         scaled = (losses - losses.min(axis=0)) / np.where(span > 0, span, 1.0)
@@ -84,8 +120,7 @@ class Front:
         Raises:
             PickError: naming the word or bound, and what there is.
         """
-        if not self.members:
-            raise PickError("the front is empty: no trial met the constraints; run `palettune search` for longer")
+        self._check_members()
         within = replace(self, members=tuple(r for r in self.members if limits.meets(r, self.known)))
         if not within.members:
             raise PickError(f"no member of the front is within the bounds given; {self._bounds()}")
@@ -93,6 +128,10 @@ class Front:
         for word in wanted:
             picked |= {record.trial: record for record in within._named(word)}
         return tuple(picked.values())
+
+    def _check_members(self) -> None:
+        if not self.members:
+            raise PickError("the front is empty: no trial met the constraints; run `palettune search` for longer")
 
     def _bounds(self) -> str:
         smallest = min(record.costs["size_mb"] for record in self.members)

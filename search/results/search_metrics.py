@@ -1,4 +1,4 @@
-"""How a search stands after each trial: hypervolume, how well scores rank, and whether it still moves."""
+"""Metrics of a whole search after each trial: hypervolume, how well scores rank, and whether it still moves."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
 from palettune.search.study.record import Record
 
-__all__ = ["Standing"]
+__all__ = ["SearchMetrics"]
 
 _PATIENCE = 40
 _GROWTH = 1e-3
 
 
-class Standing:
+class SearchMetrics:
     """Grows with the trials, in their order.
 
     Args:
-        scores: the saved scores, whose ranking of configurations is compared with what is measured.
+        scores: the saved scores, whose ranking of configurations is compared with what is measured; ``None`` for none.
     """
 
-    def __init__(self, objectives: ObjectiveSet, scores: Scores) -> None:
+    def __init__(self, objectives: ObjectiveSet, scores: Scores | None) -> None:
         self._objectives = objectives
         self._scores = scores
         self._losses: list[list[float]] = []
@@ -41,7 +41,8 @@ class Standing:
             self._losses.append(self._objectives.losses(record.values))
         rows = np.array(self._losses).reshape(len(self._losses), len(self._objectives.objectives))
         self._volumes.append(hypervolume(rows))
-        if record.evaluation is not None and record.answered_from is None and record.escalated_from is None:
+        new = record.answered_from is None and record.escalated_from is None
+        if self._scores is not None and record.evaluation is not None and new:
             self._pairs.append((self._scores.predict(record.configuration), record.evaluation.divergence))
         found = {"hypervolume": self.hypervolume}
         if len(self._pairs) >= 5:

@@ -14,7 +14,7 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from palettune.device_bench.model.outputs import flatten, named_as, replaced
+from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.runtime import Program, as_stored, in_precisions
 from palettune.device_bench.runtime.execution import misfit, takes
@@ -71,6 +71,11 @@ class Verification:
         """Whether the package is what it says."""
         return not self.problems
 
+    def __repr__(self) -> str:
+        half = f", {_figure(self.divergence_fp16)} in fp16" if self.computes_fp16 else ""
+        verdict = "passed" if self.passed else f"NOT passed: {'; '.join(self.problems)}"
+        return f"Verification({verdict}; divergence {_figure(self.divergence)}{half} on {self._samples})"
+
     def lines(self, package: Path) -> list[str]:
         """What a person reads, in Rich markup: both precisions, the record beside them, problems and notes."""
         shown = [f"{package}: divergence from the float model on {self._samples}"]
@@ -107,12 +112,17 @@ class Verification:
         }
 
 
-def verify(package: Path, experiment: Experiment) -> Verification:
+def verify(package: str | Path, experiment: Experiment | str | Path) -> Verification:
     """Run a package on the evaluation data, batch by batch, and compare it with what it records of itself.
+
+    Args:
+        package: path of an ``.mlpackage``.
+        experiment: whose model and data it is compared with, or the path of its file.
 
     Raises:
         UserError: if it is no package, or does not fit the workload's inputs and outputs.
     """
+    package, experiment = Path(package), Experiment.of(experiment)
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     programs = in_precisions(package)
@@ -277,4 +287,6 @@ def _outputs(
                 f"{package}: {name} has shape {tuple(value.shape)}, the workload's model gives "
                 f"{tuple(expected.shape)} for the same inputs; is it a package of it?"
             )
-    return replaced(like, [value.reshape(expected.shape) for value, (_, expected) in zip(found, wanted, strict=True)])
+    return replace_tensors(
+        like, [value.reshape(expected.shape) for value, (_, expected) in zip(found, wanted, strict=True)]
+    )

@@ -1,24 +1,20 @@
-"""A climb: one evaluation under a dearer workflow, as it is written down and as it is read back."""
+"""An escalation: one evaluation under a dearer workflow, as it is decided, done and answered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Workflow
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.space.configuration import Configuration
 
-__all__ = ["FIRST_NUMBER", "Climb", "Climbed"]
-
-FIRST_NUMBER = 100_000
-"""Climbs are numbered from here, apart from the trials that samplers propose."""
+__all__ = ["Escalation", "EscalationOrder", "EscalationResult"]
 
 
 @dataclass(frozen=True)
-class Climbed:
+class EscalationResult:
     """What a worker answers: the evaluation, the file that holds the model's state, and what each method brought.
 
     Attributes:
@@ -40,71 +36,49 @@ class Climbed:
 
 
 @dataclass(frozen=True)
-class Climb:
-    """One climb.
+class EscalationOrder:
+    """What a worker is asked for.
 
     Attributes:
-        number: its place among the climbs.
-        source: number of the trial, or of the climb, that it began from.
-        configuration: where it is not the source's: the same encodings with activations in 8 bits.
-        costs: of that configuration, by name.
-        result: what became of it; ``None`` while it is under way.
-        span: when it began and ended, seconds since the epoch.
+        rung: name of the rung.
+        start: of the escalation whose state this one begins from; the data-free weights where there is none.
+        state: file of ``start``'s state.
+        evaluation: what ``start`` gave.
     """
 
-    number: int
+    rung: str
+    configuration: Configuration
+    start: EscalationOrder | None = None
+    state: str | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """One escalation, a trial of the study.
+
+    Attributes:
+        trial: its number.
+        source: number of the trial that it was escalated from.
+        configuration: what it evaluates: the source's, or the same with activations in 8 bits.
+        costs: of that configuration, by name.
+        settings: of the rung, when it was decided; ``None`` where the study does not tell.
+        result: what became of it; ``None`` while it is under way.
+        span: when it began and ended, seconds since the epoch.
+        told_at: when its turn to be told came, seconds since the epoch; ``None`` before.
+    """
+
+    trial: int
+    rung: str
     workflow: Workflow
     source: int
-    result: Climbed | Failure | None = None
+    configuration: Configuration
+    costs: Mapping[str, float]
+    settings: Mapping[str, object] | None = None
+    result: EscalationResult | Failure | None = None
     span: tuple[float, float] = field(default=(0.0, 0.0))
-    configuration: Configuration | None = None
-    costs: Mapping[str, float] = field(default_factory=dict)
+    told_at: float | None = None
 
-    @property
-    def trial(self) -> int:
-        """Its number among all evaluations of the search."""
-        return FIRST_NUMBER + self.number
-
-    def finished(self, result: Climbed | Failure, span: tuple[float, float]) -> Climb:
+    def answered(self, result: EscalationResult | Failure, span: tuple[float, float]) -> Escalation:
         """The same with its result."""
         return replace(self, result=result, span=span)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for the journal."""
-        values: dict[str, Any] = {"workflow": self.workflow.value, "source": self.source, "span": list(self.span)}
-        if self.configuration is not None:
-            values |= {"configuration": self.configuration.to_json(), "costs": dict(self.costs)}
-        if isinstance(self.result, Failure):
-            failure = self.result
-            values["failure"] = {"stage": failure.stage.value, "reason": failure.reason, "layer": failure.layer}
-        elif self.result is not None:
-            values |= {
-                "evaluation": self.result.evaluation.to_json(),
-                "state": self.result.state,
-                "gains": [gain.to_json() for gain in self.result.gains],
-                "notes": list(self.result.notes),
-                "added_bytes": self.result.added_bytes,
-            }
-        return values
-
-    @classmethod
-    def from_json(cls, number: int, values: Mapping[str, Any]) -> Climb:
-        """The inverse of ``to_json``."""
-        result: Climbed | Failure | None = None
-        if "failure" in values:
-            result = Failure(**(values["failure"] | {"stage": Stage(values["failure"]["stage"])}))
-        elif "evaluation" in values:
-            gains = tuple(Gain(**gain) for gain in values["gains"])
-            evaluation = Evaluation.from_json(values["evaluation"])
-            added = values.get("added_bytes", 0)
-            result = Climbed(evaluation, values["state"], gains, tuple(values["notes"]), added)
-        asked = values.get("configuration")
-        return cls(
-            number,
-            Workflow(values["workflow"]),
-            values["source"],
-            result,
-            tuple(values["span"]),
-            Configuration.from_json(asked) if asked is not None else None,
-            values.get("costs", {}),
-        )

@@ -1,24 +1,25 @@
-"""A record: one finished evaluation, as it is read back from the study."""
+"""A record: one finished evaluation, of a trial or of an escalation, as the loop tells it and as the study gives it back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.evaluators.quality.gain import Gain
-from palettune.search.study.escalation import Climb
+from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.study.escalation import EscalationResult
 from palettune.space.configuration import Configuration
 
-__all__ = ["Record", "Result", "Seed", "asked_of"]
+__all__ = ["FirstTrial", "Record", "Result"]
 
 Result = Evaluation | Screened | Failure
 """What an evaluation can give."""
 
 
 @dataclass(frozen=True)
-class Seed:
+class FirstTrial:
     """A configuration proposed before any sampler: where it comes from, in words."""
 
     origin: str
@@ -27,19 +28,21 @@ class Seed:
 
 @dataclass(frozen=True)
 class Record:
-    """One finished trial, read back from the study.
+    """One finished trial.
 
     Attributes:
         trial: its number.
-        origin: what proposed it.
-        values: objective values in the study's order; ``None`` for a failure.
+        origin: what proposed it, or what it was escalated from.
+        values: objective values in the study's order; ``None`` where there is no evaluation.
+        feasible: whether there is an evaluation, and it meets every constraint.
         answered_from: the trial that had already evaluated the same configuration, if one had.
         failure: why it gave no result, if it did not.
         screened: why it was ended early, if it was.
         span: when it began and ended, seconds since the epoch.
-        escalated_from: the trial or climb that it climbed from; ``None`` for what a sampler proposed.
-        state: file of the model's state, for a climb.
-        gains: what each method of a climb brought.
+        escalated_from: the trial that it was escalated from; ``None`` for what a sampler proposed.
+        state: file of the model's state, for an escalation.
+        gains: what each method of an escalation brought.
+        rung: name of the rung that it was escalated to.
     """
 
     trial: int
@@ -57,10 +60,16 @@ class Record:
     escalated_from: int | None = None
     state: str | None = None
     gains: tuple[Gain, ...] = ()
+    rung: str | None = None
+
+    def __repr__(self) -> str:
+        costs = ", ".join(f"{name} {value:.4g}" for name, value in self.costs.items())
+        what = f"divergence {self.evaluation.divergence:.4g}" if self.evaluation else str(self.screened or self.failure)
+        return f"Record(trial {self.trial}, {self.workflow.value}, {costs}, {what})"
 
     @property
     def key(self) -> str:
-        """Names the evaluation: its configuration, and the climb where it is one."""
+        """Names the evaluation: its configuration, and the trial where it is an escalation."""
         return self.configuration.hash + (f":{self.trial}" if self.escalated_from is not None else "")
 
     @property
@@ -69,18 +78,34 @@ class Record:
         return self.evaluation or self.screened or self.failure
 
     @classmethod
-    def of(cls, result: Result, **known: Any) -> Record:
-        """A record from a result of any kind."""
+    def judged(
+        cls,
+        result: Result | EscalationResult | None,
+        objectives: ObjectiveSet,
+        costs: Mapping[str, float],
+        **known: Any,
+    ) -> Record:
+        """A record from a result of any kind, with its objective values and whether it meets the constraints.
+
+        Args:
+            costs: of the configuration alone; what an escalation adds in bytes is added here.
+            known: the attributes that neither the result nor the costs decide.
+        """
+        if isinstance(result, EscalationResult):
+            costs = result.costs(costs)
+            known |= {"state": result.state, "gains": result.gains}
+            result = result.evaluation
+        evaluation = result if isinstance(result, Evaluation) else None
+        met = evaluation is not None and all(v <= 0 for v in objectives.violations(evaluation, costs))
+        values = tuple(objectives.values(evaluation, costs)) if evaluation else None
+        return cls.of(result, values=values, costs=costs, feasible=met, **known)
+
+    @classmethod
+    def of(cls, result: Result | None, **known: Any) -> Record:
+        """A record whose evaluation, failure or early end is the result; ``known`` are the other attributes."""
         return cls(
             evaluation=result if isinstance(result, Evaluation) else None,
             failure=result if isinstance(result, Failure) else None,
             screened=result if isinstance(result, Screened) else None,
             **known,
         )
-
-
-def asked_of(climb: Climb, source: Record) -> Record:
-    """What a climb begins from, with the configuration and the costs that it asks for."""
-    if climb.configuration is None:
-        return source
-    return replace(source, configuration=climb.configuration, costs=climb.costs)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from palettune.device_bench.cost.latency_model import LatencyModel, prepare
+from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.op import OpList
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.experiment.experiment import Experiment
@@ -59,7 +59,7 @@ class StudyContext:
         if experiment.device is None or self.ops is None:
             return None
         device, unit = experiment.device.name, experiment.device.compute_unit
-        return prepare(self.ops, device=device, unit=unit, target=experiment.deployment_target)
+        return prepare_latency(self.ops, device=device, unit=unit, target=experiment.deployment_target)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

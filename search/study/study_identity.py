@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from palettune.evaluators.workload.workload_object import WorkloadObject
 from palettune.search.experiment.experiment import Experiment
+from palettune.search.experiment.renamed_keys import with_new_names
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.space.errors import UserError
 
-__all__ = ["FORMAT", "StudyError", "check_format", "check_identity", "check_workload", "workload_digest"]
+__all__ = ["FORMAT", "StudyError", "check_format", "check_identity", "check_workload"]
 
 FORMAT = 1
 _WAY_OUT = "start afresh with --fresh (weights and scores are kept), or give the experiment another name"
@@ -33,18 +35,16 @@ def check_format(name: str, made: object) -> None:
         )
 
 
-def workload_digest(path: Path) -> str:
-    """Hash of a workload file's text."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
 def check_workload(experiment: Experiment, identity: Mapping[str, Any], path: str | None) -> tuple[str, ...]:
     """Refuse another experiment's study, which only the name is the same of; give what is to be noted of its own.
 
     Raises:
         StudyError: naming both workloads.
     """
-    same, note = _compare_workload(experiment.workload, path, identity.get("workload_file"))
+    text = identity.get("workload_file")
+    if isinstance(experiment.workload, WorkloadObject):  # known by its weights and data, which are not loaded here
+        return (f"the search is of the workload file {path}; what is shown is of it",) if text is not None else ()
+    same, note = _compare_workload(experiment.workload, path, text)
     if same:
         return (note,) if note else ()
     raise StudyError(
@@ -85,7 +85,8 @@ def check_identity(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) ->
         StudyError: saying what changed.
     """
     if old:  # keys that came later had their defaults
-        old = {**old, "experiment": _filled(old.get("experiment", {}), _defaults())}
+        experiment, _ = with_new_names(old.get("experiment", {}))
+        old = {**old, "experiment": _filled(experiment, _defaults())}
     changes = list(_differences(old, new))
     if changes:
         listed = "\n".join(f"  {change}" for change in changes)

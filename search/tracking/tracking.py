@@ -19,7 +19,14 @@ from mlflow.exceptions import MlflowException
 from palettune.device_bench.measurement.latency_record import MEASURED, LatencyRecord
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.record import Record
-from palettune.search.tracking.tracking_store import TrackingError, connect, reach, shown, wait_at_most, words
+from palettune.search.tracking.tracking_store import (
+    TrackingError,
+    mlflow_client,
+    reach_store,
+    shown,
+    wait_at_most,
+    words,
+)
 from palettune.search.tracking.write_queue import WriteQueue
 
 __all__ = ["Tracker", "TrackingError", "log_packages"]
@@ -60,7 +67,7 @@ class Tracker:
         self._runs: dict[int, Run] = {}
         self._unsure: set[int] = set()  # trials whose run was asked for without an answer
         self._artifact_problem: Exception | None = None
-        self._step = 0
+        self._step = -1
         self._logged: set[int] = set()
         self._queue = WriteQueue(
             self._ask,
@@ -97,30 +104,30 @@ class Tracker:
     def rebuild(self, history: Sequence[tuple[Record, Mapping[str, float]]]) -> None:
         """Write what the store lacks of the study's finished trials; end runs that nothing is working on."""
         finished = {record.trial for record, _ in history}
-        for record, standing in history:
-            self._put(record, standing, again=True)
+        for record, metrics in history:
+            self._put(record, metrics, again=True)
         self._later("interrupted runs", lambda: self._end_interrupted(finished))
 
-    def log(self, record: Record, standing: Mapping[str, float]) -> None:
+    def log(self, record: Record, metrics: Mapping[str, float]) -> None:
         """Queue one finished trial; repeats answered from the record get no run of their own.
 
         Args:
-            standing: how the whole search stands after it, for the parent run.
+            metrics: of the whole search after it, for the parent run.
         """
-        self._put(record, standing)
+        self._put(record, metrics)
 
     def log_latency(self, trial: int, latency: LatencyRecord) -> None:
         """Queue a measured latency for the run of a trial; written once, however often it is asked for."""
         self._later(f"trial {trial}", lambda: self._write_latency(trial, latency))
 
-    def ladder(self, facts: Mapping[str, Mapping[str, float]]) -> None:
+    def rungs(self, facts: Mapping[str, Mapping[str, float]]) -> None:
         """Queue what each rung brought for the parent run."""
         now = int(time.time() * 1000)
         metrics = [
-            Metric(f"ladder.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
+            Metric(f"escalation.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
         ]
         if metrics:
-            self._later("what the ladder brought", lambda: self._batch(self.parent, metrics))
+            self._later("what each rung brought", lambda: self._batch(self.parent, metrics))
 
     def texts(self, texts: Mapping[str, str | bytes]) -> None:
         """Queue several named texts or images for the parent run."""
@@ -137,16 +144,15 @@ class Tracker:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def _put(self, record: Record, standing: Mapping[str, float], again: bool = False) -> None:
-        # climbs are numbered apart: on the parent they come after whatever is there
-        self._step = step = record.trial if record.escalated_from is None else self._step + 1
+    def _put(self, record: Record, metrics: Mapping[str, float], again: bool = False) -> None:
+        self._step = step = self._step + 1  # evaluations told so far, which a rebuilt view counts alike
         if record.answered_from is None:
             self._logged.add(record.trial)
 
         def write() -> None:
             run = self._runs.get(record.trial)
             if not again or run is None or not _ended(run):
-                self._write(record, standing, step)
+                self._write(record, metrics, step)
 
         self._later(f"trial {record.trial}", write)
 
@@ -158,14 +164,14 @@ class Tracker:
 
         self._queue.put(name, checked)
 
-    def _write(self, record: Record, standing: Mapping[str, float], step: int) -> None:
+    def _write(self, record: Record, metrics: Mapping[str, float], step: int) -> None:
         began, ended = (int(moment * 1000) for moment in record.span)
-        self._batch(self.parent, [Metric(name, value, ended, step) for name, value in standing.items()])
+        self._batch(self.parent, [Metric(name, value, ended, step) for name, value in metrics.items()])
         if record.answered_from is not None:
             return
         run_id = self._run(record, began).info.run_id
-        metrics = [Metric(name, value, ended, record.trial) for name, value in _metrics(record).items()]
-        self._batch(run_id, metrics, self._tags(record))
+        own = [Metric(name, value, ended, record.trial) for name, value in _metrics(record).items()]
+        self._batch(run_id, own, self._tags(record))
         self._artifacts(lambda: self._client.log_text(run_id, record.configuration.to_json(), "configuration.json"))
         self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", ended)
 
@@ -257,11 +263,11 @@ class Tracker:
     # -- looking up ---------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
-        (self._client or connect(self._uri)).search_experiments(max_results=1)
+        (self._client or mlflow_client(self._uri)).search_experiments(max_results=1)
 
     def _open(self) -> None:
         """Find or create the experiment and the search's own run, and look up what is there."""
-        self._client = connect(self._uri)
+        self._client = mlflow_client(self._uri)
         self._experiment = self._experiment_id(self._folder.name)
         self.parent = self._parent(self._folder.name)
         self._runs = self._children()
@@ -329,8 +335,8 @@ def log_packages(folder: RunFolder, uri: str | None, search_id: str, packages: S
         TrackingError: the store does not answer or does not hold the search; nothing is created there.
     """
     uri = uri or folder.remembered_tracking_uri
-    reach(folder, uri, read=True)
-    client = connect(uri or folder.tracking_uri)
+    reach_store(folder, uri, read=True)
+    client = mlflow_client(uri or folder.tracking_uri)
     wait_at_most(_UPLOAD_SECONDS)
     try:
         found = client.get_experiment_by_name(folder.name)

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.space.errors import UserError
 
-__all__ = ["TrackingError", "absolute", "connect", "reach", "shown", "wait_at_most", "words"]
+__all__ = ["TrackingError", "absolute", "mlflow_client", "reach_store", "shown", "wait_at_most", "words"]
 
 REACH_SECONDS = 20.0
 REQUEST_SECONDS = 10
@@ -45,7 +45,7 @@ def wait_at_most(seconds: int) -> None:
             os.environ[name] = str(value)
 
 
-def connect(uri: str) -> MlflowClient:
+def mlflow_client(uri: str) -> MlflowClient:
     """A client that waits seconds, not minutes, and whose failures are told by us alone."""
     wait_at_most(REQUEST_SECONDS)
     for name in ("mlflow", "alembic"):
@@ -58,7 +58,7 @@ def shown(uri: str | None, folder: RunFolder) -> str:
     return without_secrets(uri or folder.tracking_uri)
 
 
-def reach(
+def reach_store(
     folder: RunFolder, uri: str | None, warn: Callable[[str], None] = lambda words: None, *, read: bool = False
 ) -> None:
     """Ask the store for one thing, and wait some seconds for the answer.
@@ -103,7 +103,7 @@ def _ask(uri: str) -> str | None:
         try:
             if _is_database(uri):  # MLflow tries ten times, for minutes
                 sqlalchemy.inspect(sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool))
-            connect(uri).search_experiments(max_results=1)
+            mlflow_client(uri).search_experiments(max_results=1)
             answer.append(None)
         except Exception as error:  # of any library behind any scheme
             answer.append(words(error, uri))

@@ -1,45 +1,38 @@
-"""What a worker holds and answers: the workload, the bank, an evaluator and a scorer."""
+"""A worker: what it holds (the workload, the bank, the evaluators), and the work that takes more than one call."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package.package_archive import pack
-from palettune.evaluators.adapters.evaluator import AdapterEvaluator
-from palettune.evaluators.adapters.setting import AdapterSetting
-from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
-from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
-from palettune.evaluators.sensitivity.base import Part, ScoringSetting
-from palettune.evaluators.sensitivity.registry import registry as scorers
-from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting
+from palettune.evaluators.sensitivity.registry import registered_scores as scorers
+from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
-from palettune.evaluators.weights.model_state import ModelState
+from palettune.evaluators.weights.model_state import ModelState, StateError
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
-from palettune.evaluators.workflows import registry as workflows
+from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
-from palettune.search.study.escalation import Climbed
+from palettune.search.study.escalation import EscalationOrder, EscalationResult
+from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import compute_in_float32, layers_of
 from palettune.space.target import DeploymentTarget
 
-if TYPE_CHECKING:
-    from palettune.search.workers.worker_pool import WorkerSettings
-
-__all__ = ["Resident"]
+__all__ = ["Worker"]
 
 
-class Resident:
-    """The calls a worker answers. Values in and out are plain or our own frozen dataclasses."""
+class Worker:
+    """Holds one model in memory and works on it. Values in and out are plain, or frozen dataclasses of ours."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
@@ -50,7 +43,7 @@ class Resident:
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
         self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
-        self._workflows: dict[str, WorkflowEvaluator] = {}
+        self._evaluators: dict[str, WorkflowEvaluator] = {}
 
     @cached_property
     def evaluator(self) -> DataFreeEvaluator:
@@ -62,116 +55,110 @@ class Resident:
         """The same on the confirmation data."""
         return DataFreeEvaluator(self.setting, Split.CONFIRMATION)
 
-    def describe(self) -> dict[str, Any]:
-        """What is known of the float model on the evaluation data."""
-        reference = self.evaluator.reference
-        return {"chance": reference.chance, "float_metrics": self.evaluator.float_metrics, "energy": reference.energy}
-
-    def climb(self, workflow: str, configuration: str, start: tuple[dict[str, Any], str] | None) -> Climbed | Failure:
-        """One configuration under a dearer workflow.
-
-        Args:
-            start: the evaluation (JSON) and the state's file that the climb begins from; the data-free state without.
-        """
-        begun = None
-        if start is not None:
-            begun = Outcome(Evaluation.from_json(start[0]), ModelState.load(self._states / start[1]))
-        outcome = self._workflow(workflow).evaluate(Configuration.from_json(configuration), begun)
+    def escalate(self, order: EscalationOrder) -> EscalationResult | Failure:
+        """One configuration under a rung's workflow and settings."""
+        begun = self._begin(order)
+        if isinstance(begun, Failure):
+            return begun
+        outcome = self._evaluator(order.rung).evaluate(order.configuration, begun)
         if isinstance(outcome, Failure):
             return outcome
         state = outcome.state
-        return Climbed(
+        return EscalationResult(
             outcome.evaluation, state.save(self._states).name, outcome.gains, outcome.notes, state.branch_bytes
         )
 
-    def confirm_state(self, state: str, workflow: str) -> Evaluation | Screened | Failure:
-        """A model that climbed, on data that the search never sees."""
-        found = ModelState.load(self._states / state)
-        module = found.apply(self.workload.model, metadata=False)
-        return self.confirmer.quality.measure(module, found.configuration.hash, Workflow(workflow))
+    def _begin(self, order: EscalationOrder) -> WorkflowResult | Failure | None:
+        """What an escalation begins from; made again, and its file with it, where the file is gone or damaged."""
+        if order.start is None or order.state is None or order.evaluation is None:
+            return None
+        path = self._states / order.state
+        try:
+            return WorkflowResult(order.evaluation, ModelState.load(path))
+        except StateError as error:
+            below = self._begin(order.start)
+            if isinstance(below, Failure):
+                return below
+            outcome = self._evaluator(order.start.rung).evaluate(order.start.configuration, below)
+            if isinstance(outcome, Failure):
+                return replace(outcome, reason=f"{error}; made again, it failed: {outcome.reason}")
+            if f"{outcome.state.digest}.safetensors" == path.name:
+                path.unlink(missing_ok=True)  # a damaged file is never written over
+                outcome.state.save(self._states)
+            return outcome
+
+    def confirm(self, configuration: Configuration, state: tuple[str, Workflow] | None) -> Evaluation | Failure:
+        """One configuration on data that the search never sees: data-free weights, or a state and its workflow."""
+        if state is None:
+            found = self.confirmer.measure(configuration)
+        else:
+            try:
+                kept = ModelState.load(self._states / state[0])
+            except StateError as error:
+                return Failure(Stage.ASSEMBLE, str(error))
+            module = kept.apply(self.workload.model, metadata=False)
+            found = self.confirmer.quality.measure(module, kept.configuration.hash, state[1])
+        assert not isinstance(found, Screened)  # no rival was given
+        return found
 
     @property
     def _states(self) -> Path:
         assert self.settings.states is not None
         return self.settings.states
 
-    def _workflow(self, name: str) -> WorkflowEvaluator:
-        if name not in self._workflows:
-            ladder = self.settings.ladder
-            setting = replace(self.setting, folder=self.settings.checkpoints)
-            if name == Workflow.FINE_TUNING and ladder.adapter_rank:
-                tuning = replace(AdapterSetting().tuning, steps=ladder.steps)
-                adapters = AdapterSetting(ladder.adapter_rank, ladder.adapter_placement, tuning=tuning)
-                self._workflows[name] = AdapterEvaluator(setting, adapters)
-            elif name == Workflow.FINE_TUNING:
-                tuning = FineTuningSetting(vector_steps=ladder.vector_steps, steps=ladder.steps)
-                self._workflows[name] = FineTuningEvaluator(setting, tuning)
-            else:
-                self._workflows[name] = workflows()[name](setting)
-        return self._workflows[name]
+    def _evaluator(self, rung: str) -> WorkflowEvaluator:
+        """The evaluator of a rung; rungs of one workflow and equal settings share it."""
+        found = self.settings.escalation.rung(rung)
+        assert found is not None, rung
+        key = json.dumps([found.workflow.value, dict(found.identity)], sort_keys=True)
+        if key not in self._evaluators:
+            self._evaluators[key] = found.evaluator(replace(self.setting, folder=self.settings.checkpoints))
+        return self._evaluators[key]
 
-    def compress(self, layer: str, encodings: tuple[str, ...]) -> list[Failure]:
+    def compress(self, layer: str, encodings: tuple[Encoding, ...]) -> tuple[Failure, ...]:
         """Compress one layer in several encodings into the bank; what coremltools would not do comes back."""
         failures = []
-        for spelling in encodings:
-            encoding = Encoding.parse(spelling)
+        for encoding in encodings:
             key = self.weights.key(layer, encoding)
             try:
                 if key not in self.weights.bank:
                     self.weights.bank.put(key, self.weights.build(layer, encoding))
             except ValueError as error:
-                failures.append(Failure(Stage.COMPRESS, f"{spelling}: {error}", layer))
-        return failures
+                failures.append(Failure(Stage.COMPRESS, f"{encoding}: {error}", layer))
+        return tuple(failures)
 
-    def score(self, method: str, columns: tuple[tuple[str, str], ...], part: Part, energy: tuple[float, ...]) -> Scores:
+    def score(self, method: str, columns: tuple[Column, ...], part: ScoringPart, energy: tuple[float, ...]) -> Scores:
         """Sensitivity scores of one part of the columns and of the scoring data."""
         sampling = self.workload.sampling
-        batches = self.workload.batches(scoring_split(self.workload.offers))
+        batches = self.workload.batches(self.workload.scoring_split)
         samples = single_samples(batches, part.samples.stop, sampling.axes)
         setting = ScoringSetting(
             self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed, sampling=sampling
         )
-        chosen = [
-            (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]
-        ]
+        chosen = columns[part.columns.start : part.columns.stop]
         scorer = scorers()[method](setting)
         first = part.samples.start
         return scorer.score(chosen, samples[first:], first, samples[sampling.begin(first) : first])
-
-    def evaluate(
-        self, configuration: str, rivals: tuple[Rival, ...] = (), screen: int = 0
-    ) -> Evaluation | Screened | Failure:
-        """One configuration, given as JSON, on the evaluation data; ended early if a rival is surely better."""
-        return self.evaluator.measure(Configuration.from_json(configuration), rivals, screen)
-
-    def confirm(self, configuration: str) -> Evaluation | Screened | Failure:
-        """One configuration on data that the search never sees."""
-        return self.confirmer.measure(Configuration.from_json(configuration))
 
     @cached_property
     def assembler(self) -> Assembler:
         """Assembles modules for conversion."""
         return Assembler(self.workload.model, self.weights)
 
-    def package(self, configuration: str, target: str, state: str | None = None) -> bytes:
-        """One configuration, given as JSON, as a package in bytes, to be measured elsewhere.
+    def convert(self, configuration: Configuration, target: DeploymentTarget, state: str | None = None) -> bytes:
+        """One configuration as a package in bytes, to be measured elsewhere.
 
         Args:
-            state: file of what a climb made of the model; the data-free weights without.
+            state: file of an escalated model's state; the data-free weights without.
         """
         if state is not None:
             module = ModelState.load(self._states / state).apply(self.workload.model)
         else:
-            module = self.assembler.with_metadata(Configuration.from_json(configuration))
+            module = self.assembler.with_metadata(configuration)
         carried, float32 = self.workload.sampling.state, self.settings.float32
         inputs = self.workload.example_inputs
-        model = convert(module, inputs, DeploymentTarget(target), float32=float32, state=carried)
+        model = convert(module, inputs, target, float32=float32, state=carried)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"
             model.save(str(path))
             return pack(path)
-
-
-def scoring_split(offers: Any) -> Split:
-    """Scores are taken on calibration data where there are some, so that evaluation data stay unseen."""
-    return Split.CALIBRATION if offers(Split.CALIBRATION.value) else Split.EVALUATION

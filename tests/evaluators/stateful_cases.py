@@ -1,12 +1,12 @@
 """Small models that carry state from one input to the next, as workload files, and one that only seems to."""
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload import load_workload
-from palettune.space.modules import layers_of
 
 HEAD = """
 import torch

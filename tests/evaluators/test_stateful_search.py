@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-from palettune.evaluators.data_free import DataFreeEvaluator
-from palettune.evaluators.sensitivity.base import ScoringSetting, join
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
+from palettune.evaluators.registry import registered_workflows
+from palettune.evaluators.sensitivity.base import ScoringSetting, join_scores
+from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.weights.model_state import model_digest
-from palettune.evaluators.workflow import WorkflowError
-from palettune.evaluators.workflows import registry as workflows
+from palettune.evaluators.workflow.evaluator import WorkflowError
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration
@@ -70,7 +70,7 @@ def test_scores_do_not_depend_on_how_they_are_split_nor_on_what_ran_before(tmp_p
 
     def scorer():
         energy = evaluator.reference.energy
-        return registry()[method](
+        return registered_scores()[method](
             ScoringSetting(setting.workload.model, setting.weights, setting.kind, energy, sampling=sampling)
         )
 
@@ -82,7 +82,7 @@ def test_scores_do_not_depend_on_how_they_are_split_nor_on_what_ran_before(tmp_p
         given, before = samples[first : part.samples.stop], samples[sampling.begin(first) : first]
         chosen = columns[part.columns.start : part.columns.stop]
         answers.append((part, scorer().score(chosen, given, first, before)))
-    assert np.array_equal(join(answers).by_sample, whole.by_sample)
+    assert np.array_equal(join_scores(answers).by_sample, whole.by_sample)
     assert (whole.by_sample.mean(axis=0) > 0).all()
 
 
@@ -92,7 +92,7 @@ def test_gradients_of_a_score_are_taken_from_the_state_that_earlier_items_leave(
     samples = [batch.inputs for batch in setting.workload.batches(Split.EVALUATION)][:4]
     columns = [("head", Encoding.parse("lut2"))]
     change = setting.weights.get(*columns[0]).weight - setting.weights.float_weight("head")
-    scorer = registry()["fisher"](
+    scorer = registered_scores()["fisher"](
         ScoringSetting(
             setting.workload.model, setting.weights, setting.kind, (1.0,), sampling=setting.workload.sampling
         )
@@ -124,4 +124,4 @@ def test_calibration_finds_the_same_again_and_leaves_the_model_as_it_was(tmp_pat
 def test_training_is_refused_with_the_names_of_the_state(tmp_path, name):
     setting = stateful_setting(tmp_path, STATEFUL["cache"][0])
     with pytest.raises(WorkflowError, match="k_cache, v_cache"):
-        workflows()[name](setting)
+        registered_workflows()[name](setting)

@@ -11,10 +11,11 @@ import torch
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.proof import prove
-from palettune.device_bench.runtime import Precision, as_stored, compare, load
+from palettune.device_bench.runtime import ComputePrecision, as_stored, compare, load
 from palettune.device_bench.runtime.signal import signal_to_noise
 from palettune.evaluators.compression.compression import compress
 from palettune.search.experiment.experiment import load_experiment
@@ -22,7 +23,6 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "basic_pitch"
 # Outputs of one network: the package's name and the ONNX file's.
@@ -71,7 +71,7 @@ def test_the_notes_that_were_synthesised_are_heard(workload, evaluated):
 
 def test_emulated_fp16_does_nothing_to_a_program_in_fp32(workload, evaluated):
     sound, _, outputs = evaluated
-    half = load(workload.model(), precision=Precision.FP16).run({"input_2": sound[:1]})
+    half = load(workload.model(), precision=ComputePrecision.FP16).run({"input_2": sound[:1]})
     assert all(torch.equal(half[name], outputs[name][:1]) for name in TWINS)
 
 

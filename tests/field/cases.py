@@ -16,7 +16,7 @@ _WORKLOADS = Path(__file__).with_name("workloads")
 _EXPERIMENT: dict[str, Any] = {
     "deployment_target": "iOS18",
     "space": {"encodings": ["fp16", "lut8", "lut4", "int8"]},
-    "search": {"score_samples": 8, "solved_seeds": 3, "confirm": 2},
+    "search": {"score_samples": 8, "solved_trials": 3, "confirm": 2},
     "budget": {"trials": 6},
 }
 

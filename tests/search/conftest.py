@@ -69,7 +69,7 @@ deployment_target = "iOS18"
 encodings = ["fp16", "lut8", "lut4", "lut2", "int8"]
 
 [search]
-solved_seeds = 4
+solved_trials = 4
 score_samples = 12
 
 [budget]
@@ -118,9 +118,9 @@ def project(tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def cluster():
     """One Ray cluster for all in-process searches."""
-    from palettune.search.workers.worker_pool import connect
+    from palettune.search.workers.ray_evaluations import connect_to_ray
 
-    connect(None)
+    connect_to_ray(None)
     yield
     ray.shutdown()
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.export import export
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration
@@ -68,5 +68,5 @@ def exported(toml: Path, encoding: str = "int8", console: Console | None = None)
         state=None,
     )
     display = Display(console or Console(quiet=True))
-    (item,) = export(preparation, folder, [record], folder.path, display)
+    (item,) = export(preparation, folder, [record], folder.path, display, display.on_exported)
     return item

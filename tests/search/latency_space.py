@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.shapes import ShapeBuilder
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.space.encoding import Encoding
@@ -20,7 +20,7 @@ def model(unit="CPU_AND_NE", device="iPhone 15 Pro"):
     for name, (outputs, inputs, positions) in WIDTHS.items():
         b.linear(name, (inputs, outputs), positions)
         b.norm(f"norm {name}", outputs * positions)
-    return prepare(b.build(), device=device, unit=unit, target=TARGET)
+    return prepare_latency(b.build(), device=device, unit=unit, target=TARGET)
 
 
 def space(groups=()):

@@ -16,10 +16,11 @@ from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import clear, install
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.low_rank import LowRank, add_low_rank
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.package_model.quantized_activation import (
@@ -28,12 +29,11 @@ from palettune.device_bench.package_model.quantized_activation import (
     roundable,
 )
 from palettune.evaluators.compression.compression import compress
-from palettune.search.on_device.package_latency import predicted
+from palettune.search.on_device.package_latency import predict_latency
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.layer import Layer
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import NETWORKS
 from tests.device_bench.odd_packages import HALF, SINGLE, everything
@@ -141,12 +141,14 @@ def assert_same(ops: OpList, configuration: Configuration, target: DeploymentTar
             assert held.stored == asked, (op.name, str(encoding))
             rounded = configuration.activations.get(op.layer or "") is Precision.INT8
             assert held.int8 == (rounded or op.int8), op.name
-    rows = {row["compute_unit"]: row["predicted_latency_ms"] for row in predicted(package, DEVICES[0], [])}
+    rows = {row["compute_unit"]: row["predicted_latency_ms"] for row in predict_latency(package, DEVICES[0]).to_json()}
     assert len(rows) == 4
     for unit in ComputeUnit:
-        asked = [prepare(ops, device=device, unit=unit, target=target).predict(configuration) for device in DEVICES]
+        asked = [
+            prepare_latency(ops, device=device, unit=unit, target=target).predict(configuration) for device in DEVICES
+        ]
         assert rows[unit.value] == pytest.approx(asked[0].ms, rel=1e-9), unit
-        held = [prepare(found.ops, device=device, unit=unit, target=found.target) for device in DEVICES]
+        held = [prepare_latency(found.ops, device=device, unit=unit, target=found.target) for device in DEVICES]
         assert [model.predict(Configuration({})).ms for model in held] == pytest.approx([one.ms for one in asked])
 
 

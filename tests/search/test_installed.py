@@ -100,3 +100,22 @@ def test_a_search_on_ray_runs_beside_packages_of_the_same_names(installed, proje
     done = run(installed, project, "search", "--root", str(project / "runs"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "front of" in done.stdout
+
+
+def test_a_contract_suite_runs_from_the_wheel(installed, project):
+    (project / "test_mine.py").write_text(
+        "import pytest\n"
+        "from palettune.evaluators.sensitivity.weight_error import WeightErrorScore\n"
+        "from palettune.testing.sensitivity_contract import SensitivityContract\n"
+        "class TestMine(SensitivityContract):\n"
+        "    @pytest.fixture\n"
+        "    def score_class(self):\n"
+        "        return WeightErrorScore\n"
+        "class TestForgotten(SensitivityContract):\n"
+        "    pass\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    command = [str(installed / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=500)
+    assert "6 passed, 2 skipped, 8 errors" in done.stdout, done.stdout + done.stderr
+    assert "override the fixture `score_class`" in done.stdout

@@ -7,9 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
-from palettune.search.preparation.inspection import inspection_json, print_inspection
+from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import prepare
 
 WORKLOAD = """
@@ -49,11 +50,11 @@ def experiment(folder, model="nn.Sequential(Wrapped(), nn.Linear(8, 8))", keep="
 def test_a_module_that_is_no_layer_is_kept_listed_and_may_be_named(tmp_path, keep):
     preparation = prepare(experiment(tmp_path, keep=keep))
     assert [layer.name for layer in preparation.layers] == ["1"]
-    facts = inspection_json(preparation)
-    assert "set anew in each forward pass" in facts["kept"]["0.inner"]
+    facts = Inspection.of(preparation).to_json()
+    assert "set in each forward pass" in facts["kept"]["0.inner"]
     console = Console(file=io.StringIO(), width=300)
-    print_inspection(preparation, console)
-    assert "kept as it is: 0.inner: its weight is no parameter" in console.file.getvalue()
+    print_inspection(Inspection.of(preparation), console)
+    assert "kept as it is: 0.inner: its weight is not a parameter" in console.file.getvalue()
 
 
 def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
@@ -63,18 +64,18 @@ def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
 
 def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reason_and_a_way_out(tmp_path):
     with pytest.raises(
-        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is no parameter.*mlpackage"
+        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is not a parameter.*mlpackage"
     ):
         prepare(experiment(tmp_path, "Wrapped()"))
 
 
 def test_notes_are_printed_once_by_inspect_and_by_a_search(tmp_path):
     preparation = prepare(experiment(tmp_path))
-    note = f"note: {tmp_path / 'workload.py'}: model(): the model is float64: taken to float32"
-    assert inspection_json(preparation)["notes"] == [note.removeprefix("note: ")]
+    note = f"note: {tmp_path / 'workload.py'}: model(): the model is float64: converted to float32"
+    assert Inspection.of(preparation).to_json()["notes"] == [note.removeprefix("note: ")]
     for show in (
-        lambda console: print_inspection(preparation, console),
-        lambda console: Display(console).describe(preparation),
+        lambda console: print_inspection(Inspection.of(preparation), console),
+        lambda console: Display(console).on_prepared(preparation),
     ):
         console = Console(file=io.StringIO(), width=300)
         show(console)

@@ -44,7 +44,7 @@ deployment_target = "iOS17"
 encodings = ["fp16", "lut8", "lut4", "int8"]
 
 [search]
-solved_seeds = 4
+solved_trials = 4
 score_samples = 6
 
 [budget]

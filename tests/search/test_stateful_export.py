@@ -7,21 +7,23 @@ from rich.console import Console
 
 from palettune.device_bench.package_model.package_state import PackageStateError
 from palettune.device_bench.runtime import load
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
+from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
-from palettune.search.escalation.escalations import check_ladder
+from palettune.search.escalation.escalations import check_escalation
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import worker_settings
-from palettune.search.preparation.inspection import inspection_json, print_inspection
+from palettune.search.preparation.driver_weights import layer_weights
+from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.export import export
 from palettune.search.results.verification import verify
 from palettune.search.study.record import Record
-from palettune.search.workers.worker import Resident
+from palettune.search.workers.requests import Evaluate
+from palettune.search.workers.worker import Worker
+from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from tests.evaluators import axes_cases, stateful_cases
@@ -92,12 +94,12 @@ def test_every_worker_finds_the_same_from_its_settings(tmp_path):
     folder = RunFolder(tmp_path / "runs", "tiny")
     folder.create()
     settings = worker_settings(preparation, folder, experiment.needs)
-    configurations = [preparation.space.uniform(Encoding.parse(e)).to_json() for e in ("fp16", "lut2")]
-    one, other = Resident(settings), Resident(settings)
+    configurations = [preparation.space.uniform(Encoding.parse(e)) for e in ("fp16", "lut2")]
+    one, other = Worker(settings), Worker(settings)
     for layer in settings.layers:
-        assert not one.compress(layer, ("fp16", "lut4", "lut2"))
-    first = [one.evaluate(configuration) for configuration in configurations]
-    second = [other.evaluate(configuration) for configuration in reversed(configurations)]
+        assert not one.compress(layer, tuple(map(Encoding.parse, ("fp16", "lut4", "lut2"))))
+    first = [Evaluate(configuration).run(one) for configuration in configurations]
+    second = [Evaluate(configuration).run(other) for configuration in reversed(configurations)]
     assert [evaluation.by_sample for evaluation in first] == [evaluation.by_sample for evaluation in reversed(second)]
     assert one.workload.sampling.sequence == 4
 
@@ -108,9 +110,9 @@ def test_a_target_without_states_is_refused_before_anything_is_compressed(tmp_pa
 
 
 def test_fine_tuning_a_model_with_state_is_refused_by_the_key(tmp_path):
-    more = "[budget]\ntrials = 20\n[ladder]\nfine_tuning = 1\n"
-    with pytest.raises(ExperimentError, match=r"ladder.fine_tuning = 1: .*k_cache, v_cache"):
-        check_ladder(prepare(experiment_of(tmp_path, CASES["cache"], more)))
+    more = "[budget]\ntrials = 20\n[escalation]\nfine_tuning = 1\n"
+    with pytest.raises(ExperimentError, match=r"escalation.fine_tuning = 1: .*k_cache, v_cache"):
+        check_escalation(prepare(experiment_of(tmp_path, CASES["cache"], more)))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_fine_tuning_a_model_with_state_is_refused_by_the_key(tmp_path):
 def test_inspection_says_what_was_found(tmp_path, name, words):
     preparation = prepare(experiment_of(tmp_path, CASES[name]))
     console = Console(record=True, width=200, file=io.StringIO())
-    print_inspection(preparation, console)
+    print_inspection(Inspection.of(preparation), console)
     assert words in console.export_text()
-    facts = inspection_json(preparation)
+    facts = Inspection.of(preparation).to_json()
     assert facts["state"] == list(preparation.workload.sampling.state.names)

@@ -39,7 +39,7 @@ def test_activation_precision_is_part_of_identity() -> None:
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
-        ("{", ConfigurationError, "is JSON"),
+        ("{", ConfigurationError, "as JSON"),
         ('{"encoding":{}}', ConfigurationError, "keys"),
         ('{"encodings":{"a":"lut5"}}', EncodingError, "bits of a table"),
         ('{"encodings":{"a":"lut4"},"activations":{"a":"fp8"}}', ConfigurationError, "fp16 or int8"),
@@ -52,5 +52,13 @@ def test_bad_json_is_an_error(text: str, error: type[Exception], said: str) -> N
 
 
 def test_replacing_a_stranger_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="'b' is no layer"):
+    with pytest.raises(ConfigurationError, match="no layer 'b'"):
         Configuration({"a": Encoding.parse("lut4")}).replace({"b": Encoding.parse("lut4")})
+
+
+def test_it_prints_its_hash_and_how_often_each_encoding_is_used():
+    spelt = {"a": "lut4", "b": "lut4", "c": "int8", "d": "fp16", "e": "lut6", "f": "lut8"}
+    found = Configuration({name: Encoding.parse(spelling) for name, spelling in spelt.items()})
+    assert repr(found) == f"Configuration({found.hash}: 2 lut4, 1 int8, 1 fp16, 1 lut6 and 1 more encodings)"
+    rounded = Configuration({"a": Encoding.parse("int8")}, {"a": Precision.INT8})
+    assert repr(rounded) == f"Configuration({rounded.hash}: 1 int8; 1 inputs in 8 bits)"

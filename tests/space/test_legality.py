@@ -11,10 +11,10 @@ from palettune.space.encoding import FP16, Encoding
 from palettune.space.encoding_spelling import common_spellings
 from palettune.space.layer import Layer, LayerKind
 from palettune.space.legality import refusal, refusals
-from palettune.space.menu import menu
-from palettune.space.target import DeploymentTarget, TargetError
+from palettune.space.target import DeploymentTarget
 
 IOS18 = DeploymentTarget.IOS18
+
 CONV = Layer("conv", LayerKind.CONV2D, (24, 6, 3, 3))
 DEPTHWISE = Layer("depthwise", LayerKind.CONV2D, (32, 1, 3, 3), groups=32)
 TRANSPOSED = Layer("transposed", LayerKind.CONV_TRANSPOSE2D, (6, 24, 3, 3))
@@ -73,21 +73,6 @@ def test_newer_targets_take_whatever_older_ones_take(shape, encoding, target) ->
         assert all(refusal(layer, encoding, other) is None for other in newer)
     else:
         assert list(refusals(layer, encoding, target))
-
-
-def test_a_menu_has_fp16_first_and_every_refusal_with_its_reason() -> None:
-    asked = [Encoding.parse(s) for s in ("sparse50", "int8", "lut4-g16", "lut4", "lut4")]
-    found = menu(CONV, asked, IOS18)
-    assert [str(e) for e in found.encodings] == ["fp16", "lut4", "int8", "sparse50"]
-    assert {str(e) for e in found.refused} == {"lut4-g16"}
-    assert set(found.encodings) | set(found.refused) == {FP16, *asked}
-
-
-def test_targets_are_read_in_any_case_and_suggested() -> None:
-    assert DeploymentTarget.parse("macos15") is DeploymentTarget.MACOS15
-    assert [target.generation for target in DeploymentTarget] == [16, 17, 18, 16, 17, 18]
-    with pytest.raises(TargetError, match="did you mean 'iOS18'"):
-        DeploymentTarget.parse("iOS 18")
 
 
 @pytest.mark.slow

@@ -68,7 +68,9 @@ def test_wrong_names_are_errors(options: dict[str, object], said: str) -> None:
 
 
 def test_an_encoding_that_is_legal_nowhere_is_an_error_with_its_reason() -> None:
-    with pytest.raises(SearchSpaceError, match=r"'lut4-g16' is legal for no layer: more than one table needs iOS18"):
+    with pytest.raises(
+        SearchSpaceError, match=r"no layer can take encoding 'lut4-g16': more than one table needs iOS18"
+    ):
         SearchSpace.build(LAYERS, ENCODINGS, DeploymentTarget.IOS17)
 
 

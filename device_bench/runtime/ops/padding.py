@@ -1,4 +1,4 @@
-"""How much a convolution or a pooling pads its spatial dimensions.
+"""Padding of the spatial dimensions of convolutions and poolings.
 
 Meaning: coremltools ``ops/defs/_utils.py``, ``aggregated_pad``: ``same`` puts the odd element after,
 ``same_lower`` before.
@@ -19,7 +19,7 @@ def spatial_padding(
     strides: Sequence[int],
     dilations: Sequence[int] | None = None,
 ) -> list[tuple[int, int]]:
-    """Elements put (before, after) each spatial dimension.
+    """Return the elements put (before, after) each spatial dimension.
 
     Args:
         pad_type: ``valid``, ``custom``, ``same`` or ``same_lower``.
@@ -44,5 +44,5 @@ def spatial_padding(
 
 
 def torch_padding(amounts: Sequence[tuple[int, int]]) -> list[int]:
-    """The same amounts in the order of ``torch.nn.functional.pad``: last dimension first."""
+    """Return the same amounts in the order of ``torch.nn.functional.pad``: last dimension first."""
     return [element for amount in reversed(amounts) for element in amount]

@@ -32,6 +32,7 @@ from experiments.benchmarks.random_layers import Sample, Side, example_input, pa
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.evaluators.compression.compression import compress
 from palettune.space.blob import ALIGNMENT
@@ -39,7 +40,6 @@ from palettune.space.encoding import Encoding
 from palettune.space.footprint import configuration_bytes, layer_bytes
 from palettune.space.layer import Layer
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.search_space import SearchSpace
 from palettune.space.target import DeploymentTarget
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 
 MENU = [
@@ -37,7 +37,7 @@ def main() -> None:
     base = base_program(module, workload.example_inputs(), DeploymentTarget.IOS18, [layer.name for layer in layers])
     ops = ops_of_base_program(base, layers)
     converted = time.perf_counter()
-    model = prepare(ops, device="iPhone 15 Pro", unit="CPU_AND_NE", target=DeploymentTarget.IOS18)
+    model = prepare_latency(ops, device="iPhone 15 Pro", unit="CPU_AND_NE", target=DeploymentTarget.IOS18)
     prepared = time.perf_counter()
     chosen = random.Random(0)
     configurations = [

@@ -30,7 +30,8 @@ from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.device_bench.conversion.conversion import ConversionError
 from palettune.device_bench.package.package import PackageWeight
 from palettune.device_bench.proof.package_encoding import differences
-from palettune.evaluators.compression.compression import CompressionError, compress
+from palettune.evaluators.compression.compression import compress
+from palettune.evaluators.compression.errors import CompressionError
 from palettune.space.footprint import layer_bytes
 from palettune.space.legality import Authority, refusals
 from palettune.space.target import DeploymentTarget

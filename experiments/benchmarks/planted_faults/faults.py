@@ -14,7 +14,7 @@ from experiments.benchmarks.planted_faults.networks import Branching, Fault, Pla
 from palettune.device_bench.conversion.base_program import BaseProgram
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.package.op_modules import op_modules
-from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.package import PackageWeight, StoredPart
 from palettune.device_bench.package.program_graph import program_nodes
 from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, execute, in_precisions
@@ -172,7 +172,7 @@ def _damage(package: Path, base: BaseProgram, layer: str, fault: Fault, rng: ran
     file.write_bytes(content)
 
 
-def _part(package: Path, base: BaseProgram, layer: str, name: str) -> Part:
+def _part(package: Path, base: BaseProgram, layer: str, name: str) -> StoredPart:
     """The stored part of a layer's weight, found where the program uses it."""
     place = base.places[layer][0]
     weight = program_nodes(package)[place.node].operands[place.operand][place.position]

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.runtime import Precision, Program, load
+from palettune.device_bench.runtime import ComputePrecision, Program, load
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.target import DeploymentTarget
 
@@ -52,7 +52,7 @@ def measure(rounds: int) -> dict[str, float]:
         path = f"{folder}/network.mlpackage"
         convert(module, (image,), DeploymentTarget("iOS17")).save(path)
         start = time.perf_counter()
-        program, half = load(path), load(path, precision=Precision.FP16)
+        program, half = load(path), load(path, precision=ComputePrecision.FP16)
         loaded = 500 * (time.perf_counter() - start)
     with torch.inference_mode():
         results = milliseconds(_one(module, program, half, image), rounds)

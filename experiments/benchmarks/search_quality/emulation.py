@@ -39,7 +39,17 @@ class Emulated(Landscape):
 
     def __init__(self, real: Landscape, reference: Reference, changes: Sequence[Sequence[Sequence[Tensor]]]) -> None:
         self.name = f"{real.name}, emulated"
-        for attribute in ("menus", "elements", "costs", "objectives", "uniform", "scores", "scoring", "seconds"):
+        for attribute in (
+            "space",
+            "encodings",
+            "elements",
+            "costs",
+            "chance",
+            "float_costs",
+            "scores",
+            "scoring",
+            "seconds",
+        ):
             setattr(self, attribute, getattr(real, attribute))
         self._reference = reference
         # a group's first choice is fp16, alone or not the same network: it counts once, not once for every group

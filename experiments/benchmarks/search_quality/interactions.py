@@ -26,7 +26,8 @@ def interactions(real: Recorded) -> dict[str, dict[str, float]]:
         return {}
     vectors = [
         np.stack([sum(signed[:, real.fisher.index(name, e)] for name in group) for e in menu])
-        for group, menu in zip(real.groups, real.encodings, strict=True)
+        for group in real.space.groups
+        for menu in (real.space.menus[group[0]].encodings,)
     ]
     useful = 0.1 * real.reference.chance
     items = [(row, m.divergence) for row, m in real.recording.items() if (row > 0).sum() > 3 and m.divergence < useful]

@@ -1,4 +1,4 @@
-"""A landscape: configurations, what they cost and how they measure, without the machinery of a search.
+"""A landscape: configurations, what they cost and how they measure.
 
 Strategies see a landscape through a ``Run``, which counts their evaluations and their simulated seconds, so that a
 change of search is judged in seconds where an evaluation takes seconds.
@@ -11,12 +11,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
 from palettune.search.proposing.solver import Problem
+from palettune.search.study.study_context import StudyContext
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.search_space import SearchSpace
 
 __all__ = ["Landscape", "Measured", "Row", "Run", "Spent"]
 
@@ -43,22 +50,24 @@ class Landscape(ABC):
 
     Attributes:
         name: of the landscape.
-        menus: the spellings of each group's choices.
+        space: the search space.
+        encodings: of the uniform configurations.
         elements: weight elements of each group.
         costs: the allocation problem; its losses are zeros.
-        objectives: divergence, then the costs.
-        uniform: the uniform configurations by encoding.
+        chance: divergence of a constant output.
+        float_costs: costs of the uncompressed model, by name.
         scores: by method, the predicted divergence of each choice of each group.
         scoring: by method, its price in evaluations.
         seconds: of one evaluation.
     """
 
     name: str
-    menus: tuple[tuple[str, ...], ...]
+    space: SearchSpace
+    encodings: tuple[Encoding, ...]
     elements: tuple[int, ...]
     costs: Problem
-    objectives: ObjectiveSet
-    uniform: Mapping[str, Row]
+    chance: float
+    float_costs: Mapping[str, float]
     scores: Mapping[str, tuple[Vector, ...]]
     scoring: Mapping[str, float]
     seconds: float
@@ -66,6 +75,49 @@ class Landscape(ABC):
     @abstractmethod
     def measure(self, row: Row) -> Measured:
         """Evaluate one configuration."""
+
+    @cached_property
+    def menus(self) -> tuple[tuple[str, ...], ...]:
+        """The spellings of each group's choices."""
+        return tuple(tuple(str(e) for e in self.space.menus[group[0]].encodings) for group in self.space.groups)
+
+    @cached_property
+    def uniform(self) -> Mapping[str, Row]:
+        """The uniform configurations by encoding."""
+        return {str(encoding): self.row(self.space.uniform(encoding)) for encoding in self.encodings}
+
+    def experiment(self, **keys: object) -> Experiment:
+        """The experiment that a search of this landscape is of."""
+        return Experiment.model_validate({"name": "benchmark", "workload": "landscape.py", **keys})
+
+    @cached_property
+    def context(self) -> StudyContext:
+        """What a study of this landscape has to know."""
+        costs = dict(self.float_costs)
+        return StudyContext("benchmark", DivergenceKind.KL, self.chance, {}, costs, 0, "", self.space)
+
+    @cached_property
+    def objectives(self) -> ObjectiveSet:
+        """Divergence, then the costs, as a search scales them."""
+        return self.context.objectives(self.experiment())
+
+    def row(self, configuration: Configuration) -> Row:
+        """Choices of a configuration."""
+        menus = [self.space.menus[group[0]].encodings for group in self.space.groups]
+        chosen = [configuration.encodings[group[0]] for group in self.space.groups]
+        return np.array([menu.index(encoding) for menu, encoding in zip(menus, chosen, strict=True)])
+
+    def configuration(self, row: Row) -> Configuration:
+        """The inverse of ``row``."""
+        chosen: dict[str, Encoding] = {}
+        for group, index in zip(self.space.groups, row, strict=True):
+            chosen.update(dict.fromkeys(group, self.space.menus[group[0]].encodings[index]))
+        return Configuration(chosen)
+
+    def costs_of(self, configuration: Configuration) -> dict[str, float]:
+        """Costs of a configuration, by name."""
+        row = self.row(configuration).tolist()
+        return {name: self.costs.total(name, row) for name in self.float_costs}
 
     def problem(self, method: str) -> Problem:
         """The allocation problem under one method's scores."""
@@ -122,13 +174,28 @@ class Run:
             return self._known[key]
         if self._used >= self.budget:
             raise Spent
-        self.pay(1.0)
         found = self._known[key] = self.landscape.measure(row)
-        self.losses.append(self.landscape.losses(row, found.divergence))
+        self.count(row, found.divergence, self._seconds + self.landscape.seconds)
+        return found
+
+    def count(self, row: Row, divergence: float, clock: float) -> None:
+        """Count one new evaluation, which ended at some second."""
+        self._used += 1.0
+        self._seconds = clock
+        self.losses.append(self.landscape.losses(row, divergence))
         self.rows.append(np.array(row))
         self.spent.append(self._used)
-        self.clock.append(self._seconds)
-        return found
+        self.clock.append(clock)
+
+    @property
+    def left(self) -> float:
+        """Evaluations that may still be spent."""
+        return self.budget - self._used
+
+    @property
+    def seconds(self) -> float:
+        """Simulated seconds so far."""
+        return self._seconds
 
     @contextmanager
     def thinking(self) -> Iterator[None]:

@@ -7,7 +7,6 @@ evaluated again, so that a stopped recording goes on, and a changed strategy pay
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import time
 from collections.abc import Sequence
@@ -19,10 +18,10 @@ import ray
 import torch
 from emulation import Emulated, signal_to_noise
 from landscape import Landscape, Measured, Row
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
@@ -33,20 +32,19 @@ from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workload.outputs import floating_outputs
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
-from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import Experiment, load_experiment
-from palettune.search.experiment.objectives import hypervolume, objective_set
+from palettune.search.experiment.objectives import hypervolume
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.loop.weights_and_scores import fill_bank, score_layers
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.preparation.weights_and_scores import call, fill_bank, score_layers
 from palettune.search.proposing.allocation import allocation_problem
 from palettune.search.proposing.solver import Problem
 from palettune.search.workers.allocator import keep_freed_memory
-from palettune.search.workers.worker import scoring_split
-from palettune.search.workers.worker_pool import WorkerPool, WorkerSettings, connect
+from palettune.search.workers.ray_evaluations import RayEvaluations, connect_to_ray
+from palettune.search.workers.requests import Describe
+from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.configuration import Configuration
-from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 __all__ = ["Recorded", "Recording", "open_recording"]
 
@@ -79,7 +77,7 @@ class Half:
 
     def scoring(self, columns: Sequence[Column], kind: DivergenceKind, energy: Sequence[float], count: int) -> float:
         """What Fisher scoring takes, in forward passes over the same samples, one by one, side by side."""
-        samples = single_samples(self._workload.batches(scoring_split(self._workload.offers)), count)
+        samples = single_samples(self._workload.batches(self._workload.scoring_split), count)
         scorer = FisherScore(ScoringSetting(self._workload.model, self._assembler.weights, kind, energy))
         started = time.perf_counter()
         with torch.inference_mode():
@@ -143,13 +141,12 @@ class Recorded(Landscape):
 
     def __init__(self, experiment: Experiment, root: Path, record: Path, samples: int | None) -> None:
         self.name = experiment.name if samples else f"{experiment.name}, all samples"
-        display = Display(Console(file=io.StringIO()))
         preparation = prepare(experiment)
         folder = RunFolder(root, experiment.name)
         folder.create()
         self.recording = Recording(record)
         self._preparation, self._folder = preparation, folder
-        self._start(preparation, folder, samples, display)
+        self._start(preparation, folder, samples)
         self._describe(preparation)
 
     def close(self) -> None:
@@ -163,22 +160,22 @@ class Recorded(Landscape):
 
     # -- set-up -------------------------------------------------------------------------------------------------
 
-    def _start(self, preparation: Preparation, folder: RunFolder, samples: int | None, display: Display) -> None:
+    def _start(self, preparation: Preparation, folder: RunFolder, samples: int | None) -> None:
         experiment = preparation.experiment
         names = tuple(layer.name for layer in preparation.layers)
         settings = WorkerSettings(
             experiment.workload, names, preparation.kind, experiment.seed, folder.bank.resolve(), (), 1
         )
-        connect(None)
-        pool = WorkerPool(settings, experiment.needs)
-        pool.start()
+        connect_to_ray(None)
+        evaluations, reporter = RayEvaluations(settings, experiment.needs), Reporter()
+        evaluations.start()
         try:
-            fill_bank(preparation, folder, pool, display)
-            energy = call(pool, "describe")["energy"]
+            fill_bank(preparation, folder, evaluations, reporter)
+            energy = evaluations.result(Describe()).energy
             identity = preparation.identity()
-            self.fisher, _ = score_layers(preparation, identity, folder, pool, energy, display)
+            self.fisher, _ = score_layers(preparation, identity, folder, evaluations, energy, reporter)
         finally:
-            pool.stop()
+            evaluations.stop()
         count = sum(batch.inputs[0].shape[0] for batch in preparation.workload.batches(Split.EVALUATION))
         self.samples = samples or count
         picked = [count * i // self.samples for i in range(self.samples)]
@@ -194,16 +191,12 @@ class Recorded(Landscape):
 
     def _describe(self, preparation: Preparation) -> None:
         space, experiment = preparation.space, preparation.experiment
-        self.groups = space.groups
-        self.encodings = [space.menus[group[0]].encodings for group in space.groups]
-        self.menus = tuple(tuple(str(e) for e in menu) for menu in self.encodings)
+        self.space, self.encodings = space, experiment.space.parsed
         self.elements = tuple(sum(space.menus[name].layer.parameters for name in group) for group in space.groups)
         problem = allocation_problem(space, experiment.deployment_target, preparation.rest, self.fisher)
         self.costs = Problem(tuple(np.zeros(len(menu)) for menu in self.menus), problem.costs, problem.constants)
-        parsed = experiment.space.parsed
-        float_costs = preparation.costs(space.uniform(parsed[0]))
-        self.objectives = objective_set(experiment, self.reference.chance, {}, float_costs)
-        self.uniform = {str(e): self.row(space.uniform(e)) for e in parsed}
+        self.chance = self.reference.chance
+        self.float_costs = preparation.costs(space.uniform(self.encodings[0]))
         self.scores = {"fisher": problem.losses}
         timed = [self._outputs(self.configuration(row).to_json())[1] for row in list(self.uniform.values())[:5]]
         self.seconds = float(np.median(timed))
@@ -218,22 +211,6 @@ class Recorded(Landscape):
             asked = self._halves[0].scoring.remote(self.fisher.columns, kind, self.reference.energy, count)
             path.write_text(json.dumps(float(ray.get(asked))))
         return float(json.loads(path.read_text()))
-
-    def row(self, configuration: Configuration) -> Row:
-        """Choices of a configuration."""
-        return np.array(
-            [
-                menu.index(configuration.encodings[group[0]])
-                for group, menu in zip(self.groups, self.encodings, strict=True)
-            ]
-        )
-
-    def configuration(self, row: Row) -> Configuration:
-        """The inverse of ``row``."""
-        chosen: dict[str, Encoding] = {}
-        for group, menu, index in zip(self.groups, self.encodings, row, strict=True):
-            chosen.update(dict.fromkeys(group, menu[index]))
-        return Configuration(chosen)
 
     # -- measuring ----------------------------------------------------------------------------------------------
 

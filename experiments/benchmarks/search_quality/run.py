@@ -23,12 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
 from interactions import interactions
 from joblib import Parallel, delayed
 from landscape import Landscape, Run
 from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution
 from pictures import draw_fronts, draw_progress
+from product import sampler_of
 from recording import Recorded, open_recording
 from rich.console import Console
 from rich.table import Table
@@ -235,21 +238,15 @@ def _at(real: Recorded, run: Run, size: float) -> float | None:
 
 def proposal_seconds() -> float:
     """A proposal of our sampler with 1,000 past trials and 200 layers."""
-    import optuna
-    from strategies import known_to_sampler
-
-    from palettune.search.proposing.guided_sampler import GuidedSampler
-
     landscape = Additive("200 layers", 200, 5, 0.3)
-    names = [str(g) for g in range(200)]
-    sampler = GuidedSampler(landscape.problem("fisher"), names, landscape.menus, landscape.objectives, 0)
+    sampler = sampler_of(Run(landscape, 1000), "guided")(0)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
     random = np.random.default_rng(0)
-    distributions = known_to_sampler(landscape.menus)
+    distributions = {name: CategoricalDistribution(choices) for name, choices in landscape.space.choices.items()}
     for _ in range(1000):
         width = np.clip(random.normal(random.uniform(0, 5), 1.0, 200), 0, 5).round().astype(int)
         trial = optuna.trial.create_trial(
-            params={str(g): landscape.menus[g][i] for g, i in enumerate(width)},
+            params=landscape.space.to_parameters(landscape.configuration(width)),
             distributions=distributions,
             values=[landscape.measure(width).divergence, landscape.costs.total("size_mb", width.tolist())],
         )

@@ -1,4 +1,7 @@
-"""The strategies compared: ours, Optuna's stock samplers, and what is done by hand."""
+"""The strategies compared: the product's own search, the same with Optuna's samplers, and what is done by hand.
+
+What proposes by a sampler runs in the product's own loop; recipes evaluate directly.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,31 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import optuna
 from landscape import Landscape, Row, Run, Spent
-from optuna.distributions import CategoricalDistribution
-from optuna.samplers import BaseSampler
+from product import search
 
-from palettune.search.proposing.first_trials import promising
-from palettune.search.proposing.guided_sampler import GuidedSampler
-from palettune.search.proposing.samplers import make_sampler
+from palettune.search.experiment.experiment import SamplerName
+from palettune.search.proposing.first_trials import first_trials
 from palettune.search.proposing.solver import Allocation, sweep
+from palettune.search.study.record import FirstTrial
 
-__all__ = ["SEEDS", "STRATEGIES", "Strategy", "finish", "known_to_sampler", "spread"]
+__all__ = ["STRATEGIES", "Strategy", "finish", "sorted_coarse_first"]
+
+STOCK: tuple[SamplerName, ...] = ("random", "tpe", "nsga2", "gp")
 
 Strategy = Callable[[Run, int], None]
 """Evaluates on a run, from a random seed, until the budget is used up or nothing is left to do."""
 
-SEEDS = 24
-"""Solved configurations that our search starts from."""
-
 
 def ours(run: Run, seed: int) -> None:
-    """Fisher scores, some solved configurations, then the guided sampler."""
+    """The product as it is: Fisher scores, uniform and solved configurations, then the guided sampler."""
     landscape = run.landscape
     run.pay(landscape.scoring["fisher"])
-    problem = landscape.problem("fisher")
-    names = [str(g) if len(menu) > 1 else None for g, menu in enumerate(landscape.menus)]
-    sampler = GuidedSampler(problem, names, landscape.menus, landscape.objectives, seed)
     with run.thinking():
-        solved = promising(sweep(problem, "size_mb"), "size_mb", landscape.objectives, SEEDS)
-    asked(run, sampler, [np.array(a.choices) for a in solved])
+        solved = landscape.experiment().search.solved_trials
+        problem, objectives = landscape.problem("fisher"), landscape.objectives
+        first = first_trials(landscape.space, landscape.encodings, lambda: problem, objectives, solved)
+    search(run, "guided", first, seed)
 
 
 def score_and_solve(method: str) -> Strategy:
@@ -51,12 +50,13 @@ def score_and_solve(method: str) -> Strategy:
     return strategy
 
 
-def stock(name: str, seeded: bool) -> Strategy:
-    """A stock sampler of Optuna's, from nothing or from the uniform configurations."""
+def stock(name: SamplerName, seeded: bool) -> Strategy:
+    """The product with a stock sampler of Optuna's, from nothing or from the uniform configurations."""
 
     def strategy(run: Run, seed: int) -> None:
-        first = list(run.landscape.uniform.values()) if seeded else []
-        asked(run, make_sampler(name, seed, constrained=False), first)  # type: ignore[arg-type]
+        space = run.landscape.space
+        uniform = [FirstTrial(f"uniform {e}", space.uniform(e)) for e in run.landscape.encodings]
+        search(run, name, uniform if seeded else [], seed)
 
     return strategy
 
@@ -139,9 +139,7 @@ STRATEGIES: dict[str, Strategy] = {
     "mixed-bit recipe (PSNR)": mixed_bit,
     "uniform": uniform,
     **{
-        name + (", seeded uniform" if seeded else ""): stock(name, seeded)
-        for name in ("random", "tpe", "nsga2", "gp")
-        for seeded in (False, True)
+        name + (", seeded uniform" if seeded else ""): stock(name, seeded) for name in STOCK for seeded in (False, True)
     },
 }
 """Every strategy by name."""
@@ -160,29 +158,6 @@ def sorted_coarse_first(members: Sequence[Allocation]) -> list[Allocation]:
     bits = max(len(members) - 1, 1).bit_length()
     order = sorted(range(2**bits), key=lambda i: int(f"{i:0{bits}b}"[::-1], 2))
     return [members[i] for i in order if i < len(members)]
-
-
-def asked(run: Run, sampler: BaseSampler, first: Sequence[Row]) -> None:
-    """Ask and tell through Optuna, as the product does; the first configurations are enqueued."""
-    menus = run.landscape.menus
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(directions=run.landscape.objectives.directions, sampler=sampler)
-    distributions = known_to_sampler(menus)
-    for row in first:
-        study.enqueue_trial({str(g): menus[g][i] for g, i in enumerate(row) if len(menus[g]) > 1})
-    while True:
-        with run.thinking():
-            trial = study.ask(distributions)
-        row = np.array([menu.index(trial.params.get(str(g), menu[0])) for g, menu in enumerate(menus)])
-        divergence = run.measure(row).divergence
-        costs = [run.landscape.costs.total(o.name, row.tolist()) for o in run.landscape.objectives.objectives[1:]]
-        with run.thinking():
-            study.tell(trial, [divergence, *costs])
-
-
-def known_to_sampler(menus: Sequence[Sequence[str]]) -> dict[str, CategoricalDistribution]:
-    """The distributions of the groups that have a choice."""
-    return {str(g): CategoricalDistribution(tuple(menu)) for g, menu in enumerate(menus) if len(menu) > 1}
 
 
 def finish(strategy: Strategy, run: Run, seed: int) -> Run:

@@ -7,9 +7,12 @@ import itertools
 import numpy as np
 from landscape import Landscape, Measured, Row, Vector
 
-from palettune.search.experiment.experiment import Constraints
-from palettune.search.experiment.objectives import Objective, ObjectiveSet, hypervolume
+from palettune.search.experiment.objectives import hypervolume
 from palettune.search.proposing.solver import Problem
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.menu import Menu
+from palettune.space.search_space import SearchSpace
 
 __all__ = ["Additive", "Interacting", "KnownFront"]
 
@@ -37,18 +40,16 @@ class KnownFront(Landscape):
         jitter = np.exp(random.normal(0, 0.3, (groups, len(_LEVELS))))
         self.damage = np.minimum.accumulate((noise[:, None] * steps * jitter)[:, ::-1], axis=1)[:, ::-1]
         self.damage[:, 0] = 0.0
-        self.menus = tuple(tuple(f"lut{int(bits)}" if bits < 16 else "fp16" for bits in _LEVELS) for _ in range(groups))
+        self.encodings = tuple(Encoding.parse(f"lut{int(bits)}" if bits < 16 else "fp16") for bits in _LEVELS)
+        layers = tuple(Layer(f"l{i:03}", LayerKind.LINEAR, (1, n)) for i, n in enumerate(self.elements))
+        menus = {layer.name: Menu(layer, self.encodings, {}) for layer in layers}
+        self.space = SearchSpace(layers, menus, tuple((layer.name,) for layer in layers))
         self.costs = Problem(
             tuple(np.zeros(len(_LEVELS)) for _ in range(groups)),
             {"size_mb": tuple(b * 512 / _MEGABYTE for b in self.blocks)},
             {"size_mb": 0.0},
         )
-        whole = sum(b[0] for b in self.blocks) * 512 / _MEGABYTE
-        self.objectives = ObjectiveSet(
-            (Objective("divergence", "minimize", 7.0, logarithmic=True), Objective("size_mb", "minimize", whole)),
-            Constraints(),
-        )
-        self.uniform = {name: np.full(groups, i, dtype=np.int64) for i, name in enumerate(self.menus[0])}
+        self.chance, self.float_costs = 7.0, {"size_mb": sum(b[0] for b in self.blocks) * 512 / _MEGABYTE}
         wrong = np.exp(random.normal(0, error, (groups, len(_LEVELS))))
         self.scores = {"fisher": tuple(self.damage * wrong), "isolated": self._isolated()}
         self.scoring = {"fisher": 12.0, "isolated": float(groups * (len(_LEVELS) - 1))}

@@ -18,56 +18,58 @@ import torch
 from coremltools.optimize.torch.palettization import PostTrainingPalettizer, PostTrainingPalettizerConfig
 from rich.console import Console
 
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.device_bench.model.module_layers import layers_of
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.workload import load_workload
-from palettune.search.display.progress import Display
-from palettune.search.experiment.experiment import Budget, Experiment, Ladder, Needs, load_experiment
-from palettune.search.loop.loop import loop as loop_module
-from palettune.search.loop.session import Places, run_search
+from palettune.search.experiment.experiment import Budget, EscalationSettings, Experiment, Needs, load_experiment
+from palettune.search.loop.session import Places, run_session
+from palettune.search.results.observer import SearchObserver
+from palettune.search.results.search_history import SearchHistory
+from palettune.search.study.record import Record
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE.parents[1] / "efficientnet_lite0" / "experiment.toml"
 
 
+class Stopwatch(SearchObserver):
+    """Times the trials of a search, and keeps their records."""
+
+    seconds = 0.0
+
+    def on_search_started(self, history: SearchHistory) -> None:
+        """Begin."""
+        self._began = time.perf_counter()
+
+    def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
+        """One more trial."""
+        self.seconds = time.perf_counter() - self._began
+        self.records = [r for r in history.trials if r.evaluation is not None and r.answered_from is None]
+
+
 def search(experiment: Experiment, root: Path, trials: int, workers: int) -> dict[str, float]:
     """Run the loop of a search and say how long it took, what of it were forward passes, and where the rest went."""
-    loops = []
-
-    class Watched(loop_module.Loop):
-        def run(self):
-            loops.append(self)
-            started = time.perf_counter()
-            ending = super().run()
-            self.seconds["whole"] = time.perf_counter() - started
-            return ending
-
     needs = {"data_free": Needs(workers=workers)}
     trials_alone = experiment.search.model_copy(update={"confirm": 0})
     changed = experiment.model_copy(
-        update={"budget": Budget(trials=trials), "resources": needs, "ladder": Ladder(), "search": trials_alone}
+        update={
+            "budget": Budget(trials=trials),
+            "resources": needs,
+            "escalation": EscalationSettings(),
+            "search": trials_alone,
+        }
     )
-    from palettune.search.loop.loop import session
-
-    session.Loop = Watched
-    outcome = run_search(changed, Places(root), Display(Console(file=io.StringIO())), fresh=True)
-    seconds = dict(loops[0].seconds)
-    from palettune.search.study.study import SearchStudy, open_storage
-
-    study = SearchStudy.load(open_storage(outcome.folder, None), changed)
-    records = [r for r in study.records() if r.evaluation is not None and r.answered_from is None]
-    seconds["forward"] = sum(r.evaluation.seconds["forward"] for r in records)
-    seconds["assemble"] = sum(r.evaluation.seconds["assemble"] for r in records)
-    seconds["metrics"] = sum(r.evaluation.seconds["metrics"] for r in records)
-    seconds["trials"] = len(records)
-    return seconds
+    stopwatch = Stopwatch()
+    outcome = run_session(changed, Places(root), [stopwatch], fresh=True)
+    evaluations = [record.evaluation for record in stopwatch.records]
+    seconds = {name: sum(e.seconds[name] for e in evaluations) for name in ("forward", "assemble", "metrics")}
+    return {**outcome.seconds, **seconds, "whole": stopwatch.seconds, "trials": len(evaluations)}
 
 
 def assembly_and_plain(experiment: Experiment, bank: Path, repeats: int) -> dict[str, float]:
@@ -126,7 +128,7 @@ def main() -> None:
         "of which ask": one.get("ask", 0) / trials,
         "of which keep": one.get("keep", 0) / trials,
         "of which tell": one.get("tell", 0) / trials,
-        "of which MLflow queue, front, display": one.get("told", 0) / trials,
+        "of which MLflow queue and metrics": one.get("told", 0) / trials,
         "of which assembly": one["assemble"] / trials,
         "of which metrics": one["metrics"] / trials,
         "assembly / forward pass": side["assemble"] / side["forward"],

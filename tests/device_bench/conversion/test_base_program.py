@@ -9,10 +9,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from palettune.device_bench.conversion.base_program import BaseProgram, base_program, record
-from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.conversion.conversion import ConversionError, convert
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package.program_graph import program_nodes
+from palettune.space.target import DeploymentTarget
+from tests.device_bench.chain_export import CHOICES, INPUTS, ChainExport
 from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
+from tests.device_bench.odd_blocks import (
+    WIDTH,
+    CastCodebook,
+    Chain,
+    Gates,
+    Inverse,
+    Plain,
+    Shifted,
+    chain,
+    random_chain,
+)
 
 torch.set_num_threads(1)
 
@@ -110,9 +123,70 @@ def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path)
     names = layer_names(module)
     base = base_program(module, inputs, "iOS18", names)
     assert base.refusals.keys() == {"turned", "scaled", "idle"}
-    assert "unused, or computed with beforehand" in base.refusals["idle"]
+    assert "unused, or replaced by a value computed from it" in base.refusals["idle"]
     path, nodes = _convert(compress_layers(copy.deepcopy(module), ["plain"]), inputs, "iOS18", tmp_path)
     records = [record(node, index, base.layer_at).content for index, node in enumerate(nodes)]
     assert len(records) == len(base.records)
     assert base.places["plain"][0].operand == "weight"
     assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)
+
+
+@pytest.mark.matrix(2)
+@pytest.mark.parametrize("seed", range(12))
+def test_bytes_are_exact_and_proven_whatever_is_done_with_weights(seed, tmp_path):
+    module = random_chain(seed)
+    export = ChainExport(module, DeploymentTarget.IOS16 if seed % 5 == 0 else DeploymentTarget.IOS18)
+    assert set(export.base.refusals) == module.refused
+    chosen = random.Random(seed)
+    export.check({layer.name: CHOICES[0] for layer in export.layers}, tmp_path / "fp16.mlpackage")
+    export.check({layer.name: chosen.choice(CHOICES) for layer in export.layers}, tmp_path / "mixed.mlpackage")
+
+
+@pytest.mark.matrix(3)
+@pytest.mark.parametrize(
+    ("block", "layer", "words"),
+    [
+        ("Idle", "pooler", "not in the converted program: unused"),
+        ("Idle", "aux", "not in the converted program: unused"),
+        ("Equalized", "linear", "(mul) computes with its weight before use"),
+        ("Codebook", "codes", "(mul) computes with its weight before use"),
+        ("Modulated", "conv", "used as it is by op"),
+        ("Frozen", "positions", "(gather) computes with its weight before use"),
+        ("OnlyTurned", "linear", "(transpose) computes with its weight before use"),
+        ("ReplacedNan", "linear", "more than once"),
+    ],
+)
+def test_the_reason_says_what_is_done_with_the_weight(block, layer, words):
+    found = ChainExport(chain("Plain", block)).base
+    assert words in found.refusals[f"{block.lower()}.{layer}"]
+    assert f"{block.lower()}.{layer}" not in found.places
+    assert "plain.linear" in found.places
+
+
+@pytest.mark.matrix(2)
+@pytest.mark.parametrize("block", [Gates, Inverse, Shifted, CastCodebook])
+def test_weights_that_the_front_end_itself_computes_with_are_found(block, tmp_path):
+    torch.manual_seed(0)
+    module = Chain(Plain, block).eval()
+    export = ChainExport(module)
+    assert set(export.base.refusals) == module.refused
+    export.check({layer.name: CHOICES[1] for layer in export.layers}, tmp_path / "model.mlpackage")
+
+
+def test_an_unused_layer_costs_nothing(tmp_path):
+    without, with_idle = ChainExport(chain("Plain")), ChainExport(chain("Idle"))
+    assert without.base.rest_bytes == with_idle.base.rest_bytes
+    assert [layer.name for layer in with_idle.layers] == ["idle.linear"]
+
+
+def test_a_model_that_does_not_convert_at_all_says_so():
+    class Unknown(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(WIDTH, WIDTH)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.special.i0(self.linear(x))
+
+    with pytest.raises(ConversionError, match="does not convert"):
+        base_program(Unknown().eval(), INPUTS, DeploymentTarget.IOS18, ["linear"])

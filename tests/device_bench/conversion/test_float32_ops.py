@@ -10,6 +10,7 @@ from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.proof.proof import prove
@@ -21,7 +22,6 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.footprint import configuration_bytes
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import build
 

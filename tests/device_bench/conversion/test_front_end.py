@@ -153,4 +153,4 @@ def test_a_refusal_is_one_line_with_the_users_line():
     assert export_refusal(error) == "RuntimeError: cannot do it at net.py:7"
     assert export_refusal(RuntimeError("")) == "RuntimeError"
     data = RuntimeError('Could not guard on data-dependent expression\n  File "/a/n.py", line 3, in forward\n')
-    assert export_refusal(data) == "forward() asks Python for a value that only the data give at n.py:3"
+    assert export_refusal(data) == "forward() turns a tensor's data into a Python value at n.py:3"

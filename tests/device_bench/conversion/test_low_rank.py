@@ -56,7 +56,7 @@ def test_a_package_holds_it_in_so_many_bytes_and_runs(tmp_path: Path) -> None:
 
 def test_layers_without_a_branch_are_named() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Linear(8, 8))
-    with pytest.raises(ValueError, match="layer '0': a Conv2d has no low-rank branch"):
+    with pytest.raises(ValueError, match="layer '0': a Conv2d cannot have a low-rank branch"):
         add_low_rank(network, "0", LowRank(torch.zeros(1, 1, 3, 3), torch.zeros(4, 1, 1, 1)))
     with pytest.raises(ValueError, match=r"layer '1': low_rank_down is \(2, 9\), expected \(2, 8\)"):
         add_low_rank(network, "1", LowRank(torch.zeros(2, 9), torch.zeros(8, 2)))

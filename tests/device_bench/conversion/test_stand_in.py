@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palettune.device_bench.conversion.stand_in import MOST, StandIn, found_in
-from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.package import PackageWeight, StoredPart
 
 _SHAPES = st.lists(st.integers(1, 6), min_size=2, max_size=5).map(tuple)
 
 
 def _constant(value) -> PackageWeight:
-    return PackageWeight("c", "main", "const", {"val": Part(value.astype(np.float16), "fp16")})
+    return PackageWeight("c", "main", "const", {"val": StoredPart(value.astype(np.float16), "fp16")})
 
 
 def test_all_stand_ins_differ_in_fp16():

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from palettune.device_bench.cost.fit import Fit, fit
-from palettune.device_bench.cost.fitted import FittedModel, Spread, fitted_model
 from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.op_table import OpTable
 from palettune.device_bench.cost.shapes import ShapeBuilder
@@ -74,12 +73,3 @@ def test_without_rows_the_fit_is_the_prior():
     found = fit(Unit.GPU, [])
     assert found.chips == {}
     assert found.common["conv_fraction"] == pytest.approx(0.6)
-
-
-def test_the_shipped_fit_survives_its_file():
-    model = fitted_model()
-    again = FittedModel.from_json(model.to_json())
-    for unit in Unit:
-        assert again.fits[unit].common == model.fits[unit].common
-        assert again.spreads[unit] == model.spreads[unit]
-    assert isinstance(model.spreads[Unit.CPU], Spread)

@@ -1,47 +1,19 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import OpList
 from palettune.device_bench.cost.placement import ComputeUnitError
-from palettune.device_bench.cost.shapes import ShapeBuilder
 from palettune.device_bench.devices.device import DeviceError
 from palettune.device_bench.package.stored_weight import StoredWeight
-from palettune.space.configuration import Configuration, Precision
+from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
-
-MENU = ["fp16", "lut8", "lut4", "lut2", "lut4-g2", "int8", "int4-b32", "sparse75"]
-LAYERS = ("l0", "l1", "l2", "c")
-
-
-def network(positions=64, width=2048):
-    b = ShapeBuilder()
-    for i in range(3):
-        b.linear(f"l{i}", (width, width), positions)
-        b.norm(f"n{i}", width * positions)
-    b.conv("c", (64, 64), (56, 56), 3)
-    return b.build()
-
-
-def model(unit="CPU_AND_NE", device="iPhone 15 Pro", positions=64, width=2048, **more):
-    return prepare(network(positions, width), device=device, unit=unit, **more)
-
-
-def uniform(spelling, int8=False):
-    activations = dict.fromkeys(LAYERS, Precision.INT8) if int8 else {}
-    return Configuration({name: Encoding.parse(spelling) for name in LAYERS}, activations)
-
-
-configurations = st.lists(st.sampled_from(MENU), min_size=4, max_size=4).map(
-    lambda spellings: Configuration({n: Encoding.parse(s) for n, s in zip(LAYERS, spellings, strict=True)})
-)
+from tests.device_bench.cost.priced import configurations, model, network, uniform
 
 
 def test_weight_bound_programs_gain_and_compute_bound_ones_hardly():
@@ -82,10 +54,10 @@ def test_what_the_program_says_of_its_ops_stands_until_a_configuration_names_the
     held = {op: StoredWeight.of(Encoding.parse("int8"), op.weight_shape) for op in plain if op.layer}
     said = OpList(replace(op, int8=op in held, stored=held.get(op)) for op in plain)
     options = {"device": "A17 Pro", "unit": "CPU_AND_NE"}
-    found, asked = prepare(said, **options), prepare(plain, **options)
+    found, asked = prepare_latency(said, **options), prepare_latency(plain, **options)
     assert found.predict(Configuration({})).ms == pytest.approx(asked.predict(int8).ms, rel=1e-12)
     assert found.predict(fp16).ms == pytest.approx(asked.predict(fp16).ms, rel=1e-12)
-    nameless = prepare(OpList(replace(op, layer=None) for op in said), **options)
+    nameless = prepare_latency(OpList(replace(op, layer=None) for op in said), **options)
     assert nameless.layers == ()
     assert nameless.predict(Configuration({})).ms == pytest.approx(asked.predict(int8).ms, rel=1e-12)
 
@@ -124,46 +96,12 @@ def test_linear_costs_by_encoding_follow_the_layer_times():
     assert list(costs.values()) == sorted(costs.values(), reverse=True)
 
 
-def test_measurements_move_the_level_and_narrow_the_interval():
-    m = model()
-    plain = m.predict(uniform("fp16"))
-    taught = m.calibrated([(uniform("fp16"), 2 * plain.ms)])
-    found = taught.predict(uniform("fp16"))
-    assert plain.ms < found.ms <= 2 * plain.ms
-    assert found.high / found.low < plain.high / plain.low
-    both = [(uniform(e), 2 * m.predict(uniform(e)).ms) for e in ("fp16", "lut4")]
-    often = m.calibrated(both * 25)
-    assert often.predict(uniform("fp16")).ms == pytest.approx(2 * plain.ms, rel=0.02)
-    assert often.predict(uniform("lut4")).ms / m.predict(uniform("lut4")).ms == pytest.approx(2, rel=0.02)
-    assert (taught.measured, often.measured, m.calibrated([]).measured) == (1, 50, 0)
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.floats(0.6, 1.7), st.floats(0.5, 2.0), configurations)
-def test_what_weights_cost_is_learnt_where_configurations_tell_it(level, stream, other):
-    m = model(positions=1)
-    truth = replace(m, scale=level, stream=stream)
-    taught = m.calibrated(
-        [(c, truth.predict(c).ms) for c in map(uniform, ("fp16", "lut8", "lut4", "lut2")) for _ in range(20)]
-    )
-
-    def ratio(found):
-        return found.predict(other).ms / found.predict(uniform("fp16")).ms
-
-    assert abs(ratio(taught) / ratio(truth) - 1) <= abs(ratio(m) / ratio(truth) - 1) * 0.6 + 0.02
-    total = taught.linearized(other)
-    exact = total.constant_ms + sum(total.cost(n, e) for n, e in other.encodings.items())
-    assert exact == pytest.approx(taught.predict(other).ms, rel=1e-9)
-    times = np.array([taught.rest_times, *(taught.layer_times(n, e) for n, e in other.encodings.items())]).sum(axis=0)
-    assert taught.milliseconds(times[:1], times[1:])[0] == pytest.approx(taught.predict(other).ms, rel=1e-9)
-
-
 def test_every_known_device_predicts_something_finite():
     from palettune.device_bench.devices.device import device_names
 
     for name in device_names():
         for unit in ("ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"):
-            ms = prepare(network(), device=name, unit=unit).predict(uniform("lut4")).ms
+            ms = prepare_latency(network(), device=name, unit=unit).predict(uniform("lut4")).ms
             assert math.isfinite(ms)
             assert ms > 0
 
@@ -189,7 +127,8 @@ def test_an_op_in_float32_takes_longer_wherever_it_runs(unit):
     wide = OpList(map(wider, plain))
     for spelling in ("fp16", "lut4"):
         half, full = (
-            prepare(ops, device="iPhone 15 Pro", unit=unit).predict(uniform(spelling)).ms for ops in (plain, wide)
+            prepare_latency(ops, device="iPhone 15 Pro", unit=unit).predict(uniform(spelling)).ms
+            for ops in (plain, wide)
         )
         assert full >= half * (1.0 if on_gpu and spelling == "lut4" else 1.01)
     assert OpList.from_rows(wide.to_rows()) == wide

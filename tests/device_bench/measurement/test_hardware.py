@@ -27,7 +27,7 @@ def test_an_attached_device_is_known_by_its_model():
     assert find_device(found).chip.name == "A17 Pro"
     with pytest.raises(MeasurementError, match=r"'Anne' is not attached; did you mean 'Ann'.*Attached: Ann, Bob"):
         marketing_name(listing(Ann="iPhone 15 Pro", Bob="iPad Pro"), "Anne")
-    with pytest.raises(MeasurementError, match="state it with --model"):
+    with pytest.raises(MeasurementError, match="give it with --model"):
         marketing_name(listing(Ann=None), "Ann")
 
 

@@ -1,4 +1,4 @@
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.shapes import ShapeBuilder
 from palettune.device_bench.measurement.latency_record import PREDICTED, measured_record, predicted_tags
@@ -8,7 +8,7 @@ from palettune.device_bench.measurement.measurement import Measurement
 def test_predicted_and_measured_share_no_name_and_say_where_they_come_from():
     b = ShapeBuilder()
     b.linear("l", (512, 512), 64)
-    model = prepare(b.build(), device="iPhone 15 Pro", unit="CPU_AND_NE")
+    model = prepare_latency(b.build(), device="iPhone 15 Pro", unit="CPU_AND_NE")
     predicted = predicted_tags(model)
     measured = measured_record(
         Measurement(

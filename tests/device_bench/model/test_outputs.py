@@ -22,10 +22,10 @@ from palettune.device_bench.model.outputs import (
     flatten,
     identifiers,
     leaves,
-    mapped,
+    map_tensors,
     named_as,
-    rebuilt,
-    replaced,
+    rebuild,
+    replace_tensors,
 )
 from palettune.device_bench.runtime import load
 
@@ -121,7 +121,7 @@ def test_the_same_structure_is_made_again_with_other_tensors(name: str) -> None:
     outputs, names = STRUCTURES[name]
     before = [value for _, value in flatten(outputs)]
     others = [value + 5 for value in before]
-    made = replaced(outputs, others)
+    made = replace_tensors(outputs, others)
     assert type(made) is type(outputs)
     assert [found for found, _ in flatten(made)] == names
     assert all(found is other for (_, found), other in zip(flatten(made), others, strict=True))
@@ -129,16 +129,16 @@ def test_the_same_structure_is_made_again_with_other_tensors(name: str) -> None:
 
 
 def test_what_is_made_again_is_read_as_the_models_own() -> None:
-    made = replaced(ModelOutput(logits=A, loss=None), [B])
+    made = replace_tensors(ModelOutput(logits=A, loss=None), [B])
     assert made.logits is made["logits"] is made[0] is B
     assert made.loss is None
-    made = replaced(AttributeDict(logits=A), [B])
+    made = replace_tensors(AttributeDict(logits=A), [B])
     assert made.logits is made["logits"] is B
-    assert replaced(DottedDict(logits=A), [B]).logits is B
-    pair = replaced(Pair(A, B), [B, A])
+    assert replace_tensors(DottedDict(logits=A), [B]).logits is B
+    pair = replace_tensors(Pair(A, B), [B, A])
     assert (pair.mean is B, pair.std is A, pair[0] is B) == (True, True, True)
-    assert replaced(defaultdict(list, {"y": A}), [B])["new"] == []
-    with_text = replaced((A, None, "text", 4), [B])
+    assert replace_tensors(defaultdict(list, {"y": A}), [B])["new"] == []
+    with_text = replace_tensors((A, None, "text", 4), [B])
     assert with_text[1:] == (None, "text", 4)
 
 
@@ -150,7 +150,7 @@ def test_outputs_of_transformers_are_mappings() -> None:
         "output.hidden_states.0",
         "output.hidden_states.1",
     ]
-    made = replaced(outputs, [B, A, A])
+    made = replace_tensors(outputs, [B, A, A])
     assert made.logits is made["logits"] is made[0] is B
     assert made.loss is None
 
@@ -183,24 +183,24 @@ def test_a_type_that_cannot_be_made_again_is_named() -> None:
         def __new__(cls, first: Tensor, second: Tensor) -> Sealed:
             return super().__new__(cls, (first, second))
 
-    with pytest.raises(OutputError, match=r"Sealed cannot be made again .*return a dict"):
-        replaced(Sealed(A, B), [B, A])
+    with pytest.raises(OutputError, match=r"Sealed cannot be rebuilt .*return a dict"):
+        replace_tensors(Sealed(A, B), [B, A])
 
     class Clamped(list):
         def __setitem__(self, at: Any, values: Any) -> None:
             super().__setitem__(at, [value.clamp(max=0) for value in values])
 
-    with pytest.raises(OutputError, match=r"Clamped cannot be made again .*it changes what is put into it"):
-        rebuilt(Clamped([A]), [B])
+    with pytest.raises(OutputError, match=r"Clamped cannot be rebuilt .*it changes the values given to it"):
+        rebuild(Clamped([A]), [B])
 
 
 def test_unknown_values_stay_where_only_tensors_are_changed() -> None:
     strange = Strange()
     targets = {"boxes": [A], "image": strange}
-    changed = mapped(lambda value: value + 1, targets)
+    changed = map_tensors(lambda value: value + 1, targets)
     assert torch.equal(changed["boxes"][0], A + 1)
     assert changed["image"] is strange
-    assert mapped(lambda value: value, targets) is targets
+    assert map_tensors(lambda value: value, targets) is targets
 
 
 def test_names_in_a_package_are_distinct_and_outputs_are_found_by_them() -> None:
@@ -257,7 +257,7 @@ class Returns(nn.Module):
 def test_any_structure_is_made_again(recipe: Any) -> None:
     outputs = Returns(recipe)(A)
     others = [value + 100 for _, value in flatten(outputs)]
-    made = replaced(outputs, others)
+    made = replace_tensors(outputs, others)
     assert [name for name, _ in flatten(made)] == [name for name, _ in flatten(outputs)]
     assert all(found is other for (_, found), other in zip(flatten(made), others, strict=True))
 

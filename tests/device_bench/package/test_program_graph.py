@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from palettune.device_bench.package.package import PackageWeight, Part
+from palettune.device_bench.package.package import PackageWeight, StoredPart
 from palettune.device_bench.package.program_graph import fingerprint, program_nodes
 
 
@@ -64,7 +64,7 @@ def test_equal_programs_have_equal_content_and_others_do_not(tmp_path):
 @given(arrays.arrays(np.float16, (2, 3)), arrays.arrays(np.float16, (2, 3)), st.sampled_from([(2, 3), (3, 2), (6,)]))
 def test_fingerprints_are_equal_when_content_type_and_shape_are(first, second, shape):
     def constant(value, dtype="fp16"):
-        return PackageWeight("any name", "main", "const", {"val": Part(value, dtype)})
+        return PackageWeight("any name", "main", "const", {"val": StoredPart(value, dtype)})
 
     assert (fingerprint(constant(first)) == fingerprint(constant(second))) == (first.tobytes() == second.tobytes())
     assert (fingerprint(constant(first)) == fingerprint(constant(first.reshape(shape)))) == (shape == (2, 3))

@@ -9,52 +9,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
 from palettune.device_bench.runtime import ProgramError, load
 from palettune.evaluators.calibration.layer_statistics import layer_statistics
-from palettune.space.groups import shared_groups
-from palettune.space.layer import LayerKind
-from palettune.space.modules import layers_of
-from tests.device_bench.odd_packages import HALF, LAYERS, SINGLE, everything, random
+from palettune.evaluators.workload.layer_inputs import layer_inputs
+from palettune.space.groups import groupable_layers, shared_groups
+from tests.device_bench.odd_packages import HALF, SINGLE, everything, random
 from tests.device_bench.runtime.packages import dense, save
 
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory):
     return PackageModule(everything(tmp_path_factory.mktemp("odd") / "odd.mlpackage"))
-
-
-def test_layers_are_the_weights_with_the_right_axes(module):
-    layers = {layer.name: layer for layer in layers_of(module)}
-    assert set(layers) == LAYERS
-    channels = {name: (layer.kind, layer.output_channels, layer.input_channels) for name, layer in layers.items()}
-    assert channels["right"] == (LayerKind.MATMUL, 16, 32)
-    assert channels["turned"] == (LayerKind.LINEAR, 16, 32)
-    assert channels["left"] == (LayerKind.LINEAR, 32, 16)
-    assert channels["up"] == (LayerKind.CONV_TRANSPOSE2D, 16, 32)
-    assert channels["memory.ih"] == (LayerKind.RECURRENT, 64, 32)
-    assert layers["plane"].groups == 4
-    assert layers["twice"].tied == (("twice_2", LayerKind.CONV1D),)
-    assert {layer.float_bits for layer in layers.values()} == {32}
-
-
-def test_why_the_others_are_kept(module):
-    assert module.kept["packed_already"] == "compressed already"
-    assert "rank 3" in module.kept["stack"]
-    assert "add" in module.kept["shift"]
-    assert "vector" in module.kept["memory_bias_0"]
-
-
-def test_weights_beyond_fp16_are_kept(tmp_path):
-    from coremltools.converters.mil.mil import Builder as mb
-
-    @mb.program(input_specs=[mb.TensorSpec(shape=(1, 8))], opset_version=ct.target.iOS16)
-    def program(x):
-        return mb.linear(x=x, weight=random(0, 16, 8, scale=1e6), name="y")
-
-    large = PackageModule(save(program, tmp_path / "large.mlpackage", ct.target.iOS16))
-    assert layers_of(large) == ()
-    assert "beyond what fp16 holds" in next(iter(large.kept.values()))
 
 
 @pytest.mark.parametrize("dtype", [HALF, SINGLE])
@@ -163,7 +130,8 @@ def test_projections_of_one_input_are_a_group(tmp_path):
         return mb.matmul(x=scores, y=mb.matmul(x=x, y=mb.const(val=random(4, 16, 16), name="value")), name="y")
 
     module = PackageModule(save(program, tmp_path / "attention.mlpackage", ct.target.iOS16))
-    assert shared_groups(module, (torch.randn(1, 4, 16),), layers_of(module)) == (("query", "key", "value"),)
+    inputs = layer_inputs(module, (torch.randn(1, 4, 16),), groupable_layers(layers_of(module)))
+    assert shared_groups(inputs) == (("query", "key", "value"),)
 
 
 def test_a_classifier_gives_its_probabilities_with_gradients(tmp_path):

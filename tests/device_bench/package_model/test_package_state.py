@@ -7,6 +7,7 @@ import torch
 
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.package_model.package_state import PackageStateError
 from palettune.device_bench.proof.proof import prove
@@ -14,7 +15,6 @@ from palettune.device_bench.runtime import compare, load
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.evaluators.stateful_cases import HEAD, SEEMING, STATEFUL, stateful_workload
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.program_graph import program_nodes
 from palettune.device_bench.package_model.quantized_activation import (
     ActivationQuantization,
@@ -17,7 +18,6 @@ from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import FP16
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from palettune.device_bench.conversion.base_program import Place
+from palettune.device_bench.conversion.base_program import WeightPlace
 from palettune.device_bench.package.program_graph import ProgramNode
 from palettune.device_bench.proof.activation_proof import activation_failures
 from palettune.space.configuration import Precision
@@ -26,9 +26,9 @@ QUANTIZED = (
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (Place(4, "weight", 0), None),
-        (Place(6, "weight", 0), "takes what 'relu' gives"),
-        (Place(9, "weight", 0), "no op takes the weight"),
+        (WeightPlace(4, "weight", 0), None),
+        (WeightPlace(6, "weight", 0), "takes what 'relu' gives"),
+        (WeightPlace(9, "weight", 0), "no op takes the weight"),
     ],
 )
 def test_a_layer_is_proven_only_behind_a_quantize_and_a_dequantize(place, words):
@@ -40,6 +40,6 @@ def test_a_layer_is_proven_only_behind_a_quantize_and_a_dequantize(place, words)
 
 def test_a_dequantize_of_something_else_is_none():
     nodes = (*QUANTIZED[:1], node("gather", x="input x"), *QUANTIZED[2:])
-    assert "dequantize of gather" in activation_failures([Place(4, "weight", 0)], Precision.INT8, nodes)[0]
+    assert "dequantize of gather" in activation_failures([WeightPlace(4, "weight", 0)], Precision.INT8, nodes)[0]
     direct = (*QUANTIZED[:4], node("conv", x="input x", weight="weight of a"))
-    assert "an input of the model" in activation_failures([Place(4, "weight", 0)], Precision.INT8, direct)[0]
+    assert "an input of the model" in activation_failures([WeightPlace(4, "weight", 0)], Precision.INT8, direct)[0]

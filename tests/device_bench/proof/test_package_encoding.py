@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.proof.proof import prove
 from palettune.evaluators.compression.compression import compress
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 
 torch.set_num_threads(1)

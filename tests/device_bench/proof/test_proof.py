@@ -16,15 +16,19 @@ from torch import nn
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weights
 from palettune.device_bench.proof.proof import ProofError, prove
 from palettune.evaluators.compression.compression import compress
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.legality import refusal
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
+from tests.device_bench.chain_export import INPUTS, ChainExport
 from tests.device_bench.networks import NETWORKS, build
+from tests.device_bench.odd_blocks import (
+    chain,
+)
 
 torch.set_num_threads(1)
 
@@ -327,3 +331,65 @@ def test_the_damage_that_coremltools_does_to_a_layer_it_skips_is_caught(tmp_path
     assert _failed(proof) == {"hidden"}
     assert "decoded values are not the assembled ones" in proof.failures[0]
     assert "is stored as plain fp16" in export.prove(damaged, hidden="lut4-g4-scaled").failures[0]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A package with refused layers of several kinds beside two layers of one shape."""
+    export = ChainExport(chain("Plain", "Equalized", "Codebook", "Twice"))
+    encodings = {"plain.linear": Encoding.parse("lut4"), "twice.linear": Encoding.parse("int8")}
+    path = tmp_path_factory.mktemp("exported") / "model.mlpackage"
+    module = export.assemble(encodings)
+    convert(module, INPUTS, export.target).save(str(path))
+    return export, module, encodings, path
+
+
+def _prove(exported, path, module=None):
+    export, assembled, encodings, _ = exported
+    configuration = Configuration(encodings)
+    return prove(path, module or assembled, INPUTS, configuration, export.layers, export.target, base=export.base)
+
+
+def _part(path: Path, consumer: str, operand: str, name: str):
+    for weight in weights(path):
+        if any(consumer in used.op and used.operand == operand for used in weight.consumers):
+            return next(part for _, key, part in weight.parts() if key == name)
+    raise AssertionError(f"no {operand} of {consumer}")
+
+
+@pytest.mark.parametrize(
+    ("consumer", "operand", "part", "words"),
+    [
+        ("linear_0", "weight", "indices", "layer 'plain.linear': 1 of 1024 decoded values"),
+        ("linear_3", "weight", "scale", "layer 'twice.linear'"),
+        ("linear_1", "weight", "val", "op 'linear_1_cast_fp16' (linear): 'weight' is not that of the model"),
+        ("embedding", "x", "val", "(gather): 'x' is not that of the model"),
+        ("sub", "y", "val", "op 'sub_cast_fp16' (sub): 'y' is not that of the model"),
+    ],
+)
+def test_a_fault_in_a_layer_or_in_what_is_made_of_a_refused_one_is_named(
+    exported, consumer, operand, part, words, tmp_path
+):
+    path = Path(shutil.copytree(exported[-1], tmp_path / "damaged.mlpackage"))
+    assert _prove(exported, path).passed
+    found = _part(path, consumer, operand, part)
+    with (path / "Data/com.apple.CoreML/weights/weight.bin").open("r+b") as file:
+        file.seek(found.offset[1] + 65)
+        byte = file.read(1)[0]
+        file.seek(found.offset[1] + 65)
+        file.write(bytes([byte ^ 4]))
+    proof = _prove(exported, path)
+    assert len(proof.failures) == 1
+    assert words in proof.failures[0]
+
+
+def test_two_layers_with_each_others_weights_are_named(exported, tmp_path):
+    export, module, encodings, _ = exported
+    swapped = copy.deepcopy(module)
+    for name, other in (("plain", "twice"), ("twice", "plain")):
+        layer = next(layer for layer in export.layers if layer.name == f"{name}.linear")
+        install(swapped, layer.name, compress(module.get_submodule(f"{other}.linear"), layer, encodings[layer.name]))
+    path = tmp_path / "swapped.mlpackage"
+    convert(swapped, INPUTS, export.target).save(str(path))
+    failed = {layer.layer for layer in _prove(exported, path).layers if layer.failures}
+    assert failed == {"plain.linear", "twice.linear"}

@@ -1,5 +1,7 @@
-"""Small networks with random weights, one for each kind of architecture that converters meet."""
+"""Networks of many architectures, and how they are saved as packages."""
 
+import coremltools as ct
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -232,3 +234,25 @@ def randomized(module):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, 0, 0.3)
     return module.eval()
+
+
+def save_module(
+    module, example, path, *, target=ct.target.iOS17, precision=ct.precision.FLOAT32, traced=False, **options
+):
+    inputs = [
+        ct.TensorType(name="x", shape=example.shape, dtype=np.float32 if example.is_floating_point() else np.int32)
+    ]
+    if traced:
+        program = torch.jit.trace(module, (example,), check_trace=False)
+    else:
+        program = torch.export.export(module, (example,), strict=False).run_decompositions({})
+    options = {"inputs": inputs, **options}
+    model = ct.convert(
+        program, minimum_deployment_target=target, compute_precision=precision, skip_model_load=True, **options
+    )
+    model.save(str(path))
+    return path
+
+
+# torch.export spells recurrent layers out step by step; a traced one keeps them, and their loops.
+TRACED = {"lstm", "gru", "detection head"}

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
+import coremltools as ct
 import numpy as np
 import torch
-from coremltools.converters.mil._deployment_compatibility import AvailableTarget
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, types
 
-from palettune.device_bench.runtime.plan import prepare
+from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program_file import ProgramFile
-from palettune.device_bench.runtime.steps import Run, run_steps
-from palettune.device_bench.runtime.values import Precision
+from palettune.device_bench.runtime.steps import ExecutionContext, run_steps
+from palettune.device_bench.runtime.values import ComputePrecision
 
 _TYPES = {
     np.dtype(np.float32): types.fp32,
@@ -31,7 +31,7 @@ def outputs_of(op_type, attributes, opset="iOS18", **tensors):
             key = f"in_{name}_{part}"
             placeholders[key] = mb.placeholder(array.shape, _TYPES[array.dtype], allow_rank0_input=True, name=key)
             feed[key] = array
-    with Function(placeholders, opset_version=AvailableTarget[opset]) as function:
+    with Function(placeholders, opset_version=ct.target[opset]) as function:
         given = {}
         for name, value in tensors.items():
             if isinstance(value, list):
@@ -43,19 +43,21 @@ def outputs_of(op_type, attributes, opset="iOS18", **tensors):
     return run_function(function, feed)
 
 
-def run_function(function, feed, precision=Precision.FP32):
+def run_function(function, feed, precision=ComputePrecision.FP32):
     """Outputs of a MIL function, in order, as arrays."""
-    plan = prepare(ProgramFile(Path("memory"), "main", function, (), (), (), ("main",)), precision, torch.device("cpu"))
+    plan = plan_function(
+        ProgramFile(Path("memory"), "main", function, (), (), (), ("main",)), precision, torch.device("cpu")
+    )
     frame = plan.frame.copy()
     for entry in plan.inputs:
         entry.put(frame, torch.as_tensor(feed[entry.name]))
-    run_steps(plan.steps, frame, Run())
+    run_steps(plan.steps, frame, ExecutionContext())
     return [np.asarray(frame[plan.outputs[variable.name]]) for variable in function.outputs]
 
 
 def inferred(op_type, attributes, opset="iOS18", **tensors):
     """coremltools' own value of one op on constants."""
-    with Function({"unused": mb.placeholder((1,), name="unused")}, opset_version=AvailableTarget[opset]):
+    with Function({"unused": mb.placeholder((1,), name="unused")}, opset_version=ct.target[opset]):
         results = getattr(mb, op_type)(**tensors, **attributes)
     results = list(results) if isinstance(results, tuple | list) else [results]
     assert all(result.val is not None for result in results), f"coremltools infers no value of {op_type}"

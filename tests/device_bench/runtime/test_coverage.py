@@ -1,10 +1,6 @@
 from pathlib import Path
 
-import pytest
-from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
-
 from palettune.device_bench.runtime.coverage import REASONS, covered, main, op_set, page, uncovered
-from palettune.device_bench.runtime.registry import find, kernel, registered
 
 PAGE = Path(__file__).parents[3] / "docs" / "op_coverage.md"
 
@@ -23,19 +19,3 @@ def test_the_command_writes_the_page(tmp_path):
 def test_every_uncovered_op_has_a_reason():
     assert uncovered() == set(REASONS)
     assert uncovered() | covered().keys() == op_set()
-
-
-@pytest.mark.parametrize("op_type", sorted(registered()))
-def test_kernels_take_every_input_of_their_op_in_every_opset(op_type):
-    versions = SSAOpRegistry.core_ops[op_type]
-    for opset, op in versions.items():
-        found = find(op_type, opset)
-        assert found is not None or opset < min(k.since for k in registered()[op_type])
-        if found is not None:
-            inputs = {name for name in op.input_spec.input_types if not name.startswith("_")}
-            assert inputs <= {*found.tensors, *found.attributes}, opset
-
-
-def test_an_op_has_one_kernel_for_an_opset():
-    with pytest.raises(ValueError, match="already has a kernel"):
-        kernel("relu")(lambda x: x)

@@ -9,7 +9,7 @@ from torch import nn
 
 from palettune.device_bench.runtime import as_stored, execute, in_precisions
 from palettune.device_bench.runtime.execution import takes, within
-from tests.device_bench.runtime.test_packages import save
+from tests.device_bench.runtime.architectures import save_module
 
 HALF = ct.precision.FLOAT16
 
@@ -32,7 +32,7 @@ def samples(count=3):
 
 
 def run(module, folder, precision=HALF, others=None):
-    path = save(module.eval(), samples(1)[0][0], folder / "net.mlpackage", precision=precision)
+    path = save_module(module.eval(), samples(1)[0][0], folder / "net.mlpackage", precision=precision)
     return execute(path, as_stored(module), others or samples())
 
 
@@ -73,7 +73,7 @@ def test_what_fp16_rounds_away_is_a_warning(tmp_path):
     assert found.passed
     (words,) = found.warnings
     assert found.loss > 1e-3
-    assert "computing in fp16 takes" in words
+    assert "computing in fp16 loses" in words
 
 
 def test_a_program_of_float32_is_run_once(tmp_path):
@@ -89,7 +89,7 @@ def test_one_wrong_sample_is_not_hidden_by_many_right_ones(tmp_path):
             return x * 30 if x.max() < 1e-3 else x  # traced, only small inputs are wrong, and small they stay
 
     module, others = Threshold(), [(sample[0].abs() + 1,) for sample in samples(20)]
-    path = save(module, samples(1)[0][0], tmp_path / "net.mlpackage", precision=HALF, traced=True)
+    path = save_module(module, samples(1)[0][0], tmp_path / "net.mlpackage", precision=HALF, traced=True)
     assert execute(path, module, others).passed
     found = execute(path, module, [*others[:9], (torch.full((1, 8), 9e-4),), *others[9:]])
     assert found.float32.snr_db > 40
@@ -98,7 +98,7 @@ def test_one_wrong_sample_is_not_hidden_by_many_right_ones(tmp_path):
 
 
 def test_samples_left_out_are_said(tmp_path):
-    path = save(Scaled(2.0).eval(), samples(1)[0][0], tmp_path / "net.mlpackage", precision=HALF)
+    path = save_module(Scaled(2.0).eval(), samples(1)[0][0], tmp_path / "net.mlpackage", precision=HALF)
     found = execute(path, as_stored(Scaled(2.0).eval()), samples(), fitting=3, total=8)
     assert found.passed
     assert found.warnings == ("3 of 8 samples fit the package's shapes; the others were left out",)
@@ -116,7 +116,7 @@ def test_which_shapes_a_package_takes(kind, tmp_path):
     shape, lengths = SHAPES[kind]
     module = nn.Sequential(nn.ReLU()).eval()
     options = {"inputs": [ct.TensorType(name="x", shape=shape)]}
-    path = save(module, torch.zeros(1, 8), tmp_path / "net.mlpackage", precision=HALF, traced=True, **options)
+    path = save_module(module, torch.zeros(1, 8), tmp_path / "net.mlpackage", precision=HALF, traced=True, **options)
     program = in_precisions(path).float32
     for length, taken in lengths.items():
         assert takes(program, (torch.zeros(1, length),)) is taken

@@ -1,12 +1,13 @@
+"""A program that runs: weights, gradients, functions, and networks of many architectures."""
+
 import coremltools as ct
-import numpy as np
 import pytest
 import torch
-from coremltools.converters.mil.mil import Builder as mb
 from torch import nn
 
-from palettune.device_bench.runtime import Colour, ExecutionError, Precision, ProgramError, load
+from palettune.device_bench.runtime import ComputePrecision, ProgramError, compare, load
 from tests.device_bench.runtime import packages
+from tests.device_bench.runtime.architectures import ARCHITECTURES, TRACED, randomized, save_module
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_gradients_pass_the_rounding_to_half(tmp_path):
     path = tmp_path / "half.mlpackage"
     ct.convert(exported, minimum_deployment_target=ct.target.iOS16, skip_model_load=True).save(str(path))
     gradients = []
-    for precision in Precision:
+    for precision in ComputePrecision:
         program = load(path, precision=precision)
         name = next(name for name, weight in program.weights.items() if weight.tensor.dim() == 2)
         weight = program.weights[name].tensor.clone().requires_grad_()
@@ -71,68 +72,6 @@ def test_intermediate_values_are_captured_and_observed(dense):
     assert seen == [("dense", (1, 16)), ("y", (1, 16))] * 3
 
 
-@pytest.mark.parametrize("vectorize", [True, False])
-def test_every_sample_of_a_batch_is_computed_on_its_own(dense, vectorize):
-    program, x = load(dense), torch.randn(4, 8)
-    (together,) = program.run({"x": x}, vectorize=vectorize).values()
-    assert together.shape == (4, 16)
-    for row in range(4):
-        assert torch.allclose(together[row : row + 1], program.run({"x": x[row : row + 1]})["y"], atol=1e-6)
-
-
-@pytest.mark.parametrize("vectorize", [True, False])
-def test_a_batch_keeps_samples_apart_where_the_program_mixes_rows(vectorize, tmp_path):
-    @mb.program(input_specs=[mb.TensorSpec(shape=(1, 4))], opset_version=ct.target.iOS17)
-    def program(x):
-        whole = mb.reshape(x=x, shape=[1, 2, 2])
-        return mb.sub(x=whole, y=mb.reduce_mean(x=whole, axes=[0, 1, 2], keep_dims=True), name="y")
-
-    path = packages.save(program, tmp_path / "mix.mlpackage", ct.target.iOS17)
-    x = torch.randn(3, 4)
-    (y,) = load(path).run({"x": x}, vectorize=vectorize).values()
-    assert torch.allclose(y.reshape(3, 4), x - x.mean(1, keepdim=True), atol=1e-6)
-
-
-@pytest.mark.parametrize("vectorize", [True, False])
-def test_an_output_without_a_row_dimension_is_refused_for_batches(vectorize, tmp_path):
-    @mb.program(input_specs=[mb.TensorSpec(shape=(1, 4))], opset_version=ct.target.iOS17)
-    def program(x):
-        return mb.reshape(x=x, shape=[2, 2], name="y")
-
-    path = packages.save(program, tmp_path / "square.mlpackage", ct.target.iOS17)
-    assert load(path).run({"x": torch.randn(1, 4)})["y"].shape == (2, 2)
-    with pytest.raises(ProgramError, match="one at a time"):
-        load(path).run({"x": torch.randn(3, 4)}, vectorize=vectorize)
-
-
-@pytest.mark.parametrize(
-    ("x", "count", "picked"), [([4, 2, 2], 4, -0.25), ([0.5, 0.4, 0.05], 0, 100.5), ([1, 1, 1], 2, 100.25)]
-)
-def test_control_flow(x, count, picked, tmp_path):
-    program = load(packages.halving(tmp_path / "loop.mlpackage"))
-    values = program.run({"x": [x]})
-    assert float(values["count"]) == count
-    assert float(values["picked"][0, 0]) == pytest.approx(picked)
-
-
-def test_a_batch_whose_samples_take_different_courses(tmp_path):
-    program = load(packages.halving(tmp_path / "loop.mlpackage"))
-    x = torch.tensor([[4.0, 2, 2], [0.5, 0.4, 0.05]])
-    with pytest.raises(ProgramError, match="'count' has shape"):
-        program.run({"x": x}, vectorize=True)
-
-
-def test_states_live_from_run_to_run(tmp_path):
-    program = load(packages.counter(tmp_path / "state.mlpackage"))
-    state = program.new_state()
-    assert list(program.run({"x": [1.0, 2.0]}, state=state)["twice"]) == [2, 4]
-    assert list(program.run({"x": [1.0, 1.0]}, state=state)["twice"]) == [4, 6]
-    assert list(state["total"]) == [2, 3]
-    assert list(program.run({"x": [1.0, 2.0]})["twice"]) == [2, 4]
-    with pytest.raises(ProgramError, match="states"):
-        program.run({"x": [1.0, 2.0]}, state={})
-
-
 def test_functions_of_one_package(tmp_path):
     one = packages.dense(tmp_path / "one.mlpackage", seed=1)
     two = packages.dense(tmp_path / "two.mlpackage", seed=2)
@@ -147,89 +86,6 @@ def test_functions_of_one_package(tmp_path):
     assert torch.equal(load(both).run(x)["y"], load(two).run(x)["y"])
     with pytest.raises(ProgramError, match=r"no function 'frist'.*did you mean 'first'"):
         load(both, "frist")
-
-
-@pytest.mark.parametrize("colour", ["RGB", "BGR", "GRAYSCALE"])
-def test_images(colour, tmp_path):
-    channels = 1 if colour == "GRAYSCALE" else 3
-    module = nn.Conv2d(channels, 4, 3).eval()
-    bias = [-0.5] * channels if channels > 1 else -0.5
-    image = ct.ImageType("picture", (1, channels, 6, 5), scale=1 / 128, bias=bias, color_layout=ct.colorlayout[colour])
-    example = torch.randn(1, channels, 6, 5)
-    model = ct.convert(
-        torch.jit.trace(module, example),
-        inputs=[image],
-        minimum_deployment_target=ct.target.iOS16,
-        compute_precision=ct.precision.FLOAT32,
-        skip_model_load=True,
-    )
-    model.save(str(tmp_path / "image.mlpackage"))
-    program = load(tmp_path / "image.mlpackage")
-    assert program.inputs["picture"].colour is Colour[colour]
-    pixels = np.random.default_rng(0).integers(0, 255, (6, 5) if channels == 1 else (6, 5, 3), dtype=np.uint8)
-    layers = torch.tensor(pixels).float().reshape(6, 5, channels).permute(2, 0, 1)[None]
-    layers = layers.flip(1) if colour == "BGR" else layers
-    (output,) = program.run({"picture": pixels}).values()
-    assert torch.allclose(output, module(layers / 128 - 0.5), atol=1e-4)
-    (raw,) = program.run({"picture": layers}).values()
-    assert torch.equal(raw, output)
-    with pytest.raises(ProgramError, match=r"picture .* is expected"):
-        program.run({"picture": pixels.reshape(-1)})
-
-
-def test_flexible_shapes(tmp_path):
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
-    size = ct.RangeDim(4, 12, default=8)
-    shape = ct.Shape((ct.RangeDim(1, 6, default=1), 3, size, size))
-    model = ct.convert(
-        torch.jit.trace(module, torch.randn(1, 3, 8, 8)),
-        inputs=[ct.TensorType("x", shape=shape)],
-        minimum_deployment_target=ct.target.iOS16,
-        compute_precision=ct.precision.FLOAT32,
-        skip_model_load=True,
-    )
-    model.save(str(tmp_path / "flexible.mlpackage"))
-    program = load(tmp_path / "flexible.mlpackage")
-    for sizes in ((1, 3, 8, 8), (5, 3, 4, 12)):
-        x = torch.randn(sizes)
-        assert torch.allclose(next(iter(program.run({"x": x}).values())), module(x), atol=1e-5)
-    with pytest.raises(ProgramError, match="1 to 6, 3, 4 to 12"):
-        program.run({"x": torch.randn(1, 3, 8, 13)})
-
-
-def test_enumerated_shapes(tmp_path):
-    module = nn.Conv1d(2, 3, 3).eval()
-    shapes = ct.EnumeratedShapes(shapes=[(1, 2, 8), (1, 2, 16)], default=(1, 2, 8))
-    model = ct.convert(
-        torch.jit.trace(module, torch.randn(1, 2, 8)),
-        inputs=[ct.TensorType("x", shape=shapes)],
-        minimum_deployment_target=ct.target.iOS16,
-        compute_precision=ct.precision.FLOAT32,
-        skip_model_load=True,
-    )
-    model.save(str(tmp_path / "shapes.mlpackage"))
-    program = load(tmp_path / "shapes.mlpackage")
-    x = torch.randn(3, 2, 16)
-    assert torch.allclose(next(iter(program.run({"x": x}).values())), module(x), atol=1e-5)
-    with pytest.raises(ProgramError, match=r"\(1, 2, 8\) or \(1, 2, 16\)"):
-        program.run({"x": torch.randn(1, 2, 9)})
-
-
-def test_a_classifier_names_its_class(tmp_path):
-    module = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)).eval()
-    model = ct.convert(
-        torch.jit.trace(module, torch.randn(1, 4)),
-        inputs=[ct.TensorType("x", shape=(1, 4))],
-        classifier_config=ct.ClassifierConfig(["cat", "dog", "eel"]),
-        minimum_deployment_target=ct.target.iOS16,
-        skip_model_load=True,
-    )
-    model.save(str(tmp_path / "labels.mlpackage"))
-    x = torch.randn(1, 4)
-    label, table = load(tmp_path / "labels.mlpackage").run({"x": x}).values()
-    expected = module(x)[0]
-    assert label == ["cat", "dog", "eel"][int(expected.argmax())]
-    assert table == pytest.approx(dict(zip(["cat", "dog", "eel"], expected.tolist(), strict=True)), abs=1e-2)
 
 
 def test_wrong_names_and_shapes(dense):
@@ -248,13 +104,68 @@ def test_wrong_names_and_shapes(dense):
         program.run({"x": torch.randn(1, 8)}, capture=["dence"])
 
 
-def test_a_failing_op_is_named(tmp_path):
-    @mb.program(input_specs=[mb.TensorSpec(shape=(1, 4))], opset_version=ct.target.iOS17)
-    def program(x):
-        place = mb.cast(x=mb.reduce_sum(x=x, axes=[0, 1], keep_dims=False), dtype="int32")
-        return mb.gather(x=x, indices=place, axis=1, name="picked")
+@pytest.mark.matrix(4)
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
+    torch.manual_seed(len(name))
+    make, example = ARCHITECTURES[name]
+    module = randomized(make())
+    path = save_module(module, example(), tmp_path / "net.mlpackage", traced=name in TRACED)
+    comparison = compare(path, module, [(example(),) for _ in range(3)])
+    assert comparison.snr_db > 90, str(comparison)
+    batch = torch.cat([example() for _ in range(3)])
+    program = load(path)
+    together = program.run({"x": batch}, vectorize=True)
+    for row in range(3):
+        alone = program.run({"x": batch[row : row + 1]})
+        for output, value in alone.items():
+            assert torch.allclose(together[output][row : row + 1].float(), value.float(), atol=1e-5), output
 
-    path = packages.save(program, tmp_path / "fails.mlpackage", ct.target.iOS17)
-    assert load(path).run({"x": [[0.5, 0.5, 0.5, 0.5]]})["picked"] == 0.5
-    with pytest.raises(ExecutionError, match="op 'picked' of type 'gather'"):
-        load(path).run({"x": [[1.0, 1, 1, 2]]})
+
+@pytest.mark.matrix(2)
+@pytest.mark.parametrize("target", ["iOS15", "iOS16", "iOS17", "iOS18"])
+def test_every_opset_and_fp16(target, tmp_path):
+    torch.manual_seed(0)
+    make, example = ARCHITECTURES["transformer encoder"]
+    module, x = randomized(make()), example()
+    precision = ct.precision.FLOAT16
+    path = save_module(module, x, tmp_path / "net.mlpackage", target=ct.target[target], precision=precision)
+    exact = compare(path, module, [(x,)])
+    assert 50 < exact.snr_db < 90  # weights are stored in fp16, activations are not rounded
+    half = compare(load(path, precision=ComputePrecision.FP16), module, [(x,)])
+    assert 35 < half.snr_db < exact.snr_db
+    values = load(path, precision=ComputePrecision.FP16).run({"x": x}, capture=load(path).op_types)
+    rounded = [value for name, value in values.items() if value.is_floating_point() and name.endswith("fp16")]
+    assert rounded
+    assert all(torch.equal(value, value.half().float()) for value in rounded)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_recurrent_layers_keep_their_ops_when_traced(name, tmp_path):
+    make, example = ARCHITECTURES[name]
+    program = load(save_module(make().eval(), example(), tmp_path / "net.mlpackage", traced=True))
+    assert {"lstm": "lstm", "gru": "while_loop"}[name] in program.op_types.values()
+
+
+def test_quantized_activations(tmp_path):
+    """coremltools' own quantizer puts 8-bit activations into the module, and its converter into the package."""
+    from coremltools.optimize.torch.quantization import LinearQuantizer, LinearQuantizerConfig
+
+    torch.manual_seed(0)
+    make, example = ARCHITECTURES["convolutional"]
+    config = LinearQuantizerConfig.from_dict({"global_config": {"quantization_scheme": "symmetric"}})
+    quantizer = LinearQuantizer(randomized(make()), config)
+    module = quantizer.prepare(example_inputs=(example(),), inplace=False)
+    quantizer.step()
+    for _ in range(4):
+        module(example())
+    for _ in range(4):
+        quantizer.step()  # observers are frozen in the end
+    module = quantizer.finalize(inplace=False).eval()
+    path = save_module(module, example(), tmp_path / "net.mlpackage", traced=True)
+    program = load(path)
+    assert {"quantize", "dequantize"} <= set(program.op_types.values())
+    comparison = compare(program, module, [(example(),) for _ in range(3)])
+    assert comparison.snr_db > 35, str(comparison)
+    levels = program.run({"x": example()}, capture=[n for n, kind in program.op_types.items() if kind == "quantize"])
+    assert {value.dtype for value in levels.values()} & {torch.int8, torch.uint8}

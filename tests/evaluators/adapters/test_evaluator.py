@@ -13,23 +13,25 @@ from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.package.package import weight_bytes
 from palettune.evaluators.adapters.adapted_model import AdapterError
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
-from palettune.evaluators.adapters.setting import AdapterSetting, Placement
-from palettune.evaluators.fine_tuning.setting import FineTuningSetting, SettingError
+from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import ModelState
-from palettune.evaluators.workflow import Outcome
-from palettune.evaluators.workflows import registry
+from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.target import DeploymentTarget
-from tests.evaluators.workflow_cases import configuration_of, setting_of
+from palettune.testing.workloads import parse_configuration, setting_of
 
 TUNING = FineTuningSetting(vector_steps=0, steps=60, rate=0.01, table_rate=0.03, held_out=8)
 SETTING = AdapterSetting(rank=2, tuning=TUNING)
 
 
-def pair(folder: Path, network: str, adapters: AdapterSetting, spelling: str = "lut2") -> tuple[Outcome, Outcome]:
+def pair(
+    folder: Path, network: str, adapters: AdapterSetting, spelling: str = "lut2"
+) -> tuple[WorkflowResult, WorkflowResult]:
     setting = setting_of(folder, network, without=["loss"])
-    start = registry()["data_free"](setting).evaluate(configuration_of(setting, spelling))
+    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, spelling))
     found = AdapterEvaluator(setting, adapters).evaluate(start.state.configuration, start)
-    assert isinstance(found, Outcome), str(found)
+    assert isinstance(found, WorkflowResult), str(found)
     return start, found
 
 
@@ -57,7 +59,7 @@ def test_their_bytes_are_those_of_the_package(tmp_path: Path) -> None:
 
 
 def test_merged_adapters_keep_the_encoding_and_are_kept_only_where_they_gain(tmp_path: Path) -> None:
-    start, found = pair(tmp_path, "transformer", replace(SETTING, placement=Placement.MERGED), "int8")
+    start, found = pair(tmp_path, "transformer", replace(SETTING, placement=AdapterPlacement.MERGED), "int8")
     assert not found.state.branches
     for name, weight in found.state.weights.items():
         assert torch.equal(
@@ -68,14 +70,9 @@ def test_merged_adapters_keep_the_encoding_and_are_kept_only_where_they_gain(tmp
     assert found.evaluation.divergence <= start.evaluation.divergence or gain.kept
 
 
-def test_bad_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingError, match="rank = 0"):
-        AdapterSetting(rank=0)
+def test_no_layer_and_no_peft_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = setting_of(tmp_path)
-    configuration = configuration_of(setting, "lut4")
-    for layers, words in ((("stemm",), "no layer 'stemm'"), (("depthwise",), "expected ungrouped")):
-        with pytest.raises(AdapterError, match=words):
-            AdapterEvaluator(setting, replace(SETTING, layers=layers)).evaluate(configuration)
+    configuration = parse_configuration(setting, "lut4")
     nothing = AdapterEvaluator(setting, replace(SETTING, rank=1000)).evaluate(configuration)
     assert "no layer is large enough" in nothing.gains[0].reason
     monkeypatch.setitem(sys.modules, "peft", None)

@@ -6,7 +6,7 @@ from torch import nn
 from palettune.evaluators.calibration.compensated_tables import refitted
 from palettune.evaluators.calibration.layer_statistics import as_matrices
 from palettune.space.encoding import Encoding
-from tests.evaluators.calibration.layer_tasks import task_of
+from palettune.testing.layer_tasks import task_of
 
 
 def test_refitted_tables_are_the_least_squares_ones():

@@ -5,7 +5,7 @@ from torch import nn
 
 from palettune.evaluators.calibration.gptq import GPTQMethod, Grid
 from palettune.space.encoding import Encoding
-from tests.evaluators.calibration.layer_tasks import task_of
+from palettune.testing.layer_tasks import task_of
 
 
 def test_scales_are_given_block_after_block():

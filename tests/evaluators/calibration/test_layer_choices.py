@@ -11,7 +11,7 @@ from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.space.encoding import Encoding
-from tests.evaluators.workflow_cases import setting_of
+from palettune.testing.workloads import setting_of
 
 
 def test_choices_are_found_once_kept_in_the_bank_and_say_what_they_brought(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.layer_statistics import (
     StatisticsCache,
     as_matrices,
@@ -16,7 +17,6 @@ from palettune.evaluators.calibration.layer_statistics import (
     observable,
 )
 from palettune.evaluators.calibration.samples import CalibrationSamples
-from palettune.space.modules import layers_of
 
 
 def convolution(kind, groups, stride, dilation, padding, mode):

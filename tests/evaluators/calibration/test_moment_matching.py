@@ -9,7 +9,8 @@ from torch import nn
 from palettune.evaluators.calibration.channel_moments import channel_moments, record_moments
 from palettune.evaluators.calibration.moment_matching import MomentMatching, correction
 from palettune.evaluators.calibration.samples import calibration_samples
-from tests.evaluators.workflow_cases import write_workload
+from palettune.evaluators.library_internals import CONVOLUTION
+from palettune.testing.workloads import write_workload
 
 
 def float_and_samples(tmp_path, network):
@@ -46,7 +47,7 @@ def test_means_come_back_and_so_do_deviations_where_there_is_a_scale(tmp_path, n
         found = record_moments(module, {n: module.get_submodule(n) for n in names}, matching._inputs, matching.count)
         unit = {n: matching.wanted[n].deviation for n in names}
         means = max(float(((found[n].mean - matching.wanted[n].mean) / unit[n]).square().mean()) for n in names)
-        scaled = [n for n in names if not isinstance(module.get_submodule(n), (nn.Linear, nn.modules.conv._ConvNd))]
+        scaled = [n for n in names if not isinstance(module.get_submodule(n), (nn.Linear, CONVOLUTION))]
         ratios = [float((found[n].deviation / unit[n]).log().square().mean()) for n in scaled]
         return means, max(ratios, default=0.0)
 
@@ -75,18 +76,6 @@ def test_a_dead_channel_is_shifted_but_never_scaled():
     assert made.scale[1] == 1
     assert torch.isfinite(made.scale).all()
     assert torch.isfinite(made.shift).all()
-
-
-def test_moments_are_those_of_the_samples_whatever_the_axis_and_the_windows():
-    values = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
-    first, last = channel_moments(values, 1, 6), channel_moments(values.transpose(1, 2), -1, 6)
-    assert torch.allclose(first.means, values.mean(2).double(), atol=1e-6)
-    assert torch.allclose(first.variances, last.variances)
-    windows = channel_moments(values, 1, 3)  # two rows of each sample
-    assert torch.allclose(windows.mean, first.mean, atol=1e-6)
-    assert torch.allclose(windows.deviation, first.deviation, atol=1e-6)
-    with pytest.raises(ValueError, match="4 samples"):
-        channel_moments(values, 1, 4)
 
 
 def test_modules_called_twice_or_without_a_bias_are_left_alone():

@@ -6,7 +6,7 @@ import torch
 from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.workload.samples import joined
 from palettune.evaluators.workload.workload import WorkloadError
-from tests.evaluators.workflow_cases import CONVOLUTIONS, write_workload
+from palettune.testing.workloads import CONVOLUTIONS, write_workload
 
 
 def test_every_fourth_sample_is_held_out_and_none_is_in_both(tmp_path):

@@ -4,11 +4,11 @@ import torch
 from coremltools.optimize.torch.palettization import SKMPalettizer, SKMPalettizerConfig
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.layer_method import LayerTask
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables, clipped
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
-from tests.evaluators.calibration.layer_tasks import task_of
+from palettune.testing.layer_tasks import task_of
 
 
 def test_sensitive_tables_are_those_of_the_palettizer_itself(tmp_path):

@@ -2,9 +2,9 @@
 
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 
 def test_sparse_gpt_knows_what_it_cannot_do():

@@ -11,13 +11,14 @@ from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of, package, random_encoding, random_module
 from palettune.device_bench.proof.package_encoding import differences
-from palettune.evaluators.compression.compression import CompressionError, compress
+from palettune.evaluators.compression.compression import compress
+from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.trainable_layers import trainable_weight
-from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.legality import refusal
 from palettune.space.target import DeploymentTarget
+from tests.evaluators.fine_tuning.trainables import pair, trained
 
 SPELLINGS = (
     *("fp16", "lut4", "lut2-g8", "lut3-g8in", "lut4-v2", "lut3-g8-v4", "lut2-scaled", "lut4-int8", "lut2-uint8"),
@@ -25,30 +26,6 @@ SPELLINGS = (
     *("sparse50", "sparse75", "sparse2:4", "sparse50-b2", "sparse75+lut2", "sparse50+lut4-g8", "sparse50+lut4-scaled"),
     *("sparse50+int8", "sparse75+uint8-asym", "sparse50+int4-b8"),
 )
-
-
-def trained(trainable: TrainableWeight, steps: int = 6, seed: int = 0) -> list[float]:
-    """Towards another weight, with steps large enough to move indices and integers."""
-    generator = torch.Generator().manual_seed(seed)
-    start = trainable.decoded().detach()
-    goal = 1.3 * start + 0.2 * start.std() * torch.randn(start.shape, generator=generator)
-    rates = [{"params": [p], "lr": 0.05 * float(p.detach().square().mean().sqrt())} for p in trainable.parameters()]
-    optimizer, losses = torch.optim.Adam(rates), []
-    for step in range(steps):
-        trainable.advance(step / steps)
-        optimizer.zero_grad()
-        loss = (trainable.decoded() - goal).square().sum()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    trainable.advance(1.0)
-    return losses
-
-
-def pair(module: nn.Module, spelling: str, gradual: bool = False) -> TrainableWeight:
-    layer, encoding = layer_of(module), Encoding.parse(spelling)
-    weight = module.weight.detach().clone()
-    return trainable_weight(layer, encoding, compress(module, layer, encoding), weight, gradual)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -126,30 +103,3 @@ def test_random_layers_and_encodings_start_as_compressed_and_stay_storable() -> 
         assert list(differences(weight, trainable.layer, trainable.encoding)) == [], str(trainable.encoding)
         np.testing.assert_allclose(weight.value, one.weight.numpy(), rtol=2**-10, atol=2**-24)
     torch.set_num_threads(torch_threads)
-
-
-@pytest.mark.parametrize("spelling", ["sparse80", "sparse75+lut2", "sparse50+int8", "sparse50-kernel"])
-def test_gradual_pruning_ends_at_the_sparsity_asked_for(spelling: str) -> None:
-    torch.manual_seed(3)
-    module = nn.Conv2d(16, 24, 3)
-    trainable, start = pair(module, spelling, gradual=True), pair(module, spelling)
-    assert not trainable.settled
-    assert trainable.decoded().count_nonzero() == module.weight.numel()
-    counts = []
-    for step in range(10):
-        trainable.advance(step / 10)
-        counts.append(int(trainable.decoded().count_nonzero()))
-    assert counts == sorted(counts, reverse=True)
-    assert len(set(counts)) > 3
-    assert trainable.settled
-    assert torch.equal(trainable.compressed().weight, start.compressed().weight)
-    trained(trainable)
-    assert int(trainable.compressed().weight.count_nonzero()) == int(start.compressed().weight.count_nonzero())
-
-
-def test_a_value_that_is_not_finite_is_an_error_with_its_layer() -> None:
-    trainable = pair(nn.Linear(16, 16), "lut4")
-    with torch.no_grad():
-        next(trainable.tables.parameters()).fill_(float("nan"))
-    with pytest.raises(CompressionError, match="layer '0' as lut4: training failed"):
-        trainable.compressed()

@@ -9,9 +9,9 @@ import torch
 
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.fine_tuning.trained_model import Part, TrainedModel
+from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.weights.model_state import ModelState, model_digest
-from tests.evaluators.workflow_cases import CONVOLUTIONS, TRANSFORMER, configuration_of, setting_of
+from palettune.testing.workloads import CONVOLUTIONS, TRANSFORMER, parse_configuration, setting_of
 
 TIED = TRANSFORMER.replace(
     "    def forward(self, words):",
@@ -22,11 +22,11 @@ TIED = TRANSFORMER.replace(
 
 def test_a_weight_that_two_modules_hold_is_trained_as_one(tmp_path: Path) -> None:
     setting = setting_of(tmp_path, TIED)
-    configuration = configuration_of(setting, "lut4")
+    configuration = parse_configuration(setting, "lut4")
     assert "unembed" not in configuration.encodings
     state = ModelState.data_free(configuration, setting.weights, model_digest(setting.workload.model))
     model = TrainedModel(
-        setting.workload.model, state, setting.weights.layers, Part.EVERYTHING, False, torch.device("cpu")
+        setting.workload.model, state, setting.weights.layers, TrainedPart.EVERYTHING, False, torch.device("cpu")
     )
     inputs = setting.workload.example_inputs
     before = model(inputs)
@@ -48,22 +48,22 @@ def test_one_step_over_two_batches_is_a_step_over_both(tmp_path: Path) -> None:
     for accumulation, part in ((1, 16), (2, 8)):
         setting = setting_of(tmp_path / str(part), CONVOLUTIONS + data.format(whole=16, part=part))
         tuning = FineTuningSetting(vector_steps=1, steps=0, accumulation=accumulation, held_out=4)
-        found = FineTuningEvaluator(setting, tuning).evaluate(configuration_of(setting, "lut2"))
+        found = FineTuningEvaluator(setting, tuning).evaluate(parse_configuration(setting, "lut2"))
         assert found.gains[0].kept
         states.append(found.state)
     for name, values in states[0].tensors.items():
         assert torch.allclose(values, states[1].tensors[name], atol=1e-4), name
 
 
-@pytest.mark.parametrize("part", list(Part))
-def test_what_is_trained_is_what_the_part_says(part: Part, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", list(TrainedPart))
+def test_what_is_trained_is_what_the_part_says(part: TrainedPart, tmp_path: Path) -> None:
     setting = setting_of(tmp_path, "recurrent")
     state = ModelState.data_free(
-        configuration_of(setting, "lut2"), setting.weights, model_digest(setting.workload.model)
+        parse_configuration(setting, "lut2"), setting.weights, model_digest(setting.workload.model)
     )
     model = TrainedModel(setting.workload.model, state, setting.weights.layers, part, False, torch.device("cpu"))
     names = set(model.parameters())
     vectors = {"inside.bias", "outside.bias", "cell.bias_ih_l0", "cell.bias_hh_l0"}
     more = {"cell.weight_ih_l0", "cell.weight_hh_l0"}
     more |= {f"{layer}/{name}" for layer in ("inside", "outside") for name in ("latent", "tables.entries")}
-    assert names == (vectors if part is Part.VECTORS else vectors | more)
+    assert names == (vectors if part is TrainedPart.VECTORS else vectors | more)

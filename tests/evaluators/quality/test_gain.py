@@ -31,5 +31,5 @@ def test_too_few_or_infinite_samples_keep_nothing_and_say_so():
     assert "3 usable samples" in paired("method", [1, 1, 1], [0, 0, 0]).reason
     assert not paired("method", [1, 1, 1], [0, 0, 0]).kept
     assert "not finite" in paired("method", [1] * 5, [0, 0, 0, 0, math.nan]).reason
-    with pytest.raises(ValueError, match="by pairs"):
+    with pytest.raises(ValueError, match="expected pairs"):
         paired("method", [1, 2], [1])

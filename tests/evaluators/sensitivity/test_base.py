@@ -1,106 +1,49 @@
-"""The contract that every sensitivity score keeps."""
+"""Splitting a scoring into parts and joining them."""
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from palettune.evaluators.quality.divergence import Reference
-from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.sensitivity.base import ScoringSetting, join
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.base import ScoringPart, even, join_scores
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.evaluators.weights.assembly import LayerWeights
-from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workload.samples import single_samples
-from palettune.evaluators.workload.workload import Batch
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
-MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut4", "lut2")]
-
-
-class TwoInputs(nn.Module):
-    """Two inputs of which one is integers, two outputs, a layer that no input reaches."""
-
-    def __init__(self):
-        super().__init__()
-        self.embed = nn.Embedding(20, 16)
-        self.conv = nn.Conv1d(16, 12, 3)
-        self.unused = nn.Linear(8, 8)
-
-    def forward(self, tokens, scale):
-        hidden = self.embed(tokens).transpose(1, 2) * scale[:, None, None]
-        return {"features": self.conv(hidden), "mean": hidden.mean(dim=(1, 2))}
+COLUMNS = tuple((layer, Encoding.parse("lut4")) for layer in "abcd")
 
 
-def case(kind):
-    torch.manual_seed(0)
-    if kind is DivergenceKind.KL:
-        model = nn.Sequential(nn.Flatten(), nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 5))
-        return model, [Batch((torch.randn(6, 5, 6),), None)] * 2
-    return TwoInputs(), [Batch((torch.randint(20, (6, 9)), torch.rand(6) + 0.5), None) for _ in range(2)]
+@pytest.mark.parametrize(("count", "parts"), [(10, 3), (3, 10), (1, 1), (8, 4)])
+def test_ranges_cover_everything_once_and_are_as_equal_as_can_be(count, parts):
+    found = even(count, parts)
+    assert [i for some in found for i in some] == list(range(count))
+    sizes = [len(some) for some in found]
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 1
+    assert len(found) == min(count, parts)
 
 
-@pytest.fixture(params=[(n, k) for n in registry() for k in DivergenceKind], ids=lambda p: f"{p[0]}-{p[1]}")
-def scoring(request, tmp_path):
-    name, kind = request.param
-    model, data = case(kind)
-    weights = LayerWeights(model.eval(), layers_of(model), WeightBank(tmp_path))
-    with torch.inference_mode():
-        energy = Reference.of(kind, [model(*batch.inputs) for batch in data]).energy
-    method = registry()[name](ScoringSetting(model, weights, kind, energy))
-    columns = [(layer.name, encoding) for layer in layers_of(model) for encoding in MENU]
-    return method, columns, single_samples(data, 12), model
+def test_parts_by_samples_and_by_columns_are_joined_in_place():
+    table = np.arange(24.0).reshape(6, 4)
+    parts = [
+        (ScoringPart(columns, samples), _scores(table, columns, samples, signed=True))
+        for columns in even(4, 2)
+        for samples in even(6, 3)
+    ]
+    joined = join_scores(parts[::-1])
+    assert joined.columns == COLUMNS
+    assert np.array_equal(joined.by_sample, table)
+    assert np.array_equal(joined.signed, -table)
+    assert joined.seconds == 6.0
 
 
-def test_scores_are_finite_not_negative_and_fall_with_bits(scoring):
-    method, columns, samples, _ = scoring
-    scores = method.score(columns, samples)
-    assert scores.method == method.name
-    assert np.isfinite(scores.by_sample).all()
-    assert (scores.by_sample >= 0).all()
-    for layer in {layer for layer, _ in columns} - {"unused"}:
-        fp16, lut8, lut4, lut2 = (scores.score(layer, encoding) for encoding in MENU)
-        assert fp16 <= lut8 <= lut4 * 1.5
-        assert lut4 < lut2
+def test_signed_changes_are_dropped_where_a_part_has_none_and_a_refusal_is_kept():
+    table = np.ones((2, 4))
+    halves = even(4, 2)
+    first = _scores(table, halves[0], range(2), signed=True)
+    second = Scores("fisher", COLUMNS[2:], table[:, 2:], None, 1.0, (), "no derivative")
+    joined = join_scores([(ScoringPart(halves[0], range(2)), first), (ScoringPart(halves[1], range(2)), second)])
+    assert joined.signed is None
+    assert joined.refusal == "no derivative"
 
 
-def test_a_scoring_does_not_depend_on_its_split_and_leaves_the_model_alone(scoring):
-    method, columns, samples, model = scoring
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    whole = method.score(columns, samples)
-    for count in (2, 5):
-        parts = method.parts(len(columns), len(samples), count)
-        answers = [
-            (
-                part,
-                method.score(
-                    columns[part.columns.start : part.columns.stop],
-                    samples[part.samples.start : part.samples.stop],
-                    part.samples.start,
-                ),
-            )
-            for part in reversed(parts)
-        ]
-        joined = join(answers)
-        assert joined.columns == whole.columns
-        assert np.allclose(joined.by_sample, whole.by_sample, rtol=1e-4, atol=1e-9)
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-
-
-def test_scores_survive_the_disk(scoring, tmp_path):
-    method, columns, samples, _ = scoring
-    scores = method.score(columns, samples)
-    scores.save(tmp_path / "scores.safetensors")
-    again = Scores.load(tmp_path / "scores.safetensors")
-    assert again.columns == scores.columns
-    assert np.array_equal(again.by_sample, scores.by_sample)
-
-
-def test_a_layer_that_no_sample_reaches_costs_nothing(scoring):
-    method, columns, samples, model = scoring
-    if not hasattr(model, "unused") or not method.needs_data:
-        pytest.skip("no such layer, or a method that sees no data")
-    scores = method.score(columns, samples)
-    assert all(scores.score("unused", encoding) == 0 for encoding in MENU)
+def _scores(table, columns, samples, signed):
+    part = table[samples.start : samples.stop, columns.start : columns.stop]
+    return Scores("fisher", COLUMNS[columns.start : columns.stop], part, -part if signed else None, 1.0)

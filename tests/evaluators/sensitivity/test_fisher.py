@@ -6,18 +6,16 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
 from palettune.evaluators.sensitivity.fisher import FisherScore
-from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Batch
-from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut6", "lut4", "lut3", "lut2", "int8")]
 
@@ -86,30 +84,3 @@ def test_memory_and_split_change_nothing(tmp_path):
     whole = FisherScore(ScoringSetting(model, weights, DivergenceKind.KL)).score(columns, samples)
     tight = FisherScore(ScoringSetting(model, weights, DivergenceKind.KL, memory_bytes=1)).score(columns, samples)
     assert np.allclose(whole.by_sample, tight.by_sample)
-
-
-def test_scores_are_kept_and_read_back(tmp_path):
-    columns = (("a", MENU[0]), ("a", MENU[3]), ("b.c", MENU[0]), ("b.c", MENU[3]))
-    table = np.array([[0.0, 1.0, 0.5, 2.0], [0.0, 3.0, 0.5, 2.0]])
-    scores = Scores("fisher", columns, table, np.sqrt(table), 1.5)
-    scores.save(tmp_path / "s" / "scores.safetensors")
-    again = Scores.load(tmp_path / "s" / "scores.safetensors")
-    assert again.columns == columns
-    assert np.array_equal(again.by_sample, table)
-    assert again.seconds == 1.5
-    configuration = Configuration({"a": MENU[3], "b.c": MENU[0]})
-    assert again.predict(configuration) == pytest.approx(2.5)
-    assert again.standard_error(configuration) == pytest.approx(np.std([1.5, 3.5], ddof=1) / np.sqrt(2))
-
-
-def test_a_score_that_is_not_finite_names_its_layer():
-    with pytest.raises(ValueError, match=r"layer 'b' in lut4 is not finite"):
-        Scores("fisher", (("a", MENU[0]), ("b", MENU[3])), np.array([[0.0, np.nan]]))
-
-
-def test_batches_are_taken_apart_into_samples_where_inputs_share_an_axis():
-    pair = Batch((torch.zeros(3, 2), torch.zeros(3)), None)
-    odd = Batch((torch.zeros(3, 2), torch.zeros(2)), None)
-    assert len(single_samples([pair, pair], 10)) == 6
-    assert len(single_samples([pair, pair], 4)) == 4
-    assert len(single_samples([odd], 10)) == 1

@@ -1,21 +1,18 @@
 """Layers that no gradient reaches: which they are, and what they score when they are run instead."""
 
-import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.sensitivity.base import ScoringSetting, join
+from palettune.evaluators.sensitivity.base import ScoringSetting, join_scores
 from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.sensitivity.isolated import IsolatedScore
-from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 
 MENU = [Encoding.parse(name) for name in ("lut4", "lut2")]
 
@@ -192,30 +189,4 @@ def test_a_layer_is_unreached_only_where_it_is_in_every_part(tmp_path):
         parts.append((part, FisherScore(setting).score(columns, chosen, part.samples.start)))
     assert {"second", "spare"} <= set(parts[-1][1].unreached)
     assert {"first", "spare"} <= set(parts[0][1].unreached)
-    assert join(parts).unreached == ("spare",)
-
-
-def test_rows_of_another_count_keep_their_means():
-    columns = tuple((name, encoding) for name in "ab" for encoding in MENU)
-    scores = Scores("fisher", columns, np.zeros((6, 4)), np.zeros((6, 4)), 1.0, ("b",))
-    for rows in (2, 4):
-        other = Scores("isolated", columns[2:], np.arange(2.0 * rows).reshape(rows, 2))
-        found = scores.replaced(other)
-        assert found.by_sample[:, 2:].mean(0) == pytest.approx(other.by_sample.mean(0))
-        assert not found.by_sample[:, :2].any()
-
-
-def test_methods_survive_the_disk_and_older_files_tell_what_was_never_reached(tmp_path):
-    columns = tuple((name, encoding) for name in "ab" for encoding in MENU)
-    table = np.array([[0.0, 0.1, 0.0, 0.0]])
-    path = tmp_path / "scores.safetensors"
-    whole = Scores("fisher", columns, table, None, 1.0, ("b",))
-    whole.replaced(Scores("isolated", columns[2:], np.ones((1, 2)))).save(path)
-    again = Scores.load(path)
-    assert (again.method_of("a"), again.method_of("b"), again.unreached) == ("fisher", "isolated", ())
-    whole.save(path)
-    assert Scores.load(path).unreached == ("b",)
-    for method, unreached in (("fisher", ("b",)), ("isolated", ())):  # as files were before
-        names = "\n".join(f"{encoding}\t{layer}" for layer, encoding in columns)
-        save_file({"by_sample": table}, path, {"method": method, "columns": names, "seconds": "1.0"})
-        assert Scores.load(path).unreached == unreached
+    assert join_scores(parts).unreached == ("spare",)

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 import torch
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Failure
 from palettune.evaluators.sensitivity.base import ScoringSetting
-from palettune.evaluators.sensitivity.registry import registry
+from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.samples import joined, single_samples
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from tests.evaluators import axes_cases as cases
 
 FOUND = {  # inputs and outputs; None where each item is a sample
@@ -115,7 +115,11 @@ def test_every_workflow_runs_and_scores_agree_with_what_is_measured(tmp_path, na
 
     def scores(method, seed):
         given = (setting.workload.model, setting.weights, setting.kind, energy, seed)
-        return registry()[method](ScoringSetting(*given, sampling=sampling)).score(columns, samples).by_sample.mean(0)
+        return (
+            registered_scores()[method](ScoringSetting(*given, sampling=sampling))
+            .score(columns, samples)
+            .by_sample.mean(0)
+        )
 
     predicted = np.mean([scores("fisher", seed) for seed in range(12)], axis=0)
     assert np.allclose(predicted, scores("isolated", 0), rtol=0.6)

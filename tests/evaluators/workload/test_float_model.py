@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.workload.float_model import (
     LoadingError,
     check_loadable,
@@ -18,7 +19,6 @@ from palettune.evaluators.workload.float_model import (
     take_to_float32,
     untangle,
 )
-from palettune.space.modules import layers_of
 
 
 class Mixed(nn.Module):
@@ -44,9 +44,9 @@ def test_floats_become_float32_and_whole_numbers_stay() -> None:
     assert (model.scale.dtype, model.anchors[0].dtype, model.anchors[1]["phase"].dtype) == (torch.float32, torch.float32, torch.complex64)  # fmt: skip
     assert model.words == ["a", "b"]
     assert notes == [
-        "1 of the 8 tensors of the model are float64: taken to float32",
-        "1 of the 8 tensors of the model are bfloat16: taken to float32",
-        "2 of the 8 tensors of the model are float16: taken to float32",
+        "1 of the 8 tensors of the model are float64: converted to float32",
+        "1 of the 8 tensors of the model are bfloat16: converted to float32",
+        "2 of the 8 tensors of the model are float16: converted to float32",
     ]
     assert take_to_float32(model) == []
 
@@ -57,7 +57,7 @@ def test_values_are_those_of_the_checkpoint_and_ties_stay(dtype: torch.dtype) ->
     model[1].weight = model[0].weight
     values = model[0].weight.detach().clone()
     (note,) = take_to_float32(model)
-    assert note == f"the model is {str(dtype).removeprefix('torch.')}: taken to float32"
+    assert note == f"the model is {str(dtype).removeprefix('torch.')}: converted to float32"
     assert torch.equal(model[0].weight, values.float())
     assert model[1].weight is model[0].weight
 
@@ -71,7 +71,7 @@ def test_a_model_on_a_gpu_is_taken_to_the_cpu_and_said() -> None:
     notes = take_to_float32(model)
     found = [*model.state_dict().values(), model[0].table]
     assert {(tensor.device.type, tensor.dtype) for tensor in found} == {("cpu", torch.float32), ("cpu", torch.int64)}
-    assert notes[-1] == "the model is on cuda:0: taken to the CPU"
+    assert notes[-1] == "the model is on cuda:0: moved to the CPU"
 
 
 def _quantized() -> nn.Module:

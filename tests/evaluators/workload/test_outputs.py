@@ -78,7 +78,7 @@ def test_a_structure_that_cannot_be_made_again_is_named() -> None:
         def __new__(cls, first: Tensor, second: Tensor) -> Sealed:
             return super().__new__(cls, (first, second))
 
-    with pytest.raises(OutputError, match=r"Sealed cannot be made again .*return a dict or a tuple"):
+    with pytest.raises(OutputError, match=r"Sealed cannot be rebuilt .*return a dict or a tuple"):
         joined_outputs([Sealed(batch(0, 1), batch(0, 1))] * 2)
 
 

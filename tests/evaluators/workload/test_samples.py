@@ -69,3 +69,11 @@ def test_a_batch_that_is_accepted_only_whole_is_one_sample():
 
 def test_the_first_samples_are_the_first_ones():
     assert numbers(single_samples([batch(4), batch(4, offset=4)], 6)) == list(range(6))
+
+
+def test_batches_are_taken_apart_into_samples_where_inputs_share_an_axis():
+    pair = Batch((torch.zeros(3, 2), torch.zeros(3)), None)
+    odd = Batch((torch.zeros(3, 2), torch.zeros(2)), None)
+    assert len(single_samples([pair, pair], 10)) == 6
+    assert len(single_samples([pair, pair], 4)) == 4
+    assert len(single_samples([odd], 10)) == 1

@@ -7,6 +7,7 @@ import torch
 
 from palettune.evaluators.workload.workload import Split, WorkloadError
 from tests.evaluators.stateful_cases import SEEMING, STATEFUL, fresh, stateful_workload
+from tests.evaluators.workload.counting import Counting, state_of
 
 
 @pytest.mark.parametrize("name", STATEFUL)
@@ -96,3 +97,11 @@ class Network(nn.Module):
     before = torch.get_rng_state()
     stateful_workload(tmp_path / "again", text).check()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_that_gives_out_its_own_buffer_is_restored():
+    model = Counting()
+    state = state_of(model)
+    assert [str(place) for place in state.values] == ["total"]
+    assert state.recurrent
+    assert float(model.total) == 0

@@ -151,9 +151,9 @@ def test_other_float_types_are_taken_to_float32_and_said_once(tmp_path, kind):
     said = {note.removeprefix(f"{found.path}: ") for note in found.notes}
     assert len(said) == len(found.notes)
     assert said == {
-        f"model(): the model is {kind}: taken to float32",
-        f"example_inputs(): inputs are {kind}: taken to float32",
-        f"evaluation_data(): inputs are {kind}: taken to float32",
+        f"model(): the model is {kind}: converted to float32",
+        f"example_inputs(): inputs are {kind}: converted to float32",
+        f"evaluation_data(): inputs are {kind}: converted to float32",
     }
 
 
@@ -181,7 +181,9 @@ def test_a_forward_pass_that_names_a_type_is_said_to_do_so(tmp_path):
         "class Half(nn.Linear):\n    def forward(self, x):\n        return super().forward(x.to(torch.bfloat16))\n\n"
         "def model():\n    return Half(4, 3).to(torch.bfloat16)\n\ndef old():",
     )
-    with pytest.raises(WorkloadError, match=r"the model is bfloat16: taken to float32; if something in its forward"):
+    with pytest.raises(
+        WorkloadError, match=r"the model is bfloat16: converted to float32; if something in its forward"
+    ):
         load_workload(write(tmp_path, text)).check()
 
 

@@ -1,6 +1,7 @@
-"""The ladder on real Ray, Optuna's journal and MLflow: climbs beside trials, killed and gone on with."""
+"""Escalations on real Ray, Optuna's journal and MLflow: beside trials, killed and gone on with; then in one process."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -12,22 +13,25 @@ from palettune.device_bench.package.program_graph import program_nodes
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.study.escalation import FIRST_NUMBER
 from palettune.search.study.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 
 pytestmark = pytest.mark.ray
 
-LADDER = (
+ESCALATING = (
     EXPERIMENT
     + """
-[ladder]
+[escalation]
 calibration = 2
-fine_tuning = 2
+in_flight = 1
+
+[escalation.fine_tuning]
+count = 2
 vector_steps = 6
 steps = 6
 """
 )
+RUNGS = ("calibration", "fine_tuning")
 # arithmetic, not the number of operations, decides the latency of this one
 WIDE = (
     WORKLOAD.replace("(3, 16, 3", "(3, 512, 3")
@@ -36,7 +40,7 @@ WIDE = (
 )
 
 
-def climbs_of(project):
+def escalations_of(project):
     experiment = load_experiment(project.experiment)
     folder = RunFolder(project.root, experiment.name)
     study = SearchStudy.load(open_storage(folder, None), experiment)
@@ -44,29 +48,41 @@ def climbs_of(project):
 
 
 def facts(records):
-    return [(r.trial, r.escalated_from, r.configuration.hash, r.evaluation.by_sample, r.state) for r in records]
+    """What does not depend on how trials and escalations fell among each other in time."""
+    return [(r.rung, r.configuration.hash, r.evaluation.by_sample, r.state) for r in records]
+
+
+def copy_of(project, folder):
+    """A project of its own with a copy of another one's runs."""
+    from tests.search.conftest import Project
+
+    copied = Project(folder)
+    copied.write(project.experiment.read_text())
+    shutil.copytree(project.root, copied.root)
+    return copied
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     from tests.search.conftest import Project
 
-    project = Project(tmp_path_factory.mktemp("ladder"))
-    project.write(LADDER)
+    project = Project(tmp_path_factory.mktemp("escalation"))
+    project.write(ESCALATING)
     ended = project.run("search")
     assert ended.returncode == 0, ended.stderr
     return project, ended
 
 
-def test_climbs_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
+def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
     project, ended = finished
-    study, climbs = climbs_of(project)
-    assert [record.trial for record in climbs] == [FIRST_NUMBER + number for number in range(4)]
-    assert "climbed from" in ended.stdout
-    assert [record.workflow.value for record in climbs].count("calibration") == 2
+    study, escalations = escalations_of(project)
+    assert len(escalations) == 4
+    assert sorted(record.trial for record in study.evaluations()) == list(range(len(study.evaluations())))
+    assert "escalated from" in ended.stdout
+    assert [record.workflow.value for record in escalations].count("calibration") == 2
     trials = {record.trial: record for record in study.evaluations()}
     folder = project.root / "tiny"
-    for record in climbs:
+    for record in escalations:
         assert record.configuration == trials[record.escalated_from].configuration
         assert record.costs == trials[record.escalated_from].costs
         assert (folder / "states" / record.state).exists()
@@ -76,7 +92,7 @@ def test_climbs_stand_on_one_front_with_trials_each_with_its_state_and_its_sourc
     assert all(member["escalated_from"] in trials for member in members)
 
 
-def test_mlflow_says_what_each_climb_came_from_and_what_the_rung_brought(finished):
+def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(finished):
     project, _ = finished
     client = MlflowClient(f"sqlite:///{project.root / 'tiny' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("tiny")
@@ -89,19 +105,19 @@ def test_mlflow_says_what_each_climb_came_from_and_what_the_rung_brought(finishe
     assert {run.data.tags["escalated_from"] for run in runs} <= known
     assert all("seconds.train" in run.data.metrics for run in runs)
     parent = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")[0]
-    assert parent.data.metrics["ladder.fine_tuning.climbs"] == 2
-    assert parent.data.metrics["ladder.calibration.climbs"] == 2
+    assert parent.data.metrics["escalation.fine_tuning.escalations"] == 2
+    assert parent.data.metrics["escalation.calibration.escalations"] == 2
 
 
-def test_climbs_are_exported_proven_from_their_states(finished, tmp_path):
+def test_escalations_are_exported_proven_from_their_states(finished, tmp_path):
     project, _ = finished
-    climbed = [m for m in json.loads(project.run("front", "--json").stdout) if m["workflow"] != "data_free"]
-    assert climbed, "nothing that climbed is on the front: the test shows nothing"
-    picks = [word for member in climbed for word in ("--pick", str(member["trial"]))]
+    escalated = [m for m in json.loads(project.run("front", "--json").stdout) if m["workflow"] != "data_free"]
+    assert escalated, "nothing escalated is on the front: the test shows nothing"
+    picks = [word for member in escalated for word in ("--pick", str(member["trial"]))]
     ended = project.run("export", "--out", str(tmp_path), *picks)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert [entry["trial"] for entry in manifest] == [member["trial"] for member in climbed]
+    assert [entry["trial"] for entry in manifest] == [member["trial"] for member in escalated]
     assert all(
         entry["proof"]["passed"] and entry["predicted_weight_bytes"] == entry["weight_bytes"] for entry in manifest
     )
@@ -109,49 +125,86 @@ def test_climbs_are_exported_proven_from_their_states(finished, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_killed_in_a_climb_goes_on_to_the_same_climbs(finished, kill, tmp_path):
+def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kill, tmp_path):
     from tests.search.conftest import Project
 
-    _, expected = climbs_of(finished[0])
+    _, expected = escalations_of(finished[0])
     project = Project(tmp_path)
-    project.write(LADDER)
-    command = project.command("search", str(project.experiment), "--root", str(project.root))
+    project.write(ESCALATING)
+    command = project.command("search", str(project.experiment), "--root", str(project.root), "--inline")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         journal = project.root / "tiny" / "journal.log"
         deadline = time.monotonic() + 120
-        while not (journal.exists() and '"climb:0"' in journal.read_text()):
+        while not (journal.exists() and '"escalated_from"' in journal.read_text()):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(kill)
         process.communicate(timeout=60)
-    again = project.run("search")
+    again = project.run("search", "--inline")
     assert again.returncode == 0, again.stderr
-    assert facts(climbs_of(project)[1]) == facts(expected)
+    assert facts(escalations_of(project)[1]) == facts(expected)
+
+
+@pytest.mark.parametrize("fault", ["missing", "damaged"])
+def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished, fault, tmp_path):
+    _, expected = escalations_of(finished[0])
+    *_, below, tuned = expected
+    assert (below.rung, tuned.rung) == ("calibration", "fine_tuning")
+    by_trial = {record.trial: record for record in expected}
+    source = by_trial[tuned.escalated_from]
+    project = copy_of(finished[0], tmp_path)
+    journal = project.root / "tiny" / "journal.log"
+    lines = journal.read_text().splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if '"escalated_from"' in line)  # decided, and then killed
+    journal.write_text("".join(lines[: last + 1]))
+    lost = project.root / "tiny" / "states" / source.state
+    whole = lost.read_bytes()
+    lost.unlink() if fault == "missing" else lost.write_bytes(whole[:-1])
+    ended = project.run("search", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    assert facts(escalations_of(project)[1]) == facts(expected)
+    assert lost.read_bytes() == whole
+
+
+def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(finished, tmp_path):
+    _, before = escalations_of(finished[0])
+    project = copy_of(finished[0], tmp_path)
+    project.write(ESCALATING.replace("\nsteps = 6", "\nsteps = 4"))
+    shown = project.run("front", "--json")
+    assert "steps was 6, is 4" in shown.stderr
+    assert "fine_tuning" not in {member["workflow"] for member in json.loads(shown.stdout)}
+    ended = project.run("search", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    _, after = escalations_of(project)
+    by_rung = {rung: [[r.trial for r in some if r.rung == rung] for some in (before, after)] for rung in RUNGS}
+    assert by_rung["calibration"][0] == by_rung["calibration"][1]
+    assert len(by_rung["fine_tuning"][1]) == 2
+    assert not set(by_rung["fine_tuning"][0]) & set(by_rung["fine_tuning"][1])
 
 
 def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project):
     lacking = project.folder / "workload.py"
-    project.write(LADDER)
+    project.write(ESCALATING)
     lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
-    ended = project.run("search")
+    ended = project.run("search", "--inline")
     assert ended.returncode == 2
-    assert "ladder.calibration = 2" in ended.stderr + ended.stdout
+    assert "escalation.calibration = 2" in ended.stderr + ended.stdout
     assert not (project.root / "tiny" / "journal.log").exists()
 
 
 @pytest.mark.slow
-def test_adapters_climb_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
+def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
     project.write(
-        LADDER.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
-            "calibration = 2", "calibration = 1"
+        ESCALATING.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
+            "calibration = 2\nin_flight = 1", "calibration = 1"
         )
     )
-    ended = project.run("search")
+    ended = project.run("search", "--inline")
     assert ended.returncode == 0, ended.stderr
-    study, climbs = climbs_of(project)
+    study, escalations = escalations_of(project)
     trials = {record.trial: record for record in study.evaluations()}
-    tuned = [record for record in climbs if record.workflow is Workflow.FINE_TUNING]
+    tuned = [record for record in escalations if record.workflow is Workflow.FINE_TUNING]
     grown = {r.trial: r.costs["size_mb"] - trials[r.escalated_from].costs["size_mb"] for r in tuned}
     kept = [r for r in tuned if any(gain.method == "adapters" and gain.kept for gain in r.gains)]
     assert {gain.method for record in tuned for gain in record.gains} == {"adapters"}
@@ -166,16 +219,21 @@ def test_adapters_climb_in_the_place_of_fine_tuning_and_their_bytes_count(projec
 
 
 @pytest.mark.slow
-def test_activations_in_8_bits_climb_where_latency_counts_and_are_exported_proven(project, tmp_path):
-    phone = LADDER.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
+def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_exported_proven(project, tmp_path):
+    phone = ESCALATING.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     phone = phone.replace("[search]", '[objectives]\ncost = ["latency_ms"]\n\n[search]')
-    project.write(phone.replace("fine_tuning = 2", "int8_activations = 2"), WIDE)
-    ended = project.run("search")
+    project.write(
+        phone.replace("calibration = 2\nin_flight = 1", "calibration = 2\nint8_activations = 2").replace(
+            "count = 2", "count = 0"
+        ),
+        WIDE,
+    )
+    ended = project.run("search", "--inline")
     assert ended.returncode == 0, ended.stderr
-    _, climbs = climbs_of(project)
-    rounded = [record for record in climbs if record.configuration.activations]
+    _, escalations = escalations_of(project)
+    rounded = [record for record in escalations if record.configuration.activations]
     assert len(rounded) == 2
-    trials = {record.trial: record for record in climbs_of(project)[0].evaluations()}
+    trials = {record.trial: record for record in escalations_of(project)[0].evaluations()}
     for record in rounded:
         source = trials[record.escalated_from]
         assert record.configuration.encodings == source.configuration.encodings

@@ -1,8 +1,10 @@
 """Experiment files, good and bad."""
 
+from pathlib import Path
+
 import pytest
 
-from palettune.search.experiment.experiment import ExperimentError, load_experiment
+from palettune.search.experiment.experiment import Experiment, ExperimentError, load_experiment
 
 GOOD = 'name = "x"\nworkload = "w.py"\n'
 
@@ -72,3 +74,26 @@ def test_bad_files_name_the_file_and_the_key(tmp_path, text, message):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ExperimentError, match="no such experiment file"):
         load_experiment(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"budget": {"trails": 3}}, r"budget\.trails: unknown key; did you mean 'trials'"),
+        ({"workload": 3}, "workload: expected the path of a Python file, or a module or object"),
+        ({"name": "two words"}, "name: "),
+        ({"encodings": []}, "encodings: unknown key"),
+    ],
+)
+def test_an_experiment_made_in_code_is_checked_as_a_file_is(values, words):
+    with pytest.raises(ExperimentError, match=f"not a valid experiment:\n  {words}"):
+        Experiment(**{"name": "x", "workload": "workload.py"} | values)
+
+
+def test_an_experiment_made_in_code_takes_sections_as_mappings_and_old_names():
+    made = Experiment(name="x", workload="workload.py", ladder={"calibration": 3}, budget={"trials": 7})
+    assert made.budget.trials == 7
+    assert made.escalation.calibration.count == 3
+    assert made.notes
+    assert made.workload == Path.cwd() / "workload.py"
+    assert Experiment(name="x", workload="workload.py", budget=made.budget).budget == made.budget

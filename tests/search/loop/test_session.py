@@ -20,9 +20,9 @@ from palettune.search.command_line.cli import main
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.loop import Ending
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.proposing.solution import solution
+from palettune.search.results.ending import Ending
 from palettune.search.results.front import front_of
 from palettune.search.results.verification import verify
 from palettune.search.study.study import SearchStudy, StudyError, open_storage
@@ -39,7 +39,7 @@ def search(project, inline=True, **options):
     """In this process, or with ``inline=False`` on Ray, whose workers use other numbers of threads."""
     console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
     places = Places(project.root, inline=inline)
-    outcome = run_search(load_experiment(project.experiment), places, Display(console), **options)
+    outcome = run_session(load_experiment(project.experiment), places, [Display(console)], **options)
     return outcome, console.export_text()
 
 
@@ -418,8 +418,8 @@ class Killing(Display):
         super().__init__(console)
         self.server, self.number = server, trial
 
-    def trial(self, record, hypervolume, front):
-        super().trial(record, hypervolume, front)
+    def on_trial_finished(self, record, history):
+        super().on_trial_finished(record, history)
         if record.trial == self.number:
             self.server.kill()
 
@@ -431,7 +431,7 @@ def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_w
     monkeypatch.setattr(tracking, "_PATIENCE", 1.0)
     experiment, places = load_experiment(project.experiment), Places(project.root, tracking_uri=server.uri)
     console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
-    outcome = run_search(experiment, places, Killing(console, server, 5))
+    outcome = run_session(experiment, places, [Killing(console, server, 5)])
     text = console.export_text()
     assert outcome.ending is Ending.TRIALS
     found = trials(project)
@@ -447,10 +447,10 @@ def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_w
     assert "the packages are written, but MLflow does not list them" in printed.out
     assert json.loads((project.folder / "out" / "manifest.json").read_text())[0]["proof"]["passed"]
     with pytest.raises(TrackingError, match="--tracking-uri: "):  # at once, and before anything else
-        run_search(experiment, places, Display(console))
+        run_session(experiment, places, [Display(console)])
     server.start()
     monkeypatch.undo()
-    outcome = run_search(experiment, places, Display(console))
+    outcome = run_session(experiment, places, [Display(console)])
     assert trials(project) == found
     assert_record_agrees(project, server.uri)
     assert not RunFolder(project.root, "tiny").record.exists()
@@ -469,7 +469,7 @@ def test_fresh_puts_nothing_aside_before_the_new_search_is_sure(project):
         (short, "def model(:"),
         (short + "[constraints]\nmax_size_mb = 0.002\n", WORKLOAD),
         (short.replace("workers = 1", "workers = 999"), WORKLOAD),
-        (short + "[ladder]\ncalibration = 1\n", uncalibrated),
+        (short + "[escalation]\ncalibration = 1\n", uncalibrated),
     ):
         project.write(experiment, workload)
         with pytest.raises(UserError):

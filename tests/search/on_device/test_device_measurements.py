@@ -13,7 +13,7 @@ from palettune.search.display.progress import Display
 from palettune.search.display.tables import front_table_text
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import Places, run_search
+from palettune.search.loop.session import Places, run_session
 from palettune.search.on_device.bench_worker import MAC, resource_of
 from palettune.search.study.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD, Project
@@ -67,7 +67,7 @@ def search(project, nodes, **options):
     console = Console(record=True, width=250, file=open(os.devnull, "w"))  # noqa: SIM115
     places = Places(project.root, ray_address=nodes.address)
     runtime = FakeCoreML(project.folder)
-    outcome = run_search(load_experiment(project.experiment), places, Display(console), runtime=runtime, **options)
+    outcome = run_session(load_experiment(project.experiment), places, [Display(console)], runtime=runtime, **options)
     return outcome, console.export_text()
 
 

@@ -19,15 +19,15 @@ from torch import nn
 import palettune.device_bench.cost.latency_model as latency_model
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.cost.latency_model import prepare
+from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
 from palettune.device_bench.devices.device import find_device
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.search.command_line.cli import main
-from palettune.search.on_device.package_latency import predicted
+from palettune.search.on_device.package_latency import predict_latency
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
-from palettune.space.modules import layers_of
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.networks import Attention
 
@@ -172,7 +172,7 @@ def quantized(network, example, **weights):
 
 
 def ms(path, unit="CPU_AND_NE", device=PHONE):
-    (row,) = predicted(path, device, [], unit)
+    (row,) = predict_latency(path, device, unit=unit).to_json()
     return row["predicted_latency_ms"]
 
 
@@ -189,10 +189,10 @@ def test_what_the_vendors_quantizer_made_is_faster_than_its_fp16_form_where_8_bi
     assert ms(alone) > ms(eight)
     for unit, device in (("CPU_AND_GPU", PHONE), ("CPU_ONLY", PHONE), ("ALL", "iPhone 13")):
         assert ms(eight, unit, device) <= ms(plain, unit, device) * 1.001
-    (row,) = predicted(eight, PHONE, [], "CPU_AND_NE")
+    (row,) = predict_latency(eight, PHONE, unit="CPU_AND_NE").to_json()
     assert row["int8_activation_layers"] == row["layers"] == len(layers_of(network))
     assert next(iter(row["stored_bytes"])) == "int8"
-    (row,) = predicted(alone, PHONE, [], "CPU_AND_NE")
+    (row,) = predict_latency(alone, PHONE, unit="CPU_AND_NE").to_json()
     assert row["int8_activation_layers"] == row["layers"]
     assert "int8" not in row["stored_bytes"]
 
@@ -201,7 +201,7 @@ def searched(network, example, spelling, int8=False, target=DeploymentTarget.IOS
     """What a search predicts for one encoding of all layers."""
     layers = layers_of(network)
     ops = ops_of_base_program(base_program(network, (example,), target, [layer.name for layer in layers]), layers)
-    model = prepare(ops, device=PHONE, unit="CPU_AND_NE", target=target)
+    model = prepare_latency(ops, device=PHONE, unit="CPU_AND_NE", target=target)
     precisions = {layer.name: Precision.INT8 for layer in layers if int8}
     return model.predict(Configuration({layer.name: Encoding.parse(spelling) for layer in layers}, precisions)).ms
 
@@ -257,7 +257,7 @@ def test_a_search_of_a_quantized_package_predicts_what_the_package_costs(tmp_pat
         model = PackageModule(path)
         layers = layers_of(model)
         base = base_program(model, (x,), DeploymentTarget.IOS17, [layer.name for layer in layers])
-        latency = prepare(
+        latency = prepare_latency(
             ops_of_base_program(base, layers), device=PHONE, unit="CPU_AND_NE", target=DeploymentTarget.IOS17
         )
         assert latency.predict(Configuration({})).ms == pytest.approx(ms(path), rel=1e-9)

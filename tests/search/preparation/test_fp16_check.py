@@ -16,10 +16,11 @@ from palettune.search.command_line.cli import app
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.session import Places, run_search, worker_settings
+from palettune.search.loop.session import Places, run_session
 from palettune.search.preparation.fp16_check import SAMPLES, Fp16Error, check_before_search, fp16_json, run_in_fp16
 from palettune.search.preparation.preparation import prepare
-from palettune.search.workers.worker import Resident
+from palettune.search.workers.worker import Worker
+from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from tests.device_bench.runtime.packages import dense
@@ -80,11 +81,11 @@ def display():
 
 
 def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(project, monkeypatch):
-    monkeypatch.setattr("palettune.search.loop.session.connect", lambda *_: pytest.fail("Ray was started"))
+    monkeypatch.setattr("palettune.search.workers.start.connect_to_ray", lambda *_: pytest.fail("Ray was started"))
     with pytest.raises(
         Fp16Error, match=r"op 'linear_1' \(linear\) in module 'wide'.*space.float32 = \[\"wide\", \"norm\"\]"
     ):
-        run_search(experiment(project, gain=4e5), Places(project.root), display()[0])
+        run_session(experiment(project, gain=4e5), Places(project.root), [display()[0]])
     assert not (project.root / "tiny" / "weight_bank").exists()
     assert not RunFolder(project.root, "tiny").fp16_check.exists()
 
@@ -139,7 +140,7 @@ def test_inspect_runs_it_where_asked(project):
     assert found["passed"]
     assert found["cause"] is None
     assert found["outputs"]["output"]["loss"] < 1e-4
-    assert "fp16 takes" in inspected(project, "--run").stdout
+    assert "fp16 loses" in inspected(project, "--run").stdout
     experiment(project, gain=4e5)
     result = inspected(project, "--json", "--run")
     found = json.loads(result.stdout)["fp16"]
@@ -163,13 +164,13 @@ def test_ops_kept_in_float32_reach_search_space_and_workers(project):
     experiment(project, gain=4e5, more='float32 = ["wide", "norm"]')
     folder = RunFolder(project.root, "tiny")
     folder.create()
-    resident = Resident(worker_settings(preparation, folder, loaded.needs))
+    worker = Worker(worker_settings(preparation, folder, loaded.needs))
     for layer in preparation.layers:
-        assert not resident.compress(layer.name, ("lut4", "int8"))
+        assert not worker.compress(layer.name, (Encoding.parse("lut4"), Encoding.parse("int8")))
     path = project.folder / "made.mlpackage"
-    unpack(resident.package(configuration.to_json(), "iOS18"), path)
+    unpack(worker.convert(configuration, loaded.deployment_target), path)
     assert weight_bytes(path) == preparation.weight_bytes(configuration)
-    module = resident.assembler.with_metadata(configuration)
+    module = worker.assembler.with_metadata(configuration)
     proof = prove(
         path, module, preparation.workload.example_inputs, configuration, preparation.layers, loaded.deployment_target,
         base=preparation.base,

@@ -4,7 +4,7 @@ import pytest
 
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.preparation.fp16_check import run_in_fp16
-from palettune.search.preparation.inspection import inspection_json
+from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import prepare
 from palettune.search.preparation.program_check import ProgramCheckError
 from tests.search.exporting import write_case
@@ -75,7 +75,7 @@ def test_it_is_seen_wherever_the_other_course_is_taken(sign, count, batch, tmp_p
 def test_a_course_that_all_data_take_is_said_and_goes_on(tmp_path):
     preparation = prepared(tmp_path, FORWARDS["branch"], sign="1")
     run_in_fp16(preparation)
-    shown = inspection_json(preparation)["conversion"]
+    shown = Inspection.of(preparation).to_json()["conversion"]
     assert shown["front_end"] == "torch.jit.trace"
     assert "workload.py:11" in shown["warning"]
     assert shown["frozen"][0]["line"] == 11
@@ -85,4 +85,4 @@ def test_a_model_that_torch_export_takes_is_not_set_against_its_program(tmp_path
     preparation = prepared(tmp_path, "h = self.a(x) if x.shape[1] > 4 else self.b(x)")
     monkeypatch.setattr("palettune.search.preparation.fp16_check.check_program", None)
     run_in_fp16(preparation)
-    assert inspection_json(preparation)["conversion"]["warning"] is None
+    assert Inspection.of(preparation).to_json()["conversion"]["warning"] is None

@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from palettune.evaluators.quality.evaluation import Workflow
+from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import ExperimentError, load_experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.preparation.inspection import inspection_json, print_inspection
+from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.search.preparation.weight_coverage import uncompressed
 from palettune.search.results.export import export, write_manifest
@@ -136,7 +137,7 @@ def test_refused_layers_are_no_layers_and_say_why(unused):
     assert [layer.name for layer in unused.layers] == ["a", "b"]
     assert set(unused.space.menus) == {"a", "b"}
     assert unused.space.groups == (("a", "b"),)
-    facts = inspection_json(unused)
+    facts = Inspection.of(unused).to_json()
     assert "unused" in facts["kept"]["pooler"]
     assert "(reduce_l2_norm) computes with its weight" in facts["kept"]["cosine"]
     assert unused.identity()["refused"] == ["cosine", "pooler"]
@@ -205,10 +206,14 @@ def test_large_weights_that_stay_fp16_are_named_with_the_way_out(tmp_path):
     assert lines[0] == f"stays fp16: attention.in_proj_weight {size / 1e6:.3f} MB ({share} of the file)"
     assert "give the .mlpackage as the model: model() returns its path" in lines[-1]
     assert preparation.coverage < 0.5
-    facts = inspection_json(preparation)
+    facts = Inspection.of(preparation).to_json()
     assert facts["coverage"] == preparation.coverage
     assert facts["uncompressed"][0] == {"name": "attention.in_proj_weight", "shape": [96, 32], "bytes": size}
-    for show in (lambda console: print_inspection(preparation, console), lambda c: Display(c).describe(preparation)):
+    shows = (
+        lambda console: print_inspection(Inspection.of(preparation), console),
+        lambda console: Display(console).on_prepared(preparation),
+    )
+    for show in shows:
         text = io.StringIO()
         show(Console(file=text, width=400))
         assert lines[0] in text.getvalue()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from palettune.search.proposing.allocation import (
     LATENCY,
     SIZE,
+    allocated_configuration,
     allocation_problem,
-    configuration_of,
     refined,
     solve_within,
 )
@@ -33,7 +33,7 @@ def test_latencies_of_allocations_are_the_predictions_and_tangents_never_above(u
     exact = problem.totals(LATENCY, EVERYTHING)
     for choices, ms in list(zip(EVERYTHING, exact, strict=True))[::37]:
         allocation = solve_within(problem, {SIZE: 1e9})
-        configuration = configuration_of(SPACE, type(allocation)(tuple(choices), 0.0, {}))
+        configuration = allocated_configuration(SPACE, type(allocation)(tuple(choices), 0.0, {}))
         assert ms == pytest.approx(MODELS[unit].predict(configuration).ms, rel=1e-9)
         assert problem.total(LATENCY, choices) == pytest.approx(ms)
         costs, constant = problem.tangent(choices)

@@ -9,8 +9,12 @@ import pytest
 from palettune.search.experiment.experiment import Constraints
 from palettune.search.experiment.objectives import Objective, ObjectiveSet, hypervolume
 from palettune.search.proposing.guided_sampler import GuidedSampler
-from palettune.search.proposing.samplers import make_sampler
+from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.proposing.solver import Problem, solve, sweep
+from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.menu import Menu
+from palettune.space.search_space import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 LEVELS = ["fp16", "lut8", "lut6", "lut4", "lut2"]
@@ -71,6 +75,11 @@ class Landscape:
         names = [f"g{i}" for i in range(self.groups)]
         return GuidedSampler(self.problem, names, [LEVELS] * self.groups, self.objectives, number)
 
+    def space(self):
+        layers = tuple(Layer(f"g{i}", LayerKind.LINEAR, (64, 64)) for i in range(self.groups))
+        encodings = tuple(Encoding.parse(name) for name in LEVELS)
+        return SearchSpace(layers, {x.name: Menu(x, encodings, {}) for x in layers}, tuple((x.name,) for x in layers))
+
     def volume(self, study):
         return hypervolume(np.array([self.objectives.losses(t.values) for t in study.trials if t.values]))
 
@@ -84,7 +93,8 @@ def test_it_gets_nearer_to_the_known_front_than_any_stock_sampler():
     assert start < guided <= best + 1e-9
     assert best - guided < 0.25 * (best - start)
     for name in ("tpe", "nsga2", "random"):
-        stock = landscape.volume(landscape.run(lambda n, name=name: make_sampler(name, n, False), 60))
+        setting = SamplerSetting(landscape.space(), landscape.objectives, lambda: landscape.problem)
+        stock = landscape.volume(landscape.run(sampler_factory(name, setting), 60))
         assert guided > stock
 
 

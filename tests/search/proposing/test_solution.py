@@ -15,7 +15,7 @@ from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from palettune.space.reach import BudgetError, reach
+from palettune.space.reach import BudgetError, reachable_sizes
 from palettune.space.search_space import SearchSpace
 from tests.search.latency_space import MENU, TARGET, WIDTHS, model, scores, space
 
@@ -34,7 +34,7 @@ def test_budgets_that_exclude_each_other_say_how_near_they_come():
     with pytest.raises(
         BudgetError, match=r"cannot be reached together: within .* ms the smallest is .* MB, most of it in"
     ) as said:
-        _solve(problem, budgets, reach(conflicting, TARGET), latency)
+        _solve(problem, budgets, reachable_sizes(conflicting, TARGET), latency)
     assert any(f"{name} (" in str(said.value) for name in WIDTHS)
     assert "fastest is" in str(said.value)
 
@@ -54,7 +54,7 @@ def test_scores_of_zero_promise_nothing_until_something_is_measured():
     nothing = Scores("fisher", columns, np.zeros((3, len(columns))))
     experiment = Experiment(name="x", workload=Path("workload.py"))
     context = StudyContext("id", DivergenceKind.KL, 1.0, {}, {"size_mb": 1.0}, 0, "scores", whole)
-    budgets = {"size_mb": reach(whole, TARGET).largest_bytes / 2e6}
+    budgets = {"size_mb": reachable_sizes(whole, TARGET).largest_bytes / 2e6}
     found = solution(experiment, context, nothing, [], budgets)
     assert (found.high, found.measured_on) == (None, 0)
     assert found.to_json()["divergence_interval_80"] is None

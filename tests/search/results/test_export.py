@@ -11,15 +11,15 @@ from rich.console import Console
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package.program_graph import program_nodes
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
-from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.weights.model_state import StateError
-from palettune.evaluators.workflow import WorkflowSetting
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import prepare
-from palettune.search.preparation.weights_and_scores import layer_weights
 from palettune.search.results.export import export, write_manifest
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration, Precision
@@ -44,7 +44,7 @@ class Case:
 
     def record(self, evaluator, configuration, trial=0) -> Record:
         outcome = evaluator(self.setting).evaluate(configuration)
-        climbed = evaluator.workflow is not Workflow.DATA_FREE
+        escalated = evaluator.workflow is not Workflow.DATA_FREE
         return Record(
             trial=trial,
             origin="test",
@@ -57,8 +57,8 @@ class Case:
             answered_from=None,
             failure=None,
             span=(0.0, 1.0),
-            escalated_from=0 if climbed else None,
-            state=outcome.state.save(self.folder.states).name if climbed else None,
+            escalated_from=0 if escalated else None,
+            state=outcome.state.save(self.folder.states).name if escalated else None,
         )
 
     def export(self, record, out):
@@ -112,7 +112,8 @@ def test_a_data_free_member_needs_no_state_and_others_say_when_theirs_is_gone(ca
 def test_both_precisions_are_in_the_manifest_and_in_the_console(case, tmp_path):
     record = case.record(DataFreeEvaluator, configuration_of(case))
     console = Console(record=True, width=400, file=io.StringIO())
-    (item,) = export(case.preparation, case.folder, [record], tmp_path, Display(console))
+    display = Display(console)
+    (item,) = export(case.preparation, case.folder, [record], tmp_path, display, display.on_exported)
     shown = console.export_text()
     assert "dB in float32" in shown
     assert "dB in fp16" in shown

@@ -11,9 +11,10 @@ from palettune.search.command_line.cli import main
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.experiment.workload_file import workload_digest
 from palettune.search.study.study import SearchStudy, StudyError, open_storage
 from palettune.search.study.study_context import StudyContext
-from palettune.search.study.study_identity import check_identity, workload_digest
+from palettune.search.study.study_identity import check_identity
 from tests.search.conftest import EXPERIMENT, WORKLOAD
 from tests.search.latency_space import space
 
@@ -152,12 +153,12 @@ def test_keys_that_came_later_had_their_defaults(project):
     experiment = load_experiment(project.experiment)
     old = identity_of(experiment)
     del old["experiment"]["device"], old["experiment"]["space"]["prune"], old["experiment"]["search"]
-    with pytest.raises(StudyError, match=r"search\.solved_seeds: was 24, is 4"):
+    with pytest.raises(StudyError, match=r"search\.solved_trials: was 24, is 4"):
         check_identity("tiny", old, identity_of(experiment))
-    project.write(EXPERIMENT.replace("solved_seeds = 4\nscore_samples = 12\n", ""))
+    project.write(EXPERIMENT.replace("solved_trials = 4\nscore_samples = 12\n", ""))
     plain = load_experiment(project.experiment)
     check_identity("tiny", old, identity_of(plain))
-    project.write(EXPERIMENT.replace("solved_seeds = 4\nscore_samples = 12\n", "").replace("[search]", "prune = true"))
+    project.write(EXPERIMENT.replace("solved_trials = 4\nscore_samples = 12\n", "").replace("[search]", "prune = true"))
     with pytest.raises(StudyError, match=r"space\.prune: was False, is True"):
         check_identity("tiny", old, identity_of(load_experiment(project.experiment)))
 

@@ -18,7 +18,7 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.record import Record
 from palettune.search.tracking import tracking, tracking_store
 from palettune.search.tracking.tracking import Tracker, log_packages
-from palettune.search.tracking.tracking_store import TrackingError, absolute, reach
+from palettune.search.tracking.tracking_store import TrackingError, absolute, reach_store
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 
@@ -330,7 +330,7 @@ def page():
 def test_a_server_that_does_not_serve_is_refused(page, folder, status, words):
     page.status = status
     with pytest.raises(TrackingError) as refused:
-        reach(folder, f"http://me:secret@127.0.0.1:{page.server_port}")
+        reach_store(folder, f"http://me:secret@127.0.0.1:{page.server_port}")
     message = str(refused.value)
     assert message.startswith(f"--tracking-uri: http://127.0.0.1:{page.server_port} cannot be used: ")
     assert words in message
@@ -357,7 +357,7 @@ def test_a_store_that_is_not_there_is_refused_within_seconds(folder, uri, words)
     (folder.path / "text.db").write_text("no database at all " * 60)
     before = sorted(folder.root.rglob("*"))
     with pytest.raises(TrackingError, match=words) as refused:
-        reach(folder, uri.format(folder=folder.path))
+        reach_store(folder, uri.format(folder=folder.path))
     assert "--tracking-uri: " in str(refused.value)
     assert "secret" not in str(refused.value)
     assert sorted(folder.root.rglob("*")) == before
@@ -369,13 +369,13 @@ def test_a_server_that_does_not_answer_is_refused(folder, monkeypatch):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(TrackingError, match="no answer within"):
-            reach(folder, f"http://127.0.0.1:{silent.getsockname()[1]}")
+            reach_store(folder, f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_what_answers_or_is_still_to_be_made_is_reached(server, folder):
-    reach(folder, server.uri)
-    reach(folder, None)
-    reach(folder, f"sqlite:///{folder.path / 'new.db'}")
+    reach_store(folder, server.uri)
+    reach_store(folder, None)
+    reach_store(folder, f"sqlite:///{folder.path / 'new.db'}")
     assert not list(folder.path.iterdir())  # made by the search, not by asking
 
 
@@ -383,10 +383,10 @@ def test_a_damaged_store_of_the_run_folder_is_put_aside_by_a_search_and_refused_
     damaged = "no database at all " * 60
     folder.record.write_text(damaged)
     with pytest.raises(TrackingError, match=r"not a database.*writes .*mlflow\.db anew"):
-        reach(folder, None, read=True)
+        reach_store(folder, None, read=True)
     assert folder.record.read_text() == damaged
     said = []
-    reach(folder, None, said.append)
+    reach_store(folder, None, said.append)
     assert len(said) == 1
     assert "put aside as mlflow-1.db" in said[0]
     assert (folder.path / "mlflow-1.db").read_text() == damaged
@@ -400,9 +400,9 @@ def test_a_store_whose_making_was_killed_is_written_anew(folder):
         database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
         database.commit()
     said = []
-    reach(folder, None, said.append)
+    reach_store(folder, None, said.append)
     assert "put aside" in said[0]
-    reach(folder, None, said.append)
+    reach_store(folder, None, said.append)
     assert len(said) == 1
 
 

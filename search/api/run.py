@@ -1,0 +1,240 @@
+"""A run: what a search left in its run folder, read, explained, solved for budgets and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import pandas
+
+from palettune.device_bench.cost.latency_model import LatencyModel
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.display.run_page import run_html
+from palettune.search.experiment.experiment import Experiment
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.preparation import prepare
+from palettune.search.proposing.solution import Solution, solution
+from palettune.search.results.ending import Ending
+from palettune.search.results.explanation import Explanation, explain_front, explain_record
+from palettune.search.results.export import Exported, export, write_manifest
+from palettune.search.results.export_result import ExportResult
+from palettune.search.results.frames import records_frame
+from palettune.search.results.front import Front, Limits, front_of
+from palettune.search.results.known_latency import KnownLatency, known_latency
+from palettune.search.results.observer import SearchObserver
+from palettune.search.results.trial_comparison import TrialComparison, compare_records
+from palettune.search.study.record import Record
+from palettune.search.study.study import SearchStudy, open_storage
+from palettune.search.tracking.tracking import TrackingError, log_packages
+from palettune.space.errors import UserError, suggestion
+
+__all__ = ["Run", "open_run"]
+
+
+class Run:
+    """A search as its run folder holds it; what is read follows a search that is still going on.
+
+    Attributes:
+        experiment: what is searched.
+        folder: where everything lies.
+        notes: what a reader should know, such as a workload that was edited since.
+        ending: why the search came to its end, where this process ran it; ``None`` for one that was opened.
+    """
+
+    def __init__(
+        self, experiment: Experiment, folder: RunFolder, study: SearchStudy, ending: Ending | None = None
+    ) -> None:
+        self.experiment = experiment
+        self.folder = folder
+        self.notes: tuple[str, ...] = (*experiment.notes, *study.notes)
+        self.ending = ending
+        self._study = study
+
+    def __repr__(self) -> str:
+        trials, front = self.trials, self.front
+        ending = f"; {self.ending.value}" if self.ending is not None else ""
+        return f"Run({self.experiment.name!r}: {len(trials)} evaluations, {front!r}; {self.folder.path}{ending})"
+
+    def _repr_html_(self) -> str:
+        return run_html(self.experiment.name, self.trials, self.front)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this process ran the search, and it was stopped before its own end; ``run_search`` goes on with it."""
+        return self.ending is not None and not self.ending.complete
+
+    # -- what was found -----------------------------------------------------------------------------------------
+
+    @property
+    def trials(self) -> tuple[Record, ...]:
+        """Every finished evaluation: data-free trials by number, then escalations."""
+        return tuple(self._study.evaluations())
+
+    @property
+    def front(self) -> Front:
+        """The Pareto front, ranked by measured latencies where there are some."""
+        found = front_of(self.trials, self._study.context.objectives(self.experiment), self._known)
+        return replace(found, confirmations=self._study.confirmations())
+
+    def trials_frame(self) -> pandas.DataFrame:
+        """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
+        return records_frame(self.trials, self.front.members)
+
+    def trial(self, number: int) -> Record:
+        """One evaluation by its number.
+
+        Raises:
+            UserError: there is none of this number.
+        """
+        found = {record.trial: record for record in self.trials}
+        if number not in found:
+            near = suggestion(str(number), map(str, found))
+            raise UserError(f"trial {number}: the run has no such finished trial{near or '.'} It has {len(found)}")
+        return found[number]
+
+    # -- what it means ------------------------------------------------------------------------------------------
+
+    def explain(self, trial: int | Record) -> Explanation:
+        """Say why each layer of a trial has its encoding, and what the next best one would bring."""
+        record, members = self._record(trial), self.front.members
+        numbers = [member.trial for member in members]
+        place = numbers.index(record.trial) + 1 if record.trial in numbers else len(members)
+        neighbour = members[place] if place < len(members) else None
+        space, target = self._study.context.space, self.experiment.deployment_target
+        return explain_record(record, neighbour, space, target, self._scores, self._traded_latency)
+
+    def explain_front(self) -> list[Explanation]:
+        """The same for every member of the front, smallest first."""
+        space, target = self._study.context.space, self.experiment.deployment_target
+        return explain_front(self.front, space, target, self._scores, self._traded_latency)
+
+    def compare(self, first: int | Record, second: int | Record) -> TrialComparison:
+        """Set two trials side by side: which layers differ, and what the difference brings."""
+        layers = {layer.name: layer for layer in self._study.context.space.layers}
+        target = self.experiment.deployment_target
+        return compare_records(self._record(first), self._record(second), layers, target)
+
+    def solve(self, *, max_size_mb: float | None = None, max_latency_ms: float | None = None) -> Solution:
+        """Predict the best configuration for budgets from saved scores; nothing is evaluated.
+
+        Args:
+            max_size_mb: budget of the weight file, in 10^6 bytes.
+            max_latency_ms: budget of the predicted latency on the experiment's device.
+
+        Raises:
+            UserError: if the budgets cannot be met: the closest that can, and the layers that block.
+        """
+        given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
+        budgets = {name: bound for name, bound in given.items() if bound is not None}
+        context, latency = self._study.context, self._known.model or self._latency
+        return solution(self.experiment, context, self._scores, self._study.records(), budgets, latency)
+
+    # -- what is made of it -------------------------------------------------------------------------------------
+
+    def export(
+        self,
+        pick: Sequence[str | int] = ("knee",),
+        out: str | Path = "exported",
+        *,
+        max_size_mb: float | None = None,
+        max_latency_ms: float | None = None,
+        max_divergence: float | None = None,
+        tracking_uri: str | None = None,
+        observer: SearchObserver | None = None,
+        on_exported: Callable[[Exported], None] = lambda item: None,
+    ) -> ExportResult:
+        """Export members of the front as proven packages, with ``manifest.json``, and list them in MLflow.
+
+        Args:
+            pick: ``"knee"``, ``"all"``, ``"spread:N"`` or numbers of trials.
+            out: folder for the packages; packages of the same name are replaced.
+            max_size_mb, max_latency_ms, max_divergence: only members within these bounds.
+            tracking_uri: MLflow's store, where it is not the one of the search.
+            observer: hears of stages and notes.
+            on_exported: called with each package as soon as it is proven, or is not.
+
+        Raises:
+            UserError: nothing is picked, or the model, its data or the experiment are not those searched.
+        """
+        reporter = observer or SearchObserver()
+        picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
+        with reporter.stage("checking the workload"):
+            preparation = prepare(self.experiment)
+            self._study.check(preparation.identity())
+        for words in preparation.workload.notes:
+            reporter.warn(words)
+        folder = Path(out)
+        packages = export(preparation, self.folder, picked, folder, reporter, on_exported)
+        manifest = write_manifest(packages, folder)
+        with reporter.stage("logging packages to MLflow"):
+            problem = self._log(packages, manifest, tracking_uri)
+        if problem is not None:
+            reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
+        return ExportResult(tuple(packages), manifest, problem)
+
+    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None) -> str | None:
+        """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
+        paths, search_id = [item.path for item in packages], self._study.context.search_id
+        try:
+            log_packages(self.folder, uri, search_id, paths, manifest)
+        except TrackingError as error:
+            return str(error)
+        return None
+
+    def _record(self, trial: int | Record) -> Record:
+        return trial if isinstance(trial, Record) else self.trial(trial)
+
+    @cached_property
+    def _latency(self) -> LatencyModel | None:
+        return self._study.context.latency(self.experiment)
+
+    @property
+    def _traded_latency(self) -> LatencyModel | None:
+        """The latency model where latency is one of the costs."""
+        return self._latency if "latency_ms" in self.experiment.objectives.cost else None
+
+    @property
+    def _known(self) -> KnownLatency:
+        measurements = self._study.measurements()
+        return known_latency(self._latency if measurements else None, self._study.records(), measurements)
+
+    @cached_property
+    def _scores(self) -> Scores:
+        path = self.folder.scores / self._study.context.scores_file
+        if not path.exists():
+            raise UserError(
+                f"{path}: the scores are not there; a fresh search makes them again (`palettune search EXPERIMENT.toml "
+                "--fresh`, or run_search(experiment, fresh=True))"
+            )
+        return Scores.load(path)
+
+
+def open_run(
+    experiment: Experiment | str | Path,
+    *,
+    root: str | Path = "runs",
+    storage: str | None = None,
+    ending: Ending | None = None,
+) -> Run:
+    """Open what a search has left, or is leaving; nothing is changed there.
+
+    Args:
+        experiment: an experiment, or the path of its file.
+        root: the folder of all runs.
+        storage: URL of the search's database, where it is not the journal file.
+        ending: why the search came to its end, where that is known.
+
+    Raises:
+        UserError: there is no search, or it is of another experiment or workload.
+    """
+    loaded = Experiment.of(experiment)
+    folder = RunFolder(Path(root), loaded.name)
+    way_out = "run `palettune search EXPERIMENT.toml` or palettune.run_search(experiment) first"
+    if storage is None and not folder.journal.exists():
+        raise UserError(f"{folder.path}: no search there yet; {way_out} (`root` names the folder)")
+    study = SearchStudy.load(open_storage(folder, storage, read=True), loaded)
+    if study is None:
+        raise UserError(f"{folder.path}: the search has no trials yet; {way_out}")
+    return Run(loaded, folder, study, ending)

@@ -1,0 +1,76 @@
+"""Arguments and options that commands share or that take lines to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "RUNS",
+    "AsJson",
+    "BenchDevice",
+    "ConfigurationFile",
+    "ExperimentFile",
+    "Explain",
+    "Fresh",
+    "Inline",
+    "InputShapes",
+    "MaxLatency",
+    "MaxPredictedLatency",
+    "MaxSize",
+    "MeasureInstead",
+    "Pick",
+    "RayAddress",
+    "Root",
+    "RunToo",
+    "Storage",
+    "TrackingUri",
+    "UnitChoice",
+    "WorkflowChoice",
+]
+
+RUNS = Path("runs")
+
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml", help="The experiment file.")]
+ConfigurationFile = Annotated[
+    Path, typer.Argument(metavar="CONFIGURATION.json", help="A configuration, a member of a front, or a manifest.")
+]
+Root = Annotated[Path, typer.Option("--root", help="Folder of all runs.")]
+Storage = Annotated[
+    str | None, typer.Option("--storage", help="URL of a database for Optuna, instead of the journal file.")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow server or store, instead of the run folder's.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+RunToo = Annotated[
+    bool, typer.Option("--run", help="Convert the float model, too, and run it in fp16 on evaluation data.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew; an earlier search of this name is put aside.")]
+Inline = Annotated[
+    bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
+]
+Explain = Annotated[bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")]
+Pick = Annotated[list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")]
+MaxLatency = Annotated[
+    float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")
+]
+MaxSize = Annotated[float | None, typer.Option(help="Budget of the weight file, in 10^6 bytes.")]
+MaxPredictedLatency = Annotated[
+    float | None, typer.Option(help="Budget of the predicted latency on the experiment's device.")
+]
+WorkflowChoice = Annotated[
+    str | None,
+    typer.Option(help="data_free, calibration or fine_tuning; the one that the former weights had without it."),
+]
+BenchDevice = Annotated[str | None, typer.Option(help="The device, as people call it: 'iPhone 15 Pro'.")]
+MeasureInstead = Annotated[bool, typer.Option("--measure", help="Measure on this Mac, or on an attached device.")]
+UnitChoice = Annotated[
+    str | None, typer.Option(help="ALL, CPU_AND_NE, CPU_AND_GPU or CPU_ONLY; a prediction shows all without it.")
+]
+InputShapes = Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")]

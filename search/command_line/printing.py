@@ -1,0 +1,41 @@
+"""What the command line prints with, and what it keeps from being printed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterable
+
+from rich.console import Console
+
+__all__ = ["print_json", "print_lines", "print_notes", "silence_libraries", "wide_console"]
+
+
+def wide_console() -> Console:
+    """A console for tables: as wide as the terminal; wide enough for a front where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=170)
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are: no markup, no colours, no line breaks of the console's own."""
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print notes on the error stream, so that what is read by a program stays clean."""
+    print_lines(Console(stderr=True), (f"note: {note}" for note in notes))
+
+
+def print_json(values: object) -> None:
+    """Print plain values as indented JSON."""
+    print(json.dumps(values, indent=2))
+
+
+def silence_libraries() -> None:
+    """Keep libraries' warnings out of what a user reads."""
+    warnings.filterwarnings("ignore")
+    for name in ("coremltools", "mlflow", "alembic", "ray", "torch"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,95 @@
+"""What escalations have gained: the share of the loss that each took away, what that lets expect, and whether it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
+from palettune.search.experiment.rungs.registry import EscalationSettings
+from palettune.search.study.record import Record
+
+__all__ = ["expected_share", "losses_of", "pairs_of", "shares_of", "verdicts"]
+
+Matrix = NDArray[np.float64]
+_WIDTH = 0.15  # losses this far apart tell half as much of each other
+_PRIOR_DEVIATION = 0.2
+_ENOUGH = 4
+_PAYS = 1e-3
+
+
+def losses_of(record: Record, objectives: ObjectiveSet) -> list[float]:
+    """The losses of an evaluation that was measured, 0 ideal and 1 the reference."""
+    assert record.evaluation is not None
+    return objectives.losses(objectives.values(record.evaluation, record.costs))
+
+
+def pairs_of(rung: str, records: Sequence[Record], escalated: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Finished escalations to one rung, each after the evaluation that it was escalated from."""
+    by_trial = {r.trial: r for r in (*records, *escalated)}
+    return [
+        (by_trial[r.escalated_from], r)
+        for r in escalated
+        if r.rung == rung and r.evaluation is not None and r.escalated_from in by_trial
+    ]
+
+
+def shares_of(pairs: Sequence[tuple[Record, Record]], objectives: ObjectiveSet) -> Matrix:
+    """(escalations, 2): the quality loss before, and the share of it that was taken away."""
+    rows = []
+    for source, escalated in pairs:
+        before, after = losses_of(source, objectives)[0], losses_of(escalated, objectives)[0]
+        rows.append((before, 1.0 - after / before if before > 0 else 0.0))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 2)
+
+
+def expected_share(losses: Matrix, shares: Matrix, prior: float) -> tuple[Matrix, Matrix]:
+    """Expected share of each loss taken away, and its standard deviation; escalations from near losses tell more."""
+    weight = 0.5 ** (np.abs(losses[:, None] - shares[None, :, 0]) / _WIDTH)
+    total = 1.0 + weight.sum(axis=1)
+    mean = (prior + weight @ shares[:, 1]) / total
+    spread = (_PRIOR_DEVIATION**2 + (weight * (shares[None, :, 1] - mean[:, None]) ** 2).sum(axis=1)) / total
+    return mean, np.sqrt(spread)
+
+
+def verdicts(
+    records: Sequence[Record], escalated: Sequence[Record], objectives: ObjectiveSet
+) -> dict[str, dict[str, float]]:
+    """What each rung brought: escalations, mean share of the loss taken away, rank correlation, growth of the front.
+
+    ``pays`` is 0 where at least four escalations have grown the hypervolume by less than a thousandth.
+    """
+    found: dict[str, dict[str, float]] = {}
+    known: list[Record] = list(records)
+    for rung in (rung.name for rung in EscalationSettings().rungs):
+        pairs = pairs_of(rung, records, escalated)
+        mine = [above for _, above in pairs]
+        if not mine:
+            continue
+        before = _volume(known, objectives)
+        known += mine
+        after = _volume(known, objectives)
+        found[rung] = {
+            "escalations": len(mine),
+            "loss_taken_away": float(shares_of(pairs, objectives)[:, 1].mean()),
+            "hypervolume_growth": after - before,
+            "pays": float(len(mine) < _ENOUGH or after > before * (1 + _PAYS)),
+        }
+        if len(pairs) >= _ENOUGH:
+            ranks = float(spearmanr(*zip(*[(_divergence(a), _divergence(b)) for a, b in pairs], strict=True)).statistic)
+            if np.isfinite(ranks):
+                found[rung]["rank_correlation"] = ranks
+    return found
+
+
+def _volume(records: Sequence[Record], objectives: ObjectiveSet) -> float:
+    rows = [losses_of(r, objectives) for r in records if r.evaluation is not None and r.feasible]
+    return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
+
+
+def _divergence(record: Record) -> float:
+    assert record.evaluation is not None
+    return record.evaluation.divergence

@@ -1,0 +1,1 @@
+"""The rungs: each workflow that evaluations can be escalated to, a file each, and their registry."""

@@ -1,0 +1,157 @@
+"""The compressed weights and the scores that a search needs before its first trial, each computed once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from palettune.evaluators.compression.compression_time import compression_seconds
+from palettune.evaluators.quality.evaluation import Failure, evaluation_identity
+from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, join_scores
+from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
+from palettune.evaluators.sensitivity.registry import registered_scores as registry
+from palettune.evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.workload.samples import single_samples
+from palettune.search.experiment.reporter import Reporter
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.driver_weights import LONG, layer_weights
+from palettune.search.preparation.preparation import Preparation
+from palettune.search.workers.evaluations import Evaluations, succeeded
+from palettune.search.workers.requests import Compress, Score
+from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
+
+__all__ = ["fill_bank", "score_layers"]
+
+
+def fill_bank(preparation: Preparation, folder: RunFolder, evaluations: Evaluations, reporter: Reporter) -> None:
+    """Compress what the bank lacks, one call per layer, the largest first."""
+    weights = layer_weights(preparation, folder)
+    bank = weights.bank
+    keys = {weights.key(layer, encoding): (layer, encoding) for layer, encoding in preparation.columns()}
+    missing: dict[str, list[Encoding]] = {}
+    for key in bank.verify(keys):
+        layer, encoding = keys[key]
+        missing.setdefault(layer, []).append(encoding)
+    for path in bank.damaged:
+        layer, encoding = keys[path.name.split(".")[0]]
+        reporter.warn(
+            f"{path}: damaged (its checksum does not match); layer {layer!r} in {encoding} is compressed again"
+        )
+    if not missing:
+        return
+    sizes = {layer.name: layer.parameters for layer in preparation.layers}
+    order = sorted(missing, key=lambda name: -sizes[name])
+    _say_minutes(preparation, missing, evaluations.size, reporter)
+    failures: list[Failure] = []
+    with reporter.bar("compressing layers", sum(len(e) for e in missing.values())) as advance:
+        requests = [Compress(name, tuple(missing[name])) for name in order]
+        for index, answer in evaluations.completed(requests):
+            failures += [answer.result] if isinstance(answer.result, Failure) else answer.result
+            advance(len(requests[index].encodings))
+    if failures:
+        listed = "\n".join(f"  {failure}" for failure in failures[:10])
+        raise UserError(
+            f"{len(failures)} weight(s) could not be compressed; take these encodings out of space.encodings, "
+            f"or name the layers under space.keep:\n{listed}"
+        )
+
+
+def _say_minutes(
+    preparation: Preparation, missing: Mapping[str, Sequence[Encoding]], workers: int, reporter: Reporter
+) -> None:
+    """Say beforehand how long the compression takes, where it is long, and which encoding takes most of it."""
+    layers = {layer.name: layer for layer in preparation.layers}
+    seconds: dict[str, float] = {}
+    for name, encodings in missing.items():
+        for encoding in encodings:
+            taken = compression_seconds(layers[name], encoding)
+            seconds[str(encoding)] = seconds.get(str(encoding), 0.0) + taken
+    total = sum(seconds.values()) / workers
+    if total > LONG:
+        most = max(seconds, key=lambda spelling: seconds[spelling])
+        reporter.warn(
+            f"compressing {sum(map(len, missing.values()))} weights takes about {total / 60:.0f} minute(s) on {workers} "
+            f"worker(s), {seconds[most] / sum(seconds.values()):.0%} of it in {most}; it is done once"
+        )
+
+
+def score_layers(
+    preparation: Preparation,
+    identity: Mapping[str, Any],
+    folder: RunFolder,
+    evaluations: Evaluations,
+    energy: Sequence[float],
+    reporter: Reporter,
+) -> tuple[Scores, str]:
+    """Scores of every (layer, encoding), from the run folder or computed and kept there."""
+    experiment = preparation.experiment
+    split = preparation.workload.scoring_split
+    wanted = experiment.search.score_samples
+    sampling = preparation.workload.sampling
+    count = len(single_samples(preparation.workload.batches(split), wanted, sampling.axes))
+    columns = tuple(preparation.columns())
+    method = registry()[experiment.search.scores]
+    name = evaluation_identity(
+        method=method.name,
+        weights=identity["model_weights"],
+        data=identity["data"],
+        versions=identity["versions"],
+        columns=tuple((layer, str(encoding)) for layer, encoding in columns),
+        count=count,
+        kind=preparation.kind.value,
+        seed=experiment.seed,
+        **sampling.identity(),
+    )
+    path = folder.scores / f"{name}.safetensors"
+    work = _Scoring(evaluations, count, tuple(energy), reporter)
+    if path.exists():
+        scores = Scores.load(path)
+        if not scores.unreached:
+            return scores, path.name
+    else:
+        scores = work.run("scoring sensitivities", method, columns)
+    scores = _completed(scores, columns, work)
+    scores.save(path)
+    return scores, path.name
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scorings of the same samples on the same workers."""
+
+    evaluations: Evaluations
+    count: int
+    energy: tuple[float, ...]
+    reporter: Reporter
+
+    def run(self, words: str, method: type[SensitivityScore], columns: Sequence[Column]) -> Scores:
+        """All columns by one method."""
+        parts = method.parts(len(columns), self.count, self.evaluations.size * 4)
+        answers: list[tuple[ScoringPart, Scores]] = []
+        with self.reporter.bar(words, len(parts)) as advance:
+            requests = [Score(method.name, tuple(columns), part, self.energy) for part in parts]
+            for index, answer in self.evaluations.completed(requests):
+                answers.append((parts[index], succeeded(answer)))
+                advance(1)
+        return join_scores(answers)
+
+
+def _completed(scores: Scores, columns: Sequence[Column], work: _Scoring) -> Scores:
+    """Layers that no gradient reached, scored by running each of their encodings alone; said once."""
+    if not scores.unreached:
+        return scores
+    lacking = [column for column in columns if column[0] in scores.unreached]
+    why = f" ({scores.refusal})" if scores.refusal else ""
+    work.reporter.warn(
+        f"no gradient reaches {named(scores.unreached)}: {NO_GRADIENT}{why}; scored by running each encoding alone, "
+        f"{len(lacking)} forward passes over {work.count} sample(s)"
+    )
+    return scores.replaced(work.run("scoring without gradients", registry()["isolated"], lacking))
+
+
+def named(layers: Sequence[str], most: int = 5) -> str:
+    """Layers in words, the first few by name."""
+    more = f" and {len(layers) - most} more" if len(layers) > most else ""
+    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:most])}{more}"

@@ -1,0 +1,171 @@
+"""Escalations as trials of the study: decided, answered and told; and which of them the present settings made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import TrialState, create_trial
+
+from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.experiment.rungs.registry import EscalationSettings
+from palettune.search.experiment.rungs.rung import Rung
+from palettune.search.study.escalation import Escalation
+from palettune.search.study.former_escalations import former_escalations
+from palettune.search.study.record import Record
+from palettune.search.study.record_codec import (
+    CONSTRAINTS,
+    ESCALATED_FROM,
+    attributes_of,
+    attributes_of_escalation,
+    escalation_of,
+    record_of_escalation,
+)
+from palettune.space.search_space import SearchSpace
+
+__all__ = ["EscalationTrials"]
+
+_FORMER_SETTINGS = "palettune_former_rung_settings"
+
+
+class EscalationTrials:
+    """The escalations of a study.
+
+    An escalation whose rung had other settings than the experiment has now, or that began from such a one, is left
+    out: it is no result of this experiment, and its place is decided anew. It stays in the study, with its settings.
+
+    Args:
+        study: all trials; asked for no proposal.
+        data_free: gives the other records by trial, for what was escalated before escalations were trials.
+        constrained: whether trials carry constraint violations.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        storage: BaseStorage,
+        space: SearchSpace,
+        settings: EscalationSettings,
+        objectives: ObjectiveSet,
+        constrained: bool,
+        data_free: Callable[[], Mapping[int, Record]],
+    ) -> None:
+        self._study, self._storage, self._space = study, storage, space
+        self._settings, self._objectives, self._constrained = settings, objectives, constrained
+        self._data_free = data_free
+        self._distributions = {name: CategoricalDistribution(choices) for name, choices in space.choices.items()}
+
+    def decide(self, rung: Rung, source: Record) -> Escalation:
+        """Begin an escalation: a trial that is RUNNING.
+
+        Args:
+            source: what it is escalated from, with the configuration and the costs that it asks for.
+        """
+        asked = Escalation(
+            -1, rung.name, rung.workflow, source.trial, source.configuration, source.costs, rung.identity
+        )
+        parameters = self._space.to_parameters(source.configuration)
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=parameters,
+            distributions={name: self._distributions[name] for name in parameters},
+            user_attrs=attributes_of_escalation(asked),
+        )
+        self._study.add_trial(trial)
+        return replace(asked, trial=self._study.get_trials(deepcopy=False)[-1].number)
+
+    def keep(self, escalation: Escalation) -> None:
+        """Write a result as soon as it exists, before its turn to be told comes."""
+        assert escalation.result is not None
+        trial = self._trial_id(escalation)
+        for name, value in attributes_of(escalation.result, escalation.span).items():
+            self._storage.set_trial_user_attr(trial, name, value)
+
+    def tell(self, escalation: Escalation) -> Record:
+        """Finish the trial of an escalation that has its result."""
+        record = self.record(escalation)
+        if escalation.told_at is not None:
+            return record
+        if record.evaluation is None or record.values is None:
+            self._study.tell(escalation.trial, state=TrialState.FAIL)
+            return record
+        if self._constrained:
+            violations = self._objectives.violations(record.evaluation, record.costs)
+            self._storage.set_trial_user_attr(self._trial_id(escalation), CONSTRAINTS, violations)
+        self._study.tell(escalation.trial, list(record.values))
+        return record
+
+    def give_up(self) -> None:
+        """End the trials that were under way under other settings: nobody goes on with them."""
+        present = {escalation.trial for escalation in self.present()}
+        for escalation in self.all():
+            if escalation.told_at is not None or escalation.trial in present:
+                continue
+            if escalation.result is not None:
+                self.tell(escalation)
+            else:
+                reason = "begun under other settings, which were changed before it ended"
+                self._storage.set_trial_user_attr(self._trial_id(escalation), "status_reason", reason)
+                self._study.tell(escalation.trial, state=TrialState.FAIL)
+
+    def all(self) -> list[Escalation]:
+        """Every escalation that the study holds, in the order in which they were decided."""
+        settings = self._study.user_attrs.get(_FORMER_SETTINGS, {})
+        former = [replace(e, settings=settings.get(e.rung)) for e in self._former()]
+        trials = [t for t in self._study.get_trials(deepcopy=False) if ESCALATED_FROM in t.user_attrs]
+        return [*former, *(escalation_of(trial, self._space) for trial in trials)]
+
+    def present(self) -> list[Escalation]:
+        """Those that the experiment's present settings made, in the order in which they were decided."""
+        escalations = self.all()
+        numbers = {escalation.trial for escalation in escalations}
+        found: dict[int, Escalation] = {}
+        for escalation in escalations:
+            given_up = escalation.told_at is not None and escalation.result is None
+            begun = escalation.source in found or escalation.source not in numbers
+            if begun and not given_up and not self._changes(escalation):
+                found[escalation.trial] = escalation
+        return list(found.values())
+
+    def record(self, escalation: Escalation) -> Record:
+        """An escalation that has its result as a record beside those of other trials."""
+        return record_of_escalation(escalation, self._objectives)
+
+    def notes(self) -> tuple[str, ...]:
+        """What is left out for its settings, a line for each rung and change."""
+        changes = Counter((e.rung, self._changes(e)) for e in self.all() if e.result is not None)
+        return tuple(
+            f"{count} escalation(s) to {rung} are left out, since they were made with other settings ({changed}); "
+            "`palettune search` makes them anew, and the former setting brings them back"
+            for (rung, changed), count in changes.items()
+            if changed
+        )
+
+    def adopt(self) -> None:
+        """Take escalations from before settings were kept as made with the present ones, once and for all."""
+        if self._former() and _FORMER_SETTINGS not in self._study.user_attrs:
+            present = {rung.name: dict(rung.identity) for rung in self._settings.rungs}
+            self._study.set_user_attr(_FORMER_SETTINGS, present)
+
+    def _changes(self, escalation: Escalation) -> str:
+        """How the settings of an escalation's rung have changed since, in words; empty where they have not."""
+        rung = self._settings.rung(escalation.rung)
+        if rung is None:
+            return "no such rung now"
+        was = escalation.settings
+        if was is None or was == rung.identity:
+            return ""
+        names = dict.fromkeys((*was, *rung.identity))
+        pairs = ((name, was.get(name), rung.identity.get(name)) for name in names)
+        return ", ".join(f"{name} was {old}, is {new}" for name, old, new in pairs if old != new)
+
+    def _former(self) -> list[Escalation]:
+        return former_escalations(self._study.user_attrs, self._data_free)
+
+    def _trial_id(self, escalation: Escalation) -> int:
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        return int(self._storage.get_trial_id_from_study_id_trial_number(study, escalation.trial))

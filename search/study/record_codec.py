@@ -1,0 +1,146 @@
+"""The codec of records: results as user attributes of Optuna's trials, and records back from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
+from palettune.evaluators.quality.gain import Gain
+from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.study.escalation import Escalation, EscalationResult
+from palettune.search.study.record import Record, Result
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.search_space import SearchSpace
+
+__all__ = [
+    "CONSTRAINTS",
+    "ESCALATED_FROM",
+    "attributes_of",
+    "attributes_of_escalation",
+    "configuration_of",
+    "escalation_of",
+    "record_of",
+    "record_of_escalation",
+    "result_of",
+]
+
+CONSTRAINTS = "constraints"
+"""The trial attribute that holds constraint violations; at most 0 is met."""
+ESCALATED_FROM = "escalated_from"
+"""The trial attribute that tells an escalation from what a sampler proposed."""
+
+
+def attributes_of(result: Result | EscalationResult, span: tuple[float, float]) -> dict[str, Any]:
+    """A result as user attributes; the last one is what tells that the result is there, whole."""
+    found: dict[str, Any] = {"span": list(span)}
+    if isinstance(result, EscalationResult):
+        found |= {"state": result.state, "gains": [gain.to_json() for gain in result.gains]}
+        found |= {"notes": list(result.notes), "added_bytes": result.added_bytes}
+        result = result.evaluation
+    if isinstance(result, Evaluation):
+        return found | {"evaluation": result.to_json()}
+    found["status_reason"] = str(result)
+    return found | ({"failure": result.to_json()} if isinstance(result, Failure) else {"screened": asdict(result)})
+
+
+def result_of(attributes: Mapping[str, Any]) -> Result | EscalationResult | None:
+    """The inverse of ``attributes_of``; ``None`` where no result is there yet."""
+    if "screened" in attributes:
+        return Screened(**attributes["screened"])
+    if "failure" in attributes:
+        return Failure.from_json(attributes["failure"])
+    if "evaluation" not in attributes:
+        return None
+    evaluation = Evaluation.from_json(attributes["evaluation"])
+    if "state" not in attributes:
+        return evaluation
+    gains = tuple(Gain(**gain) for gain in attributes["gains"])
+    return EscalationResult(
+        evaluation, attributes["state"], gains, tuple(attributes["notes"]), attributes["added_bytes"]
+    )
+
+
+def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
+    """The configuration that a trial's parameters, and its activations in 8 bits, spell out."""
+    found = space.from_parameters(trial.params)
+    rounded = trial.user_attrs.get("activations", {})
+    return Configuration(found.encodings, {name: Precision(value) for name, value in rounded.items()})
+
+
+def record_of(trial: FrozenTrial, space: SearchSpace, objectives: ObjectiveSet, result: Result | None) -> Record:
+    """The record of a data-free trial.
+
+    Args:
+        result: what it gave, or what the trial gave that it was answered from.
+    """
+    attributes = trial.user_attrs
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    ended = trial.datetime_complete.timestamp() if trial.datetime_complete else begun
+    began, answered = attributes.get("span", (begun, ended))
+    return Record.judged(
+        result,
+        objectives,
+        attributes.get("costs", {}),
+        trial=trial.number,
+        origin=attributes["origin"],
+        configuration=configuration_of(trial, space),
+        workflow=Workflow(attributes["workflow"]),
+        answered_from=attributes.get("answered_from"),
+        span=(began, answered),
+    )
+
+
+def attributes_of_escalation(escalation: Escalation) -> dict[str, Any]:
+    """What is known of an escalation when it is decided, as user attributes."""
+    found: dict[str, Any] = {
+        "origin": f"escalated from {escalation.source}",
+        ESCALATED_FROM: escalation.source,
+        "rung": escalation.rung,
+        "workflow": escalation.workflow.value,
+        "settings": dict(escalation.settings or {}),
+        "configuration_hash": escalation.configuration.hash,
+        "costs": dict(escalation.costs),
+    }
+    activations = {name: precision.value for name, precision in escalation.configuration.activations.items()}
+    return found | ({"activations": activations} if activations else {})
+
+
+def escalation_of(trial: FrozenTrial, space: SearchSpace) -> Escalation:
+    """The inverse of ``attributes_of_escalation`` and ``attributes_of``."""
+    attributes = trial.user_attrs
+    result = result_of(attributes)
+    assert result is None or isinstance(result, EscalationResult | Failure)
+    began, ended = attributes.get("span", (0.0, 0.0))
+    return Escalation(
+        trial.number,
+        attributes["rung"],
+        Workflow(attributes["workflow"]),
+        attributes[ESCALATED_FROM],
+        configuration_of(trial, space),
+        attributes["costs"],
+        attributes["settings"],
+        result,
+        (began, ended),
+        trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+    )
+
+
+def record_of_escalation(escalation: Escalation, objectives: ObjectiveSet) -> Record:
+    """The record of an escalation that has its result."""
+    return Record.judged(
+        escalation.result,
+        objectives,
+        escalation.costs,
+        trial=escalation.trial,
+        origin=f"escalated from {escalation.source}",
+        configuration=escalation.configuration,
+        workflow=escalation.workflow,
+        answered_from=None,
+        span=escalation.span,
+        escalated_from=escalation.source,
+        rung=escalation.rung,
+    )

@@ -1,0 +1,42 @@
+"""What a study holds beside its trials: evaluations on the confirmation data, and measured latencies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.study import Study
+
+from palettune.device_bench.measurement.measurement import Measurement
+from palettune.evaluators.quality.evaluation import Evaluation
+
+__all__ = ["SideTables"]
+
+_CONFIRMATION = "confirmation:"
+_MEASUREMENT = "measurement:"
+
+
+class SideTables:
+    """Two tables in the study's user attributes."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def confirm(self, key: str, evaluation: Evaluation) -> None:
+        """Keep what the model of a record gave on the confirmation data, by the record's key."""
+        self._study.set_user_attr(_CONFIRMATION + key, evaluation.to_json())
+
+    def confirmations(self) -> dict[str, Evaluation]:
+        """Evaluations on the confirmation data, by the record's key."""
+        return {key: Evaluation.from_json(value) for key, value in self._rows(_CONFIRMATION).items()}
+
+    def keep_measurement(self, configuration_hash: str, measurement: Measurement) -> None:
+        """Keep the latency of a configuration, as measured on the experiment's device and compute unit."""
+        self._study.set_user_attr(_MEASUREMENT + configuration_hash, measurement.to_json())
+
+    def measurements(self) -> dict[str, Measurement]:
+        """Measured latencies, by configuration hash."""
+        return {key: Measurement.from_json(value) for key, value in self._rows(_MEASUREMENT).items()}
+
+    def _rows(self, prefix: str) -> dict[str, Any]:
+        attributes = self._study.user_attrs.items()
+        return {key.removeprefix(prefix): value for key, value in attributes if key.startswith(prefix)}

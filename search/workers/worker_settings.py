@@ -1,0 +1,65 @@
+"""What a worker of one run is told, wherever it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.workload_object import WorkloadSource
+from palettune.search.experiment.experiment import EscalationSettings, Needs
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.preparation.preparation import Preparation
+
+__all__ = ["WorkerSettings", "worker_settings"]
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Everything a worker needs to hold the model.
+
+    Attributes:
+        workload: path of the workload file, readable where the worker runs; or functions in memory.
+        layers: the names of the layers that may be compressed.
+        bank: folder of the weight bank, and those of other runs.
+        threads: torch threads of one worker.
+        states, checkpoints: folders of the states of escalated models, and of trainings under way.
+        escalation: the settings of the workflows that evaluations are escalated to.
+        float32: patterns of the ops that compute in float32, and the layers that are among them.
+        data: what the experiment says of the data.
+    """
+
+    workload: WorkloadSource
+    layers: tuple[str, ...]
+    kind: DivergenceKind
+    seed: int
+    bank: Path
+    other_banks: tuple[Path, ...]
+    threads: int
+    states: Path | None = None
+    checkpoints: Path | None = None
+    escalation: EscalationSettings = field(default_factory=EscalationSettings)
+    float32: tuple[str, ...] = ()
+    float32_layers: tuple[str, ...] = ()
+    data: DataOptions = field(default_factory=DataOptions)
+
+
+def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
+    """The settings of a prepared experiment's workers."""
+    experiment = preparation.experiment
+    return WorkerSettings(
+        workload=experiment.workload,
+        layers=tuple(layer.name for layer in preparation.layers),
+        kind=preparation.kind,
+        seed=experiment.seed,
+        bank=folder.bank.resolve(),
+        other_banks=tuple(path.resolve() for path in folder.other_banks),
+        threads=max(1, int(needs.cpus)),
+        states=folder.states.resolve(),
+        checkpoints=folder.checkpoints.resolve(),
+        escalation=experiment.escalation,
+        float32=experiment.space.float32,
+        float32_layers=tuple(sorted(preparation.base.float32)),
+        data=experiment.data.options,
+    )

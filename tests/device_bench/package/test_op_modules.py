@@ -1,0 +1,36 @@
+"""The torch module of each op of a converted program."""
+
+import pytest
+import torch
+from torch import nn
+
+from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.package.op_modules import enclosing, op_modules, uncast_name
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x).tanh()
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["exported", "traced"])
+def test_ops_carry_the_whole_name_of_their_module(traced, monkeypatch):
+    if traced:
+        monkeypatch.setattr("palettune.device_bench.conversion.conversion._exported", lambda *_: 1 / 0)
+    found = op_modules(convert(nn.Sequential(Block(), Block()).eval(), (torch.ones(1, 4),), "iOS17"))
+    assert {"0.linear", "1.linear", "0", "1"} <= set(found.values())
+    assert [found[name] for name in found if name.startswith("linear")] == ["0.linear", "1.linear"]
+
+
+def test_names_of_the_modules_around_one():
+    assert enclosing("a.b.0") == ("a.b.0", "a.b", "a")
+    assert enclosing("") == ()
+
+
+def test_the_name_of_an_op_before_it_was_cast():
+    assert uncast_name("linear_0_cast_fp16") == "linear_0"
+    assert uncast_name("linear_0") == "linear_0"

@@ -1,0 +1,32 @@
+"""Which layers take 8-bit activations."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from palettune.device_bench.model.module_layers import layers_of
+from palettune.evaluators.workload.sampling import Sampling
+from palettune.search.preparation.int8_rounding import rounding
+from palettune.space.configuration import Configuration, Precision
+from palettune.space.encoding import Encoding
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.again, self.alone = (nn.Linear(8, 8) for _ in range(3))
+        self.again.weight = self.first.weight
+
+    def forward(self, x):
+        return self.alone(self.again(self.first(x)))
+
+
+def test_a_weight_that_modules_share_keeps_inputs_in_floats_since_each_would_need_a_scale_of_its_own():
+    model = Tied()
+    layers = layers_of(model)
+    workload = SimpleNamespace(model=model, example_inputs=(torch.rand(1, 8),), sampling=Sampling())
+    rounded = rounding(SimpleNamespace(workload=workload, layers=layers))
+    int8 = dict.fromkeys(("first", "alone"), Encoding.parse("int8"))
+    assert rounded(Configuration(int8)).activations == {"alone": Precision.INT8}
+    assert rounded(Configuration({**int8, "alone": Encoding.parse("lut4")})) is None

@@ -1,0 +1,130 @@
+"""Tests mirror the sources: tests/space/test_footprint.py for space/footprint.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("space", "device_bench", "evaluators", "search")
+
+#: Sources that have no test file of their own yet. Only to be shortened.
+WITHOUT_A_TEST: dict[str, frozenset[str]] = {
+    "space": frozenset(),
+    "device_bench": frozenset(),
+    "evaluators": frozenset(
+        {
+            "adapters/test_adapted_model.py",
+            "adapters/test_setting.py",
+            "calibration/test_channel_moments.py",
+            "calibration/test_judge.py",
+            "compression/test_carrier.py",
+            "compression/test_compression_time.py",
+            "compression/test_errors.py",
+            "compression/test_linear.py",
+            "compression/test_lut.py",
+            "compression/test_sparse.py",
+            "fine_tuning/test_optimizer.py",
+            "fine_tuning/test_setting.py",
+            "fine_tuning/test_trainable_linear.py",
+            "fine_tuning/test_trainable_sparse.py",
+            "fine_tuning/test_trainable_table.py",
+            "fine_tuning/test_trainable_weight.py",
+            "fine_tuning/test_trainee.py",
+            "fine_tuning/test_training.py",
+            "fine_tuning/test_training_data.py",
+            "fine_tuning/test_training_loss.py",
+            "quality/test_divergence_kind.py",
+            "quality/test_evaluation.py",
+            "quality/test_quality.py",
+            "sensitivity/test_isolated.py",
+            "sensitivity/test_registry.py",
+            "sensitivity/test_scores.py",
+            "sensitivity/test_weight_error.py",
+            "test_workflows.py",
+            "weights/test_assembly.py",
+            "weights/test_content_hash.py",
+            "workload/test_course.py",
+            "workload/test_sample_axes.py",
+            "workload/test_sampling.py",
+        }
+    ),
+    "search": frozenset(
+        {
+            "command_line/test_cli.py",
+            "display/test_artifacts.py",
+            "display/test_pictures.py",
+            "display/test_progress.py",
+            "display/test_tables.py",
+            "display/test_three_axis_pictures.py",
+            "experiment/test_objectives.py",
+            "experiment/test_versions.py",
+            "loop/test_live_front.py",
+            "preparation/test_inspection.py",
+            "preparation/test_preparation.py",
+            "proposing/test_first_trials.py",
+            "proposing/test_samplers.py",
+            "proposing/test_surrogate.py",
+            "proposing/test_unseen_sampler.py",
+            "results/test_confirmation.py",
+            "results/test_explanation.py",
+            "results/test_formatting.py",
+            "results/test_intervals.py",
+            "results/test_known_latency.py",
+            "results/test_member_state.py",
+            "results/test_package_record.py",
+            "results/test_search_metrics.py",
+            "results/test_weight_file_size.py",
+            "study/test_escalation.py",
+            "study/test_record.py",
+            "study/test_study.py",
+            "study/test_study_context.py",
+            "tracking/test_tracking_store.py",
+            "workers/test_inline_pool.py",
+            "workers/test_worker.py",
+            "workers/test_worker_pool.py",
+        }
+    ),
+}
+#: Test files that are of no one source, each with the reason.
+OF_SEVERAL: dict[str, str] = {
+    "evaluators/test_encodings_in_package.py": "every encoding through compression, conversion and proof",
+    "evaluators/test_hard_weights.py": "weights of odd values through compression and conversion",
+    "evaluators/test_joint_limits.py": "joint encodings through compression and conversion",
+    "evaluators/test_stateful_search.py": "models with state through scores and every workflow",
+    "search/test_bad_input.py": "what a user can give wrong, by the command line",
+    "search/test_benching_property.py": "latencies measured in any order, through study and front",
+    "search/test_installed.py": "the wheel in an empty environment",
+    "search/test_kept_modules.py": "modules that are kept, from the workload to the package",
+    "search/test_memory.py": "memory of a worker over a whole search",
+    "search/test_packages.py": "a package as the workload's model, by the command line",
+    "search/test_stateful_export.py": "models with state, from the search to the package",
+}
+
+
+def expected(room: str) -> set[str]:
+    """The test file of each source, relative to the room."""
+    sources = [path.relative_to(ROOT / room) for path in (ROOT / room).rglob("*.py") if path.name != "__init__.py"]
+    return {str(source.with_name(f"test_{source.name}")) for source in sources}
+
+
+def present(room: str) -> set[str]:
+    return {str(path.relative_to(ROOT / "tests" / room)) for path in (ROOT / "tests" / room).rglob("test_*.py")}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_source_has_its_test_file(room: str) -> None:
+    assert sorted(expected(room) - present(room) - WITHOUT_A_TEST[room]) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_lists_hold_nothing_that_is_done(room: str) -> None:
+    assert sorted(WITHOUT_A_TEST[room] & present(room) | WITHOUT_A_TEST[room] - expected(room)) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_test_file_has_its_source(room: str) -> None:
+    several = {name.removeprefix(f"{room}/") for name in OF_SEVERAL if name.startswith(f"{room}/")}
+    assert sorted(present(room) - expected(room) - several) == []
+    assert several <= present(room)
