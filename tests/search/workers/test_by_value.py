@@ -16,10 +16,13 @@ from palettune.search.workers.by_value import _by_value, _own_modules
 ROOT = Path(__file__).parents[3]
 
 NETWORK = """
-from torch import nn
-class Network(nn.Sequential):
+import torch
+class Network(torch.nn.Module):
     def __init__(self):
-        super().__init__(nn.Linear(4, 3))
+        super().__init__()
+        self.classes = torch.nn.Linear(4, 3)  # a name that torch has, too: a module of a type of its own
+    def forward(self, x):
+        return self.classes(torch.relu(x))
 """
 
 FUNCTIONS = """
