@@ -48,7 +48,7 @@ class Run:
     ) -> None:
         self.experiment = experiment
         self.folder = folder
-        self.notes: tuple[str, ...] = (*experiment.notes, *study.notes)
+        self.notes: tuple[str, ...] = study.notes
         self.ending = ending
         self._study = study
 
