@@ -19,6 +19,7 @@ from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.workload.outputs import floating_outputs
+from palettune.evaluators.workload.placement import CPU
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
@@ -73,6 +74,7 @@ class WorkflowSetting:
         kind: the divergence taken.
         seed: of a workflow's random numbers.
         folder: for checkpoints that a killed run goes on from; ``None`` keeps none.
+        device: what models are run on; what comes of it is on the CPU.
     """
 
     workload: Workload
@@ -80,6 +82,7 @@ class WorkflowSetting:
     kind: DivergenceKind
     seed: int = 0
     folder: Path | None = None
+    device: torch.device = CPU
 
 
 class WorkflowEvaluator(ABC):

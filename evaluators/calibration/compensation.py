@@ -21,7 +21,7 @@ _BLOCK = 128
 def damped(gram: Tensor, damping: float = _DAMPING) -> Tensor:
     """A Gram matrix (G, K, K) with a share of its mean diagonal added, so that it has an inverse."""
     mean = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-20)
-    return gram + damping * mean[:, None, None] * torch.eye(gram.shape[-1])
+    return gram + damping * mean[:, None, None] * torch.eye(gram.shape[-1], device=gram.device)
 
 
 def compensated(weights: Tensor, gram: Tensor, rounded: Callable[[int, Tensor], Tensor]) -> Tensor:

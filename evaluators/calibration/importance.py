@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import torch
@@ -13,6 +12,7 @@ from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.fisher import drawn_loss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
+from palettune.evaluators.workload.placement import CPU, copied, placed
 from palettune.space.modules import kind_of
 
 __all__ = ["Importance"]
@@ -26,14 +26,21 @@ class Importance:
     Gradients are of labels or projections drawn per sample, as for the Fisher score: no labels are needed.
     """
 
-    def __init__(self, model: nn.Module, kind: DivergenceKind, samples: CalibrationSamples, seed: int = 0) -> None:
-        self._model, self._kind, self._seed = model, kind, seed
+    def __init__(
+        self,
+        model: nn.Module,
+        kind: DivergenceKind,
+        samples: CalibrationSamples,
+        seed: int = 0,
+        device: torch.device = CPU,
+    ) -> None:
+        self._model, self._kind, self._seed, self._device = model, kind, seed, device
         self._course = samples.fitting().first(_MOST)
         self._found: dict[str, Tensor] | None = None
         self._refusal: str | None = None
 
     def get(self, layer: str) -> Tensor:
-        """In the shape of the layer's weight.
+        """In the shape of the layer's weight, on the CPU.
 
         Raises:
             ValueError: the weight has no gradient, or one of zero in every sample.
@@ -46,10 +53,10 @@ class Importance:
         return self._found[layer]
 
     def _squares(self) -> dict[str, Tensor]:
-        model = copy.deepcopy(self._model).requires_grad_(False)
+        model = copied(self._model, self._device).requires_grad_(False)
         layers = {name: part for name, part in model.named_modules() if kind_of(part) is not None}
         with torch.inference_mode():
-            outputs = list(self._course.outputs(self._model))
+            outputs = list(self._course.outputs(placed(self._model, self._device)))
             energy = Reference.of(self._kind, outputs, self._course.axes).energy
         total: dict[str, Tensor] = {}
         for part in layers.values():
@@ -65,4 +72,4 @@ class Importance:
                 if weight.grad is not None and bool(weight.grad.any()):
                     total[name] = total.get(name, torch.zeros_like(weight.grad)) + weight.grad.square()
                 weight.grad = None
-        return {name: squares / len(self._course.inputs) for name, squares in total.items()}
+        return {name: squares.cpu() / len(self._course.inputs) for name, squares in total.items()}

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.workload.course import Course, Hook, watched
+from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.samples import Inputs
 from palettune.space.layer import Layer, LayerKind
 
@@ -33,7 +34,8 @@ class LayerStatistics:
     """Inputs of one layer, seen as columns of its weight matrices: one matrix (R, K) for each of its G groups.
 
     Attributes:
-        gram: (G, K, K) float32, mean over samples and positions of the samples to fit on.
+        gram: (G, K, K) float32, mean over samples and positions of the samples to fit on; on the model's device, where
+            whatever is solved with it is computed.
         columns: for each held-out sample, (G, K, P) columns at some positions.
     """
 
@@ -43,7 +45,7 @@ class LayerStatistics:
 
     def errors(self, difference: Tensor, layer: Layer) -> tuple[float, ...]:
         """Mean squared output error on each held-out sample of a weight that is off by ``difference``."""
-        matrices = as_matrices(difference, layer)
+        matrices = as_matrices(difference.to(self.gram.device), layer)
         return tuple(float((matrices @ x).square().sum() / x.shape[-1]) for x in self.columns)
 
 
@@ -114,9 +116,14 @@ def layer_statistics(
     model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs] | Course, held_out: Sequence[Inputs] | Course
 ) -> dict[str, LayerStatistics]:
     """Run the float model over both parts and collect the statistics of some layers; unreached ones are left out."""
-    found: dict[str, LayerStatistics] = {}
     chosen = [layer for layer in layers if observable(layer)]
-    _run(model, Course.of(fit).together(_BATCH), {x.name: _watch(x, found, fitting=True) for x in chosen})
+
+    def fitted(size: int) -> dict[str, LayerStatistics]:
+        found: dict[str, LayerStatistics] = {}
+        _run(model, Course.of(fit).together(size), {x.name: _watch(x, found, fitting=True) for x in chosen})
+        return found
+
+    found = with_room(fitted, _BATCH)
     _run(model, Course.of(held_out), {x.name: _watch(x, found, fitting=False) for x in chosen})
     return {name: statistics for name, statistics in found.items() if statistics.columns}
 

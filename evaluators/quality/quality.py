@@ -16,6 +16,7 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.outputs import first_non_finite_module
+from palettune.evaluators.workload.placement import CPU, on, placed
 from palettune.evaluators.workload.workload import Split, Workload
 
 __all__ = ["Quality", "beaten"]
@@ -29,6 +30,7 @@ class Quality:
         kind: the divergence taken.
         split: the data to measure on.
         energy: for a squared error, the scale of other data; of this split unless given.
+        device: where the float model is run; modules are measured where they are, so bring them there.
     """
 
     def __init__(
@@ -37,14 +39,16 @@ class Quality:
         kind: DivergenceKind,
         split: Split = Split.EVALUATION,
         energy: Sequence[float] = (),
+        device: torch.device = CPU,
     ) -> None:
         self.workload = workload
         self.split = split
+        self.device = device
         self._course: Course = workload.sampling.course([batch.inputs for batch in workload.batches(split)])
         with torch.inference_mode():
-            outputs = list(self._course.outputs(workload.model))
+            outputs = list(self._course.outputs(placed(workload.model, device)))
         self.reference = Reference.of(kind, outputs, workload.sampling.axes).with_energy(energy)
-        self.float_metrics = workload.metrics(outputs, split)
+        self.float_metrics = workload.metrics(on(outputs, CPU), split)
 
     def measure(
         self,
@@ -68,7 +72,7 @@ class Quality:
         try:
             with torch.inference_mode(), contextlib.closing(self._course.outputs(module)) as passes:
                 for index, given in enumerate(passes):
-                    outputs.append(given)
+                    outputs.append(on(given, CPU))
                     values += self.reference.by_sample(index, given).tolist()
                     if screen and index + 1 < len(self.reference.batches) and len(values) >= screen:
                         screen = 0  # once: a second look would need a stricter test

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.placement import CPU
 from palettune.evaluators.workload.sampling import Sampling
 
 __all__ = ["Part", "ScoringSetting", "SensitivityScore", "join"]
@@ -40,6 +42,7 @@ class ScoringSetting:
         seed: of the method's random numbers.
         memory_bytes: bound on what a method may hold beyond the model and one sample's activations.
         sampling: where samples lie, and what state the model has.
+        device: what copies of the model are run on.
     """
 
     model: nn.Module
@@ -49,6 +52,7 @@ class ScoringSetting:
     seed: int = 0
     memory_bytes: int = 2 * 1024**3
     sampling: Sampling = Sampling()  # noqa: RUF009 (frozen)
+    device: torch.device = CPU
 
 
 class SensitivityScore(ABC):

@@ -15,6 +15,7 @@ from palettune.evaluators.sensitivity.base import Part, SensitivityScore, even
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import Assembler
 from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.placement import placed
 
 __all__ = ["IsolatedScore"]
 
@@ -36,9 +37,9 @@ class IsolatedScore(SensitivityScore):
         """One forward pass over the samples for each column."""
         started = time.perf_counter()
         course = self.course(samples, before).together(_BATCH)
-        assembler = Assembler(self.setting.model, self.setting.weights)
+        assembler = Assembler(self.setting.model, self.setting.weights, self.setting.device)
         with torch.inference_mode():
-            outputs = list(course.outputs(self.setting.model))
+            outputs = list(course.outputs(placed(self.setting.model, self.setting.device)))
             reference = Reference.of(self.setting.kind, outputs, course.axes).with_energy(self.setting.energy)
             table = np.stack([self._column(assembler, column, course, reference) for column in columns], axis=1)
         return Scores(self.name, tuple(columns), np.maximum(table, 0.0), None, time.perf_counter() - started)
@@ -47,7 +48,7 @@ class IsolatedScore(SensitivityScore):
         layer, encoding = column
         module = assembler.replace({layer: self.setting.weights.get(layer, encoding).weight})
         parts = [reference.by_sample(i, outputs) for i, outputs in enumerate(course.outputs(module))]
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).cpu().numpy()
 
     @classmethod
     def parts(cls, columns: int, samples: int, count: int) -> list[Part]:

@@ -6,11 +6,13 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
 from palettune.evaluators.compression.compression import changed_since, compress
 from palettune.evaluators.weights.weight_bank import WeightBank, weight_digest
+from palettune.evaluators.workload.placement import CPU, copied
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer
@@ -75,11 +77,11 @@ class LayerWeights:
 
 
 class Assembler:
-    """A resident copy of the model whose weights follow the configuration last asked for."""
+    """A resident copy of the model, on a device, whose weights follow the configuration last asked for."""
 
-    def __init__(self, model: nn.Module, weights: LayerWeights) -> None:
+    def __init__(self, model: nn.Module, weights: LayerWeights, device: torch.device = CPU) -> None:
         self.weights = weights
-        self.module = copy.deepcopy(model)
+        self.module = copied(model, device)
         self._current: dict[str, Encoding] = {}
 
     def assemble(self, configuration: Configuration) -> nn.Module:

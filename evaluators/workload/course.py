@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
+from palettune.evaluators.workload.halving import Room, in_halves
+from palettune.evaluators.workload.placement import device_of, on
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
 __all__ = ["Course", "Hook", "Step", "watched"]
@@ -40,16 +42,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Course:
-    """Forward passes in order.
+    """Forward passes in order, each on the device that the module is on.
 
     Attributes:
         state: what the model held when it was loaded.
         axes: where samples lie.
+        room: how many samples memory holds at once.
     """
 
     steps: tuple[Step, ...]
     state: RecurrentState = NO_STATE
     axes: SampleAxes = FIRST
+    room: Room = field(default_factory=Room, compare=False)
 
     @classmethod
     def of(cls, samples: Sequence[Inputs] | Course, axes: SampleAxes = FIRST) -> Course:
@@ -84,24 +88,29 @@ class Course:
         return replace(self, steps=tuple(steps))
 
     def outputs(
-        self, module: nn.Module, watching: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+        self, module: nn.Module, watching: Callable[[], AbstractContextManager[Any]] | None = None
     ) -> Generator[Any, None, None]:
-        """What a module gives at each step that counts.
+        """What a module gives at each step that counts; a batch that memory does not hold runs in halves.
 
         Args:
-            watching: entered while such a step runs, and at no other: what puts hooks in place, say.
+            watching: entered while such a step runs, and at no other: what puts hooks in place, say. What watches has
+                to see whole batches, so these are not halved: memory that runs out is an error.
         """
-        with contextlib.closing(self.passes(module)) as passes:
+        with contextlib.closing(self.passes(module, halves=watching is None)) as passes:
             for run in passes:
-                with watching():
+                with watching() if watching else contextlib.nullcontext():
                     outputs = run()
                 yield outputs
 
-    def passes(self, module: nn.Module) -> Generator[Callable[[], Any], None, None]:
-        """Each step that counts, as a function that runs it from the state of its place; it may be called again."""
+    def passes(self, module: nn.Module, *, halves: bool = False) -> Generator[Callable[[], Any], None, None]:
+        """Each step that counts, as a function that runs it from the state of its place; it may be called again.
+
+        Args:
+            halves: run halves of a batch that memory does not hold, where the model has no state.
+        """
         if not self.state:
             for step in self.steps:
-                yield _Pass(module, step.inputs)
+                yield _Pass(module, step.inputs, self.axes, self.room if halves else None)
             return
         self.state.restore(module)
         try:
@@ -110,7 +119,7 @@ class Course:
                     self.state.restore(module)
                 if not step.counted:
                     with torch.no_grad():
-                        module(*step.inputs)
+                        _run(module, step.inputs)
                     continue
                 run = _StatefulPass(module, step.inputs, self.state.now(module))
                 yield run
@@ -131,9 +140,13 @@ class Course:
 class _Pass:
     module: nn.Module
     inputs: Inputs
+    axes: SampleAxes
+    room: Room | None
 
     def __call__(self) -> Any:
-        return self.module(*self.inputs)
+        if self.room is None:
+            return _run(self.module, self.inputs)
+        return in_halves(lambda inputs: _run(self.module, inputs), self.inputs, self.axes, self.room)
 
 
 class _StatefulPass:
@@ -147,7 +160,7 @@ class _StatefulPass:
     def __call__(self) -> Any:
         if self.ran:
             self._begin.restore(self._module)
-        outputs = pytree.tree_map(_apart, self._module(*self._inputs))
+        outputs = pytree.tree_map(_apart, _run(self._module, self._inputs))
         self.left, self.ran = self._begin.now(self._module), True
         return outputs
 
@@ -161,6 +174,10 @@ def watched(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _run(module: nn.Module, inputs: Inputs) -> Any:
+    return module(*on(inputs, device_of(module)))
 
 
 def _apart(value: Any) -> Any:

@@ -192,6 +192,7 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         float32=experiment.space.float32,
         float32_layers=tuple(sorted(preparation.base.float32)),
         data=experiment.data.options,
+        gpus=needs.gpus,
     )
 
 

@@ -24,6 +24,7 @@ from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import Outcome, WorkflowEvaluator, WorkflowSetting
 from palettune.evaluators.workflows import registry as workflows
+from palettune.evaluators.workload.placement import moved, worker_device
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.search.study.escalation import Climbed
@@ -43,13 +44,14 @@ class Resident:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
+        self.device = worker_device(settings.gpus)
         self.workload = load_workload(settings.workload, settings.data)
         compute_in_float32(self.workload.model, settings.float32_layers)
         chosen = set(settings.layers)
         layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
-        self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
+        self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed, device=self.device)
         self._workflows: dict[str, WorkflowEvaluator] = {}
 
     @cached_property
@@ -87,7 +89,7 @@ class Resident:
     def confirm_state(self, state: str, workflow: str) -> Evaluation | Screened | Failure:
         """A model that climbed, on data that the search never sees."""
         found = ModelState.load(self._states / state)
-        module = found.apply(self.workload.model, metadata=False)
+        module = moved(found.apply(self.workload.model, metadata=False), self.device)
         return self.confirmer.quality.measure(module, found.configuration.hash, Workflow(workflow))
 
     @property
@@ -129,7 +131,13 @@ class Resident:
         batches = self.workload.batches(scoring_split(self.workload.offers))
         samples = single_samples(batches, part.samples.stop, sampling.axes)
         setting = ScoringSetting(
-            self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed, sampling=sampling
+            self.workload.model,
+            self.weights,
+            self.settings.kind,
+            energy,
+            self.settings.seed,
+            sampling=sampling,
+            device=self.device,
         )
         chosen = [
             (layer, Encoding.parse(spelling)) for layer, spelling in columns[part.columns.start : part.columns.stop]

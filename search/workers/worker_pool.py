@@ -47,6 +47,7 @@ class WorkerSettings:
         ladder: how far climbs go.
         float32: patterns of the ops that compute in float32, and the layers that are among them.
         data: what the experiment says of the data.
+        gpus: of one worker; any share of a GPU is what it computes on.
     """
 
     workload: Path
@@ -62,6 +63,7 @@ class WorkerSettings:
     float32: tuple[str, ...] = ()
     float32_layers: tuple[str, ...] = ()
     data: DataOptions = field(default_factory=DataOptions)
+    gpus: float = 0
 
 
 @dataclass(frozen=True)

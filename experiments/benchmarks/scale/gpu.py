@@ -1,0 +1,254 @@
+"""What a GPU does for each stage of a search, beside a CPU: seconds, and how far results are apart.
+
+    python experiments/benchmarks/scale/gpu.py
+    python experiments/benchmarks/scale/gpu.py --devices cpu --threads 2
+
+Runs each stage of an evaluation on EfficientNet-Lite0 and on a transformer of 135 million random weights, on each
+device that is there. Seconds are wall time after a first run that is not counted, where a stage is short enough to be
+run twice; stages that build something (compression, calibration, fine-tuning) are run once. Prints a table and writes
+`gpu.json` beside this file after every stage, so that a run that is cut off has told what it knew.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.data_free import DataFreeEvaluator
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.quality.evaluation import Evaluation
+from palettune.evaluators.sensitivity.base import ScoringSetting
+from palettune.evaluators.sensitivity.fisher import FisherScore
+from palettune.evaluators.sensitivity.isolated import IsolatedScore
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
+from palettune.evaluators.workflow import Outcome, WorkflowSetting
+from palettune.evaluators.workload.placement import worker_device
+from palettune.evaluators.workload.samples import single_samples
+from palettune.evaluators.workload.workload import Split, Workload, load_workload
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
+from palettune.space.modules import layers_of
+
+HERE = Path(__file__).parent
+WORKLOADS = {
+    "efficientnet_lite0": HERE.parents[1] / "efficientnet_lite0" / "workload.py",
+    "transformer": HERE / "transformer.py",
+}
+ENCODINGS = ("lut4", "int4-b32", "sparse50")
+STAGES = ("evaluation", "scoring", "isolated", "calibration", "fine_tuning")
+SCORED = {"efficientnet_lite0": 24, "transformer": 8}
+ISOLATED = 6  # columns
+CALIBRATED = 64  # samples, a quarter of which judges
+STEPS = {"efficientnet_lite0": (10, 20), "transformer": (3, 5)}
+
+
+class Case:
+    """One model with its compressed weights; the stages, each on a device."""
+
+    def __init__(self, name: str, workload: Workload, bank: Path) -> None:
+        self.name, self.workload, self.bank = name, workload, bank
+        # the embedding is left as it is: its tables would take most of the time and all of the memory
+        self.layers = tuple(layer for layer in layers_of(workload.model) if layer.kind.value != "embedding")
+        self.weights = LayerWeights(workload.model, self.layers, WeightBank(bank))
+        self.encodings = tuple(Encoding.parse(spelling) for spelling in ENCODINGS)
+        # stem and depthwise layers have too few input channels for blocks
+        self.columns = [(x.name, e) for x in self.layers for e in self.encodings if self._fits(x, e)]
+
+    def _fits(self, layer: Any, encoding: Encoding) -> bool:
+        return encoding.linear is None or layer.input_channels % 32 == 0
+
+    def configuration(self, first: int) -> Configuration:
+        """Encodings in turn from layer to layer; where one does not fit, the one after it."""
+        found = {}
+        for number, layer in enumerate(self.layers, first):
+            turns = [self.encodings[(number + i) % len(self.encodings)] for i in range(2)]
+            found[layer.name] = next(e for e in turns if self._fits(layer, e))
+        return Configuration(found)
+
+    def compression(self) -> int:
+        """Every (layer, encoding) into the bank: on the CPU whatever the device."""
+        for layer, encoding in self.columns:
+            self.weights.bank.put(self.weights.key(layer, encoding), self.weights.build(layer, encoding))
+        return len(self.columns)
+
+    def setting(self, device: torch.device, folder: str) -> WorkflowSetting:
+        """Calibrated weights go into a bank of the run's own, so that each run finds them itself."""
+        bank = WeightBank(Path(folder), (self.bank,))
+        weights = LayerWeights(self.workload.model, self.layers, bank)
+        return WorkflowSetting(self.workload, weights, DivergenceKind.KL, device=device)
+
+    def evaluation(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
+        """Two configurations in turns, so that every weight changes: the median of two and as many as take ten seconds."""
+        evaluator = DataFreeEvaluator(self.setting(device, folder))
+        found: list[Any] = []
+        seconds: list[float] = []
+        for turn in range(12):
+            if turn > 2 and sum(seconds) > 10:
+                break
+            spent, evaluation = timed(lambda turn=turn: evaluator.measure(self.configuration(turn % 2)), device)
+            assert isinstance(evaluation, Evaluation), evaluation
+            seconds.append(spent)
+            found.append(evaluation.by_sample)
+        return {"by_sample": np.concatenate(found[:2])}, float(np.median(seconds[1:]))
+
+    def scoring(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
+        """Fisher scores of every column."""
+        scorer, samples = FisherScore(self._scoring(device)), self._samples(SCORED[self.name])
+        scorer.score(self.columns, samples[:1])
+        seconds, scores = timed(lambda: scorer.score(self.columns, samples), device)
+        return {"by_column": scores.by_sample.mean(0), "signed": scores.signed}, seconds
+
+    def isolated(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
+        """Some columns, each by a forward pass over the samples of ``scoring``."""
+        scorer, samples = IsolatedScore(self._scoring(device)), self._samples(SCORED[self.name])
+        some = self.columns[:: max(1, len(self.columns) // ISOLATED)][:ISOLATED]
+        scorer.score(some[:1], samples[:1])
+        seconds, scores = timed(lambda: scorer.score(some, samples), device)
+        return {"by_column": scores.by_sample.mean(0)}, seconds
+
+    def calibration(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
+        """The whole workflow on one configuration: moments, statistics, importance, each layer's methods."""
+        seconds, outcome = timed(
+            lambda: CalibrationEvaluator(self.setting(device, folder), CALIBRATED).evaluate(self.configuration(0)),
+            device,
+        )
+        return self._outcome(outcome), seconds
+
+    def fine_tuning(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
+        """A short training of vectors, then of everything; on a GPU it computes in bfloat16."""
+        vectors, steps = STEPS[self.name]
+        tuning = FineTuningSetting(vector_steps=vectors, steps=steps, held_out=8, validations=1, device=device.type)
+        evaluator = FineTuningEvaluator(self.setting(device, folder), tuning)
+        seconds, outcome = timed(lambda: evaluator.evaluate(self.configuration(0)), device)
+        return self._outcome(outcome), seconds
+
+    def _outcome(self, outcome: Any) -> dict[str, Any]:
+        assert isinstance(outcome, Outcome), outcome
+        methods = list(outcome.state.methods.values())
+        kept = {gain.method: gain.kept for gain in outcome.gains if gain.layer is None}
+        counts = {method: methods.count(method) for method in sorted(set(methods))}
+        return {"by_sample": np.array(outcome.evaluation.by_sample), "methods": counts, "kept": kept}
+
+    def _scoring(self, device: torch.device) -> ScoringSetting:
+        sampling = self.workload.sampling
+        return ScoringSetting(self.workload.model, self.weights, DivergenceKind.KL, sampling=sampling, device=device)
+
+    def _samples(self, count: int) -> list[Any]:
+        return single_samples(self.workload.batches(Split.CALIBRATION), count)
+
+
+def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    """Seconds until the device has done all of it, and what came of it."""
+    started = time.perf_counter()
+    found = run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, found
+
+
+def apart(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+    """How far the results of one device are from those of the CPU."""
+    differences: dict[str, Any] = {}
+    for key, have in found.items():
+        want = reference[key]
+        if isinstance(have, np.ndarray):
+            scale = float(np.abs(want).mean())
+            differences[f"{key}: largest difference / mean"] = float(np.abs(have - want).max()) / scale
+            differences[f"{key}: difference of the means / mean"] = abs(float(have.mean() - want.mean())) / scale
+        else:
+            differences[key] = {"here": have, "cpu": want, "equal": have == want}
+    return differences
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """Card, processor and versions."""
+    packages = ("torch", "coremltools", "numpy", "scikit-learn")
+    found: dict[str, Any] = {"python": platform.python_version(), "threads": threads, "cpus": os.cpu_count()}
+    found["processor"] = _processor()
+    found["versions"] = {package: metadata.version(package) for package in packages}
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        found["card"] = {"name": card.name, "memory_gib": round(card.total_memory / 2**30, 1)}
+        found["card"]["cuda"] = torch.version.cuda
+    return found
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def summary(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes into the JSON of a stage's results."""
+    shown = {f"mean {key}": float(value.mean()) for key, value in found.items() if isinstance(value, np.ndarray)}
+    return shown | {key: value for key, value in found.items() if not isinstance(value, np.ndarray)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"))
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--minutes", type=float, default=60, help="no stage is begun after so many")
+    parser.add_argument("--out", type=Path, default=HERE / "gpu.json")
+    arguments = parser.parse_args()
+    begun = time.perf_counter()
+    devices = arguments.devices or (["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"])
+    torch.set_num_threads(arguments.threads)
+    result: dict[str, Any] = {"machine": machine(arguments.threads), "models": {}}
+    for name in arguments.models:
+        with tempfile.TemporaryDirectory() as folder:
+            case = Case(name, load_workload(WORKLOADS[name]), Path(folder))
+            count = sum(parameter.numel() for parameter in case.workload.model.parameters())
+            seconds, entries = timed(case.compression, torch.device("cpu"))
+            stages: dict[str, Any] = {"compression": {"cpu": {"seconds": seconds, "entries": entries}}}
+            result["models"][name] = {"weights": count, "layers": len(case.layers), "stages": stages}
+            print(
+                f"{name}: {count / 1e6:.1f} million weights; compression of {entries} entries {seconds:.1f} s",
+                flush=True,
+            )
+            for stage in arguments.stages:
+                kept: dict[str, Any] = {}
+                for device in devices:
+                    if time.perf_counter() - begun > 60 * arguments.minutes:
+                        print(f"{name} {stage} {device}: not begun, the time is over", flush=True)
+                        continue
+                    stages.setdefault(stage, {})[device] = measure(case, stage, device, kept)
+                    print(f"{name} {stage} {device}: {stages[stage][device]['seconds']:.2f} s", flush=True)
+                    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+                if {"cpu", "cuda"} <= kept.keys():
+                    stages[stage]["apart"] = apart(kept["cuda"], kept["cpu"])
+                    print(json.dumps(stages[stage]["apart"]), flush=True)
+                arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def measure(case: Case, stage: str, name: str, kept: dict[str, Any]) -> dict[str, Any]:
+    """One stage on one device; its results are kept for the comparison."""
+    device = worker_device(1 if name == "cuda" else 0)
+    if name == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    with tempfile.TemporaryDirectory() as folder:
+        found, seconds = getattr(case, stage)(device, folder)
+    kept[name] = found
+    memory = {"peak_gpu_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)} if name == "cuda" else {}
+    return {"seconds": seconds, **memory, **summary(found)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
