@@ -15,6 +15,7 @@ from palettune.device_bench.model.outputs import mapped
 from palettune.evaluators.fine_tuning.training_data import batch_digest, batch_samples
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.workload.halving import Room, in_halves
 from palettune.evaluators.workload.outputs import floating_outputs
 from palettune.evaluators.workload.placement import on, placed
 from palettune.evaluators.workload.workload import Batch, Workload
@@ -51,9 +52,10 @@ class TrainingLoss:
         self._teacher = placed(workload.model, device)
         self._remembered: dict[str, tuple[Tensor, ...]] = {}
         self._held = 0
+        self._room = Room()
         self._energy: tuple[float, ...] = ()
         with torch.inference_mode():
-            outputs = [self._teacher(*on(batch.inputs, device)) for batch in scale]
+            outputs = [self._taught(batch) for batch in scale]
             self._energy = Reference.of(kind, outputs, self.axes).energy
 
     def of_batch(self, outputs: Any, batch: Batch) -> Tensor:
@@ -80,13 +82,17 @@ class TrainingLoss:
         key = batch_digest(batch)
         if key not in self._remembered:
             with torch.no_grad():
-                outputs = self._teacher(*on(batch.inputs, self.device))
+                outputs = self._taught(batch)
             found = tuple(value.detach().float() for _, value in floating_outputs(outputs))
             self._held += sum(value.nbytes for value in found)
             if self._held > _MOST_REMEMBERED:
                 return found
             self._remembered[key] = found
         return self._remembered[key]
+
+    def _taught(self, batch: Batch) -> Any:
+        """What the float model gives for a batch, in halves where memory does not hold it."""
+        return in_halves(lambda inputs: self._teacher(*on(inputs, self.device)), batch.inputs, self.axes, self._room)
 
     def _losses(self, outputs: Any, batch: Batch) -> Tensor:
         count = batch_samples(batch, self.axes)
