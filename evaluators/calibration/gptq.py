@@ -37,7 +37,7 @@ class Grid:
 
     def __init__(self, scales: Tensor, zeros: Tensor, bits: int) -> None:
         self._scales, self._zeros, self._block = scales, zeros, -1
-        self.max_q = torch.tensor(2**bits - 1)
+        self.max_q = torch.tensor(2**bits - 1, device=scales.device)
         self.scale, self.zero_point = scales[:, :1], zeros[:, :1]
 
     def ready(self) -> bool:
@@ -112,7 +112,7 @@ def _gptq(weight: Tensor, gram: Tensor, scales: Tensor, zeros: Tensor, bits: int
     algorithm = GPTQ(module, config)
     algorithm._hessian = 2 * gram
     algorithm._quantizer = Grid(scales, zeros, bits)
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
+    algorithm._inp1, algorithm._out1 = (torch.zeros(1, size, device=gram.device) for size in reversed(weight.shape))
     with quiet(), torch.no_grad():
         algorithm._compress_impl()
     return module.weight.detach()

@@ -72,7 +72,7 @@ def _pruned(weight: Tensor, gram: Tensor, sparsity: Sparsity, share: float) -> T
     )
     algorithm = SparseGPT(module, config)
     algorithm._hessian = 2 * gram
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, weight.shape[1]), torch.zeros(1, weight.shape[0])
+    algorithm._inp1, algorithm._out1 = (torch.zeros(1, size, device=gram.device) for size in reversed(weight.shape))
     with quiet(), torch.no_grad():
         algorithm._compress_impl()
     return module.weight.detach()

@@ -36,6 +36,12 @@ ENCODINGS = ("lut4", "int4", "sparse50")
 TRAINING = FineTuningSetting(vector_steps=2, steps=3, held_out=8, validations=1)
 
 
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch):
+    """As in a worker: convolutions on a GPU compute in float32."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 @pytest.fixture
 def passes(monkeypatch):
     """Whether each forward pass of the workload's model, or of a copy, was of one brought to another device."""
@@ -99,6 +105,7 @@ def _score(name):
 def _state_values(outcome):
     """Everything of a state, on the CPU."""
     state = outcome.state
+    assert not [gain.reason for gain in outcome.gains if "device" in (gain.reason or "")]
     held = [w.weight for w in state.weights.values()] + [v for w in state.weights.values() for v in w.buffers.values()]
     held += [*state.tensors.values(), *(v for b in state.branches.values() for v in (b.up, b.down))]
     assert all(value.device == CPU for value in held)
@@ -110,12 +117,17 @@ def _calibrate(setting, folder):
     return _state_values(CalibrationEvaluator(setting).evaluate(_mixed(setting, activations=True)))
 
 
+def _training(setting):
+    """Left to itself, a training takes a GPU where there is one."""
+    return replace(TRAINING, device="cpu") if setting.device == CPU else TRAINING
+
+
 def _fine_tune(setting, folder):
-    return _state_values(FineTuningEvaluator(setting, TRAINING).evaluate(_mixed(setting, activations=True)))
+    return _state_values(FineTuningEvaluator(setting, _training(setting)).evaluate(_mixed(setting, activations=True)))
 
 
 def _adapt(setting, folder):
-    adapters = AdapterSetting(2, tuning=TRAINING)
+    adapters = AdapterSetting(2, tuning=_training(setting))
     return _state_values(AdapterEvaluator(setting, adapters).evaluate(_mixed(setting)))
 
 

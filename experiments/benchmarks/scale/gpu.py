@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,12 @@ import numpy as np
 import torch
 
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.calibration.importance import Importance
+from palettune.evaluators.calibration.layer_choices import layer_methods
+from palettune.evaluators.calibration.layer_method import LayerTask
+from palettune.evaluators.calibration.layer_statistics import layer_statistics, observable
+from palettune.evaluators.calibration.moment_matching import MomentMatching
+from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.data_free import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
@@ -36,7 +44,7 @@ from palettune.evaluators.sensitivity.isolated import IsolatedScore
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow import Outcome, WorkflowSetting
-from palettune.evaluators.workload.placement import worker_device
+from palettune.evaluators.workload.placement import placed, worker_device
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split, Workload, load_workload
 from palettune.space.configuration import Configuration
@@ -49,9 +57,10 @@ WORKLOADS = {
     "transformer": HERE / "transformer.py",
 }
 ENCODINGS = ("lut4", "int4-b32", "sparse50")
-STAGES = ("evaluation", "scoring", "isolated", "calibration", "fine_tuning")
+STAGES = ("evaluation", "scoring", "isolated", "methods", "fine_tuning", "calibration")
 SCORED = {"efficientnet_lite0": 24, "transformer": 8}
 ISOLATED = 6  # columns
+LAYERS = 4  # of which each calibration method finds the weights
 CALIBRATED = 64  # samples, a quarter of which judges
 STEPS = {"efficientnet_lite0": (10, 20), "transformer": (3, 5)}
 
@@ -79,11 +88,21 @@ class Case:
             found[layer.name] = next(e for e in turns if self._fits(layer, e))
         return Configuration(found)
 
-    def compression(self) -> int:
-        """Every (layer, encoding) into the bank: on the CPU whatever the device."""
-        for layer, encoding in self.columns:
-            self.weights.bank.put(self.weights.key(layer, encoding), self.weights.build(layer, encoding))
-        return len(self.columns)
+    def compression(self) -> dict[str, Any]:
+        """Every (layer, encoding) into the bank: on the CPU whatever the device, one thread for each of some processes."""
+        processes = os.cpu_count() or 1
+        _building.append(self)  # what forked processes find; a case cannot be sent to them
+        started = time.perf_counter()
+        with ProcessPoolExecutor(processes, get_context("fork")) as pool:
+            spent = list(pool.map(_build, self.columns, chunksize=2))
+        wall = time.perf_counter() - started
+        return {"seconds": sum(spent), "entries": len(spent), "processes": processes, "wall_seconds": wall}
+
+    def build(self, column: tuple[str, Encoding]) -> float:
+        """One entry; seconds of one thread."""
+        started = time.perf_counter()
+        self.weights.bank.put(self.weights.key(*column), self.weights.build(*column))
+        return time.perf_counter() - started
 
     def setting(self, device: torch.device, folder: str) -> WorkflowSetting:
         """Calibrated weights go into a bank of the run's own, so that each run finds them itself."""
@@ -120,6 +139,35 @@ class Case:
         seconds, scores = timed(lambda: scorer.score(some, samples), device)
         return {"by_column": scores.by_sample.mean(0)}, seconds
 
+    def methods(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
+        """The parts of a calibration, on a few layers: seconds of each, and the output error of what it finds."""
+        setting, samples = self.setting(device, folder), calibration_samples(self.workload, CALIBRATED)
+        layers = [x for x in self.layers if observable(x) and x.groups == 1 and x.input_channels % 32 == 0]
+        layers = layers[:: max(1, len(layers) // LAYERS)][:LAYERS]
+        model, parts, found = placed(self.workload.model, device), dict[str, float](), dict[str, Any]()
+        parts["moments"], moments = timed(lambda: MomentMatching(model, samples.fitting()), device)
+        if moments.wanted:  # of a network whose modules have no bias there is nothing to match
+            found["moments"] = np.concatenate([np.asarray(m.mean.cpu()) for m in moments.wanted.values()])
+        parts["statistics"], statistics = timed(
+            lambda: layer_statistics(model, layers, samples.fitting(), samples.judging()), device
+        )
+        found["gram"] = np.concatenate([np.asarray(s.gram.cpu()).ravel() for s in statistics.values()])
+        importance = Importance(self.workload.model, setting.kind, samples, device=device)
+        parts["importance"], _ = timed(lambda: importance.get(layers[0].name), device)
+        found["importance"] = np.asarray(importance.get(layers[0].name)).ravel()
+        for method in layer_methods():
+            errors: list[float] = []
+            parts[f"{method.name} (a layer)"] = 0.0
+            for layer, encoding in [(x, e) for x in layers for e in self.encodings if method.applies(x, e)]:
+                weight, start = self.weights.float_weight(layer.name), self.weights.get(layer.name, encoding)
+                known = statistics[layer.name]
+                task = LayerTask(layer, encoding, weight, start, known, importance.get)
+                seconds, made = timed(lambda task=task, method=method: method.find(task), device)
+                parts[f"{method.name} (a layer)"] += seconds / len(layers)
+                errors.append(float(np.mean(known.errors(made.weight - weight, layer))))
+            found[f"{method.name}: output error"] = np.array(errors)
+        return {"parts": parts, **found}, sum(parts.values())
+
     def calibration(self, device: torch.device, folder: str) -> tuple[dict[str, Any], float]:
         """The whole workflow on one configuration: moments, statistics, importance, each layer's methods."""
         seconds, outcome = timed(
@@ -151,6 +199,13 @@ class Case:
         return single_samples(self.workload.batches(Split.CALIBRATION), count)
 
 
+_building: list[Case] = []
+
+
+def _build(column: tuple[str, Encoding]) -> float:
+    return _building[-1].build(column)
+
+
 def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
     """Seconds until the device has done all of it, and what came of it."""
     started = time.perf_counter()
@@ -169,7 +224,10 @@ def apart(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, A
             scale = float(np.abs(want).mean())
             differences[f"{key}: largest difference / mean"] = float(np.abs(have - want).max()) / scale
             differences[f"{key}: difference of the means / mean"] = abs(float(have.mean() - want.mean())) / scale
-        else:
+            relative = np.abs(have - want) / np.maximum(np.abs(want), 1e-30)
+            differences[f"{key}: median relative difference"] = float(np.median(relative))
+            differences[f"{key}: correlation"] = float(np.corrcoef(np.ravel(have), np.ravel(want))[0, 1])
+        elif key != "parts":
             differences[key] = {"here": have, "cpu": want, "equal": have == want}
     return differences
 
@@ -194,7 +252,9 @@ def _processor() -> str:
 
 def summary(found: Mapping[str, Any]) -> dict[str, Any]:
     """What goes into the JSON of a stage's results."""
-    shown = {f"mean {key}": float(value.mean()) for key, value in found.items() if isinstance(value, np.ndarray)}
+    shown: dict[str, Any] = {
+        f"mean {key}": float(value.mean()) for key, value in found.items() if isinstance(value, np.ndarray)
+    }
     return shown | {key: value for key, value in found.items() if not isinstance(value, np.ndarray)}
 
 
@@ -215,11 +275,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             case = Case(name, load_workload(WORKLOADS[name]), Path(folder))
             count = sum(parameter.numel() for parameter in case.workload.model.parameters())
-            seconds, entries = timed(case.compression, torch.device("cpu"))
-            stages: dict[str, Any] = {"compression": {"cpu": {"seconds": seconds, "entries": entries}}}
+            compression = case.compression()
+            stages: dict[str, Any] = {"compression": {"cpu": compression}}
             result["models"][name] = {"weights": count, "layers": len(case.layers), "stages": stages}
             print(
-                f"{name}: {count / 1e6:.1f} million weights; compression of {entries} entries {seconds:.1f} s",
+                f"{name}: {count / 1e6:.1f} million weights; compression {compression}",
                 flush=True,
             )
             for stage in arguments.stages:
