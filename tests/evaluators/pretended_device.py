@@ -10,7 +10,12 @@ from torch.utils import _pytree as pytree
 ELSEWHERE = torch.device("cpu", 1)
 """The CPU by another name: torch computes there as ever, and no device that a model is brought to is equal to it."""
 
-_MAY_MIX = {torch.Tensor.copy_, torch.Tensor.__getitem__, torch.Tensor.__setitem__}
+_MAY_MIX = {
+    torch.Tensor.copy_,
+    torch.Tensor.__getitem__,
+    torch.Tensor.__setitem__,
+    torch._has_compatible_shallow_copy_type,
+}
 _NUMPY = {torch.Tensor.numpy, torch.Tensor.__array__}
 
 
@@ -37,6 +42,9 @@ class PretendedDevice(TorchFunctionMode):
     def _called(self, function, args, kwargs):
         if function == torch.Tensor.device.__get__:
             return ELSEWHERE if self.is_there(args[0]) else function(*args)
+        if function == torch.Tensor.grad.__get__:  # made by autograd itself, where its parameter is
+            made = function(*args)
+            return self._put(made) if made is not None and self.is_there(args[0]) else made
         values = [value for value in pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
         there = [value for value in values if self.is_there(value)]
         if function in _NUMPY and there:
@@ -48,7 +56,7 @@ class PretendedDevice(TorchFunctionMode):
                 made = made.clone()
             return self._put(made) if target == ELSEWHERE else made
         here = [value for value in values if value.ndim and value.numel() and not self.is_there(value)]
-        if there and here and function not in _MAY_MIX:
+        if there and here and function not in _MAY_MIX and function != torch.Tensor.data.__set__:
             raise RuntimeError(f"Expected all tensors to be on the same device, in {function}")
         known = {value.untyped_storage().data_ptr() for value in values}
         made = function(*args, **kwargs)

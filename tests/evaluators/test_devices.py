@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -24,10 +25,9 @@ from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
+from tests.evaluators.pretended_device import ELSEWHERE, PretendedDevice
 from tests.evaluators.workflow_cases import NETWORKS, configuration_of, setting_of
 
-ELSEWHERE = torch.device("cpu", 1)
-"""The CPU by another name: torch computes there as ever, and no device that a model is brought to is equal to it."""
 DEVICES = [
     ELSEWHERE,
     pytest.param(torch.device("cuda"), marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")),
@@ -157,7 +157,8 @@ def test_a_stage_runs_where_it_is_told_and_finds_the_same(stage, network, device
     setting = _setting(tmp_path, network)
     wanted = run(setting, tmp_path / "here")
     passes.clear()
-    found = run(replace(setting, device=device), tmp_path / "there")
+    with PretendedDevice() if device == ELSEWHERE else nullcontext():
+        found = run(replace(setting, device=device), tmp_path / "there")
     there = (
         passes if stage not in ("fine_tuning", "adapters") else passes[1:]
     )  # one asks whether gradients can be taken

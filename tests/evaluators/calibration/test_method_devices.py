@@ -61,7 +61,5 @@ def test_the_pretended_device_refuses_a_mixture():
 def test_a_method_finds_nearly_the_same_on_a_gpu(method, layer, spelling):
     task = task_of(LAYERS[layer](), Encoding.parse(spelling))
     wanted, found = method.find(task), method.find(_brought(task, torch.device("cuda")))
-    errors, others = (
-        sum(task.statistics.errors(value.weight - task.weight, task.layer)) for value in (wanted, found)
-    )
+    errors, others = (sum(task.statistics.errors(value.weight - task.weight, task.layer)) for value in (wanted, found))
     assert others == pytest.approx(errors, rel=0.05)
