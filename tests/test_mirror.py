@@ -89,6 +89,8 @@ WITHOUT_A_TEST: dict[str, frozenset[str]] = {
 }
 #: Test files that are of no one source, each with the reason.
 OF_SEVERAL: dict[str, str] = {
+    "evaluators/calibration/test_method_devices.py": "the devices of every layer method",
+    "evaluators/test_devices.py": "the device of every stage, from evaluation to adapters",
     "evaluators/test_encodings_in_package.py": "every encoding through compression, conversion and proof",
     "evaluators/test_hard_weights.py": "weights of odd values through compression and conversion",
     "evaluators/test_joint_limits.py": "joint encodings through compression and conversion",
