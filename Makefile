@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 EXPERIMENT := experiments/efficientnet_lite0/experiment.toml
 
 # Tests that start Ray clusters want the machine to themselves; all others run side by side, one thread each.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# Quick tests are shared out by file, which share what is set up once; slow ones one by one, as a file of them is long.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 ALONE := $(BIN)/python -m pytest
 
 .PHONY: demo test test-all test-slow lint docs install clean
@@ -42,11 +43,11 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	$(SIDE_BY_SIDE) -m "not slow and not ray"
+	$(SIDE_BY_SIDE) --dist loadfile -m "not slow and not ray"
 	$(ALONE) -m "not slow and ray"
 
 test-slow: install
-	$(SIDE_BY_SIDE) -m "slow and not ray"
+	$(SIDE_BY_SIDE) --dist worksteal -m "slow and not ray"
 	$(ALONE) -m "slow and ray"
 
 test-all: test docs test-slow

@@ -20,7 +20,7 @@ from palettune.evaluators.workflow.requirement import Requirement
 from palettune.evaluators.workload.workload import Split
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
-from palettune.testing.workloads import NETWORKS, configuration_of, setting_of
+from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of
 
 __all__ = ["WorkflowContract"]
 
@@ -51,7 +51,7 @@ class WorkflowContract:
         **others: str,
     ) -> WorkflowResult:
         """Evaluate ``spelling`` in every layer but ``others``; a failure fails the test."""
-        found = self.make(workflow, setting).evaluate(configuration_of(setting, spelling, **others), start)
+        found = self.make(workflow, setting).evaluate(parse_configuration(setting, spelling, **others), start)
         assert isinstance(found, WorkflowResult), str(found)
         return found
 
@@ -133,7 +133,7 @@ class WorkflowContract:
         first = _data_free(setting)
         assert self.result(workflow, setting, start=first).state.configuration == first.state.configuration
         with pytest.raises(WorkflowError, match="cannot start"):
-            self.make(workflow, setting).evaluate(configuration_of(setting, "lut4"), first)
+            self.make(workflow, setting).evaluate(parse_configuration(setting, "lut4"), first)
 
     def test_a_model_that_fails_once_compressed_is_a_failure(
         self, workflow: type[WorkflowEvaluator], tmp_path: Path
@@ -145,7 +145,7 @@ class WorkflowContract:
             "        return self.classes(",
         )
         setting = setting_of(tmp_path, broken)
-        found = self.make(workflow, setting).evaluate(configuration_of(setting, "lut8", classes="lut1"))
+        found = self.make(workflow, setting).evaluate(parse_configuration(setting, "lut8", classes="lut1"))
         assert isinstance(found, Failure)
         assert "too few" in found.reason
 
@@ -161,6 +161,6 @@ class WorkflowContract:
 
 
 def _data_free(setting: WorkflowSetting) -> WorkflowResult:
-    found = DataFreeEvaluator(setting).evaluate(configuration_of(setting, "lut3"))
+    found = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "lut3"))
     assert isinstance(found, WorkflowResult), str(found)
     return found

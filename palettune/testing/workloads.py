@@ -15,7 +15,7 @@ from palettune.evaluators.workload.workload import Split, Workload, load_workloa
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 
-__all__ = ["NETWORKS", "configuration_of", "setting_of", "write_workload"]
+__all__ = ["NETWORKS", "parse_configuration", "setting_of", "write_workload"]
 
 HEAD = """
 import torch
@@ -180,7 +180,7 @@ def setting_of(folder: Path, network: str = "convolutions", without: Collection[
     return WorkflowSetting(workload, weights, detect_kind(outputs, targets))
 
 
-def configuration_of(setting: WorkflowSetting, spelling: str, **others: str) -> Configuration:
+def parse_configuration(setting: WorkflowSetting, spelling: str, **others: str) -> Configuration:
     """Return a configuration with every layer in one encoding but ``others``: layer name (``_`` for ``.``) = encoding."""
     names = {name: others.get(name.replace(".", "_"), spelling) for name in setting.weights.layers}
     return Configuration({name: Encoding.parse(encoding) for name, encoding in names.items()})

@@ -163,7 +163,7 @@ class Run:
         with reporter.stage("checking the workload"):
             preparation = prepare(self.experiment)
             self._study.check(preparation.identity())
-        for words in preparation.notes:
+        for words in preparation.workload.notes:
             reporter.warn(words)
         folder = Path(out)
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)

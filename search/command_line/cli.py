@@ -165,7 +165,7 @@ def apply(
     experiment: ExperimentFile,
     out: Annotated[Path, typer.Option("--out", help="Folder for the package.")] = Path("applied"),
     trial: Annotated[int | None, typer.Option(help="Which configuration, where the file holds several.")] = None,
-    workflow: options.Workflow = None,
+    workflow: options.WorkflowChoice = None,
     root: Root = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -234,9 +234,9 @@ def verify(
 def bench(
     package: Annotated[Path, typer.Argument(metavar="MODEL.mlpackage", help="The package.")],
     device: options.BenchDevice = None,
-    measure: options.Measure = False,
-    unit: options.Unit = None,
-    shape: options.Shape = None,
+    measure: options.MeasureInstead = False,
+    unit: options.UnitChoice = None,
+    shape: options.InputShapes = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict what a package costs on a device, by compute unit; with --measure, measure it."""

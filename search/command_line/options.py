@@ -16,19 +16,19 @@ __all__ = [
     "Explain",
     "Fresh",
     "Inline",
+    "InputShapes",
     "MaxLatency",
     "MaxPredictedLatency",
     "MaxSize",
-    "Measure",
+    "MeasureInstead",
     "Pick",
     "RayAddress",
     "Root",
     "RunToo",
-    "Shape",
     "Storage",
     "TrackingUri",
-    "Unit",
-    "Workflow",
+    "UnitChoice",
+    "WorkflowChoice",
 ]
 
 RUNS = Path("runs")
@@ -64,13 +64,13 @@ MaxSize = Annotated[float | None, typer.Option(help="Budget of the weight file, 
 MaxPredictedLatency = Annotated[
     float | None, typer.Option(help="Budget of the predicted latency on the experiment's device.")
 ]
-Workflow = Annotated[
+WorkflowChoice = Annotated[
     str | None,
     typer.Option(help="data_free, calibration or fine_tuning; the one that the former weights had without it."),
 ]
 BenchDevice = Annotated[str | None, typer.Option(help="The device, as people call it: 'iPhone 15 Pro'.")]
-Measure = Annotated[bool, typer.Option("--measure", help="Measure on this Mac, or on an attached device.")]
-Unit = Annotated[
+MeasureInstead = Annotated[bool, typer.Option("--measure", help="Measure on this Mac, or on an attached device.")]
+UnitChoice = Annotated[
     str | None, typer.Option(help="ALL, CPU_AND_NE, CPU_AND_GPU or CPU_ONLY; a prediction shows all without it.")
 ]
-Shape = Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")]
+InputShapes = Annotated[list[str] | None, typer.Option(help="NAME=1x3x224x224, for inputs of flexible shape.")]

@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from palettune.device_bench.measurement.measurement import CoreMLBackend, Measurement, Runtime
 from palettune.search.experiment.experiment import Measure
 from palettune.search.experiment.reporter import Reporter
+from palettune.search.library_internals import actor_id
 from palettune.search.on_device.bench_worker import Bench, resource_of
 from palettune.search.results.front import Front
 from palettune.search.study.record import Record
@@ -187,7 +188,7 @@ class DeviceMeasurements:
             self._refuse(error.cause if isinstance(error.cause, BaseException) else error)
             return
         except RayError as error:
-            packager = self._packager and self._packager._actor_id.hex()
+            packager = self._packager and actor_id(self._packager)
             if getattr(error, "actor_id", None) == packager:
                 self._drop_packager()
             self._lose(str(error).strip().splitlines()[0])

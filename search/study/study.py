@@ -20,8 +20,8 @@ from palettune.device_bench.measurement.measurement import Measurement
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.study.data_free_view import DataFreeView
 from palettune.search.study.escalation_trials import EscalationTrials
-from palettune.search.study.optuna_views import DataFreeView
 from palettune.search.study.record import FirstTrial, Record, Result
 from palettune.search.study.record_codec import CONSTRAINTS, attributes_of, record_of, result_of
 from palettune.search.study.side_tables import SideTables

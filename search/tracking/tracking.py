@@ -104,17 +104,17 @@ class Tracker:
     def rebuild(self, history: Sequence[tuple[Record, Mapping[str, float]]]) -> None:
         """Write what the store lacks of the study's finished trials; end runs that nothing is working on."""
         finished = {record.trial for record, _ in history}
-        for record, standing in history:
-            self._put(record, standing, again=True)
+        for record, metrics in history:
+            self._put(record, metrics, again=True)
         self._later("interrupted runs", lambda: self._end_interrupted(finished))
 
-    def log(self, record: Record, standing: Mapping[str, float]) -> None:
+    def log(self, record: Record, metrics: Mapping[str, float]) -> None:
         """Queue one finished trial; repeats answered from the record get no run of their own.
 
         Args:
-            standing: how the whole search stands after it, for the parent run.
+            metrics: of the whole search after it, for the parent run.
         """
-        self._put(record, standing)
+        self._put(record, metrics)
 
     def log_latency(self, trial: int, latency: LatencyRecord) -> None:
         """Queue a measured latency for the run of a trial; written once, however often it is asked for."""
@@ -144,7 +144,7 @@ class Tracker:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def _put(self, record: Record, standing: Mapping[str, float], again: bool = False) -> None:
+    def _put(self, record: Record, metrics: Mapping[str, float], again: bool = False) -> None:
         self._step = step = self._step + 1  # evaluations told so far, which a rebuilt view counts alike
         if record.answered_from is None:
             self._logged.add(record.trial)
@@ -152,7 +152,7 @@ class Tracker:
         def write() -> None:
             run = self._runs.get(record.trial)
             if not again or run is None or not _ended(run):
-                self._write(record, standing, step)
+                self._write(record, metrics, step)
 
         self._later(f"trial {record.trial}", write)
 
@@ -164,14 +164,14 @@ class Tracker:
 
         self._queue.put(name, checked)
 
-    def _write(self, record: Record, standing: Mapping[str, float], step: int) -> None:
+    def _write(self, record: Record, metrics: Mapping[str, float], step: int) -> None:
         began, ended = (int(moment * 1000) for moment in record.span)
-        self._batch(self.parent, [Metric(name, value, ended, step) for name, value in standing.items()])
+        self._batch(self.parent, [Metric(name, value, ended, step) for name, value in metrics.items()])
         if record.answered_from is not None:
             return
         run_id = self._run(record, began).info.run_id
-        metrics = [Metric(name, value, ended, record.trial) for name, value in _metrics(record).items()]
-        self._batch(run_id, metrics, self._tags(record))
+        own = [Metric(name, value, ended, record.trial) for name, value in _metrics(record).items()]
+        self._batch(run_id, own, self._tags(record))
         self._artifacts(lambda: self._client.log_text(run_id, record.configuration.to_json(), "configuration.json"))
         self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", ended)
 

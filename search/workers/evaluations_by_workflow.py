@@ -39,8 +39,9 @@ class EvaluationsByWorkflow(Evaluations):
         return part.submit(request)
 
     def wait(self, timeout: float | None = None) -> None:
-        """Take in what has been answered anywhere; wait for the first workers that have something to do."""
-        busy = [part for part in self._parts.values() if part.unanswered]
+        """Take in what has been answered anywhere; wait for the data-free workers, or for others where those are idle."""
+        data_free = self._parts[Workflow.DATA_FREE]
+        busy = sorted((p for p in self._parts.values() if p.unanswered), key=lambda part: part is not data_free)
         for part in busy[1:]:
             part.wait(0)
         for part in busy[:1]:

@@ -4,7 +4,7 @@ import pytest
 
 from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.workload.workload import Split
-from palettune.testing.workloads import NETWORKS, configuration_of, setting_of, write_workload
+from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of, write_workload
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -17,6 +17,6 @@ def test_every_workflow_can_run_on_every_network(network, tmp_path):
 def test_a_function_can_be_left_out_and_a_layer_set_apart(tmp_path):
     setting = setting_of(tmp_path, without=["loss"])
     assert not setting.workload.offers("loss")
-    configuration = configuration_of(setting, "lut4", classes="int8")
+    configuration = parse_configuration(setting, "lut4", classes="int8")
     spellings = {name: str(encoding) for name, encoding in configuration.encodings.items()}
     assert spellings == {"stem": "lut4", "depthwise": "lut4", "project": "lut4", "classes": "int8"}

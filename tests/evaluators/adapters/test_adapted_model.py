@@ -5,7 +5,7 @@ import torch
 
 from palettune.evaluators.adapters.adapted_model import AdaptedModel, AdapterError, adaptable
 from palettune.evaluators.weights.model_state import ModelState, model_digest
-from palettune.testing.workloads import configuration_of, setting_of
+from palettune.testing.workloads import parse_configuration, setting_of
 
 
 def test_layers_that_are_large_enough_are_adapted_and_others_only_where_asked_for(tmp_path):
@@ -22,7 +22,7 @@ def test_layers_that_are_large_enough_are_adapted_and_others_only_where_asked_fo
 def test_only_adapters_change_and_they_start_at_nothing(tmp_path):
     setting = setting_of(tmp_path)
     model = setting.workload.model
-    state = ModelState.data_free(configuration_of(setting, "lut4"), setting.weights, model_digest(model))
+    state = ModelState.data_free(parse_configuration(setting, "lut4"), setting.weights, model_digest(model))
     adapted = AdaptedModel(model, state, ["project"], 2, torch.device("cpu"))
     inputs = setting.workload.example_inputs
     before = adapted(inputs)

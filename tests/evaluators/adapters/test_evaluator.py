@@ -19,7 +19,7 @@ from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.target import DeploymentTarget
-from palettune.testing.workloads import configuration_of, setting_of
+from palettune.testing.workloads import parse_configuration, setting_of
 
 TUNING = FineTuningSetting(vector_steps=0, steps=60, rate=0.01, table_rate=0.03, held_out=8)
 SETTING = AdapterSetting(rank=2, tuning=TUNING)
@@ -29,7 +29,7 @@ def pair(
     folder: Path, network: str, adapters: AdapterSetting, spelling: str = "lut2"
 ) -> tuple[WorkflowResult, WorkflowResult]:
     setting = setting_of(folder, network, without=["loss"])
-    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, spelling))
+    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, spelling))
     found = AdapterEvaluator(setting, adapters).evaluate(start.state.configuration, start)
     assert isinstance(found, WorkflowResult), str(found)
     return start, found
@@ -72,7 +72,7 @@ def test_merged_adapters_keep_the_encoding_and_are_kept_only_where_they_gain(tmp
 
 def test_no_layer_and_no_peft_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = setting_of(tmp_path)
-    configuration = configuration_of(setting, "lut4")
+    configuration = parse_configuration(setting, "lut4")
     nothing = AdapterEvaluator(setting, replace(SETTING, rank=1000)).evaluate(configuration)
     assert "no layer is large enough" in nothing.gains[0].reason
     monkeypatch.setitem(sys.modules, "peft", None)

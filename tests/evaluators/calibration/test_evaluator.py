@@ -15,13 +15,13 @@ from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
-from palettune.testing.workloads import CONVOLUTIONS, configuration_of, setting_of
+from palettune.testing.workloads import CONVOLUTIONS, parse_configuration, setting_of
 
 
 @pytest.mark.parametrize("network", ["convolutions", "transformer", "recurrent", "audio"])
 def test_it_gains_on_every_kind_of_network(tmp_path, network):
     setting = setting_of(tmp_path, network)
-    configuration = configuration_of(setting, "lut2")
+    configuration = parse_configuration(setting, "lut2")
     before = DataFreeEvaluator(setting).evaluate(configuration).evaluation.divergence
     outcome = CalibrationEvaluator(setting).evaluate(configuration)
     assert outcome.evaluation.divergence < 0.8 * before
@@ -35,7 +35,7 @@ def test_it_gains_on_every_kind_of_network(tmp_path, network):
 
 def test_nothing_that_does_not_gain_is_kept(tmp_path, monkeypatch):
     setting = setting_of(tmp_path)
-    configuration = configuration_of(setting, "lut3")
+    configuration = parse_configuration(setting, "lut3")
     before = DataFreeEvaluator(setting).evaluate(configuration)
 
     def spoil(self, module, strength=1.0):
@@ -52,7 +52,7 @@ def test_nothing_that_does_not_gain_is_kept(tmp_path, monkeypatch):
 
 def test_activations_in_8_bits_are_in_the_package_where_asked_and_only_there(tmp_path):
     setting = setting_of(tmp_path)
-    weights = configuration_of(setting, "int8", project="lut4")
+    weights = parse_configuration(setting, "int8", project="lut4")
     asked = ("stem", "project", "classes")
     configuration = Configuration(weights.encodings, dict.fromkeys(asked, Precision.INT8))
     refused = DataFreeEvaluator(setting).evaluate(configuration)
@@ -79,7 +79,7 @@ def test_activations_in_8_bits_are_in_the_package_where_asked_and_only_there(tmp
 
 def test_activations_that_cannot_be_rounded_are_a_failure_with_the_layer(tmp_path):
     setting = setting_of(tmp_path, "transformer")
-    weights = configuration_of(setting, "lut4")
+    weights = parse_configuration(setting, "lut4")
     configuration = Configuration(weights.encodings, {"tokens": Precision.INT8})
     failed = CalibrationEvaluator(setting, layer_methods=False).evaluate(configuration)
     assert isinstance(failed, Failure)
@@ -93,7 +93,7 @@ def test_bad_data_are_said_before_anything_is_tried(tmp_path):
         CalibrationEvaluator(setting_of(tmp_path / "few", few))
     same = CONVOLUTIONS + "\ndef calibration_data():\n    return _data(1, 2)\n"
     setting = setting_of(tmp_path / "same", same)
-    outcome = CalibrationEvaluator(setting, layer_methods=False).evaluate(configuration_of(setting, "lut3"))
+    outcome = CalibrationEvaluator(setting, layer_methods=False).evaluate(parse_configuration(setting, "lut3"))
     assert "16 of 16 samples" in outcome.notes[0]
 
 
@@ -107,7 +107,7 @@ def test_a_model_that_is_not_finite_on_calibration_data_names_the_layer(tmp_path
     )
     setting = setting_of(tmp_path, broken.replace("F.relu6(self.norm(", "F.relu(self.norm("))
     failed = CalibrationEvaluator(setting, layer_methods=False).evaluate(
-        configuration_of(setting, "lut8", classes="lut1")
+        parse_configuration(setting, "lut8", classes="lut1")
     )
     assert isinstance(failed, Failure)
     assert failed.stage in (Stage.CALIBRATE, Stage.FORWARD)
@@ -117,7 +117,7 @@ def test_a_model_that_is_not_finite_on_calibration_data_names_the_layer(tmp_path
 
 def test_a_sparse_configuration_keeps_its_zeros_and_trained_weights_stay(tmp_path):
     setting = setting_of(tmp_path, "transformer")
-    configuration = configuration_of(setting, "sparse50+int8", tokens="lut4")
+    configuration = parse_configuration(setting, "sparse50+int8", tokens="lut4")
     evaluator = CalibrationEvaluator(setting)
     first = evaluator.evaluate(configuration)
     for name, weight in first.state.weights.items():

@@ -9,7 +9,7 @@ from palettune.evaluators.calibration.importance import Importance
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.workflow.evaluator import WorkflowResult
-from palettune.testing.workloads import RECURRENT, configuration_of, setting_of
+from palettune.testing.workloads import RECURRENT, parse_configuration, setting_of
 from tests.evaluators.sensitivity.test_gradients import CASES, samples_of
 
 
@@ -40,7 +40,7 @@ def test_layers_without_a_gradient_are_named_and_all_others_have_one(make, unrea
 def test_calibration_goes_on_without_gradients_and_says_what_it_could_not_try(decorator, tmp_path):
     network = RECURRENT.replace("    def forward", f"    @torch.{decorator}()\n    def forward")
     setting = setting_of(tmp_path, network)
-    outcome = CalibrationEvaluator(setting).evaluate(configuration_of(setting, "lut2"))
+    outcome = CalibrationEvaluator(setting).evaluate(parse_configuration(setting, "lut2"))
     assert isinstance(outcome, WorkflowResult)
     gains = {gain.method: gain for gain in outcome.gains}
     assert "no gradient reaches layer" in gains["sensitive_k_means"].reason

@@ -15,7 +15,7 @@ from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import DATA_FREE
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.configuration import Configuration, Precision
-from palettune.testing.workloads import NETWORKS, configuration_of, setting_of
+from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of
 from tests.evaluators.fine_tuning.tuned import SHORT, tuned
 from tests.evaluators.gradient_cases import HALVES
 
@@ -31,7 +31,7 @@ MIXED = {
 def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str, tmp_path: Path) -> None:
     spelling, others = MIXED[network]
     setting = setting_of(tmp_path, network, without=["loss"])
-    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, spelling, **others))
+    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, spelling, **others))
     found = tuned(setting, spelling, start=start, **others)
     assert isinstance(found, WorkflowResult)
     assert found.evaluation.divergence < 0.8 * start.evaluation.divergence
@@ -43,7 +43,7 @@ def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str
 
 def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
     setting = setting_of(tmp_path, "transformer", without=["loss"])
-    plain = configuration_of(setting, "int4")
+    plain = parse_configuration(setting, "int4")
     asked = Configuration(plain.encodings, dict.fromkeys(("query", "up", "down"), Precision.INT8))
     rounded = FineTuningEvaluator(setting, replace(SHORT, vector_steps=0, steps=0)).evaluate(asked)
     found = FineTuningEvaluator(setting, SHORT).evaluate(asked)
@@ -60,7 +60,7 @@ def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
 
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, "lut2"))
+    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "lut2"))
     found = tuned(setting, tuning=FineTuningSetting(vector_steps=30, steps=0, held_out=8))
     assert set(found.state.methods.values()) == {DATA_FREE}
     assert all(torch.equal(w.weight, start.state.weights[n].weight) for n, w in found.state.weights.items())
@@ -72,7 +72,7 @@ def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> 
 
 def test_what_does_not_gain_is_not_kept(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = registered_workflows()["data_free"](setting).evaluate(configuration_of(setting, "fp16"))
+    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "fp16"))
     found = tuned(setting, "fp16", FineTuningSetting(vector_steps=2, steps=2, rate=0.9, vector_rate=0.9, held_out=8))
     assert not any(gain.kept for gain in found.gains)
     assert found.state.digest == start.state.digest

@@ -11,7 +11,7 @@ from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.weights.model_state import ModelState, model_digest
-from palettune.testing.workloads import CONVOLUTIONS, TRANSFORMER, configuration_of, setting_of
+from palettune.testing.workloads import CONVOLUTIONS, TRANSFORMER, parse_configuration, setting_of
 
 TIED = TRANSFORMER.replace(
     "    def forward(self, words):",
@@ -22,7 +22,7 @@ TIED = TRANSFORMER.replace(
 
 def test_a_weight_that_two_modules_hold_is_trained_as_one(tmp_path: Path) -> None:
     setting = setting_of(tmp_path, TIED)
-    configuration = configuration_of(setting, "lut4")
+    configuration = parse_configuration(setting, "lut4")
     assert "unembed" not in configuration.encodings
     state = ModelState.data_free(configuration, setting.weights, model_digest(setting.workload.model))
     model = TrainedModel(
@@ -48,7 +48,7 @@ def test_one_step_over_two_batches_is_a_step_over_both(tmp_path: Path) -> None:
     for accumulation, part in ((1, 16), (2, 8)):
         setting = setting_of(tmp_path / str(part), CONVOLUTIONS + data.format(whole=16, part=part))
         tuning = FineTuningSetting(vector_steps=1, steps=0, accumulation=accumulation, held_out=4)
-        found = FineTuningEvaluator(setting, tuning).evaluate(configuration_of(setting, "lut2"))
+        found = FineTuningEvaluator(setting, tuning).evaluate(parse_configuration(setting, "lut2"))
         assert found.gains[0].kept
         states.append(found.state)
     for name, values in states[0].tensors.items():
@@ -59,7 +59,7 @@ def test_one_step_over_two_batches_is_a_step_over_both(tmp_path: Path) -> None:
 def test_what_is_trained_is_what_the_part_says(part: TrainedPart, tmp_path: Path) -> None:
     setting = setting_of(tmp_path, "recurrent")
     state = ModelState.data_free(
-        configuration_of(setting, "lut2"), setting.weights, model_digest(setting.workload.model)
+        parse_configuration(setting, "lut2"), setting.weights, model_digest(setting.workload.model)
     )
     model = TrainedModel(setting.workload.model, state, setting.weights.layers, part, False, torch.device("cpu"))
     names = set(model.parameters())

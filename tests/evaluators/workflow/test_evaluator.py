@@ -6,7 +6,7 @@ from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.workflow.evaluator import WorkflowError, check_start
 from palettune.evaluators.workflow.requirement import Requirement
 from palettune.space.configuration import Configuration, Precision
-from palettune.testing.workloads import configuration_of, setting_of
+from palettune.testing.workloads import parse_configuration, setting_of
 
 
 class NeedsLoss(DataFreeEvaluator):
@@ -24,10 +24,10 @@ def test_a_workflow_without_what_it_needs_is_not_constructed(tmp_path):
 
 def test_a_start_has_the_same_encodings_and_may_have_other_activations(tmp_path):
     setting = setting_of(tmp_path)
-    configuration = configuration_of(setting, "lut4")
+    configuration = parse_configuration(setting, "lut4")
     start = DataFreeEvaluator(setting).evaluate(configuration)
     check_start(Configuration(configuration.encodings, {"project": Precision.INT8}), start)
     check_start(configuration, None)
-    other = configuration_of(setting, "lut4", project="lut2")
+    other = parse_configuration(setting, "lut4", project="lut2")
     with pytest.raises(WorkflowError, match=f"{other.hash} cannot start from a result of {configuration.hash}"):
         check_start(other, start)

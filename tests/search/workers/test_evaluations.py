@@ -159,3 +159,19 @@ def test_each_workflow_has_its_own_workers_and_the_rest_is_done_by_the_data_free
     assert str(dear.answer.result) == "calibrate: not here"
     alone = EvaluationsByWorkflow({Workflow.DATA_FREE: RecordedEvaluations(measured)})
     assert alone.result(Calibrated(second)) == measured(second)
+
+
+def test_the_quick_evaluations_are_waited_for_beside_the_long_ones():
+    class Waited(RecordedEvaluations):
+        def wait(self, timeout=None):
+            self.timeouts = [*getattr(self, "timeouts", []), timeout]  # and nothing is answered yet
+
+    quick, long = Waited(measured), Waited(measured)
+    both = EvaluationsByWorkflow({Workflow.CALIBRATION: long, Workflow.DATA_FREE: quick})
+    first, second = configurations_of_two_layers()[:2]
+    long.submit(Evaluate(first))
+    both.wait(0.2)
+    quick.submit(Evaluate(second))
+    both.wait(0.2)
+    assert long.timeouts == [0.2, 0]
+    assert quick.timeouts == [0.2]

@@ -1,0 +1,41 @@
+"""The private names of Optuna and Ray that search builds on are there, and do what is taken for granted."""
+
+import inspect
+
+import optuna
+import ray
+from optuna.distributions import IntDistribution
+from optuna.samplers import NSGAIISampler, TPESampler
+from optuna.study import Study
+
+from palettune.search.library_internals import FilteredStudy, actor_id
+
+
+class Even(FilteredStudy):
+    def shows(self, trial):
+        return trial.number % 2 == 0
+
+
+def test_trials_are_read_through_one_private_method():
+    assert list(inspect.signature(Study._get_trials).parameters) == ["self", "deepcopy", "states", "use_cache"]
+
+
+def test_samplers_see_the_trials_that_are_shown():
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(study_name="some", storage=storage, directions=["minimize", "minimize"])
+    study = Even("some", storage)
+    for sampler in (NSGAIISampler(population_size=2, seed=0), TPESampler(n_startup_trials=1, seed=0)):
+        study.sampler = sampler
+        for _ in range(6):
+            trial = study.ask({"x": IntDistribution(0, 9)})
+            study.tell(trial, [trial.params["x"], -trial.params["x"]])
+    assert [trial.number for trial in study.trials] == [0, 2, 4, 6, 8, 10]
+    assert len(Study("some", storage).trials) == 12
+
+
+def test_a_handle_of_an_actor_holds_its_id():
+    class Handle:
+        _actor_id = ray.ActorID.from_random() if hasattr(ray.ActorID, "from_random") else ray.ActorID.nil()
+
+    assert actor_id(Handle()) == Handle._actor_id.hex()
+    assert "_actor_id" in inspect.getsource(ray.actor.ActorHandle)
