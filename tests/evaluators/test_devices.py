@@ -25,7 +25,7 @@ from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
-from palettune.testing.workloads import NETWORKS, configuration_of, setting_of
+from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of
 from tests.evaluators.pretended_device import ELSEWHERE, PretendedDevice
 
 DEVICES = [
@@ -81,7 +81,7 @@ def _mixed(setting, activations=False):
 
 def _evaluate(setting, folder):
     evaluator = DataFreeEvaluator(setting)
-    evaluator.measure(configuration_of(setting, "lut4"))
+    evaluator.measure(parse_configuration(setting, "lut4"))
     return evaluator.measure(_mixed(setting)).by_sample
 
 
@@ -183,8 +183,10 @@ def test_without_a_device_no_model_leaves_the_cpu(stage, tmp_path, passes):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 def test_networks_of_every_kind_are_evaluated_on_a_gpu(network, tmp_path):
     setting = setting_of(tmp_path, network)
-    here = DataFreeEvaluator(setting).measure(configuration_of(setting, "lut4"))
-    there = DataFreeEvaluator(replace(setting, device=torch.device("cuda"))).measure(configuration_of(setting, "lut4"))
+    here = DataFreeEvaluator(setting).measure(parse_configuration(setting, "lut4"))
+    there = DataFreeEvaluator(replace(setting, device=torch.device("cuda"))).measure(
+        parse_configuration(setting, "lut4")
+    )
     assert there.by_sample == pytest.approx(here.by_sample, rel=1e-3)
 
 

@@ -12,7 +12,7 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.workers.requests import Evaluate
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import WorkerSettings
-from palettune.testing.workloads import configuration_of, setting_of
+from palettune.testing.workloads import parse_configuration, setting_of
 from tests.evaluators.pretended_device import ELSEWHERE
 
 
@@ -41,5 +41,5 @@ def test_every_part_of_a_worker_has_its_device(tmp_path, monkeypatch, gpus, devi
     assert worker.evaluator.quality.device == device
     assert worker.confirmer.quality.device == device
     assert worker._evaluator("calibration").setting.device == device
-    configuration = configuration_of(worker.setting, "lut4")
+    configuration = parse_configuration(worker.setting, "lut4")
     assert Evaluate(configuration).run(worker).by_sample
