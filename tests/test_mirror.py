@@ -94,3 +94,12 @@ def test_every_test_file_has_its_source(room: str) -> None:
     several = {name.removeprefix(f"{room}/") for name in OF_SEVERAL if name.startswith(f"{room}/")}
     assert sorted(present(room) - expected(room) - several) == []
     assert several <= present(room)
+
+
+def test_no_folder_holds_more_than_twenty_python_files() -> None:
+    folders = {path.parent for room in (*ROOMS, "tests", "experiments") for path in (ROOT / room).rglob("*.py")}
+    counts = {
+        str(folder.relative_to(ROOT)): sum(path.name != "__init__.py" for path in folder.glob("*.py"))
+        for folder in folders
+    }
+    assert {folder: count for folder, count in counts.items() if count > 20} == {}
