@@ -1,13 +1,19 @@
 """Made-up records of two layers, with objectives and fronts of them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.measurement.measurement import Measurement
+from palettune.device_bench.proof.proof import LayerProof, Proof
+from palettune.device_bench.runtime.comparison import Comparison, OutputComparison
+from palettune.device_bench.runtime.execution import Execution
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.search.experiment.experiment import Constraints, Experiment
 from palettune.search.experiment.objectives import Objective, ObjectiveSet, objective_set
+from palettune.search.results.export import Exported
 from palettune.search.results.front import Front
+from palettune.search.results.weight_file_size import WeightFile
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -58,3 +64,12 @@ def two_costs():
 def measured(ms):
     """A latency as a Mac gives it."""
     return Measurement("M2", "macOS", ComputeUnit.ALL, None, ms, 0.1, ms - 0.1, 50, 1.0, False, None)
+
+
+def exported(item, *, path="trial.mlpackage", snr_db=60.0, predicted=5000, failures=()):
+    """A record as if it had been exported, into a file of 5000 bytes."""
+    layer = LayerProof("l0", "lut8", "lut8", 4096, 0.0, tuple(failures))
+    proof = Proof((layer,), (), 3, 1, 5000, "digest")
+    comparison = Comparison((OutputComparison("y", snr_db, 0.01, None, 0, snr_db),), 16, 40.0)
+    execution = Execution(comparison, None, None, 16, 16)
+    return Exported(Path(path), item, WeightFile(predicted, 5000), 6000, proof, execution)
