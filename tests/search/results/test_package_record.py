@@ -6,18 +6,16 @@ from types import SimpleNamespace
 
 import coremltools
 import pytest
-import torch
 from coremltools.proto import Model_pb2
-from torch import nn
 
 from palettune.device_bench.runtime.features import Feature
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
-from palettune.evaluators.workload.workload import Split, load_workload
-from palettune.evaluators.workload.workload_object import WorkloadObject
+from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.versions import tool_versions
 from palettune.search.results.package_record import PackageRecord, record_values, weights_digest, write_record
 from tests.search.made_up import record
+from tests.search.workloads import workload_of
 
 
 @pytest.fixture
@@ -71,23 +69,9 @@ def test_the_digest_follows_every_byte_and_every_name_of_the_weights(package):
     assert len({first, changed, weights_digest(package)}) == 3
 
 
-class Functions:
-    """A workload whose batches have inputs of two lengths."""
-
-    def model(self):
-        torch.manual_seed(0)
-        return nn.Linear(4, 2)
-
-    def example_inputs(self):
-        return (torch.ones(1, 3, 4),)
-
-    def evaluation_data(self):
-        return [((torch.ones(2, 3, 4),), None), ((torch.ones(2, 5, 4),), None)]
-
-
 def values_of(shapes, by_sample=(0.1, 0.2, 0.3, 0.4), evaluated=True):
     """What the package of a record says, whose program takes some shapes."""
-    workload = load_workload(WorkloadObject.of(Functions()))
+    workload = workload_of()
     preparation = SimpleNamespace(
         workload=workload, experiment=SimpleNamespace(name="tiny"), kind=DivergenceKind.SQUARED_ERROR
     )
