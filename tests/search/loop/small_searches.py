@@ -76,12 +76,10 @@ def sampler_of(experiment, space, history):
     return sampler_factory(experiment.search.sampler, setting)
 
 
-def search(
-    layers=2, sampler="random", trials=100, storage=None, pool=None, stop_after=None, in_flight=4, observer=None
-):
-    """One run of the loop; its ending, its study and its pool."""
+def history_of(layers=2, sampler="random", trials=100, storage=None, in_flight=4):
+    """What the study of such a search holds; a new one has two first trials."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage, pool, space = storage or InMemoryStorage(), pool or Unordered(0), space_of(layers)
+    storage, space = storage or InMemoryStorage(), space_of(layers)
     experiment = Experiment(name="x", workload=Path("workload.py"), search={"sampler": sampler})
     context = StudyContext("id", DivergenceKind.KL, 1.0, {}, {"size_mb": 1.0}, 0, "scores", space)
     study = SearchStudy.load(storage, experiment)
@@ -96,8 +94,21 @@ def search(
             "search": experiment.search.model_copy(update={"in_flight": in_flight}),
         }
     )
-    history = SearchHistory(experiment, study, context.objectives(experiment))
+    return SearchHistory(experiment, study, context.objectives(experiment))
+
+
+def trials_of(history, pool, screen=0):
+    """The trials of such a search."""
+    space = history.study.context.space
+    return Trials(history, pool, sampler_of(history.experiment, space, history), costs, screen, space.size)
+
+
+def search(
+    layers=2, sampler="random", trials=100, storage=None, pool=None, stop_after=None, in_flight=4, observer=None
+):
+    """One run of the loop; its ending, its study and its pool."""
+    pool, history = pool or Unordered(0), history_of(layers, sampler, trials, storage, in_flight)
     before = len(history.trials)
     stop = (lambda: len(history.trials) - before >= stop_after) if stop_after else never
-    trials = Trials(history, pool, sampler_of(experiment, space, history), costs, 0, space.size)
-    return Search(history, pool, trials, stop=stop, observer=observer).run(), study, pool
+    ending = Search(history, pool, trials_of(history, pool), stop=stop, observer=observer).run()
+    return ending, history.study, pool

@@ -3,10 +3,12 @@
 import pytest
 from optuna.storages import InMemoryStorage
 
+from palettune.search.loop.search import Search
 from palettune.search.results.ending import Ending
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
-from tests.search.loop.small_searches import SAMPLERS, Unordered, search
+from palettune.search.workers.recorded_evaluations import RecordedEvaluations
+from tests.search.loop.small_searches import SAMPLERS, Unordered, history_of, measured, search, trials_of
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -47,3 +49,33 @@ def test_a_budget_below_the_space_is_spent_and_a_larger_one_goes_on_to_its_end()
     assert search(2, trials=5, storage=storage)[0] is Ending.TRIALS
     ending, study, pool = search(2, trials=50, storage=storage)
     assert (ending, len(study.records()), len(pool.evaluated)) == (Ending.EXHAUSTED, 9, 4)
+
+
+@pytest.mark.parametrize(("error", "ending"), [(KeyboardInterrupt, Ending.INTERRUPTED), (OSError, Ending.FAILED)])
+def test_the_end_is_heard_of_once_whatever_the_reason(error, ending):
+    class Breaking(Unordered):
+        def wait(self, timeout=None):
+            if len(self.evaluated) == 3:
+                raise error
+            super().wait(timeout)
+
+    class Listener(SearchObserver):
+        endings = ()
+
+        def on_finished(self, ending, history):
+            self.endings = (*self.endings, ending)
+
+    listener, storage = Listener(), InMemoryStorage()
+    with pytest.raises(error):
+        search(2, pool=Breaking(0), storage=storage, observer=listener)
+    assert listener.endings == (ending,)
+    assert search(2, storage=storage)[0] is Ending.EXHAUSTED  # goes on
+
+
+def test_members_of_the_front_are_confirmed_at_the_end_and_only_then():
+    for trials, stopped in ((100, False), (100, True)):
+        history = history_of(2, trials=trials)
+        pool = RecordedEvaluations(measured, confirmations=measured)
+        Search(history, pool, trials_of(history, pool), stop=lambda stopped=stopped: stopped, confirm=2).run()
+        confirmed = history.confirmations
+        assert set(confirmed) == (set() if stopped else {record.key for record in history.front.spread(2)})

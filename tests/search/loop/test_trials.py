@@ -22,6 +22,7 @@ from tests.search.loop.small_searches import (
     sampler_of,
     search,
     space_of,
+    trials_of,
 )
 
 
@@ -94,3 +95,69 @@ def test_a_proposal_that_a_kill_cut_in_half_is_made_again_the_same(sampler):
         found = search(3, sampler, storage=storage, in_flight=1)[1].records()
         alone = search(3, sampler, in_flight=1)[1].records()
         assert [record.configuration.hash for record in found] == [record.configuration.hash for record in alone]
+
+
+class Asked(Unordered):
+    """Remembers the requests, in order."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.requests = []
+
+    def submit(self, request):
+        self.requests.append(request)
+        return super().submit(request)
+
+
+def driven(history, pool, screen):
+    """The trials, told to their end."""
+    trials = trials_of(history, pool, screen)
+    trials.resume()
+    while trials.fill():
+        if trials.waiting:
+            pool.wait()
+        for record in trials.finished():
+            history.add(record)
+    return trials
+
+
+def test_an_evaluation_is_compared_with_the_best_that_cost_no_more_and_uniform_ones_with_none():
+    pool = Asked()
+    history = history_of(3)
+    trials = driven(history, pool, 2)
+    by_trial = {record.trial: record for record in history.trials}
+    assert trials.ending is Ending.EXHAUSTED
+    assert [request.rivals for request in pool.requests[:2]] == [(), ()]  # uniform, and measured in full
+    assert [request.screen for request in pool.requests] == [0, 0] + [2] * 25
+    compared = 0
+    for number, request in enumerate(pool.requests):
+        seen = [record for record in history.trials if record.trial <= number - history.experiment.search.in_flight]
+        cheaper = [r for r in seen if costs(r.configuration)["size_mb"] <= costs(request.configuration)["size_mb"]]
+        best = sorted(r.evaluation.divergence for r in cheaper)[:4] if number >= 2 else []
+        assert [by_trial[rival.trial].evaluation.divergence for rival in request.rivals] == best
+        compared += len(best)
+    assert compared > 25
+
+
+def test_the_driver_s_time_is_counted_by_errand():
+    trials = driven(history_of(1), Unordered(0), 0)
+    assert set(trials.seconds) == {"ask", "keep", "tell"}
+    assert all(seconds > 0 for seconds in trials.seconds.values())
+
+
+def test_trials_end_when_the_sampler_only_repeats_itself():
+    class Stubborn(RandomSampler):
+        def sample_independent(self, study, trial, name, distribution):
+            return distribution.choices[0]
+
+    history, pool = history_of(2, trials=100), Unordered(0)
+    trials = Trials(history, pool, lambda seed: Stubborn(seed), costs)
+    trials.resume()
+    while trials.fill():
+        if trials.waiting:
+            pool.wait()
+        for record in trials.finished():
+            history.add(record)
+    assert trials.ending is Ending.NOTHING_NEW
+    assert len(pool.evaluated) == 2  # the first trials, of which one is what the sampler proposes
+    assert {record.answered_from for record in history.trials[2:]} == {1}
