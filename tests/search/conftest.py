@@ -143,3 +143,11 @@ def server(tmp_path_factory):
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A prepared experiment of two layers, and its run folder."""
+    from tests.search.small_experiment import small_preparation
+
+    return small_preparation(tmp_path_factory.mktemp("small"))

@@ -11,13 +11,13 @@ from palettune.device_bench.conversion.base_program import BaseProgram
 from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.proof.proof import LayerProof, Proof
 from palettune.evaluators.compression.compression import compress
+from palettune.search.results.export import write_manifest
 from palettune.search.results.weight_file_size import WeightFile, weight_file
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.layer import Layer, LayerKind
 from palettune.space.target import DeploymentTarget
-from palettune.search.results.export import write_manifest
 from tests.search.odd_weights import PLAIN, exported_of, prepared
 
 
@@ -86,7 +86,11 @@ def test_a_difference_is_said_with_its_layers():
 def test_a_layer_that_takes_more_than_predicted_is_named(spelling, extra):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(64, 32))
-    layer, encoding, target = Layer("0", LayerKind.LINEAR, (32, 64)), Encoding.parse(spelling), DeploymentTarget("iOS18")
+    layer, encoding, target = (
+        Layer("0", LayerKind.LINEAR, (32, 64)),
+        Encoding.parse(spelling),
+        DeploymentTarget("iOS18"),
+    )
     install(module, "0", compress(module[0], layer, encoding))
     size = layer_bytes(layer, encoding, target)  # of a weight that has neither zeros nor offsets to drop
     found = LayerProof("0", spelling, spelling, size + extra, 0.0, ())
