@@ -89,7 +89,7 @@ def test_stages_and_bars_say_what_was_done(display):
         pass
     with display.bar("compressing", 3) as advance:
         advance(3)
-    first, second = shown(display).splitlines()
+    first, second = filter(None, shown(display).splitlines())
     assert first.startswith("checking: ")
     assert second.startswith("compressing: 3 in ")
 
