@@ -102,7 +102,7 @@ def search(
         console.print("[yellow]no trial met the constraints[/yellow]")
     where = without_secrets(tracking_uri or run.folder.tracking_uri)
     print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
-    console.print(f"export with: [bold]palettune export {experiment} --out DIR[/bold]", soft_wrap=True, highlight=False)
+    console.print(f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]", soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from palettune.evaluators.workload.sample_axes import FIRST
@@ -32,9 +33,9 @@ def print_inspection(found: Inspection, console: Console) -> None:
     for line in _sampling(found):
         console.print(line, highlight=False, markup=False)
     for group in found.groups:
-        console.print(f"share one encoding: {', '.join(group)}")
+        console.print(f"share one encoding: {', '.join(group)}", markup=False)
     for line in _sizes(found):
-        console.print(line)
+        console.print(line, markup=False)
     run = found.fp16
     if run is not None and not run.check.failed:
         said = run.warning or f"run in fp16: {run.check}, {run.seconds:.1f} s"
@@ -47,7 +48,7 @@ def _layers(found: Inspection) -> Table:
         table.add_column(column, justify="right" if column.endswith("kB") else "left")
     for item in found.layers:
         table.add_row(
-            item.layer.name,
+            escape(item.layer.name),
             item.layer.kind.value,
             "x".join(str(size) for size in item.layer.shape),
             f"{item.menu[FP16] / 1e3:.1f}",
@@ -62,7 +63,7 @@ def _refused(refused: Mapping[tuple[str, str], int]) -> Table:
     for column in ("encoding", "layers", "reason"):
         table.add_column(column)
     for (name, reason), count in sorted(refused.items()):
-        table.add_row(name, str(count), reason)
+        table.add_row(name, str(count), escape(reason))
     return table
 
 

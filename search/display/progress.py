@@ -160,14 +160,14 @@ class Display(SearchObserver):
         """The line of one trial, in Rich markup."""
         head = f"trial {record.trial:>4}  {record.origin:<18}"
         if record.failure is not None:
-            return f"[red]{head} failed at {record.failure}[/red]"
+            return f"[red]{head} failed at {escape(str(record.failure))}[/red]"
         if record.screened is not None:
             return f"[dim]{head} {record.costs['size_mb']:.3f} MB  {record.screened}[/dim]"
         evaluation = record.evaluation
         assert evaluation is not None
         units = {"size_mb": "MB", "latency_ms": "ms predicted"}
         costs = "  ".join(f"{value:.3f} {units[name]}" for name, value in record.costs.items())
-        metrics = "".join(f"  {name} {digits(value)}" for name, value in evaluation.metrics.items())
+        metrics = "".join(f"  {escape(name)} {digits(value)}" for name, value in evaluation.metrics.items())
         marks = ""
         if record.answered_from is not None:
             marks = f"  [dim](as trial {record.answered_from})[/dim]"
@@ -185,7 +185,7 @@ class Display(SearchObserver):
             else f"[red]NOT PROVEN: {escape('; '.join(item.failures))}[/red]"
         )
         self.console.print(
-            f"{item.path}: weight file {item.weight_bytes} B (predicted {item.predicted_weight_bytes} B"
+            f"{escape(str(item.path))}: weight file {item.weight_bytes} B (predicted {item.predicted_weight_bytes} B"
             f"{': exact' if item.weight_file.passed else ''}), package {item.package_bytes} B, {verdict}",
             highlight=False,
             soft_wrap=True,

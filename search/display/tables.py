@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from palettune.evaluators.quality.evaluation import Evaluation
@@ -35,7 +36,7 @@ def front_table(front: Front, title: str | None = None, confirmations: Mapping[s
         table.add_column("on unseen data", justify="right")
     metrics = sorted({name for record in front.members if record.evaluation for name in record.evaluation.metrics})
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(escape(metric), justify="right")
     table.add_column("proposed by")
     table.add_column("layers by encoding")
     knee = front.knee().trial if front.members else None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from scipy.optimize import linprog
 
@@ -235,7 +236,8 @@ def explanation_table(explanation: Explanation) -> Table:
             table.add_column(column, justify="right" if column.startswith(("kB", "us", "score")) else "left")
     for reason in explanation.layers:
         table.add_row(*_cells(reason, timed))
-    table.caption = _methods(explanation.layers)
+    methods = _methods(explanation.layers)
+    table.caption = None if methods is None else escape(methods)
     return table
 
 
@@ -253,7 +255,7 @@ def _cells(reason: LayerReason, timed: bool) -> list[str]:
     saved = f"{(reason.saved_ms or 0.0) * 1e3:.2f}"
     more = f"{(reason.next_ms or 0.0) * 1e3:+.2f}" if reason.next_best else "-"
     return [
-        reason.layer,
+        escape(reason.layer),
         f"{reason.encoding}{', input in 8 bits' if reason.activations is Precision.INT8 else ''}",
         f"{reason.saved / 1e3:.1f}",
         *([saved] if timed else []),

@@ -23,7 +23,6 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.session import Places, run_session
 from palettune.search.proposing.solution import solution
 from palettune.search.results.ending import Ending
-from palettune.search.results.front import front_of
 from palettune.search.results.verification import verify
 from palettune.search.study.study import SearchStudy, StudyError, open_storage
 from palettune.search.tracking import tracking
@@ -401,14 +400,6 @@ def test_the_command_line_shows_exports_and_proves(project):
     nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
     assert nothing.returncode == 2
     assert "no member of the front is within the bounds" in nothing.stderr
-
-
-@pytest.mark.slow
-def test_front_of_counts_each_configuration_once(project):
-    outcome, _ = search(project)
-    again = front_of([*outcome.front.members, *outcome.front.members], outcome.front.objectives)
-    hashes = [record.configuration.hash for record in again.members]
-    assert len(hashes) == len(set(hashes))
 
 
 class Killing(Display):

@@ -10,6 +10,7 @@ from palettune.search.proposing.allocation import allocation_problem
 from palettune.search.proposing.solver import sweep
 from palettune.search.results.explanation import _rates, explain_front, explanation_text
 from palettune.search.results.front import Front
+from palettune.space.search_space import SearchSpace
 from tests.search import latency_space
 from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, record
 
@@ -55,3 +56,15 @@ def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved
         regret = sum(t[c] - t.min() for t, c in zip(totals, allocation.choices, strict=True))
         plain = sum(loss[c] - loss.min() for loss, c in zip(problem.losses, allocation.choices, strict=True))
         assert regret <= 0.05 * plain + 1e-12
+
+
+def test_a_layer_s_name_is_shown_as_it_is_spelt_though_brackets_are_markup():
+    name = "heads[red].w[/x]"
+    layers = (replace(LAYERS[0], name=name),)
+    space = SearchSpace.build(layers, MENU, TARGET)
+    scores = Scores("isolated", tuple((name, e) for e in MENU), np.array([[0, 0.001, 0.1, 2.0]]))
+    member = replace(record(0, 0.6, 1.0), configuration=space.uniform(MENU[2]))
+    (found,) = explain_front(Front((member,), OBJECTIVES), space, TARGET, scores)
+    assert explanation_text([found]).count(name) == 1
+    other = replace(found, layers=(*found.layers, replace(found.layers[0], method="fisher")))
+    assert f"scored by isolated: {name}" in explanation_text([other])

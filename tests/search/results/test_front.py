@@ -31,6 +31,12 @@ def test_the_front_holds_exactly_what_nothing_feasible_dominates(rows):
     assert hypervolume_of(members, OBJECTIVES) == pytest.approx(hypervolume_of(records, OBJECTIVES))
 
 
+def test_each_configuration_is_counted_once():
+    members = front().members
+    again = front_of([*members, *(replace(r, trial=r.trial + 10, answered_from=r.trial) for r in members)], OBJECTIVES)
+    assert again.members == members == front_of([*members, *members], OBJECTIVES).members
+
+
 def test_hypervolume_grows_with_every_better_evaluation_and_has_known_values():
     assert hypervolume_of([record(0, 5.0, 5.0)], OBJECTIVES) == 0.0
     half = hypervolume_of([record(0, 5e-4, 5.0)], OBJECTIVES)  # four decades below: ideal quality at half the size

@@ -1,0 +1,75 @@
+"""Inspections in a terminal."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.search.display.inspection_tables import print_inspection
+from palettune.search.preparation.inspection import Inspection
+from palettune.space.encoding import Encoding
+
+
+@pytest.fixture
+def inspection(unused):
+    return Inspection.of(unused)
+
+
+def printed(found):
+    text = io.StringIO()
+    print_inspection(found, Console(file=text, width=300))
+    return text.getvalue()
+
+
+def test_layers_groups_what_is_kept_and_the_reach_are_shown(inspection):
+    shown = printed(inspection)
+    assert "case on iOS18" in shown
+    for item in inspection.layers:
+        assert f"{item.layer.shape[0]}x{item.layer.shape[1]}" in shown
+    assert "share one encoding: a, b" in shown
+    for name, reason in inspection.kept.items():
+        assert f"kept as it is: {name}: {reason}" in shown
+    assert f"reachable: {inspection.smallest_bytes / 1e6:.3f} MB to {inspection.largest_bytes / 1e6:.3f} MB" in shown
+    assert "advice (nothing is forbidden by it)" in shown
+    assert "note:" not in shown
+
+
+def test_notes_come_first_and_the_front_end_s_warning_is_one(inspection):
+    traced = FrontEnd("torch.jit.trace", "it is too clever")
+    shown = printed(replace(inspection, notes=("look out [here]",), front_end=traced))
+    assert shown.startswith("note: look out [here]\nnote: converted by torch.jit.trace because torch.export failed")
+
+
+def test_refused_encodings_are_counted_by_reason(inspection):
+    refused = {Encoding.parse("int4-b32"): "blocks do not divide [64]"}
+    layers = tuple(replace(item, refused=refused) for item in inspection.layers)
+    shown = printed(replace(inspection, layers=layers))
+    (row,) = (line for line in shown.splitlines() if "blocks do not divide [64]" in line)
+    assert row.split("│")[1:3] == [" int4-b32 ", " 2      "]
+
+
+def test_names_are_shown_as_they_are_spelt_though_brackets_are_markup(inspection):
+    first, *others = inspection.layers
+    odd = replace(first, layer=replace(first.layer, name="heads[red].w[/x]"))
+    shown = printed(replace(inspection, layers=(odd, *others), groups=(("heads[red].w[/x]", "b"),)))
+    assert shown.count("heads[red].w[/x]") == 3  # its row, its group, and what sets the smallest size
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": ("keys", "values"), "sequence": None}, "(keys, values): items run in order, in one pass"),
+        ({"state": ("keys",), "sequence": 3}, "for 3 items"),
+        ({"samples": "samples lie along axis 1"}, "samples lie along axis 1 ([data] batch_axis)"),
+    ],
+)
+def test_data_that_are_no_batches_along_the_first_axis_are_said(inspection, changes, words):
+    assert words in printed(replace(inspection, **changes))
+    assert "[data]" not in printed(inspection)
+
+
+def test_many_weights_kept_for_one_reason_are_counted(inspection):
+    shown = printed(replace(inspection, kept={f"w{i}": "unused" for i in range(5)}))
+    assert "kept as they are: w0, w1, w2 and 2 more: unused" in shown
