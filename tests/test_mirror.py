@@ -52,7 +52,6 @@ WITHOUT_A_TEST: dict[str, frozenset[str]] = {
     ),
     "search": frozenset(
         {
-            "command_line/test_cli.py",
             "display/test_artifacts.py",
             "display/test_pictures.py",
             "display/test_progress.py",
@@ -60,7 +59,6 @@ WITHOUT_A_TEST: dict[str, frozenset[str]] = {
             "display/test_three_axis_pictures.py",
             "experiment/test_objectives.py",
             "experiment/test_versions.py",
-            "loop/test_live_front.py",
             "preparation/test_inspection.py",
             "preparation/test_preparation.py",
             "proposing/test_first_trials.py",
@@ -80,10 +78,6 @@ WITHOUT_A_TEST: dict[str, frozenset[str]] = {
             "study/test_record.py",
             "study/test_study.py",
             "study/test_study_context.py",
-            "tracking/test_tracking_store.py",
-            "workers/test_inline_pool.py",
-            "workers/test_worker.py",
-            "workers/test_worker_pool.py",
         }
     ),
 }

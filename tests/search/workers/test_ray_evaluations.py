@@ -59,7 +59,9 @@ class TestRayEvaluations(WorkersContract):
         assert evaluations.size == 1
 
     def test_this_process_measures_the_same(self, evaluations, configurations):
-        there, here = (e.result(Evaluate(configurations[2])) for e in (evaluations, InlineEvaluations(evaluations.settings)))
+        there, here = (
+            e.result(Evaluate(configurations[2])) for e in (evaluations, InlineEvaluations(evaluations.settings))
+        )
         assert there.by_sample == pytest.approx(here.by_sample, rel=1e-6)
 
     def test_more_workers_than_the_cluster_has_room_for_are_refused_by_the_key(self, settings):
