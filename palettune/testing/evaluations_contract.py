@@ -166,7 +166,7 @@ class WorkersContract(EvaluationsContract):
         return small_settings(tmp_path)
 
     @pytest.fixture
-    def configurations(self, settings: WorkerSettings) -> list[Configuration]:  # type: ignore[override]
+    def configurations(self, settings: WorkerSettings) -> list[Configuration]:
         """Return the network in one encoding after another."""
         return [Configuration(dict.fromkeys(settings.layers, encoding)) for encoding in MENU]
 
