@@ -211,6 +211,6 @@ def run_layerwise(algorithm: Any, gram: Tensor, quantizer: Any = None) -> None:
     algorithm._hessian = 2 * gram
     if quantizer is not None:
         algorithm._quantizer = quantizer
-    algorithm._inp1, algorithm._out1 = torch.zeros(1, columns), torch.zeros(1, rows)
+    algorithm._inp1, algorithm._out1 = (torch.zeros(1, size, device=gram.device) for size in (columns, rows))
     with torch.no_grad():
         algorithm._compress_impl()

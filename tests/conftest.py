@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("palettune", deadline=None)  # no test is a measurement of time
+settings.load_profile("palettune")
 
 #: Fixtures that start Ray clusters: who uses one is marked ``ray``.
 CLUSTERS = {"cluster", "nodes"}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.ao.quantization.observer import HistogramObserver
 
 from palettune.device_bench.package_model.quantized_activation import ActivationQuantization
+from palettune.evaluators.placement import device_of
 from palettune.evaluators.workload.course import Course, Hook, watched
 from palettune.evaluators.workload.samples import Inputs
 
@@ -44,12 +45,16 @@ def activation_ranges(
         ActivationRangeError: a layer takes no floating-point input, is never called as a module, or sees values
             that are not finite.
     """
-    observers = {name: HistogramObserver(dtype=torch.quint8, qscheme=torch.per_tensor_affine) for name in layers}
+    observers = {name: _observer(device_of(module)) for name in layers}
     hooks = {name: _watch(name, observer) for name, observer in observers.items()}
     with torch.inference_mode():
         for _ in Course.of(batches).outputs(module, lambda: watched(module, hooks)):
             pass
     return {name: _quantization(name, observer) for name, observer in observers.items()}
+
+
+def _observer(device: torch.device) -> Any:
+    return HistogramObserver(dtype=torch.quint8, qscheme=torch.per_tensor_affine).to(device)
 
 
 def _watch(name: str, observer: Any) -> Hook:

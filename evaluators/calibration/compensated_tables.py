@@ -53,8 +53,9 @@ class CompensatedTables(LayerMethod):
         """Start from the data-free table; entries are rounded to fp16 before the last assignment of indices."""
         table = task.encoding.table
         assert table is not None
-        lut = task.start.buffers["lut"].float()
-        weights, gram = as_matrices(task.weight, task.layer), damped(task.statistics.gram)
+        gram = damped(task.statistics.gram)
+        lut = task.start.buffers["lut"].float().to(gram.device)
+        weights = as_matrices(task.weight.to(gram.device), task.layer)
         by_output = table.axis is Axis.OUTPUT or lut.shape[:2] == (1, 1)
         turns = _TURNS if by_output and table.bits <= _MOST_REFITTED_BITS else 0
         for _ in range(turns):
@@ -64,7 +65,7 @@ class CompensatedTables(LayerMethod):
         indices = _assigned(weights, gram, lut, task.layer)
         entries = table_entries(lut, task.layer).expand(*indices.shape, -1)
         decoded = from_matrices(entries.gather(-1, indices[..., None])[..., 0], task.layer)
-        return CompressedWeight(decoded, {**task.start.buffers, "lut": lut})
+        return CompressedWeight(decoded.cpu(), {**task.start.buffers, "lut": lut.cpu()})
 
 
 def table_entries(lut: Tensor, layer: Layer) -> Tensor:
@@ -83,7 +84,7 @@ def table_entries(lut: Tensor, layer: Layer) -> Tensor:
 def _assigned(weights: Tensor, gram: Tensor, lut: Tensor, layer: Layer) -> Tensor:
     """Indices (G, R, K), compensated."""
     entries = table_entries(lut, layer)
-    indices = torch.empty(weights.shape, dtype=torch.long)
+    indices = torch.empty(weights.shape, dtype=torch.long, device=weights.device)
 
     def rounded(column: int, values: Tensor) -> Tensor:
         at = entries[:, :, column if entries.shape[2] > 1 else 0].expand(*values.shape, -1)

@@ -21,7 +21,7 @@ _BLOCK = 128
 def damped(gram: Tensor, damping: float = _DAMPING) -> Tensor:
     """Add a share of the mean diagonal to Gram matrices (G, K, K), so that they are invertible."""
     mean = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-20)
-    return gram + damping * mean[:, None, None] * torch.eye(gram.shape[-1])
+    return gram + damping * mean[:, None, None] * torch.eye(gram.shape[-1], device=gram.device)
 
 
 def compensated(weights: Tensor, gram: Tensor, rounded: Callable[[int, Tensor], Tensor]) -> Tensor:

@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import nn
+
 from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
 from palettune.evaluators.calibration.held_out_divergence import HeldOutDivergence, NonFiniteError
 from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
 from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.compression.errors import CompressionError
+from palettune.evaluators.placement import CPU, moved, placed
 from palettune.evaluators.quality.evaluation import Failure, Screened, Stage, Workflow
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
 from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
 from palettune.evaluators.workflow.requirement import Requirement
+from palettune.evaluators.workload.halving import with_room
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
 
@@ -63,16 +67,22 @@ class CalibrationEvaluator(WorkflowEvaluator):
         self._digest = model_digest(self._model)
         self.samples = calibration_samples(setting.workload, most)
         self._most = most
-        self._judge = HeldOutDivergence(self._model, self.samples.judging(), setting.kind)
-        self._moments = MomentMatching(self._model, self.samples.fitting())
+        there = placed(self._model, setting.device)
+        self._judge = HeldOutDivergence(there, self.samples.judging(), setting.kind)
+        self._moments = MomentMatching(there, self.samples.fitting())
         self._choices = LayerChoices(setting, self.samples) if layer_methods else None
-        self._quality = Quality(setting.workload, setting.kind)
+        self._quality = Quality(setting.workload, setting.kind, device=setting.device)
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """Settings, and content hash of the calibration data."""
         methods = self._choices is not None
-        return {**super().identity, "data": self.samples.digest, "most": self._most, "layer_methods": methods}
+        own = {"data": self.samples.digest, "most": self._most, "layer_methods": methods}
+        return {
+            **super().identity,
+            **own,
+            **({} if self.setting.device == CPU else {"device": self.setting.device.type}),
+        }
 
     def evaluate(self, configuration: Configuration, start: WorkflowResult | None = None) -> WorkflowResult | Failure:
         """Calibrate one configuration and measure it; a failure names its stage, and the layer where it is known."""
@@ -92,7 +102,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
         except Exception as error:
             return Failure(Stage.CALIBRATE, f"{type(error).__name__}: {error}")
         seconds = {Stage.CALIBRATE.value: time.perf_counter() - started}
-        module = state.apply(self._model, metadata=False)
+        module = self._module(state)
         measured = self._quality.measure(module, configuration.hash, self.workflow, seconds=seconds)
         if isinstance(measured, Failure):
             return measured
@@ -132,8 +142,9 @@ class CalibrationEvaluator(WorkflowEvaluator):
 
     def _with_activations(self, configuration: Configuration, draft: _Draft, gains: list[Gain]) -> _Draft:
         """Quantize activations as the configuration asks, then match moments if that improves the result."""
-        module = draft.state.apply(self._model, metadata=False)
-        ranges = activation_ranges(module, configuration.activations, self.samples.fitting().together(16))
+        module = self._module(draft.state)
+        fitting = self.samples.fitting()
+        ranges = with_room(lambda n: activation_ranges(module, configuration.activations, fitting.together(n)), 16)
         rounded = self._draft(replace(draft.state, configuration=configuration, activations=ranges))
         gains.append(replace(paired(ACTIVATIONS, draft.by_sample, rounded.by_sample), kept=True))
         return self._keep(MomentMatching.name, rounded, self._matched(rounded.state), gains)
@@ -143,9 +154,13 @@ class CalibrationEvaluator(WorkflowEvaluator):
         return tried if gains[-1].kept else draft
 
     def _matched(self, state: ModelState) -> _Draft:
-        module = state.apply(self._model, metadata=False)
+        module = self._module(state)
         tensors = {**state.tensors, **self._moments.apply(module)}
         return _Draft(replace(state, tensors=tensors), self._judge.by_sample(module))
 
     def _draft(self, state: ModelState) -> _Draft:
-        return _Draft(state, self._judge.by_sample(state.apply(self._model, metadata=False)))
+        return _Draft(state, self._judge.by_sample(self._module(state)))
+
+    def _module(self, state: ModelState) -> nn.Module:
+        """Return a copy of the model with a state applied, on the device."""
+        return moved(state.apply(self._model, metadata=False), self.setting.device)

@@ -38,7 +38,7 @@ class Grid:
 
     def __init__(self, scales: Tensor, zeros: Tensor, bits: int) -> None:
         self._scales, self._zeros, self._block = scales, zeros, -1
-        self.max_q = torch.tensor(2**bits - 1)
+        self.max_q = torch.tensor(2**bits - 1, device=scales.device)
         self.scale, self.zero_point = scales[:, :1], zeros[:, :1]
 
     def ready(self) -> bool:
@@ -75,13 +75,16 @@ class GPTQMethod(LayerMethod):
         quantization = Quantization(carrier, task.weight, linear)
         scales, zeros = (as_matrices(v, task.layer) for v in _per_element(quantization, task.weight))
         width = _block_columns(task.layer, linear)
+        grams = damped(task.statistics.gram, _SLIGHT)
+        weights, scales, zeros = (
+            v.to(grams.device)
+            for v in (as_matrices(task.weight, task.layer), scales[:, :, ::width], zeros[:, :, ::width])
+        )
         found = [
-            _gptq(weight, gram, scale[:, ::width], zero[:, ::width], linear.bits, width)
-            for weight, gram, scale, zero in zip(
-                as_matrices(task.weight, task.layer), damped(task.statistics.gram, _SLIGHT), scales, zeros, strict=True
-            )
+            _gptq(weight, gram, scale, zero, linear.bits, width)
+            for weight, gram, scale, zero in zip(weights, grams, scales, zeros, strict=True)
         ]
-        steps = quantization.steps(from_matrices(torch.stack(found), task.layer))
+        steps = quantization.steps(from_matrices(torch.stack(found).cpu(), task.layer))
         return CompressedWeight(quantization.decode(steps), quantization.buffers)
 
 

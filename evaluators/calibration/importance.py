@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.model.module_layers import kind_of
 from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.placement import CPU, copied, placed
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.fisher import drawn_loss
@@ -27,14 +27,21 @@ class Importance:
     for the Fisher score, so the data need no labels.
     """
 
-    def __init__(self, model: nn.Module, kind: DivergenceKind, samples: CalibrationSamples, seed: int = 0) -> None:
-        self._model, self._kind, self._seed = model, kind, seed
+    def __init__(
+        self,
+        model: nn.Module,
+        kind: DivergenceKind,
+        samples: CalibrationSamples,
+        seed: int = 0,
+        device: torch.device = CPU,
+    ) -> None:
+        self._model, self._kind, self._seed, self._device = model, kind, seed, device
         self._course = samples.fitting().first(_MOST)
         self._found: dict[str, Tensor] | None = None
         self._refusal: str | None = None
 
     def get(self, layer: str) -> Tensor:
-        """Return the mean squared gradients of one layer's weight, in its shape.
+        """Return the mean squared gradients of one layer's weight, in its shape, on the CPU.
 
         Raises:
             ValueError: the weight has no gradient, or one of zero in every sample.
@@ -47,10 +54,10 @@ class Importance:
         return self._found[layer]
 
     def _squares(self) -> dict[str, Tensor]:
-        model = copy.deepcopy(self._model).requires_grad_(False)
+        model = copied(self._model, self._device).requires_grad_(False)
         layers = {name: part for name, part in model.named_modules() if kind_of(part) is not None}
         with torch.inference_mode():
-            outputs = list(self._course.outputs(self._model))
+            outputs = list(self._course.outputs(placed(self._model, self._device)))
             energy = Reference.of(self._kind, outputs, self._course.axes).energy
         total: dict[str, Tensor] = {}
         for part in layers.values():
@@ -66,4 +73,4 @@ class Importance:
                 if weight.grad is not None and bool(weight.grad.any()):
                     total[name] = total.get(name, torch.zeros_like(weight.grad)) + weight.grad.square()
                 weight.grad = None
-        return {name: squares / len(self._course.inputs) for name, squares in total.items()}
+        return {name: squares.cpu() / len(self._course.inputs) for name, squares in total.items()}

@@ -13,6 +13,7 @@ from palettune.evaluators.calibration.layer_statistics import StatisticsCache, o
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
+from palettune.evaluators.placement import CPU, placed
 from palettune.evaluators.quality.gain import Gain, failed, paired
 from palettune.evaluators.weights.model_state import DATA_FREE, model_digest
 from palettune.evaluators.weights.weight_bank import weight_digest
@@ -47,10 +48,12 @@ class LayerChoices:
     def __init__(self, setting: WorkflowSetting, samples: CalibrationSamples) -> None:
         model, layers = setting.workload.model, setting.weights.layers.values()
         self._setting = setting
-        self._statistics = StatisticsCache(model, layers, samples)
-        self._importance = Importance(model, setting.kind, samples, setting.seed)
+        self._statistics = StatisticsCache(placed(model, setting.device), layers, samples)
+        self._importance = Importance(model, setting.kind, samples, setting.seed, setting.device)
         self._chosen: dict[tuple[str, Encoding], Choice] = {}
         self._identity = {"data": samples.digest, "model": model_digest(model), "kind": setting.kind.value}
+        if setting.device != CPU:  # other rounding, so other weights: each device has its own in the bank
+            self._identity["device"] = setting.device.type
 
     def choose(self, name: str, encoding: Encoding, start: CompressedWeight) -> Choice:
         """Return the weight of least output error; the data-free ``start`` where no method improves on it."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.library_internals import reversed_padding
 from palettune.evaluators.workload.course import Course, Hook, watched
+from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.samples import Inputs
 from palettune.space.layer import Layer, LayerKind
 
@@ -35,7 +36,8 @@ class LayerStatistics:
     """Statistics of one layer's inputs, for G groups with a weight matrix (R, K) each.
 
     Attributes:
-        gram: (G, K, K) float32, mean over samples and positions of the samples to fit on.
+        gram: (G, K, K) float32, mean over samples and positions of the samples to fit on; on the model's device, where
+            whatever is solved with it is computed.
         columns: for each held-out sample, (G, K, P) columns at some positions.
     """
 
@@ -45,7 +47,7 @@ class LayerStatistics:
 
     def errors(self, difference: Tensor, layer: Layer) -> tuple[float, ...]:
         """Return the mean squared output error on each held-out sample, for the weight error ``difference``."""
-        matrices = as_matrices(difference, layer)
+        matrices = as_matrices(difference.to(self.gram.device), layer)
         return tuple(float((matrices @ x).square().sum() / x.shape[-1]) for x in self.columns)
 
 
@@ -119,9 +121,14 @@ def layer_statistics(
     model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs] | Course, held_out: Sequence[Inputs] | Course
 ) -> dict[str, LayerStatistics]:
     """Run the float model on both parts of the data and return the statistics by layer; unreached layers are left out."""
-    found: dict[str, LayerStatistics] = {}
     chosen = [layer for layer in layers if observable(layer)]
-    _run(model, Course.of(fit).together(_BATCH), {x.name: _watch(x, found, fitting=True) for x in chosen})
+
+    def fitted(size: int) -> dict[str, LayerStatistics]:
+        found: dict[str, LayerStatistics] = {}
+        _run(model, Course.of(fit).together(size), {x.name: _watch(x, found, fitting=True) for x in chosen})
+        return found
+
+    found = with_room(fitted, _BATCH)
     _run(model, Course.of(held_out), {x.name: _watch(x, found, fitting=False) for x in chosen})
     return {name: statistics for name, statistics in found.items() if statistics.columns}
 

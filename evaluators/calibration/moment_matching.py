@@ -24,7 +24,9 @@ from palettune.evaluators.calibration.channel_moments import (
     record_moments,
 )
 from palettune.evaluators.calibration.shrinkage import shrunk
+from palettune.evaluators.placement import device_of, on
 from palettune.evaluators.workload.course import Course
+from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.samples import Inputs
 
 __all__ = ["Correction", "MomentMatching", "correction"]
@@ -90,18 +92,27 @@ class MomentMatching:
         modules = {name: module for name, module in model.named_modules() if correctable(module)}
         course = Course.of(samples)
         largest = _largest_output(model, course.first(1))
-        self.count = max(2, min(most, len(course.inputs), memory_bytes // max(largest, 1)))
+        count = max(2, min(most, len(course.inputs), memory_bytes // max(largest, 1)))
+        self.wanted: Mapping[str, ChannelMoments] = with_room(lambda n: self._record(model, modules, course, n), count)
+
+    def _record(
+        self, model: nn.Module, modules: Mapping[str, nn.Module], course: Course, count: int
+    ) -> dict[str, ChannelMoments]:
+        """Record the float model's moments on the first ``count`` samples, which every correction then uses."""
+        self.count = count
         self._course = course.first(self.count).together(self.count)
         self._inputs = self._course.inputs[0]
         self._at_once = len(self._course.steps) == 1
         if not self._at_once:
             self.count = min(self.count, max(_FEWEST, _MOST_PASSES // max(len(modules), 1)))
             self._course = course.first(self.count)
-        at_once = self.count if self._at_once else 1
-        self.wanted: Mapping[str, ChannelMoments] = record_moments(model, modules, self._course, at_once)
+        return record_moments(model, modules, self._course, self.count if self._at_once else 1)
 
     def apply(self, module: nn.Module, strength: float = 1.0) -> dict[str, Tensor]:
-        """Correct a compressed copy in place and return the changed tensors by their names in ``state_dict``."""
+        """Correct a compressed copy in place and return the changed tensors by their names in ``state_dict``.
+
+        The copy may be on any device; the tensors returned are on the CPU.
+        """
         if not self._at_once:
             return self._one_by_one(module, strength)
         changed: dict[str, Tensor] = {}
@@ -114,13 +125,13 @@ class MomentMatching:
             scale, shift = made.scale.float(), made.shift.float()
             for key, parameter in _corrected(part, scale, shift).items():
                 part.get_parameter(key).data.copy_(parameter)
-                changed[f"{name}.{key}"] = parameter
+                changed[f"{name}.{key}"] = parameter.cpu()
             shape = [1] * output.ndim
             shape[axis] = -1
             return output * scale.reshape(shape) + shift.reshape(shape)
 
         with torch.inference_mode(), observed({name: module.get_submodule(name) for name in self.wanted}, see):
-            module(*self._inputs)
+            module(*on(self._inputs, device_of(module)))
         return changed
 
     def _one_by_one(self, module: nn.Module, strength: float) -> dict[str, Tensor]:
@@ -132,7 +143,7 @@ class MomentMatching:
             made = correction(wanted, found, scaling=scales(part), strength=strength)
             for key, parameter in _corrected(part, made.scale.float(), made.shift.float()).items():
                 part.get_parameter(key).data.copy_(parameter)
-                changed[f"{name}.{key}"] = parameter
+                changed[f"{name}.{key}"] = parameter.cpu()
         return changed
 
 

@@ -47,8 +47,8 @@ class SparseGPTMethod(LayerMethod):
         """Prune the weight and store it in its encoding."""
         sparsity = task.encoding.sparsity
         assert sparsity is not None
-        matrix = as_matrices(task.weight, task.layer)[0]
         gram = damped(task.statistics.gram, _SLIGHT)[0]
+        matrix = as_matrices(task.weight, task.layer)[0].to(gram.device)
         pruned = from_matrices(_pruned(matrix, gram, sparsity, _share(task.layer, sparsity))[None], task.layer)
         module = nn.Module()
         module.register_parameter("weight", nn.Parameter(pruned, requires_grad=False))

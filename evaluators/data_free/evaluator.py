@@ -36,8 +36,8 @@ class DataFreeEvaluator(WorkflowEvaluator):
         super().__init__(setting)
         self.workload = setting.workload
         self.split = split
-        self.assembler = Assembler(setting.workload.model, setting.weights)
-        self.quality = Quality(setting.workload, setting.kind, split)
+        self.assembler = Assembler(setting.workload.model, setting.weights, setting.device)
+        self.quality = Quality(setting.workload, setting.kind, split, device=setting.device)
         self.float_metrics = self.quality.float_metrics
 
     @property

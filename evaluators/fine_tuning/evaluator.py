@@ -10,7 +10,9 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import nn
 
+from palettune.device_bench.package_model.quantized_activation import ActivationQuantization
 from palettune.evaluators.calibration.activation_ranges import ActivationRangeError, activation_ranges
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
@@ -18,14 +20,16 @@ from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import NoGradientError, Training, TrainingError
-from palettune.evaluators.fine_tuning.training_data import TrainingData
+from palettune.evaluators.fine_tuning.training_data import TrainingData, batch_parts, batch_samples
 from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
+from palettune.evaluators.placement import CPU, moved
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow, evaluation_identity
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.quality.quality import Quality
 from palettune.evaluators.weights.model_state import DATA_FREE, ModelState, StateError, model_digest
 from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult, WorkflowSetting, check_start
 from palettune.evaluators.workflow.requirement import Requirement
+from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.space.configuration import Configuration
 
@@ -52,10 +56,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
     def __init__(self, setting: WorkflowSetting, tuning: FineTuningSetting | None = None) -> None:
         super().__init__(setting)
         self.tuning = tuning or FineTuningSetting()
-        wanted = self.tuning.device
-        if wanted == "auto":
-            wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(wanted)
+        self.device = _device(self.tuning.device, setting.device)
         self._written: list[CheckpointFolder] = []
 
     @property
@@ -88,7 +89,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
             return trained
         state, gains, notes = trained
         seconds = {Stage.TRAIN.value: time.perf_counter() - started}
-        module = state.apply(self.setting.workload.model, metadata=False)
+        module = self._module(state)
         measured = self._quality.measure(module, configuration.hash, self.workflow, seconds=seconds)
         if not isinstance(measured, Evaluation):
             return measured if isinstance(measured, Failure) else Failure(Stage.FORWARD, str(measured))
@@ -102,14 +103,23 @@ class FineTuningEvaluator(WorkflowEvaluator):
             if state.configuration.activations == configuration.activations:
                 return state
             state = replace(state, configuration=weights_only, activations={})
-            module = state.apply(self.setting.workload.model, metadata=False)
-            batches = [batch.inputs for batch in itertools.islice(self._data.stream(), _RANGE_BATCHES)]
-            ranges = activation_ranges(module, configuration.activations, batches)
-            return replace(state, configuration=configuration, activations=ranges)
+            module = self._module(state)
+            return replace(state, configuration=configuration, activations=self._ranges(module, configuration))
         except CompressionError as error:
             return Failure(Stage.COMPRESS, error.reason, error.layer)
         except ActivationRangeError as error:
             return Failure(Stage.CALIBRATE, str(error), error.layer)
+
+    def _ranges(self, module: nn.Module, configuration: Configuration) -> dict[str, ActivationQuantization]:
+        """Return the ranges on the first training batches, in parts where these do not fit in memory."""
+        axes = self.setting.workload.sampling.axes
+        batches = list(itertools.islice(self._data.stream(), _RANGE_BATCHES))
+
+        def found(size: int) -> dict[str, ActivationQuantization]:
+            inputs = [part.inputs for batch in batches for part in batch_parts(batch, size, axes)]
+            return activation_ranges(module, configuration.activations, inputs)
+
+        return with_room(found, max(batch_samples(batch, axes) for batch in batches))
 
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         gains: list[Gain] = []
@@ -155,6 +165,10 @@ class FineTuningEvaluator(WorkflowEvaluator):
     def _identity(self, state: ModelState, part: TrainedPart) -> str:
         return evaluation_identity(**self.identity, start=state.digest, part=part.value, torch=torch.__version__)
 
+    def _module(self, state: ModelState) -> nn.Module:
+        """Return a copy of the model with a state applied, on the device."""
+        return moved(state.apply(self.setting.workload.model, metadata=False), self.device)
+
     @cached_property
     def _data(self) -> TrainingData:
         return TrainingData(self.setting.workload, self.tuning.held_out)
@@ -167,8 +181,15 @@ class FineTuningEvaluator(WorkflowEvaluator):
 
     @cached_property
     def _quality(self) -> Quality:
-        return Quality(self.setting.workload, self.setting.kind)
+        return Quality(self.setting.workload, self.setting.kind, device=self.device)
 
     @cached_property
     def _model(self) -> str:
         return model_digest(self.setting.workload.model)
+
+
+def _device(asked: str, given: torch.device) -> torch.device:
+    """Return the device to train on: the setting's own if it names one, then the workflow's, then a GPU if there is one."""
+    if asked != "auto":
+        return torch.device(asked)
+    return given if given != CPU or not torch.cuda.is_available() else torch.device("cuda")

@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.evaluators.fine_tuning.training_loss import TrainingLoss, on
+from palettune.evaluators.fine_tuning.training_data import batch_parts, batch_samples
+from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
+from palettune.evaluators.placement import on
+from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.outputs import first_non_finite_module
 from palettune.evaluators.workload.workload import Batch
 
@@ -81,6 +84,8 @@ class Trainee(ABC):
         """
         try:
             return self.outputs(on(inputs, self.device))
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:
             raise ModelError(error) from error
 
@@ -92,16 +97,27 @@ class Trainee(ABC):
         """
         with torch.no_grad():
             self.settle()
-            return [value for batch in batches for value in loss.by_sample(self._run(batch), batch)]
+            return [value for batch in batches for value in self._values(loss, batch)]
 
     def first_non_finite(self, batch: Batch) -> str | None:
         """Return the name of the first submodule whose output is not finite on a batch; ``None`` if all are finite."""
         with torch.no_grad():
             self.settle()
-        return first_non_finite_module(self.module, on(batch.inputs, self.device))
+        return first_non_finite_module(self.module, batch.inputs)
+
+    def _values(self, loss: TrainingLoss, batch: Batch) -> list[float]:
+        """Return the loss of each sample of a batch, computed in parts where the batch does not fit in memory."""
+
+        def of_parts(size: int) -> list[float]:
+            parts = batch_parts(batch, size, loss.axes)
+            return [value for part in parts for value in loss.by_sample(self._run(part), part)]
+
+        return with_room(of_parts, batch_samples(batch, loss.axes))
 
     def _run(self, batch: Batch) -> Any:
         try:
             return self.module(*on(batch.inputs, self.device))
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:
             raise ModelError(error) from error

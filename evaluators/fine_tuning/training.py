@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,10 @@ from palettune.evaluators.fine_tuning.checkpoint import Checkpoint, CheckpointFo
 from palettune.evaluators.fine_tuning.optimizer import Optimizer
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trainee import Trainee
-from palettune.evaluators.fine_tuning.training_data import TrainingData
+from palettune.evaluators.fine_tuning.training_data import TrainingData, batch_parts, batch_samples
 from palettune.evaluators.fine_tuning.training_loss import TrainingLoss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
+from palettune.evaluators.workload.halving import Room, with_room
 from palettune.evaluators.workload.workload import Batch
 
 __all__ = ["NoGradientError", "Training", "TrainingError"]
@@ -81,6 +82,7 @@ class Training:
         self._optimizer = Optimizer(model.parameters(), setting, steps)
         self._progress = _Progress()
         self._best: Mapping[str, Tensor] = {}
+        self._room = Room()
 
     def run(self) -> None:
         """Train the model and leave its best state in it; ``notes`` say why a training ended early.
@@ -112,20 +114,33 @@ class Training:
         """One step of the optimizer; False where values stop being finite."""
         step = self._progress.step
         self.model.advance((step + 1) / self.steps)
-        self._optimizer.clear()
-        for _ in range(self.setting.accumulation):
-            batch = next(batches)
-            with torch.enable_grad(), self._precision():
-                value = self.loss.of_batch(self.model(batch.inputs), batch) / self.setting.accumulation
-            if not bool(torch.isfinite(value)):
-                return self._not_finite("the loss", self.model.first_non_finite(batch))
-            self._backward(value)
+        taken = [next(batches) for _ in range(self.setting.accumulation)]
+        most = max(batch_samples(batch, self.loss.axes) for batch in taken)
+        bad = with_room(lambda size: self._gradients(taken, size), most, self._room)
+        if bad is not None:
+            return self._not_finite("the loss", self.model.first_non_finite(bad))
         wrong = self._optimizer.non_finite()
         if wrong is not None:
             return self._not_finite("a gradient", wrong.partition("/")[0])
         self._optimizer.step(step)
         self._progress.step += 1
         return True
+
+    def _gradients(self, batches: Sequence[Batch], size: int) -> Batch | None:
+        """Compute the gradients of a step, at most ``size`` samples at once; return the batch whose loss is not finite."""
+        self._optimizer.clear()
+        for batch in batches:
+            parts = batch_parts(batch, size, self.loss.axes)
+            for part in parts:
+                share = (
+                    batch_samples(part, self.loss.axes) / batch_samples(batch, self.loss.axes) if len(parts) > 1 else 1
+                )
+                with torch.enable_grad(), self._precision():
+                    value = share * self.loss.of_batch(self.model(part.inputs), part) / self.setting.accumulation
+                if not bool(torch.isfinite(value)):
+                    return part
+                self._backward(value)
+        return None
 
     def _backward(self, value: Tensor) -> None:
         if not value.requires_grad:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from torch import Tensor
+
+from palettune.device_bench.model.outputs import map_tensors
 from palettune.evaluators.weights.content_hash import raw_bytes, tensors_digest
 from palettune.evaluators.workload.sample_axes import FIRST, SampleAxes
 from palettune.evaluators.workload.workload import Batch, Split, Workload
 from palettune.space.errors import UserError
 
-__all__ = ["TrainingData", "TrainingDataError", "batch_digest", "batch_samples"]
+__all__ = ["TrainingData", "TrainingDataError", "batch_digest", "batch_parts", "batch_samples"]
 
 FEWEST = 8
 
@@ -103,6 +106,23 @@ def batch_samples(batch: Batch, axes: SampleAxes = FIRST) -> int:
     if at is None:
         return 1
     return axes.rows_of_input(batch.inputs[at], at)
+
+
+def batch_parts(batch: Batch, size: int, axes: SampleAxes = FIRST) -> list[Batch]:
+    """Split a batch into parts of at most ``size`` samples, targets with their inputs; a batch that fits stays whole."""
+    count = axes.count(batch.inputs)
+    if count is None or count <= size:
+        return [batch]
+    samples, along = axes.split(batch.inputs), axes.main
+
+    def part(start: int, end: int) -> Batch:
+        def rows(value: Tensor) -> Tensor:
+            axis = along if value.ndim > along else 0
+            return value.narrow(axis, start, end - start) if value.ndim and value.shape[axis] == count else value
+
+        return Batch(axes.join(samples[start:end]), map_tensors(rows, batch.targets))
+
+    return [part(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def batch_digest(batch: Batch) -> str:

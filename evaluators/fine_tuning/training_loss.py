@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from palettune.device_bench.model.outputs import map_tensors
 from palettune.evaluators.fine_tuning.training_data import batch_digest, batch_samples
+from palettune.evaluators.placement import on, placed
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.workload.halving import Room, in_halves
 from palettune.evaluators.workload.outputs import floating_outputs
 from palettune.evaluators.workload.workload import Batch, Workload
 
@@ -46,14 +48,15 @@ class TrainingLoss:
         self.kind = kind
         self.device = device
         self.share = distillation if workload.offers("loss") else 1.0
-        self._axes = workload.sampling.axes
-        self._teacher = workload.model if device.type == "cpu" else _moved(workload.model, device)
+        self.axes = workload.sampling.axes
+        self._teacher = placed(workload.model, device)
         self._remembered: dict[str, tuple[Tensor, ...]] = {}
         self._held = 0
+        self._room = Room()
         self._energy: tuple[float, ...] = ()
         with torch.inference_mode():
-            outputs = [self._teacher(*on(batch.inputs, device)) for batch in scale]
-            self._energy = Reference.of(kind, outputs, self._axes).energy
+            outputs = [self._taught(batch) for batch in scale]
+            self._energy = Reference.of(kind, outputs, self.axes).energy
 
     def of_batch(self, outputs: Any, batch: Batch) -> Tensor:
         """Return the mean loss over a batch, differentiable."""
@@ -72,14 +75,14 @@ class TrainingLoss:
         return [float(value) for value in values]
 
     def _divergence(self, outputs: Any, batch: Batch) -> Tensor:
-        reference = Reference(self.kind, (self._float_outputs(batch),), self._energy, 1.0, self._axes)
+        reference = Reference(self.kind, (self._float_outputs(batch),), self._energy, 1.0, self.axes)
         return reference.by_sample(0, outputs)
 
     def _float_outputs(self, batch: Batch) -> tuple[Tensor, ...]:
         key = batch_digest(batch)
         if key not in self._remembered:
             with torch.no_grad():
-                outputs = self._teacher(*on(batch.inputs, self.device))
+                outputs = self._taught(batch)
             found = tuple(value.detach().float() for _, value in floating_outputs(outputs))
             self._held += sum(value.nbytes for value in found)
             if self._held > _MOST_REMEMBERED:
@@ -87,28 +90,21 @@ class TrainingLoss:
             self._remembered[key] = found
         return self._remembered[key]
 
+    def _taught(self, batch: Batch) -> Any:
+        """Return the float model's outputs for a batch, run in halves where it does not fit in memory."""
+        return in_halves(lambda inputs: self._teacher(*on(inputs, self.device)), batch.inputs, self.axes, self._room)
+
     def _losses(self, outputs: Any, batch: Batch) -> Tensor:
-        count = batch_samples(batch, self._axes)
+        count = batch_samples(batch, self.axes)
         targets = on(batch.targets, self.device)
-        parts = [(outputs, targets)] if self._axes.whole else [self._sample(outputs, targets, i) for i in range(count)]
+        parts = [(outputs, targets)] if self.axes.whole else [self._sample(outputs, targets, i) for i in range(count)]
         return torch.stack([self.workload.loss(*part).detach().double() for part in parts])
 
     def _sample(self, outputs: Any, targets: Any, index: int) -> tuple[Any, Any]:
         """One sample's outputs and targets, as a batch."""
-        main = self._axes.main
+        main = self.axes.main
 
         def part(value: Tensor) -> Tensor:
             return value.narrow(main if value.ndim > main else 0, index, 1) if value.ndim else value
 
         return map_tensors(part, outputs), map_tensors(part, targets)
-
-
-def on(values: Any, device: torch.device) -> Any:
-    """Move tensors, in any nested structure, to a device."""
-    return map_tensors(lambda value: value.to(device), values)
-
-
-def _moved(model: nn.Module, device: torch.device) -> nn.Module:
-    import copy
-
-    return copy.deepcopy(model).to(device)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from palettune.evaluators.placement import CPU, on, placed
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage, Workflow
@@ -31,6 +32,7 @@ class Quality:
         kind: the divergence.
         split: the data to measure on.
         energy: for a squared error, the scale computed from other data; by default that of this split.
+        device: where the float model runs; a module is measured on the device that it is already on.
     """
 
     def __init__(
@@ -39,14 +41,16 @@ class Quality:
         kind: DivergenceKind,
         split: Split = Split.EVALUATION,
         energy: Sequence[float] = (),
+        device: torch.device = CPU,
     ) -> None:
         self.workload = workload
         self.split = split
+        self.device = device
         self._course: Course = workload.sampling.course([batch.inputs for batch in workload.batches(split)])
         with torch.inference_mode():
-            outputs = list(self._course.outputs(workload.model))
+            outputs = list(self._course.outputs(placed(workload.model, device)))
         self.reference = Reference.of(kind, outputs, workload.sampling.axes).with_energy(energy)
-        self.float_metrics = workload.metrics(outputs, split)
+        self.float_metrics = workload.metrics(on(outputs, CPU), split)
 
     def measure(
         self,
@@ -72,7 +76,7 @@ class Quality:
         try:
             with torch.inference_mode(), contextlib.closing(self._course.outputs(module)) as passes:
                 for index, given in enumerate(passes):
-                    outputs.append(given)
+                    outputs.append(on(given, CPU))
                     values += self.reference.by_sample(index, given).tolist()
                     if screen and index + 1 < len(self.reference.batches) and len(values) >= screen:
                         screen = 0  # once: a second look would need a stricter test

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from palettune.evaluators.placement import CPU
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.evaluators.weights.assembly import LayerWeights
@@ -42,6 +44,7 @@ class ScoringSetting:
         seed: of random numbers.
         memory_bytes: bound on memory beyond the model and one sample's activations.
         sampling: axes of samples, and state of the model.
+        device: where copies of the model run.
     """
 
     model: nn.Module
@@ -51,6 +54,7 @@ class ScoringSetting:
     seed: int = 0
     memory_bytes: int = 2 * 1024**3
     sampling: Sampling = Sampling()  # noqa: RUF009 (frozen)
+    device: torch.device = CPU
 
 
 class SensitivityScore(ABC):

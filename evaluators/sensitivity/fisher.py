@@ -11,7 +11,6 @@ scores of zero carry no information.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from palettune.evaluators.placement import copied
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting, SensitivityScore, even
 from palettune.evaluators.sensitivity.gradients import accumulate
@@ -43,7 +43,7 @@ class FisherScore(SensitivityScore):
 
     def __init__(self, setting: ScoringSetting) -> None:
         super().__init__(setting)
-        self._model = copy.deepcopy(setting.model).requires_grad_(False)
+        self._model = copied(setting.model, setting.device).requires_grad_(False)
         self._weights = setting.weights
         self._reached: set[str] = set()
         self._refusal: str | None = None
@@ -101,7 +101,7 @@ class FisherScore(SensitivityScore):
         for layer, indices in by_layer.items():
             weight = self._weights.float_weight(layer).float()
             stack = torch.stack([self._weights.get(layer, columns[i][1]).weight - weight for i in indices])
-            changes[layer] = (np.array(indices), stack.reshape(len(indices), -1))
+            changes[layer] = (np.array(indices), stack.reshape(len(indices), -1).to(self.setting.device))
         return changes
 
     def _project(
@@ -130,7 +130,7 @@ class FisherScore(SensitivityScore):
             assert weight.grad is not None
             if layer not in self._reached and bool(weight.grad.any()):
                 self._reached.add(layer)
-            row[indices] += (stack @ weight.grad.reshape(-1).float()).double().numpy()
+            row[indices] += (stack @ weight.grad.reshape(-1).float()).double().cpu().numpy()
             weight.grad = None
 
         return parameter, parameter.register_post_accumulate_grad_hook(project)  # type: ignore[no-untyped-call]
@@ -144,6 +144,8 @@ def drawn_loss(
     outputs: Any, kind: DivergenceKind, energy: Sequence[float], seed: int, axes: SampleAxes = FIRST
 ) -> tuple[Tensor, float]:
     """Draw a random scalar of the outputs; its squared gradient times the factor estimates the divergence's curvature.
+
+    Random numbers are drawn on the CPU, so that they are the same on every device.
 
     Args:
         outputs: of the float model, differentiable.
@@ -162,11 +164,12 @@ def drawn_loss(
         positions = 0
         for value in values:
             logits = value.reshape(-1, value.shape[-1])
-            labels = torch.multinomial(logits.detach().float().softmax(-1), 1, generator=generator).squeeze(1)
+            likely = logits.detach().float().softmax(-1).cpu()
+            labels = torch.multinomial(likely, 1, generator=generator).squeeze(1).to(logits.device)
             total = total + nn.functional.cross_entropy(logits, labels, reduction="sum")
             positions += logits.shape[0]
         return total, 0.5 / positions
     for value, scale in zip(values, energy, strict=True):
-        noise = torch.randn(value.shape, generator=generator)
+        noise = torch.randn(value.shape, generator=generator).to(value.device)
         total = total + (value * noise).sum() / float(np.sqrt(scale * len(values)))
     return total, 1.0 / max(axes.rows(value, place).shape[0] for place, value in enumerate(values))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from palettune.evaluators.placement import placed
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, even
 from palettune.evaluators.sensitivity.scores import Column, Scores
@@ -36,9 +37,9 @@ class IsolatedScore(SensitivityScore):
         """Score columns by one forward pass over the samples for each."""
         started = time.perf_counter()
         course = self.course(samples, before).together(_BATCH)
-        assembler = Assembler(self.setting.model, self.setting.weights)
+        assembler = Assembler(self.setting.model, self.setting.weights, self.setting.device)
         with torch.inference_mode():
-            outputs = list(course.outputs(self.setting.model))
+            outputs = list(course.outputs(placed(self.setting.model, self.setting.device)))
             reference = Reference.of(self.setting.kind, outputs, course.axes).with_energy(self.setting.energy)
             table = np.stack([self._column(assembler, column, course, reference) for column in columns], axis=1)
         return Scores(self.name, tuple(columns), np.maximum(table, 0.0), None, time.perf_counter() - started)
@@ -47,7 +48,7 @@ class IsolatedScore(SensitivityScore):
         layer, encoding = column
         module = assembler.replace({layer: self.setting.weights.get(layer, encoding).weight})
         parts = [reference.by_sample(i, outputs) for i, outputs in enumerate(course.outputs(module))]
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).cpu().numpy()
 
     @classmethod
     def parts(cls, columns: int, samples: int, count: int) -> list[ScoringPart]:

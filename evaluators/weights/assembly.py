@@ -6,10 +6,12 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
 from palettune.evaluators.compression.compression import changed_since, compress
+from palettune.evaluators.placement import CPU, copied
 from palettune.evaluators.weights.weight_bank import WeightBank, weight_digest
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -81,11 +83,11 @@ class LayerWeights:
 
 
 class Assembler:
-    """Copy of a model into which the weights of one configuration after another are assembled."""
+    """Copy of a model, on a device, into which the weights of one configuration after another are assembled."""
 
-    def __init__(self, model: nn.Module, weights: LayerWeights) -> None:
+    def __init__(self, model: nn.Module, weights: LayerWeights, device: torch.device = CPU) -> None:
         self.weights = weights
-        self.module = copy.deepcopy(model)
+        self.module = copied(model, device)
         self._current: dict[str, Encoding] = {}
 
     def assemble(self, configuration: Configuration) -> nn.Module:

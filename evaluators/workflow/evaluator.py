@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
+from palettune.evaluators.placement import CPU
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Workflow
 from palettune.evaluators.quality.gain import Gain
@@ -55,6 +58,7 @@ class WorkflowSetting:
         kind: the divergence that is measured.
         seed: of the workflow's random numbers.
         folder: of checkpoints, from which an interrupted run continues; ``None`` writes none.
+        device: where models run; the results are on the CPU.
     """
 
     workload: Workload
@@ -62,6 +66,7 @@ class WorkflowSetting:
     kind: DivergenceKind
     seed: int = 0
     folder: Path | None = None
+    device: torch.device = CPU
 
 
 class WorkflowEvaluator(ABC):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.evaluators.library_internals import tree_map
+from palettune.evaluators.placement import device_of, on
+from palettune.evaluators.workload.halving import Room, in_halves
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
 __all__ = ["Course", "ForwardStep", "Hook", "watched"]
@@ -41,17 +43,19 @@ class ForwardStep:
 
 @dataclass(frozen=True)
 class Course:
-    """Forward passes in order.
+    """Forward passes in order, each on the device that the module is on.
 
     Attributes:
         steps: the passes.
         state: the model's recurrent state when it was loaded.
         axes: axes of samples.
+        room: the number of samples that memory has been found to hold at once.
     """
 
     steps: tuple[ForwardStep, ...]
     state: RecurrentState = NO_STATE
     axes: SampleAxes = FIRST
+    room: Room = field(default_factory=Room, compare=False)
 
     @classmethod
     def of(cls, samples: Sequence[Inputs] | Course, axes: SampleAxes = FIRST) -> Course:
@@ -91,24 +95,29 @@ class Course:
         return replace(self, steps=tuple(steps))
 
     def outputs(
-        self, module: nn.Module, watching: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+        self, module: nn.Module, watching: Callable[[], AbstractContextManager[Any]] | None = None
     ) -> Generator[Any, None, None]:
-        """Run a module and yield its outputs at each counted step.
+        """Run a module and yield its outputs at each counted step; a batch that does not fit in memory runs in halves.
 
         Args:
-            watching: returns a context that is entered for counted steps only, to register hooks for example.
+            watching: returns a context that is entered for counted steps only, to register hooks for example. With it
+                no batch is halved, because hooks need whole batches: running out of memory is then an error.
         """
-        with contextlib.closing(self.passes(module)) as passes:
+        with contextlib.closing(self.passes(module, halves=watching is None)) as passes:
             for run in passes:
-                with watching():
+                with watching() if watching else contextlib.nullcontext():
                     outputs = run()
                 yield outputs
 
-    def passes(self, module: nn.Module) -> Generator[Callable[[], Any], None, None]:
-        """Yield for each counted step a function that runs it from the right state; it may be called again."""
+    def passes(self, module: nn.Module, *, halves: bool = False) -> Generator[Callable[[], Any], None, None]:
+        """Yield for each counted step a function that runs it from the right state; it may be called again.
+
+        Args:
+            halves: run a batch that does not fit in memory in halves; without effect where the model has state.
+        """
         if not self.state:
             for step in self.steps:
-                yield _Pass(module, step.inputs)
+                yield _Pass(module, step.inputs, self.axes, self.room if halves else None)
             return
         self.state.restore(module)
         try:
@@ -117,7 +126,7 @@ class Course:
                     self.state.restore(module)
                 if not step.counted:
                     with torch.no_grad():
-                        module(*step.inputs)
+                        _run(module, step.inputs)
                     continue
                 run = _StatefulPass(module, step.inputs, self.state.now(module))
                 yield run
@@ -138,9 +147,13 @@ class Course:
 class _Pass:
     module: nn.Module
     inputs: Inputs
+    axes: SampleAxes
+    room: Room | None
 
     def __call__(self) -> Any:
-        return self.module(*self.inputs)
+        if self.room is None:
+            return _run(self.module, self.inputs)
+        return in_halves(lambda inputs: _run(self.module, inputs), self.inputs, self.axes, self.room)
 
 
 class _StatefulPass:
@@ -154,7 +167,7 @@ class _StatefulPass:
     def __call__(self) -> Any:
         if self.ran:
             self._begin.restore(self._module)
-        outputs = tree_map(_apart, self._module(*self._inputs))
+        outputs = tree_map(_apart, _run(self._module, self._inputs))
         self.left, self.ran = self._begin.now(self._module), True
         return outputs
 
@@ -168,6 +181,10 @@ def watched(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _run(module: nn.Module, inputs: Inputs) -> Any:
+    return module(*on(inputs, device_of(module)))
 
 
 def _apart(value: Any) -> Any:

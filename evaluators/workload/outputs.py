@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.model.outputs import children, flatten, rebuild, tensors
+from palettune.evaluators.placement import device_of, on
 
 __all__ = ["concatenate", "first_non_finite_module", "flatten", "floating_outputs", "joined_outputs"]
 
@@ -83,7 +84,7 @@ def first_non_finite_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> st
     handles = [leaf.register_forward_hook(watch(name)) for name, leaf in leaves]
     try:
         with torch.inference_mode():
-            module(*inputs)
+            module(*on(inputs, device_of(module)))
     finally:
         for handle in handles:
             handle.remove()

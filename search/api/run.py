@@ -48,7 +48,7 @@ class Run:
     ) -> None:
         self.experiment = experiment
         self.folder = folder
-        self.notes: tuple[str, ...] = (*experiment.notes, *study.notes)
+        self.notes: tuple[str, ...] = study.notes
         self.ending = ending
         self._study = study
 
@@ -150,7 +150,9 @@ class Run:
         Args:
             pick: ``"knee"``, ``"all"``, ``"spread:N"`` or numbers of trials.
             out: folder for the packages; packages of the same name are replaced.
-            max_size_mb, max_latency_ms, max_divergence: only members within these bounds.
+            max_size_mb: only members of at most this size.
+            max_latency_ms: only members of at most this latency: measured where it was, else predicted.
+            max_divergence: only members of at most this divergence.
             tracking_uri: MLflow's store, where it is not the one of the search.
             observer: hears of stages and notes.
             on_exported: called with each package as soon as it is proven, or is not.
@@ -163,7 +165,7 @@ class Run:
         with reporter.stage("checking the workload"):
             preparation = prepare(self.experiment)
             self._study.check(preparation.identity())
-        for words in preparation.notes:
+        for words in preparation.workload.notes:
             reporter.warn(words)
         folder = Path(out)
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)

@@ -91,7 +91,7 @@ class Display(SearchObserver):
 
     def notes(self, preparation: Preparation) -> None:
         """What the user should know of how the workload was taken."""
-        for words in preparation.notes:
+        for words in preparation.workload.notes:
             self.warn(words)
 
     def _describe_latency(self, preparation: Preparation, model: LatencyModel) -> None:

@@ -87,7 +87,7 @@ class DeviceMeasurements:
         packager: WorkerSettings,
         reporter: Reporter,
     ) -> None:
-        self._study, self._order, self._settings = study, order, replace(packager, threads=1)
+        self._study, self._order, self._settings = study, order, replace(packager, threads=1, gpus=0)
         self._reporter = reporter
         self._new: list[Measured] = []
         self._step = _Step.AWAY

@@ -46,9 +46,9 @@ class SearchMetrics:
             self._pairs.append((self._scores.predict(record.configuration), record.evaluation.divergence))
         found = {"hypervolume": self.hypervolume}
         if len(self._pairs) >= 5:
-            ranks = spearmanr(*zip(*self._pairs, strict=True)).statistic
-            if np.isfinite(ranks):  # undefined while all are equal
-                found["spearman_predicted_measured"] = float(ranks)
+            predicted, measured = np.array(self._pairs).T
+            if np.ptp(predicted) and np.ptp(measured):  # no rank while all are equal
+                found["spearman_predicted_measured"] = float(spearmanr(predicted, measured).statistic)
         return found
 
     def stagnation(self) -> str | None:

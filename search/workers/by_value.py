@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,7 +42,8 @@ def put_by_value(value: object, workload: WorkloadObject) -> Any:
         try:
             return ray.put(value)
         except Exception as error:  # whatever an object raises when it is taken apart
-            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            cause = error.__cause__ or error  # Ray's own words repeat the whole value
+            first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
             raise WorkloadError(
                 f"{workload}: cannot be sent to Ray's workers ({first_line}); evaluate in this process (inline=True), or "
                 "put the functions in a file and give its path"
@@ -72,8 +75,16 @@ def _is_own(module: ModuleType) -> bool:
 
 @contextmanager
 def _by_value(modules: Sequence[ModuleType]) -> Iterator[None]:
+    """Have some modules pickled by value, and modules of unusual types by name.
+
+    A function that names ``classes`` beside ``torch`` is taken to need the module ``torch.classes``, whose type has no
+    way to be pickled.
+    """
     before = cloudpickle.list_registry_pickle_by_value()
     added = [module for module in modules if module.__name__ not in before]
+    unusual = {type(module) for module in list(sys.modules.values()) if _is_unusual(module)}
+    for kind in unusual:
+        copyreg.pickle(kind, _by_name)  # type: ignore[arg-type]
     for module in added:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -81,3 +92,16 @@ def _by_value(modules: Sequence[ModuleType]) -> Iterator[None]:
     finally:
         for module in added:
             cloudpickle.unregister_pickle_by_value(module)
+        for kind in unusual:
+            copyreg.dispatch_table.pop(kind, None)
+
+
+def _is_unusual(module: object) -> bool:
+    """Whether a module is of a type of its own that nothing says how to pickle."""
+    kind = type(module)
+    plain = kind.__reduce__ is object.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__
+    return issubclass(kind, ModuleType) and kind is not ModuleType and plain and kind not in copyreg.dispatch_table
+
+
+def _by_name(module: ModuleType) -> tuple[object, ...]:
+    return import_module, (module.__name__,)

@@ -12,6 +12,7 @@ from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package.package_archive import pack
 from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
+from palettune.evaluators.placement import moved, worker_device
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
 from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting
 from palettune.evaluators.sensitivity.registry import registered_scores as scorers
@@ -36,13 +37,14 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
+        self.device = worker_device(settings.gpus)
         self.workload = load_workload(settings.workload, settings.data)
         compute_in_float32(self.workload.model, settings.float32_layers)
         chosen = set(settings.layers)
         layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
-        self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed)
+        self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed, device=self.device)
         self._evaluators: dict[str, WorkflowEvaluator] = {}
 
     @cached_property
@@ -96,7 +98,7 @@ class Worker:
                 kept = ModelState.load(self._states / state[0])
             except StateError as error:
                 return Failure(Stage.ASSEMBLE, str(error))
-            module = kept.apply(self.workload.model, metadata=False)
+            module = moved(kept.apply(self.workload.model, metadata=False), self.device)
             found = self.confirmer.quality.measure(module, kept.configuration.hash, state[1])
         assert not isinstance(found, Screened)  # no rival was given
         return found
@@ -133,7 +135,13 @@ class Worker:
         batches = self.workload.batches(self.workload.scoring_split)
         samples = single_samples(batches, part.samples.stop, sampling.axes)
         setting = ScoringSetting(
-            self.workload.model, self.weights, self.settings.kind, energy, self.settings.seed, sampling=sampling
+            self.workload.model,
+            self.weights,
+            self.settings.kind,
+            energy,
+            self.settings.seed,
+            sampling=sampling,
+            device=self.device,
         )
         chosen = columns[part.columns.start : part.columns.stop]
         scorer = scorers()[method](setting)

@@ -28,6 +28,7 @@ class WorkerSettings:
         escalation: the settings of the workflows that evaluations are escalated to.
         float32: patterns of the ops that compute in float32, and the layers that are among them.
         data: what the experiment says of the data.
+        gpus: share of a GPU that one worker is given; with any share above 0 it computes on the GPU.
     """
 
     workload: WorkloadSource
@@ -43,6 +44,7 @@ class WorkerSettings:
     float32: tuple[str, ...] = ()
     float32_layers: tuple[str, ...] = ()
     data: DataOptions = field(default_factory=DataOptions)
+    gpus: float = 0
 
 
 def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
@@ -62,4 +64,5 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         float32=experiment.space.float32,
         float32_layers=tuple(sorted(preparation.base.float32)),
         data=experiment.data.options,
+        gpus=needs.gpus,
     )

@@ -5,7 +5,7 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from tests.device_bench.runtime.packages import save
+from tests.device_bench.runtime.support.packages import save
 
 HALF, SINGLE = np.float16, np.float32
 

@@ -38,7 +38,7 @@ class Case:
 
 def write_case(name: str, folder: Path) -> Path:
     """Write a case's workload and experiment into a folder; the experiment's path."""
-    source = _WORKLOADS / f"{name}.py"
+    source = _source(name)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, folder / "workload.py")
     values = _merged(_EXPERIMENT, tomllib.loads(_own_keys(source)))
@@ -49,7 +49,12 @@ def write_case(name: str, folder: Path) -> Path:
 
 def first_line(name: str) -> str:
     """What a case shows, from its workload's docstring."""
-    return (ast.get_docstring(ast.parse((_WORKLOADS / f"{name}.py").read_text())) or "").splitlines()[0]
+    return (ast.get_docstring(ast.parse(_source(name).read_text())) or "").splitlines()[0]
+
+
+def _source(name: str) -> Path:
+    """The file of a workload, in the folder of its kind."""
+    return next(_WORKLOADS.glob(f"*/{name}.py"))
 
 
 def _own_keys(source: Path) -> str:

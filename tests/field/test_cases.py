@@ -8,7 +8,7 @@ import pytest
 from tests.field.cases import CASES, write_case
 from tests.field.journey import journey
 
-WORKLOADS = {path.stem for path in Path(__file__).with_name("workloads").glob("*.py")}
+WORKLOADS = {path.stem for path in Path(__file__).with_name("workloads").glob("*/*.py")}
 
 
 def test_every_workload_has_an_expectation():
@@ -46,7 +46,7 @@ def test_right_from_end_to_end(name, tmp_path):
 
 
 def test_workloads_import_nothing_of_ours():
-    for path in Path(__file__).with_name("workloads").glob("*.py"):
+    for path in Path(__file__).with_name("workloads").glob("*/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")] if isinstance(node, ast.ImportFrom) else []  # fmt: skip
             assert not {name.partition(".")[0] for name in names} & {

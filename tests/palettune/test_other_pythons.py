@@ -60,7 +60,7 @@ def test_the_wheel_works(minor, tmp_path):
         run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
         run(python, "-m", "venv", environment)
         (wheel,) = tmp_path.glob("*.whl")
-        run(environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", wheel)
+        run(environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-compile", wheel)
         assert run(environment / "bin" / "palettune", "--version") == f"palettune {palettune.__version__}\n"
         said = run(environment / "bin" / "python", "-c", "import palettune; print(palettune.__version__)", cwd=tmp_path)
         assert said == f"{palettune.__version__}\n"

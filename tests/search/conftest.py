@@ -116,6 +116,15 @@ def project(tmp_path) -> Project:
 
 
 @pytest.fixture(scope="session")
+def unused(tmp_path_factory):
+    """A prepared experiment of two layers, grouped, beside one that no output needs and one that is computed with."""
+    from tests.search.odd_weights import UNUSED, prepared
+
+    space = 'keep = ["pooler*"]\ngroups = [["a", "b"], ["pooler", "cosine"]]'
+    return prepared(tmp_path_factory.mktemp("unused"), UNUSED, space)
+
+
+@pytest.fixture(scope="session")
 def cluster():
     """One Ray cluster for all in-process searches."""
     from palettune.search.workers.ray_evaluations import connect_to_ray

@@ -10,7 +10,7 @@ from palettune.search.command_line.cli import main
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.results.verification import verify
 from tests.device_bench.odd_packages import everything
-from tests.device_bench.runtime.packages import dense
+from tests.device_bench.runtime.support.packages import dense
 
 WORKLOAD = """
 import torch

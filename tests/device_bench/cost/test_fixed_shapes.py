@@ -4,7 +4,7 @@ import pytest
 
 from palettune.device_bench.cost.op_node import ProgramOpsError
 from palettune.device_bench.cost.program_ops import ops_of_package
-from tests.device_bench.cost.programs import flexible
+from tests.device_bench.cost.support.programs import flexible
 
 
 def test_flexible_shapes_are_predicted_for_a_stated_shape_only(tmp_path):

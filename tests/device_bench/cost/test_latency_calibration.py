@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.device_bench.cost.priced import configurations, model, uniform
+from tests.device_bench.cost.support.priced import configurations, model, uniform
 
 
 def test_measurements_move_the_level_and_narrow_the_interval():

@@ -13,7 +13,7 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
-from tests.device_bench.cost.priced import configurations, model, network, uniform
+from tests.device_bench.cost.support.priced import configurations, model, network, uniform
 
 
 def test_weight_bound_programs_gain_and_compute_bound_ones_hardly():

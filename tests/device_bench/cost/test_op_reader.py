@@ -4,7 +4,7 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
 from palettune.device_bench.cost.op import OpKind
-from tests.device_bench.cost.programs import (
+from tests.device_bench.cost.support.programs import (
     HALF,
     built,
     rounded,

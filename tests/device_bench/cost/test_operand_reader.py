@@ -6,7 +6,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
 from palettune.device_bench.cost.op import OpKind
-from tests.device_bench.cost.programs import (
+from tests.device_bench.cost.support.programs import (
     HALF,
     built,
 )

@@ -17,14 +17,14 @@ from palettune.device_bench.package.package import PackageError
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
-from tests.device_bench.cost.programs import (
+from tests.device_bench.cost.support.programs import (
     INPUTS,
     TARGET,
     WEIGHTED,
     Mixed,
 )
 from tests.device_bench.odd_packages import random
-from tests.device_bench.runtime.packages import save
+from tests.device_bench.runtime.support.packages import save
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from tests.device_bench.cost.programs import (
+from tests.device_bench.cost.support.programs import (
     HALF,
     built,
 )

@@ -9,7 +9,7 @@ from coremltools.converters.mil.mil import types
 from palettune.device_bench.package.package import weights
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
 from tests.device_bench.odd_packages import random
-from tests.device_bench.runtime.packages import save
+from tests.device_bench.runtime.support.packages import save
 
 HALF = np.float16
 SHAPE = (32, 48)

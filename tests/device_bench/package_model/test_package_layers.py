@@ -7,7 +7,7 @@ from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.layer import LayerKind
 from tests.device_bench.odd_packages import LAYERS, everything, random
-from tests.device_bench.runtime.packages import save
+from tests.device_bench.runtime.support.packages import save
 
 
 @pytest.fixture(scope="module")

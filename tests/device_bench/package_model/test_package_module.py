@@ -16,7 +16,7 @@ from palettune.evaluators.calibration.layer_statistics import layer_statistics
 from palettune.evaluators.workload.layer_inputs import layer_inputs
 from palettune.space.groups import groupable_layers, shared_groups
 from tests.device_bench.odd_packages import HALF, SINGLE, everything, random
-from tests.device_bench.runtime.packages import dense, save
+from tests.device_bench.runtime.support.packages import dense, save
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from palettune.space.footprint import configuration_bytes
 from palettune.space.legality import refusal
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_packages import HALF, LAYERS, SINGLE, everything
-from tests.device_bench.runtime.architectures import ARCHITECTURES, TRACED, randomized, save_module
-from tests.device_bench.runtime.packages import save
+from tests.device_bench.runtime.support.architectures import ARCHITECTURES, TRACED, randomized, save_module
+from tests.device_bench.runtime.support.packages import save
 
 ENCODINGS = tuple(
     map(

@@ -6,7 +6,7 @@ import torch
 from coremltools.converters.mil.mil import Builder as mb
 
 from palettune.device_bench.runtime import ProgramError, load
-from tests.device_bench.runtime import packages
+from tests.device_bench.runtime.support import packages
 
 
 @pytest.fixture(scope="module")

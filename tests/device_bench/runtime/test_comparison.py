@@ -8,7 +8,7 @@ from torch import nn
 
 from palettune.device_bench.runtime import ProgramError, as_stored, compare, load
 from palettune.device_bench.runtime.comparison import compare_all
-from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized, save_module
+from tests.device_bench.runtime.support.architectures import ARCHITECTURES, randomized, save_module
 
 
 @pytest.fixture(scope="module")

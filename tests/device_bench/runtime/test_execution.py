@@ -9,7 +9,7 @@ from torch import nn
 
 from palettune.device_bench.runtime import as_stored, execute, in_precisions
 from palettune.device_bench.runtime.execution import takes, within
-from tests.device_bench.runtime.architectures import save_module
+from tests.device_bench.runtime.support.architectures import save_module
 
 HALF = ct.precision.FLOAT16
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from palettune.device_bench.runtime import compare, load
-from tests.device_bench.runtime.architectures import ARCHITECTURES, randomized, save_module
+from tests.device_bench.runtime.support.architectures import ARCHITECTURES, randomized, save_module
 
 
 @pytest.fixture(scope="module")

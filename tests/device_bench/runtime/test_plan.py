@@ -8,7 +8,7 @@ from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.program_file import read_program_file
 from palettune.device_bench.runtime.steps import ExecutionContext, run_steps
 from palettune.device_bench.runtime.values import ComputePrecision
-from tests.device_bench.runtime import packages
+from tests.device_bench.runtime.support import packages
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.device_bench.runtime.precision_networks import (
+from tests.device_bench.runtime.support.precision_networks import (
     LOW,
     Convolution,
     Function,
@@ -20,7 +20,7 @@ from tests.device_bench.runtime.precision_networks import (
     lost,
     masked_twice,
 )
-from tests.device_bench.runtime.random_networks import PLANTED, RandomNetwork, checked_random
+from tests.device_bench.runtime.support.random_networks import PLANTED, RandomNetwork, checked_random
 
 FAULTS = {
     "linear": (lambda: Scaled(nn.Linear(32, 32), 3e5, nn.LayerNorm(32)), "linear", "body.fault.layer"),

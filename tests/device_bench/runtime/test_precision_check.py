@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from palettune.device_bench.runtime import ProgramError, check_precision
-from tests.device_bench.runtime import packages
-from tests.device_bench.runtime.precision_networks import (
+from tests.device_bench.runtime.support import packages
+from tests.device_bench.runtime.support.precision_networks import (
     LOW,
     Attention,
     Function,
@@ -20,7 +20,7 @@ from tests.device_bench.runtime.precision_networks import (
     inputs,
     masked_twice,
 )
-from tests.device_bench.runtime.random_networks import RandomNetwork, checked_random
+from tests.device_bench.runtime.support.random_networks import RandomNetwork, checked_random
 
 FINE = {
     "near the end": lambda: Network(Scaled(nn.Linear(32, 32), 5e4, nn.LayerNorm(32))),

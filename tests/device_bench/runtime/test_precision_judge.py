@@ -3,8 +3,8 @@
 import torch
 
 from palettune.device_bench.runtime import check_precision
-from tests.device_bench.runtime import packages
-from tests.device_bench.runtime.precision_networks import LOW, _choice, checked
+from tests.device_bench.runtime.support import packages
+from tests.device_bench.runtime.support.precision_networks import LOW, _choice, checked
 
 
 def test_an_output_of_integers_is_judged_by_the_floats_behind_it():

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from palettune.device_bench.runtime import ComputePrecision, ProgramError, compare, load
-from tests.device_bench.runtime import packages
-from tests.device_bench.runtime.architectures import ARCHITECTURES, TRACED, randomized, save_module
+from tests.device_bench.runtime.support import packages
+from tests.device_bench.runtime.support.architectures import ARCHITECTURES, TRACED, randomized, save_module
 
 
 @pytest.fixture(scope="module")

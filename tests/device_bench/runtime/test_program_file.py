@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from palettune.device_bench.runtime import ProgramError, UnsupportedOpError, load, registry
-from tests.device_bench.runtime import packages
+from tests.device_bench.runtime.support import packages
 
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 

@@ -5,7 +5,7 @@ import pytest
 from coremltools.converters.mil.mil import Builder as mb
 
 from palettune.device_bench.runtime import ExecutionError, ProgramError, load
-from tests.device_bench.runtime import packages
+from tests.device_bench.runtime.support import packages
 
 
 @pytest.mark.parametrize(

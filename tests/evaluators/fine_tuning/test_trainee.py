@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from palettune.evaluators.fine_tuning.trainee import ModelError, Trainee
+from palettune.evaluators.workload.sample_axes import FIRST
 from palettune.evaluators.workload.workload import Batch
 
 
@@ -31,7 +32,7 @@ class Plain(Trainee):
 
 def test_a_model_that_fails_on_a_batch_is_told_with_the_reason():
     trainee = Plain(nn.Linear(3, 2))
-    loss = SimpleNamespace(by_sample=lambda outputs, batch: [0.0])
+    loss = SimpleNamespace(axes=FIRST, by_sample=lambda outputs, batch: [0.0])
     for run in (
         lambda: trainee((torch.zeros(1, 4),)),
         lambda: trainee.by_sample(loss, [Batch((torch.zeros(1, 4),), None)]),
@@ -43,7 +44,9 @@ def test_a_model_that_fails_on_a_batch_is_told_with_the_reason():
 def test_values_by_sample_are_taken_without_gradients_and_in_order():
     trainee = Plain(nn.Identity())
     batches = [Batch((torch.tensor([[1.0], [2.0]]),), None), Batch((torch.tensor([[3.0]]),), None)]
-    loss = SimpleNamespace(by_sample=lambda outputs, batch: [float(v) for v in outputs] + [torch.is_grad_enabled()])
+    loss = SimpleNamespace(
+        axes=FIRST, by_sample=lambda outputs, batch: [float(v) for v in outputs] + [torch.is_grad_enabled()]
+    )
     assert trainee.by_sample(loss, batches) == [1.0, 2.0, False, 3.0, False]
 
 

@@ -1,9 +1,9 @@
+
 import os
 import time
 
 import torch
 from torch import nn
-
 
 class Network(nn.Module):
     def __init__(self):
@@ -22,7 +22,6 @@ class Network(nn.Module):
         x = nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
         return self.classes(torch.relu(self.head(x)))
 
-
 def model():
     torch.manual_seed(0)
     network = Network()
@@ -30,14 +29,11 @@ def model():
     network.norm.running_var.uniform_(0.5, 2)
     return network
 
-
 def _images(seed, count):
     return torch.randn(count, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
 
-
 def example_inputs():
     return (_images(0, 1),)
-
 
 def evaluation_data():
     network = model().eval()
@@ -46,10 +42,8 @@ def evaluation_data():
         with torch.no_grad():
             yield (images,), network(images).argmax(1)
 
-
 def calibration_data():
     return [((_images(seed, 8),), None) for seed in (3, 4)]
-
 
 def metrics(outputs, targets):
     return {"top1_agreement": float((outputs.argmax(1) == targets).float().mean())}

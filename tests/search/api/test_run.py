@@ -142,3 +142,9 @@ def test_an_inspection_is_a_value(experiment):
     assert found.smallest_bytes < found.largest_bytes
     assert "5 layers" in repr(found)
     assert found.fp16 is None
+
+
+def test_a_key_under_its_old_name_is_said_once(tiny):
+    run = pt.open_run(experiment_of(tiny / "workload.py", ladder={"in_flight": 3}), root=tiny / "runs")
+    assert len(run.notes) == 1
+    assert "ladder is now called escalation" in run.notes[0]

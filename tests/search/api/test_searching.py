@@ -106,7 +106,7 @@ def test_an_object_travels_to_rays_workers_and_is_written_nowhere(tiny, tmp_path
     text = WORKLOAD + f"\nMARK = {mark!r}\n_model = model\ndef model():\n    assert MARK\n    return _model()\n"
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / "my_functions.py").write_text(text)
-    script = SCRIPT.format(user=tmp_path / "user", values=VALUES | {"resources": {"data_free": {"workers": 1}}})
+    script = SCRIPT.format(user=str(tmp_path / "user"), values=VALUES | {"resources": {"data_free": {"workers": 1}}})
     (tmp_path / "script").mkdir()
     (tmp_path / "script" / "script.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -132,7 +132,7 @@ import threading
 
 import palettune as pt
 
-sys.path.insert(0, {user!r}.__str__())
+sys.path.insert(0, {user!r})
 import my_functions
 
 sys.path.pop(0)

@@ -13,7 +13,6 @@ from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.weights_and_scores import _say_minutes, fill_bank, score_layers
-from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.preparation import prepare
 from palettune.search.workers.requests import Describe, Score
 from palettune.space.encoding import Encoding
@@ -126,23 +125,6 @@ def test_minutes_are_said_before_they_pass():
         assert words in said.getvalue()
         assert bool(words) == bool(said.getvalue())
         assert ("of it in lut6-v2" in said.getvalue()) == bool(words)
-
-
-@pytest.mark.parametrize(
-    ("menu", "calibrations", "said"), [("lut4 lut6-v2", 3, True), ("lut4 lut6-v2", 0, False), ("lut4 int8", 3, False)]
-)
-def test_minutes_of_calibrations_are_said_before_they_pass(menu, calibrations, said):
-    layer = Layer("large", LayerKind.LINEAR, (4096, 8192))
-    encodings = tuple(Encoding.parse(spelling) for spelling in menu.split())
-    preparation = SimpleNamespace(
-        layers=(layer,),
-        space=SimpleNamespace(menus={"large": SimpleNamespace(encodings=encodings)}),
-        experiment=SimpleNamespace(escalation=SimpleNamespace(calibration=SimpleNamespace(count=calibrations))),
-    )
-    heard = io.StringIO()
-    say_calibration_minutes(preparation, Display(Console(file=heard, width=400, no_color=True)))
-    assert ("in each of 3 calibration(s)" in heard.getvalue()) == said
-    assert bool(heard.getvalue()) == said
 
 
 @pytest.mark.parametrize("spelling", ["lut4", "lut4-g16", "lut4-v2", "int8", "sparse50", "sparse50+lut4"])

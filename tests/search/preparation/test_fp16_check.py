@@ -23,7 +23,7 @@ from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
-from tests.device_bench.runtime.packages import dense
+from tests.device_bench.runtime.support.packages import dense
 
 WORKLOAD = """
     import torch

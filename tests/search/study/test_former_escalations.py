@@ -1,6 +1,7 @@
 """A run folder of the former format, in which escalations were no trials: shown, solved, exported from and gone on with.
 
-The folder under ``tests/frozen/tiny`` was written by the sources of that time, but for the workload's path in it.
+The folder under ``tests/frozen/tiny`` was written by the sources of that time, but for the workload's path in it. Nothing there
+may be changed or formatted: a search is of its workload's text.
 """
 
 import json

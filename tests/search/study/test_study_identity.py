@@ -172,39 +172,3 @@ def test_a_search_gone_on_with_from_another_place_keeps_the_new_path(project, tm
     experiment = load_experiment(moved / "experiment.toml")
     assert SearchStudy.load(open_storage(folder, None), experiment, identity_of(experiment))
     assert load(project, moved / "experiment.toml").notes == ()
-
-
-@pytest.mark.parametrize("fresh_storage", ["journal", "database"])
-def test_an_earlier_study_is_put_aside_and_not_deleted(project, tmp_path, fresh_storage):
-    import optuna
-
-    url = f"sqlite:///{tmp_path / 'studies.db'}" if fresh_storage == "database" else None
-    folder = RunFolder(project.root, "tiny")
-    folder.create()
-    storage = open_storage(folder, url)
-    for number in (1, 2):
-        optuna.create_study(study_name="tiny", storage=storage).enqueue_trial({"x": number})
-        SearchStudy.set_aside(storage, "tiny")
-    SearchStudy.set_aside(storage, "tiny")  # nothing there by now
-    assert sorted(optuna.get_all_study_names(storage)) == ["tiny (aside 1)", "tiny (aside 2)"]
-    assert len(optuna.load_study(study_name="tiny (aside 2)", storage=storage).get_trials()) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("sqlite:///{folder}/none.db", "there is no such database"),
-        ("sqlite:///{folder}/no/folder/x.db", "there is no such database"),
-        ("foo://bar", "--storage: foo://bar cannot be used"),
-        ("postgresql://me:secret@127.0.0.1:9/db", "--storage: postgresql://127.0.0.1:9/db cannot be used"),
-    ],
-)
-def test_a_storage_that_cannot_be_read_is_refused_and_not_made(monkeypatch, capsys, project, url, words):
-    url = url.format(folder=project.folder)
-    code, _, errors = command(
-        monkeypatch, capsys, "front", project.experiment, "--root", project.root, "--storage", url
-    )
-    assert code == 2
-    assert words in errors
-    assert "secret" not in errors
-    assert not (project.folder / "none.db").exists()

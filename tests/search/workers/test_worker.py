@@ -1,13 +1,25 @@
-"""What a worker does that takes more than one call."""
+"""What a worker does that takes more than one call, and on which device."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
+import torch
 
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package.package_archive import unpack
+from palettune.evaluators.placement import CPU, WorkerDeviceError
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
 from palettune.evaluators.sensitivity.base import ScoringPart, join_scores
 from palettune.search.study.escalation import EscalationOrder, EscalationResult
+from palettune.search.workers.requests import Evaluate
+from palettune.search.workers.worker import Worker
+from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.encoding import Encoding
+from palettune.testing.workloads import parse_configuration, setting_of
+from tests.evaluators.pretended_device import ELSEWHERE
 from tests.search.small_experiment import changed, small_worker, uniform
 
 SHORT = {"escalation": {"fine_tuning": {"steps": 1, "vector_steps": 1}}}
@@ -77,3 +89,32 @@ def test_scores_of_parts_are_those_of_the_whole(worker, lut4):
 def test_a_package_travels_as_bytes(worker, lut4, prepared, tmp_path):
     package = unpack(worker.convert(lut4, prepared[0].experiment.deployment_target), tmp_path / "one.mlpackage")
     assert weight_bytes(package) == prepared[0].weight_bytes(lut4)
+
+
+def _settings(folder: Path, gpus: float) -> WorkerSettings:
+    setting = setting_of(folder)
+    layers = tuple(setting.weights.layers)
+    return WorkerSettings(setting.workload.path, layers, DivergenceKind.KL, 0, folder / "bank", (), 1, gpus=gpus)
+
+
+def test_a_worker_that_was_given_a_gpu_and_sees_none_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(WorkerDeviceError, match="gpus = 1"):
+        Worker(_settings(tmp_path, 1))
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(0, CPU), (0.5, ELSEWHERE)])
+def test_every_part_of_a_worker_has_its_device(tmp_path, monkeypatch, gpus, device):
+    asked = []
+    monkeypatch.setattr(
+        "palettune.search.workers.worker.worker_device",
+        lambda share: asked.append(share) or (ELSEWHERE if share else CPU),
+    )
+    worker = Worker(_settings(tmp_path, gpus))
+    assert asked == [gpus]
+    assert worker.setting.device == device
+    assert worker.evaluator.quality.device == device
+    assert worker.confirmer.quality.device == device
+    assert worker._evaluator("calibration").setting.device == device
+    configuration = parse_configuration(worker.setting, "lut4")
+    assert Evaluate(configuration).run(worker).by_sample

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tests.device_bench.runtime.mil import outputs_of
-from tests.device_bench.runtime.ops.arrays import SOME, close, floats, same_pads, seeds
+from tests.device_bench.runtime.support.arrays import SOME, close, floats, same_pads, seeds
+from tests.device_bench.runtime.support.mil import outputs_of
 
 
 def naive_conv(x, weight, strides, dilations, groups, pads):

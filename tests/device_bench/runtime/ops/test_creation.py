@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.device_bench.runtime.mil import assert_inferred, outputs_of
-from tests.device_bench.runtime.ops.arrays import FEW, close, floats, integers, seeds, shapes
+from tests.device_bench.runtime.support.arrays import FEW, close, floats, integers, seeds, shapes
+from tests.device_bench.runtime.support.mil import assert_inferred, outputs_of
 
 
 @pytest.mark.parametrize("op_type", ["random_uniform", "random_normal", "random_bernoulli"])

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.device_bench.runtime.mil import outputs_of
-from tests.device_bench.runtime.ops.arrays import SOME, close, floats, seeds
+from tests.device_bench.runtime.support.arrays import SOME, close, floats, seeds
+from tests.device_bench.runtime.support.mil import outputs_of
 
 
 def suppressed(boxes, scores, iou, score, per_class):

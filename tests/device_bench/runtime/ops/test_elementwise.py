@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.device_bench.runtime.mil import assert_inferred
-from tests.device_bench.runtime.ops.arrays import FEW, floats, integers, seeds, shapes
+from tests.device_bench.runtime.support.arrays import FEW, floats, integers, seeds, shapes
+from tests.device_bench.runtime.support.mil import assert_inferred
 
 
 @pytest.mark.parametrize("op_type", ["inverse", "log", "rsqrt"])

@@ -5,7 +5,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function
 
 from palettune.device_bench.runtime.ops.lists import list_gather, list_read
-from tests.device_bench.runtime.mil import run_function
+from tests.device_bench.runtime.support.mil import run_function
 
 
 def run(build, **feed):

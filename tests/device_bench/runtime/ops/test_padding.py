@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palettune.device_bench.runtime.ops.padding import spatial_padding, torch_padding
-from tests.device_bench.runtime.ops.arrays import SOME
+from tests.device_bench.runtime.support.arrays import SOME
 
 two = st.tuples(st.integers(1, 3), st.integers(1, 3))
 

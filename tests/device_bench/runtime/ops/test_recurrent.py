@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.device_bench.runtime.mil import outputs_of
+from tests.device_bench.runtime.support.mil import outputs_of
 
 FEW = settings(max_examples=8, deadline=None)
 seeds = st.integers(0, 2**16)

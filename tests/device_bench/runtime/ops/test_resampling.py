@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.device_bench.runtime.mil import outputs_of
-from tests.device_bench.runtime.ops.arrays import close, floats
+from tests.device_bench.runtime.support.arrays import close, floats
+from tests.device_bench.runtime.support.mil import outputs_of
 
 CROPS = [  # figures of coremltools' ``ops/tests/iOS14/test_image_resizing.py``
     ([1, 1, 2, 2], 2, [[6, 7], [10, 11]]),

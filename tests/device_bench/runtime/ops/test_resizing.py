@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tests.device_bench.runtime.mil import outputs_of
-from tests.device_bench.runtime.ops.arrays import SOME, close, floats, seeds
+from tests.device_bench.runtime.support.arrays import SOME, close, floats, seeds
+from tests.device_bench.runtime.support.mil import outputs_of
 
 GRID = {  # the examples in the documentation of ``resize_bilinear``, two pixels with the values 0 and 1
     ("UNALIGN_CORNERS", 5): [0.0, 0.1, 0.5, 0.9, 1.0],

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.device_bench.runtime.mil import assert_inferred, inferred, outputs_of
-from tests.device_bench.runtime.ops.arrays import FEW, close, floats, seeds, shapes
+from tests.device_bench.runtime.support.arrays import FEW, close, floats, seeds, shapes
+from tests.device_bench.runtime.support.mil import assert_inferred, inferred, outputs_of
 
 
 @st.composite

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tests.device_bench.runtime.mil import assert_inferred, outputs_of
-from tests.device_bench.runtime.ops.arrays import FEW, close, floats, seeds, shapes
+from tests.device_bench.runtime.support.arrays import FEW, close, floats, seeds, shapes
+from tests.device_bench.runtime.support.mil import assert_inferred, outputs_of
 
 
 @FEW

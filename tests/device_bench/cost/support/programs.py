@@ -11,7 +11,7 @@ from palettune.device_bench.cost.op import OpKind
 from palettune.device_bench.cost.program_ops import ops_of_package
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.odd_packages import random
-from tests.device_bench.runtime.packages import save
+from tests.device_bench.runtime.support.packages import save
 
 TARGET = DeploymentTarget.IOS18
 

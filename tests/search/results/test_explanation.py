@@ -1,0 +1,57 @@
+"""Explanations of made-up fronts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.proposing.allocation import allocation_problem
+from palettune.search.proposing.solver import sweep
+from palettune.search.results.explanation import _rates, explain_front, explanation_text
+from palettune.search.results.front import Front
+from tests.search import latency_space
+from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, record
+
+
+def test_explanations_say_what_is_saved_and_what_comes_next():
+    columns = tuple((layer.name, e) for layer in LAYERS for e in MENU)
+    scores = Scores("fisher", columns, np.array([[0, 0.001, 0.1, 2.0, 0, 0.01, 0.5, 4.0]]))
+    members = Front(
+        (record(0, 0.6, 1, encodings=("lut4", "lut4")), record(1, 0.1, 2, encodings=("lut4", "lut8"))), OBJECTIVES
+    )
+    first, second = explain_front(members, SPACE, TARGET, scores)
+    reasons = {r.layer: r for r in first.layers}
+    assert reasons["l0"].score == pytest.approx(0.1)
+    assert reasons["l0"].saved == 64 * 64 * 2 - (64 * 64 // 2 + 64 + 64)
+    assert str(reasons["l1"].next_best) == "lut8"
+    assert reasons["l1"].next_bytes > 0 > reasons["l1"].next_score
+    assert str(reasons["l1"].neighbour) == "lut8"
+    assert reasons["l0"].neighbour is None
+    assert all(r.neighbour is None for r in second.layers)
+    assert "lut8" in explanation_text([first, second])
+    assert "scored by" not in explanation_text([first])
+    for other, words in (
+        (replace(scores, methods={"l1": "isolated"}), "scored by isolated: l1"),
+        (replace(scores, method="isolated"), "scored by isolated: all layers"),
+    ):
+        assert words in explanation_text(explain_front(members, SPACE, TARGET, other))
+
+
+def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved_front():
+    latency, chosen, made = latency_space.model(), latency_space.space(), latency_space.scores(3)
+    problem = allocation_problem(chosen, latency_space.TARGET, 0, made, latency)
+    by_size, by_time = sweep(problem, "size_mb"), sweep(problem, "latency_ms")
+    for allocation in (by_size[len(by_size) // 2], by_time[len(by_time) // 2]):
+        rows = [
+            np.column_stack([loss, size, time])
+            for loss, size, time in zip(
+                problem.losses, problem.costs["size_mb"], problem.tangent(allocation.choices)[0], strict=True
+            )
+        ]
+        prices = np.array([1.0, *_rates(rows, allocation.choices)])
+        assert (prices >= 0).all()
+        totals = [group @ prices for group in rows]
+        regret = sum(t[c] - t.min() for t, c in zip(totals, allocation.choices, strict=True))
+        plain = sum(loss[c] - loss.min() for loss, c in zip(problem.losses, allocation.choices, strict=True))
+        assert regret <= 0.05 * plain + 1e-12

@@ -1,0 +1,101 @@
+"""The study: proposals, and what became of them, written before the next step."""
+
+import optuna
+import pytest
+from optuna.samplers import RandomSampler
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.study.record import FirstTrial
+from palettune.search.study.storage import open_storage
+from palettune.search.study.study import SearchStudy, StudyError
+from tests.search.studies import MENU, SPACE, costs, evaluated, evaluation, experiment_of, study_of
+
+FIRST = [FirstTrial(f"uniform {encoding}", SPACE.uniform(encoding)) for encoding in MENU]
+
+
+def test_first_trials_come_first_and_are_enqueued_once():
+    storage = InMemoryStorage()
+    study = study_of(storage)
+    study.enqueue(FIRST[:2])
+    study_of(storage).enqueue(FIRST)  # the call that was interrupted, again
+    study = study_of(storage)
+    found = [evaluated(study) for _ in range(4)]
+    assert [record.origin for record in found] == ["uniform fp16", "uniform int8", "uniform lut4", "random"]
+    assert [record.configuration for record in found[:3]] == [first.configuration for first in FIRST]
+
+
+def test_a_proposal_depends_on_the_experiment_s_seed_and_on_its_place():
+    def proposed(seed):
+        study = study_of(experiment=experiment_of(seed=seed))
+        return [evaluated(study).configuration.hash for _ in range(6)]
+
+    assert proposed(3) == proposed(3)
+    assert proposed(3) != proposed(4)
+    assert len(set(proposed(3))) > 3
+
+
+def test_what_is_under_way_is_read_back_with_the_result_that_was_kept():
+    storage = InMemoryStorage()
+    study = study_of(storage)
+    first, second = study.ask(RandomSampler), study.ask(RandomSampler)
+    study.keep(second[0], evaluation(second[1]), (1.0, 2.0))
+    again = study_of(storage)
+    assert again.records() == []
+    assert again.running(RandomSampler) == [(*first, None), (*second, evaluation(second[1]))]
+
+
+def test_an_answer_has_the_result_of_the_trial_that_it_is_of():
+    storage = InMemoryStorage()
+    study = study_of(storage)
+    source = evaluated(study)
+    number, _ = study.ask(RandomSampler)
+    study.answer(number, source.trial)
+    study.tell(number, source.evaluation, source.costs, study.objectives)
+    read = study_of(storage).records()[1]
+    assert (read.answered_from, read.evaluation, read.values) == (source.trial, source.evaluation, source.values)
+
+
+def test_records_are_told_to_optuna_with_their_values_and_violations():
+    storage, experiment = InMemoryStorage(), experiment_of(constraints={"max_size_mb": 1.0})
+    study = study_of(storage, experiment)
+    number, configuration = study.ask(RandomSampler)
+    record = study.tell(number, evaluation(configuration), costs(configuration), study.objectives)
+    trial = optuna.load_study(study_name="x", storage=storage).trials[0]
+    assert trial.state == TrialState.COMPLETE
+    assert tuple(trial.values) == record.values == (record.evaluation.divergence, record.costs["size_mb"])
+    assert trial.user_attrs["constraints"] == [pytest.approx(record.costs["size_mb"] - 1.0)]
+    assert not record.feasible
+
+
+def test_a_study_of_another_experiment_or_model_is_refused():
+    storage, experiment = InMemoryStorage(), experiment_of()
+    study = study_of(storage, experiment)
+    with pytest.raises(StudyError, match=r"seed: was 0, is 7"):
+        study_of(storage, experiment_of(seed=7))
+    held = {"experiment": experiment.identity()}
+    study.check(held)
+    with pytest.raises(StudyError, match=r"model_weights: was None, is 'other'"):
+        study.check(held | {"model_weights": "other"})
+
+
+def test_a_creation_that_was_cut_short_is_no_study_yet_and_is_completed():
+    storage, experiment = InMemoryStorage(), experiment_of()
+    optuna.create_study(study_name="x", storage=storage, directions=["minimize", "minimize"])
+    assert SearchStudy.load(storage, experiment) is None
+    assert evaluated(study_of(storage, experiment)).trial == 0
+
+
+@pytest.mark.parametrize("fresh_storage", ["journal", "database"])
+def test_an_earlier_study_is_put_aside_and_not_deleted(tmp_path, fresh_storage):
+    url = f"sqlite:///{tmp_path / 'studies.db'}" if fresh_storage == "database" else None
+    folder = RunFolder(tmp_path, "tiny")
+    folder.create()
+    storage = open_storage(folder, url)
+    for number in (1, 2):
+        optuna.create_study(study_name="tiny", storage=storage).enqueue_trial({"x": number})
+        SearchStudy.set_aside(storage, "tiny")
+    SearchStudy.set_aside(storage, "tiny")  # nothing there by now
+    assert sorted(optuna.get_all_study_names(storage)) == ["tiny (aside 1)", "tiny (aside 2)"]
+    assert len(optuna.load_study(study_name="tiny (aside 2)", storage=storage).get_trials()) == 1
