@@ -14,13 +14,7 @@ WITHOUT_A_TEST: dict[str, frozenset[str]] = {
     "space": frozenset(),
     "device_bench": frozenset(),
     "evaluators": frozenset(),
-    "search": frozenset(
-        {
-            "command_line/test_cli.py",
-            "tracking/test_tracking_store.py",
-            "workers/test_worker.py",
-        }
-    ),
+    "search": frozenset({}),
 }
 #: Test files that are of no one source, each with the reason.
 OF_SEVERAL: dict[str, str] = {

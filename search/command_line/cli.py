@@ -33,6 +33,10 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 INTERRUPTED = 130
 
 
+class _Stopped(Exception):
+    """A search was stopped, and the user has been told how to go on with it."""
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         print(f"palettune {palettune.__version__}")
@@ -95,14 +99,18 @@ def search(
     if run.stopped:
         again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED)
+        raise _Stopped
     found = run.front
     console.print(front_table(found, f"front of {run.experiment.name} ({run.ending})", found.confirmations))
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     where = without_secrets(tracking_uri or run.folder.tracking_uri)
     print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
-    console.print(f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]", soft_wrap=True, highlight=False)
+    console.print(
+        f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 @app.command()
@@ -311,7 +319,11 @@ def main() -> None:
     try:
         silence_libraries()
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # Typer takes KeyboardInterrupt for an exit of this code
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
+    except _Stopped:
+        sys.exit(INTERRUPTED)
     except UserError as error:
         Console(stderr=True).print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)

@@ -1,4 +1,7 @@
-"""Evaluations: requests handed in, and their answers as they come, wherever the work is done."""
+"""Evaluations: requests handed in, and their answers as they come, wherever the work is done.
+
+``palettune.testing.evaluations_contract`` tests an implementation against it.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,7 @@ import pytest
 import torch
 
 import palettune as pt
-from palettune.search.api.stored_configuration import read_configuration
 from palettune.search.command_line.cli import main
-from palettune.space.configuration import ConfigurationError
 from tests.search.api.conftest import experiment_of
 from tests.search.conftest import WORKLOAD
 
@@ -143,48 +141,3 @@ def test_the_command_line_applies_and_refuses(monkeypatch, capsys, front_file, t
     code, out, err = command(monkeypatch, capsys, "apply", tmp_path / "nothing.json", toml, *places)
     assert code == 2
     assert "nothing.json: cannot be read" in err
-
-
-CONFIGURATION = {"encodings": {"a": "lut4", "b": "fp16"}, "activations": {}}
-
-
-@pytest.mark.parametrize(
-    ("content", "divergence"),
-    [
-        (CONFIGURATION, None),
-        (
-            {"configuration": CONFIGURATION, "trial": 3, "divergence": 0.5, "size_mb": 1.0, "workflow": "calibration"},
-            0.5,
-        ),
-        ([{"configuration": CONFIGURATION, "trial": 3, "divergence": 0.5, "weight_bytes": 1000000}], 0.5),
-        ({"prediction": True, "divergence": 0.1, "configuration": CONFIGURATION["encodings"]}, None),
-    ],
-)
-def test_a_configuration_is_read_from_whatever_holds_one(tmp_path, content, divergence):
-    path = tmp_path / "file.json"
-    path.write_text(json.dumps(content))
-    found = read_configuration(path)
-    assert {name: str(e) for name, e in found.configuration.encodings.items()} == CONFIGURATION["encodings"]
-    assert (found.former and found.former.divergence) == divergence
-    if found.former is not None:
-        assert found.former.size_mb == 1.0
-        assert found.former.trial == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("{", "not JSON"),
-        ("3", "expected a configuration"),
-        ('{"layers": {}}', "'encodings'"),
-        ('{"configuration": 3}', "expected a configuration"),
-        ('[{"trial": 1}, {"trial": 2}]', "holds the trials 1, 2"),
-        ('{"encodings": {"a": "lut5"}}', "lut5"),
-    ],
-)
-def test_a_file_that_holds_none_is_said(tmp_path, text, words):
-    path = tmp_path / "file.json"
-    path.write_text(text)
-    with pytest.raises(ConfigurationError, match=words) as error:
-        read_configuration(path)
-    assert str(path) in str(error.value)

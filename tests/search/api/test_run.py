@@ -1,14 +1,12 @@
 """A run, read, explained, compared, solved and exported from Python."""
 
-import asyncio
 import json
 
 import pytest
 from mlflow import MlflowClient
 
 import palettune as pt
-from palettune.search.results.ending import Ending
-from tests.search.api.conftest import Heard, experiment_of, facts
+from tests.search.api.conftest import experiment_of, facts
 
 
 def test_the_front_is_a_value_and_a_table(run):
@@ -117,23 +115,6 @@ def test_what_cannot_be_done_is_said(run, ask, words):
 def test_a_run_that_is_not_there_is_said(experiment, tmp_path):
     with pytest.raises(pt.UserError, match="no search there yet"):
         pt.open_run(experiment, root=tmp_path)
-
-
-def test_a_search_goes_on_in_a_running_event_loop_where_it_was_stopped(tmp_path, tiny):
-    experiment = experiment_of(tiny / "workload.py")
-    heard = Heard()
-
-    async def cell():  # what Jupyter does: the code of a cell runs on the thread of a running loop
-        stop = lambda: len(heard.trials) >= 3  # noqa: E731
-        first = pt.run_search(experiment, root=tmp_path, inline=True, observers=[heard], stop=stop)
-        assert first.stopped
-        assert first.ending is Ending.STOPPED
-        return pt.run_search(experiment, root=tmp_path, inline=True)
-
-    run = asyncio.run(cell())
-    assert not run.stopped
-    assert facts(run) == facts(pt.open_run(experiment, root=tiny / "runs"))
-    assert "front of tiny" in run._repr_html_()
 
 
 def test_an_experiment_made_in_code_is_the_one_of_its_file(tmp_path, tiny):

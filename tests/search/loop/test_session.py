@@ -23,7 +23,6 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.session import Places, run_session
 from palettune.search.proposing.solution import solution
 from palettune.search.results.ending import Ending
-from palettune.search.results.verification import verify
 from palettune.search.study.study import SearchStudy, StudyError, open_storage
 from palettune.search.tracking import tracking
 from palettune.search.tracking.tracking import TrackingError
@@ -313,93 +312,6 @@ def test_other_samplers_search_by_name(project, sampler):
     outcome, _ = search(project)
     assert sampler in {t.user_attrs["origin"] for t in trials(project)}
     assert outcome.front.members
-
-
-@pytest.mark.slow
-@ON_RAY
-def test_the_command_line_shows_exports_and_proves(project):
-    shown = project.run("inspect").stdout
-    assert "reachable:" in shown
-    assert "https://" in shown  # advice has its source
-    project.write(
-        EXPERIMENT,
-        WORKLOAD
-        + "\ndef confirmation_data():\n    return [((_images(seed, 8),), torch.zeros(8, dtype=torch.long)) for seed in (5, 6)]\n",
-    )
-    missing = project.run("front")
-    assert missing.returncode == 2
-    assert "run `palettune search" in missing.stderr
-    done = project.run("search")
-    assert done.returncode == 0, done.stderr
-    members = json.loads(project.run("front", "--json").stdout)
-    assert members
-    assert set(members[0]) == {
-        "trial",
-        "workflow",
-        "size_mb",
-        "latency_ms",
-        "calibrated_latency_ms",
-        "measured_latency_ms",
-        "measurement",
-        "escalated_from",
-        "divergence",
-        "divergence_interval_95",
-        "metrics",
-        "confirmation",
-        "configuration",
-    }
-    confirmed = [member for member in members if member["confirmation"]]
-    assert confirmed  # on unseen data, and both are shown
-    assert all(member["confirmation"]["divergence"] != member["divergence"] for member in confirmed)
-    for member in members:
-        low, high = member["divergence_interval_95"]
-        assert low <= member["divergence"] <= high
-    explained = project.run("front", "--explain").stdout
-    assert "next best" in explained
-    assert "on unseen data" in explained
-    solved = json.loads(project.run("solve", "--max-size-mb", "0.03", "--json").stdout)
-    assert solved["prediction"] is True
-    assert solved["size_mb"] <= 0.03
-    assert solved["divergence_interval_80"][0] < solved["divergence"] < solved["divergence_interval_80"][1]
-    blocked = project.run("solve", "--max-size-mb", "0.001")
-    assert blocked.returncode == 2
-    assert "head" in blocked.stderr
-    out = project.folder / "out"
-    made = project.run("export", "--out", str(out), "--pick", "knee", "--pick", str(members[0]["trial"]))
-    assert made.returncode == 0, made.stdout + made.stderr
-    manifest = json.loads((out / "manifest.json").read_text())
-    assert {entry["trial"] for entry in manifest} >= {members[0]["trial"]}
-    for entry in manifest:
-        assert entry["proof"]["passed"] is True
-        assert (out / entry["path"] / "Manifest.json").exists()
-        assert entry["predicted_weight_bytes"] == entry["weight_bytes"]
-        assert 0 < entry["weight_bytes"] < entry["package_bytes"]
-        assert entry["proof"]["execution"]["passed"] is True
-        assert entry["proof"]["execution"]["snr_db"] > 40
-        verified = verify(out / entry["path"], load_experiment(project.experiment))
-        assert verified.divergence == pytest.approx(entry["divergence"], rel=0.2)
-        assert verified.claimed == pytest.approx(entry["divergence"], rel=1e-4)
-    client, parents, _ = runs(project)
-    assert {item.path for item in client.list_artifacts(parents[0].info.run_id, "packages")} >= {
-        "packages/manifest.json"
-    }
-    predicted = json.loads(
-        project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Pro", "--json").stdout
-    )
-    assert {row["compute_unit"] for row in predicted} == {"ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"}
-    assert all(0 < row["low"] < row["predicted_latency_ms"] < row["high"] for row in predicted)
-    unknown = project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Por")
-    assert unknown.returncode == 2
-    assert "iPhone 15 Pro" in unknown.stderr
-    assert project.run_raw("bench", str(out / manifest[0]["path"]), "--measure").returncode in (
-        (0,) if sys.platform == "darwin" else (2,)
-    )
-    refused = project.run("export", "--out", str(out), "--pick", "999")
-    assert refused.returncode == 2
-    assert "trial 999 is not on the front" in refused.stderr
-    nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
-    assert nothing.returncode == 2
-    assert "no member of the front is within the bounds" in nothing.stderr
 
 
 class Killing(Display):

@@ -1,6 +1,6 @@
-"""Workloads as modules and as objects: the same front as from a file, and nothing of them on disk."""
+"""Searches from Python: of files, modules and objects, in a running event loop, with nothing of the process touched."""
 
-import importlib.util
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,18 +12,46 @@ import pytest
 import torch
 
 import palettune as pt
-from tests.search.api.conftest import VALUES, experiment_of, facts
+from palettune.search.preparation.preparation import prepare
+from palettune.search.results.ending import Ending
+from tests.search.api.conftest import VALUES, Heard, experiment_of, facts
 from tests.search.conftest import WORKLOAD
+from tests.search.module_of import module_of
 
 ROOT = Path(__file__).parents[3]
 
 
-def module_of(path, name):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+IMPORT = """
+import signal
+import matplotlib
+before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+import palettune.search.api.searching
+assert matplotlib.get_backend().lower() == "svg", matplotlib.get_backend()
+assert before == {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+"""
+
+
+def test_an_import_chooses_no_backend_of_matplotlib_and_takes_no_signal():
+    environment = os.environ | {"MPLBACKEND": "svg"}
+    ended = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_search_goes_on_in_a_running_event_loop_where_it_was_stopped(tmp_path, tiny):
+    experiment = experiment_of(tiny / "workload.py")
+    heard = Heard()
+
+    async def cell():  # what Jupyter does: the code of a cell runs on the thread of a running loop
+        stop = lambda: len(heard.trials) >= 3  # noqa: E731
+        first = pt.run_search(experiment, root=tmp_path, inline=True, observers=[heard], stop=stop)
+        assert first.stopped
+        assert first.ending is Ending.STOPPED
+        return pt.run_search(experiment, root=tmp_path, inline=True)
+
+    run = asyncio.run(cell())
+    assert not run.stopped
+    assert facts(run) == facts(pt.open_run(experiment, root=tiny / "runs"))
+    assert "front of tiny" in run._repr_html_()
 
 
 @pytest.fixture
@@ -66,25 +94,12 @@ def test_other_weights_or_data_are_another_search(module, tmp_path, what):
         else:
             data = [(inputs, targets + shift) for inputs, targets in module.evaluation_data()]
             workload.evaluation_data = lambda data=data: data
-        from palettune.search.preparation.preparation import prepare
-
         identities.append(prepare(experiment_of(workload)).identity())
     assert identities[0] != identities[1]
     assert "workload_file" not in identities[0]
 
 
-def test_two_experiments_in_one_process_each_have_their_own_modules(tmp_path):
-    for name, width in (("one", 16), ("two", 24)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "data.py").write_text(f"WIDTH = {width}\n")
-        text = WORKLOAD.replace("import torch\n", "import torch\nfrom data import WIDTH\n", 1)
-        for place in ("(3, 16,", "(16)", "(16, 32,"):
-            text = text.replace(place, place.replace("16", "WIDTH"))
-        (tmp_path / name / "workload.py").write_text(text)
-    one, two = (pt.inspect(experiment_of(tmp_path / name / "workload.py")) for name in ("one", "two"))
-    assert [item.layers[0].layer.shape[0] for item in (one, two)] == [16, 24]
-
-
+@pytest.mark.ray
 def test_an_object_travels_to_rays_workers_and_is_written_nowhere(tiny, tmp_path):
     """In a thread, in a running event loop, from a module that no worker can import."""
     mark = f"mark-{uuid.uuid4().hex}"
@@ -143,14 +158,13 @@ def is_pickle(path):
         return file.read(2) in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def test_what_cannot_travel_is_said_with_the_way_out(module):
-    import threading
-
-    from palettune.search.workers.by_value import put_by_value
-
-    workload, _ = held(module)
-    lock = threading.Lock()
-    workload.metrics = lambda outputs, targets: {"locked": float(lock.locked())}
-    source = experiment_of(workload).workload
-    with pytest.raises(pt.UserError, match=r"SimpleNamespace object: cannot be sent to Ray's workers .*inline=True"):
-        put_by_value(source, source)
+def test_two_experiments_in_one_process_each_have_their_own_modules(tmp_path):
+    for name, width in (("one", 16), ("two", 24)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.py").write_text(f"WIDTH = {width}\n")
+        text = WORKLOAD.replace("import torch\n", "import torch\nfrom data import WIDTH\n", 1)
+        for place in ("(3, 16,", "(16)", "(16, 32,"):
+            text = text.replace(place, place.replace("16", "WIDTH"))
+        (tmp_path / name / "workload.py").write_text(text)
+    one, two = (pt.inspect(experiment_of(tmp_path / name / "workload.py")) for name in ("one", "two"))
+    assert [item.layers[0].layer.shape[0] for item in (one, two)] == [16, 24]

@@ -1,0 +1,175 @@
+"""The command line: exit codes, what is printed where, and a whole story in processes of their own."""
+
+import json
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+import palettune
+from palettune.search.command_line.cli import app, main
+from palettune.search.experiment.experiment import load_experiment
+from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.results.verification import verify
+from palettune.space.errors import UserError
+from tests.search.conftest import EXPERIMENT, WORKLOAD
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command line in this process: the exit code, and what is printed."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["palettune", *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            main()
+        captured = capsys.readouterr()
+        return ending.value.code, captured.out, captured.err
+
+    return run
+
+
+def test_the_version_is_that_of_the_package(command):
+    assert command("--version") == (0, f"palettune {palettune.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(command, name):
+    code, out, _ = command(name, "--help")
+    assert code == 0
+    assert f"palettune {name}" in out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("space.keep: [no] such layer"), 2, "error: space.keep: [no] such layer\n"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on\n"),
+    ],
+)
+def test_what_went_wrong_is_one_line_and_an_exit_code(command, monkeypatch, error, code, said):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(palettune, "inspect", fails)
+    assert command("inspect", "x.toml") == (code, "", said)
+
+
+def test_a_bug_is_a_traceback(monkeypatch):
+    def fails(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(palettune, "inspect", fails)
+    monkeypatch.setattr(sys, "argv", ["palettune", "inspect", "x.toml"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_a_stopped_search_says_the_command_that_goes_on_without_its_secrets(command, monkeypatch):
+    class Stopped:
+        stopped = True
+
+    monkeypatch.setattr(palettune, "run_search", lambda *_, **__: Stopped())
+    given = ("--root", "/r", "--tracking-uri", "http://me:secret@host:5000")
+    code, out, _ = command("search", "x.toml", *given)
+    assert code == 130
+    assert out == (
+        "stopped; nothing is lost. Go on with: palettune search x.toml --root /r --tracking-uri http://host:5000\n"
+    )
+
+
+def test_a_search_that_a_server_tracks_is_shown_where_it_is(command, project):
+    folder = RunFolder(project.root, "tiny")
+    folder.create()
+    folder.remember_tracking_uri("http://host:5000")
+    code, out, _ = command("ui", project.experiment, "--root", project.root)
+    assert (code, out) == (0, "this search is tracked by http://host:5000: open it in a browser\n")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_the_command_line_shows_exports_and_proves(project):
+    shown = project.run("inspect").stdout
+    assert "reachable:" in shown
+    assert "https://" in shown  # advice has its source
+    project.write(
+        EXPERIMENT,
+        WORKLOAD
+        + "\ndef confirmation_data():\n    return [((_images(seed, 8),), torch.zeros(8, dtype=torch.long)) for seed in (5, 6)]\n",
+    )
+    missing = project.run("front")
+    assert missing.returncode == 2
+    assert "run `palettune search" in missing.stderr
+    done = project.run("search")
+    assert done.returncode == 0, done.stderr
+    members = json.loads(project.run("front", "--json").stdout)
+    assert members
+    assert set(members[0]) == {
+        "trial",
+        "workflow",
+        "size_mb",
+        "latency_ms",
+        "calibrated_latency_ms",
+        "measured_latency_ms",
+        "measurement",
+        "escalated_from",
+        "divergence",
+        "divergence_interval_95",
+        "metrics",
+        "confirmation",
+        "configuration",
+    }
+    confirmed = [member for member in members if member["confirmation"]]
+    assert confirmed  # on unseen data, and both are shown
+    assert all(member["confirmation"]["divergence"] != member["divergence"] for member in confirmed)
+    for member in members:
+        low, high = member["divergence_interval_95"]
+        assert low <= member["divergence"] <= high
+    explained = project.run("front", "--explain").stdout
+    assert "next best" in explained
+    assert "on unseen data" in explained
+    solved = json.loads(project.run("solve", "--max-size-mb", "0.03", "--json").stdout)
+    assert solved["prediction"] is True
+    assert solved["size_mb"] <= 0.03
+    assert solved["divergence_interval_80"][0] < solved["divergence"] < solved["divergence_interval_80"][1]
+    blocked = project.run("solve", "--max-size-mb", "0.001")
+    assert blocked.returncode == 2
+    assert "head" in blocked.stderr
+    out = project.folder / "out"
+    made = project.run("export", "--out", str(out), "--pick", "knee", "--pick", str(members[0]["trial"]))
+    assert made.returncode == 0, made.stdout + made.stderr
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert {entry["trial"] for entry in manifest} >= {members[0]["trial"]}
+    for entry in manifest:
+        assert entry["proof"]["passed"] is True
+        assert (out / entry["path"] / "Manifest.json").exists()
+        assert entry["predicted_weight_bytes"] == entry["weight_bytes"]
+        assert 0 < entry["weight_bytes"] < entry["package_bytes"]
+        assert entry["proof"]["execution"]["passed"] is True
+        assert entry["proof"]["execution"]["snr_db"] > 40
+        verified = verify(out / entry["path"], load_experiment(project.experiment))
+        assert verified.divergence == pytest.approx(entry["divergence"], rel=0.2)
+        assert verified.claimed == pytest.approx(entry["divergence"], rel=1e-4)
+    client = MlflowClient(RunFolder(project.root, "tiny").tracking_uri)
+    (shown,) = client.search_experiments(filter_string="name = 'tiny'")
+    (parent,) = client.search_runs([shown.experiment_id], "tags.kind = 'search'")
+    assert "packages/manifest.json" in {item.path for item in client.list_artifacts(parent.info.run_id, "packages")}
+    predicted = json.loads(
+        project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Pro", "--json").stdout
+    )
+    assert {row["compute_unit"] for row in predicted} == {"ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"}
+    assert all(0 < row["low"] < row["predicted_latency_ms"] < row["high"] for row in predicted)
+    unknown = project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Por")
+    assert unknown.returncode == 2
+    assert "iPhone 15 Pro" in unknown.stderr
+    assert project.run_raw("bench", str(out / manifest[0]["path"]), "--measure").returncode in (
+        (0,) if sys.platform == "darwin" else (2,)
+    )
+    refused = project.run("export", "--out", str(out), "--pick", "999")
+    assert refused.returncode == 2
+    assert "trial 999 is not on the front" in refused.stderr
+    nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
+    assert nothing.returncode == 2
+    assert "no member of the front is within the bounds" in nothing.stderr
