@@ -47,12 +47,16 @@ def test_uniform_ones_come_first_then_solved_ones_and_none_twice(seed, solved):
         )
 
 
-def test_bounds_hold_for_what_is_solved():
+def solved_sizes(**limits):
+    return [size(trial.configuration) for trial in trials(chosen=objectives(**limits), encodings=())[0]]
+
+
+def test_bounds_hold_for_what_is_solved_and_where_nothing_meets_them_the_smallest_stands():
     smallest = min(size(SPACE.uniform(encoding)) for encoding in MENU)
-    found, _ = trials(chosen=objectives(max_size_mb=1.5 * smallest))
-    solved = [trial for trial in found if trial.origin.startswith("solved")]
-    assert solved
-    assert all(size(trial.configuration) <= 1.5 * smallest for trial in solved)
+    bound = 1.02 * smallest
+    assert max(solved_sizes()) > bound
+    assert smallest <= max(solved_sizes(max_size_mb=bound)) <= bound
+    assert solved_sizes(max_size_mb=0.9 * smallest) == [pytest.approx(smallest)]
 
 
 def test_where_nothing_is_to_be_solved_no_score_is_asked_for():
@@ -85,5 +89,7 @@ def test_what_promises_most_is_picked_first_and_what_adds_nothing_last():
     large, middle, twin, useless = member(1e-4, 9.0), member(1e-2, 5.0), member(1e-2, 5.0), member(2.0, 1.0)
     assert promising([useless, large, middle], "size_mb", ten, 1) == [middle]
     assert promising([useless, large, middle], "size_mb", ten, 2) == [middle, large]
-    assert len(promising([useless, large, middle, twin], "size_mb", ten, 9)) == 4
+    everything = promising([useless, large, middle, twin], "size_mb", ten, 9)
+    assert sorted(member.costs["size_mb"] for member in everything) == [1.0, 5.0, 5.0, 9.0]
+    assert everything[:2] == [middle, large]
     assert promising([], "size_mb", ten, 3) == []

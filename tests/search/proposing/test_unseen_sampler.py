@@ -74,6 +74,14 @@ def test_the_pick_depends_on_the_seed_and_on_the_trials_before_alone(study):
     assert len(set(others)) > 1
 
 
+def test_a_proposal_made_again_after_a_kill_does_not_see_the_trials_after_it(study):
+    study.ask()  # killed before it had any parameter
+    later = ask(study)
+    sampler = UnseenSampler(Always(x="b", y="e"), SPACE, 0)
+    assert sampler.sample_relative(study, study.trials[0], SPACE) == later.params == {"x": "b", "y": "e"}
+    assert sampler.sample_relative(study, study.trials[1], SPACE) == later.params  # nor itself
+
+
 @pytest.mark.parametrize(("stage", "again"), [(Stage.LOST, True), (Stage.RAISED, False)])
 def test_what_a_worker_took_down_with_it_may_come_again(study, stage, again):
     trial = ask(study)
