@@ -7,9 +7,12 @@ the weight bank, whose files are content-addressed and written whole, so that tw
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -71,10 +74,22 @@ def connect_to_ray(address: str | None) -> None:
     else:
         options |= {"address": address}
     try:
-        ray.init(**options)
+        with _own_sigterm():
+            ray.init(**options)
     except Exception as error:  # Ray raises a bare one where a node is too slow to start, as on a crowded machine
         where = f"at {address!r} (--ray-address)" if address else "on this machine"
         raise WorkerError(f"no Ray cluster {where}: {error}") from error
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Put the process's own handler of SIGTERM back: ``ray.init`` sets one on the main thread (Ray 2.60)."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(eq=False)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -69,3 +71,19 @@ class TestRayEvaluations(WorkersContract):
         with pytest.raises(WorkerError, match=r"999 worker\(s\).*lower `workers`.*under \[resources.calibration\]"):
             asked.start()
         assert asked.size == 0
+
+
+HANDLER = """
+import signal
+from palettune.search.workers.ray_evaluations import connect_to_ray
+def own(number, frame): ...
+signal.signal(signal.SIGTERM, own)
+connect_to_ray(None)
+assert signal.getsignal(signal.SIGTERM) is own
+"""
+
+
+@pytest.mark.ray
+def test_a_handler_of_the_process_stays():
+    ended = subprocess.run([sys.executable, "-c", HANDLER], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
