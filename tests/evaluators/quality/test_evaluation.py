@@ -12,7 +12,7 @@ def test_an_evaluation_comes_back_from_json():
 
 def test_a_failure_reads_as_stage_layer_and_reason():
     assert str(Failure(Stage.FORWARD, "not finite", "head")) == "forward, layer 'head': not finite"
-    assert str(Failure(Stage.WORKER, "killed")) == "worker: killed"
+    assert str(Failure(Stage.LOST, "killed")) == "lost: killed"
 
 
 def test_an_identity_depends_on_every_part_and_not_on_their_order():
