@@ -5,7 +5,7 @@ from torch import nn
 
 EXPERIMENT = """
 space.encodings = ["fp16", "lut8", "lut4", "int8", "int4-b32"]
-ladder.calibration = 1
+escalation.calibration = 1
 """
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 EXPERIMENT = """
-ladder.calibration = 1
+escalation.calibration = 1
 """
 
 
