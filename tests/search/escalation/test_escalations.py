@@ -131,7 +131,7 @@ def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kil
     _, expected = escalations_of(finished[0])
     project = Project(tmp_path)
     project.write(ESCALATING)
-    command = project.command("search", str(project.experiment), "--root", str(project.root), "--inline")
+    command = project.command("search", str(project.experiment), "--root", str(project.root))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         journal = project.root / "tiny" / "journal.log"
         deadline = time.monotonic() + 120
@@ -141,7 +141,7 @@ def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kil
             time.sleep(0.05)
         process.send_signal(kill)
         process.communicate(timeout=60)
-    again = project.run("search", "--inline")
+    again = project.run("search")  # on Ray, as what is compared to the last bit
     assert again.returncode == 0, again.stderr
     assert facts(escalations_of(project)[1]) == facts(expected)
 
