@@ -89,7 +89,7 @@ __all__ = [
 _FRONT_END = "frontend_pytorch"
 
 
-def buffer_slots(module: nn.Module) -> MutableMapping[str, Tensor | None]:
+def buffer_slots(module: nn.Module) -> dict[str, Tensor | None]:
     """Return the live mapping of a module's own buffers, those registered as ``None`` included.
 
     torch 2.13.0: ``nn.Module._buffers``.
@@ -97,7 +97,7 @@ def buffer_slots(module: nn.Module) -> MutableMapping[str, Tensor | None]:
     return module._buffers
 
 
-def pre_hooks(module: nn.Module) -> MutableMapping[int, Callable[..., Any]]:
+def pre_hooks(module: nn.Module) -> dict[int, Callable[..., Any]]:
     """Return the live mapping of the hooks that run before a module's forward pass.
 
     torch 2.13.0: ``nn.Module._forward_pre_hooks``.

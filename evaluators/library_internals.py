@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map
 
+from palettune.device_bench.library_internals import buffer_slots
+
 __all__ = [
     "BATCH_NORM",
     "CONVOLUTION",
@@ -34,11 +36,9 @@ __all__ = [
     "ReplaceableKMeans",
     "cluster_scalars_exactly",
     "coremltools_buffer",
-    "forward_pre_hooks",
     "holds_packed_weights",
     "hooked_tensor_name",
     "is_traceable_wrapper_subclass",
-    "own_buffers",
     "own_modules",
     "own_parameters",
     "rebuild_flat_weights",
@@ -65,28 +65,12 @@ def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
     return module._parameters
 
 
-def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
-    """Return the live dictionary of the buffers that a module itself holds; writing to it changes the module.
-
-    torch 2.13.0: ``nn.Module._buffers``.
-    """
-    return module._buffers
-
-
 def own_modules(module: nn.Module) -> dict[str, nn.Module | None]:
     """Return the live dictionary of a module's children; writing to it changes the module.
 
     torch 2.13.0: ``nn.Module._modules``.
     """
     return module._modules
-
-
-def forward_pre_hooks(module: nn.Module) -> dict[int, Any]:
-    """Return the live dictionary of the hooks called before a module's forward pass, in the order they were added.
-
-    torch 2.13.0: ``nn.Module._forward_pre_hooks``.
-    """
-    return module._forward_pre_hooks
 
 
 def state_hooks(module: nn.Module) -> tuple[dict[int, Any], dict[int, Any]]:
@@ -143,7 +127,7 @@ def coremltools_buffer(module: nn.Module, key: str) -> Tensor | None:
 
     coremltools 9.0: the prefix ``_COREML_/weight/`` of a buffer's name.
     """
-    return own_buffers(module).get(_METADATA + key)
+    return buffer_slots(module).get(_METADATA + key)
 
 
 class _Clusters(Protocol):

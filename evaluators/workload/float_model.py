@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from palettune.device_bench.library_internals import buffer_slots
 from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.evaluators.library_internals import (
     holds_packed_weights,
     is_traceable_wrapper_subclass,
-    own_buffers,
     own_parameters,
 )
 from palettune.space.errors import UserError
@@ -141,12 +141,12 @@ def untangle(model: nn.Module) -> None:
     for module in model.modules():
         for name, tensor in _tensors(module):
             if not isinstance(tensor, nn.Parameter) and tensor.numel() and _storage(tensor) in taken:
-                (own_buffers(module) if name in own_buffers(module) else vars(module))[name] = tensor.clone()
+                (buffer_slots(module) if name in buffer_slots(module) else vars(module))[name] = tensor.clone()
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The tensors that a module holds itself: parameters, buffers and plain attributes."""
-    for held in (own_parameters(module), own_buffers(module), vars(module)):
+    for held in (own_parameters(module), buffer_slots(module), vars(module)):
         yield from [(name, value) for name, value in held.items() if isinstance(value, Tensor)]
 
 

@@ -19,12 +19,11 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from palettune.device_bench.library_internals import buffer_slots, pre_hooks
 from palettune.device_bench.model.module_layers import kind_of
 from palettune.device_bench.model.outputs import tensors
 from palettune.evaluators.library_internals import (
-    forward_pre_hooks,
     hooked_tensor_name,
-    own_buffers,
     own_modules,
     own_parameters,
     rebuild_flat_weights,
@@ -100,7 +99,7 @@ def _parametrized(model: nn.Module) -> Iterator[_Computed]:
 def _hooked(model: nn.Module) -> Iterator[_Computed]:
     """The last hook first: it may make what an earlier one reads."""
     for where, module in model.named_modules():
-        for hook in reversed(forward_pre_hooks(module).values()):
+        for hook in reversed(pre_hooks(module).values()):
             if isinstance(hook, _HOOKS):
                 name = str(hooked_tensor_name(hook))
                 sources = (own_parameters(module).get(f"{name}{suffix}") for suffix in _MADE_FROM)
@@ -137,13 +136,13 @@ def _unhook(module: nn.Module, name: str) -> None:
         hook = getattr(hook, "fn", hook)  # a state dict hook of spectral normalization
         return isinstance(hook, _HOOKS) and name == hooked_tensor_name(hook)
 
-    for hooks in (forward_pre_hooks(module), *state_hooks(module)):
+    for hooks in (pre_hooks(module), *state_hooks(module)):
         for key in [key for key, hook in hooks.items() if serves(hook)]:
             del hooks[key]
     vars(module).pop(name, None)
     for suffix in _MADE_FROM:
         own_parameters(module).pop(f"{name}{suffix}", None)
-        own_buffers(module).pop(f"{name}{suffix}", None)
+        buffer_slots(module).pop(f"{name}{suffix}", None)
         vars(module).pop(f"{name}{suffix}", None)
 
 
@@ -159,7 +158,7 @@ def _loose(model: nn.Module, others: set[int]) -> list[tuple[str, nn.Module, Any
 
 
 def _loose_weight(module: nn.Module) -> Tensor | None:
-    held = own_buffers(module).get("weight", vars(module).get("weight"))
+    held = buffer_slots(module).get("weight", vars(module).get("weight"))
     return held if isinstance(held, Tensor) else None
 
 
@@ -171,7 +170,7 @@ def _to_parameter(module: nn.Module) -> None:
     weight = _loose_weight(module)
     assert weight is not None
     vars(module).pop("weight", None)
-    own_buffers(module).pop("weight", None)
+    buffer_slots(module).pop("weight", None)
     module.register_parameter("weight", nn.Parameter(weight.detach(), requires_grad=False))
 
 
@@ -180,8 +179,8 @@ def _as_before(model: nn.Module) -> Iterator[None]:
     """Put back what a forward pass leaves in a model: buffers and attributes."""
     saved = []
     for module in model.modules():
-        parts = [(held, dict(held)) for held in (own_parameters(module), own_buffers(module), own_modules(module))]
-        contents = [(value, value.clone()) for value in own_buffers(module).values() if value is not None]
+        parts = [(held, dict(held)) for held in (own_parameters(module), buffer_slots(module), own_modules(module))]
+        contents = [(value, value.clone()) for value in buffer_slots(module).values() if value is not None]
         saved.append((module, dict(vars(module)), parts, contents))
     try:
         yield

@@ -14,6 +14,7 @@ from coremltools.optimize.torch.quantization import PostTrainingQuantizer
 from torch import nn
 from torch.nn.utils import prune, spectral_norm, weight_norm
 
+from palettune.device_bench.library_internals import buffer_slots, pre_hooks
 from palettune.evaluators import library_internals as internals
 
 
@@ -24,7 +25,7 @@ def test_a_modules_own_parameters_buffers_and_children_can_be_replaced():
     internals.own_parameters(module[0])["weight"] = weight
     assert module[0].weight is weight
     assert internals.own_parameters(module) == {}
-    internals.own_buffers(module).pop("seen")
+    buffer_slots(module).pop("seen")
     assert not hasattr(module, "seen")
     internals.own_modules(module)["0"] = nn.Identity()
     assert isinstance(module[0], nn.Identity)
@@ -34,9 +35,9 @@ def test_hooks_can_be_removed_and_name_their_tensor():
     pruned = prune.l1_unstructured(nn.Linear(4, 4), "weight", 0.5)
     normalized = weight_norm(nn.Linear(4, 4), "weight")
     for module in (pruned, normalized):
-        (hook,) = internals.forward_pre_hooks(module).values()
+        (hook,) = pre_hooks(module).values()
         assert internals.hooked_tensor_name(hook) == "weight"
-        internals.forward_pre_hooks(module).clear()
+        pre_hooks(module).clear()
         module.weight = None
         assert module.weight is None  # a hook would compute it again
     assert internals.hooked_tensor_name(print) is None
