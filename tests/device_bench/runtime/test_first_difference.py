@@ -5,26 +5,8 @@ import torch
 from torch import nn
 
 from palettune.device_bench.runtime import compare, load
+from tests.device_bench.runtime.support.altered import altered
 from tests.device_bench.runtime.support.architectures import ARCHITECTURES, randomized, save_module
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    torch.manual_seed(0)
-    make, example = ARCHITECTURES["branches"]
-    module = randomized(make())
-    path = save_module(module, example(), tmp_path_factory.mktemp("pair") / "net.mlpackage")
-    return path, module, [(torch.cat([example(), example()]),), (example(),)]
-
-
-def altered(module, name, change):
-    """A copy of a module with one parameter changed."""
-    import copy
-
-    other = copy.deepcopy(module)
-    with torch.no_grad():
-        change(other.get_parameter(name))
-    return other
 
 
 @pytest.mark.parametrize(
