@@ -115,6 +115,7 @@ def test_a_contract_suite_runs_from_the_wheel(installed, project):
         "    pass\n"
     )
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    (project / "pytest.ini").write_text("[pytest]\n")  # or else that of a folder above would count
     command = [str(installed / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=500)
     assert "6 passed, 2 skipped, 8 errors" in done.stdout, done.stdout + done.stderr
