@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.conversion import shared_copy
 from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison
 from palettune.device_bench.runtime.execution import takes, within

@@ -150,10 +150,9 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
     carried = preparation.workload.sampling.state
     base = preparation.base
     if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
-        names = [layer.name for layer in preparation.layers]
-        inputs = preparation.workload.example_inputs
+        inputs, layers = preparation.workload.example_inputs, preparation.layers
         base = base_program(
-            module, inputs, experiment.deployment_target, names, carried, float32=experiment.space.float32
+            module, inputs, experiment.deployment_target, layers, carried, float32=experiment.space.float32
         )
     conversion = converted(
         module,
