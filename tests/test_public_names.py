@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("space", "device_bench", "evaluators", "search")
 
@@ -60,6 +62,7 @@ def test_no_public_name_is_that_of_a_room() -> None:
     assert set(holders()) & set(ROOMS) == set()
 
 
+@pytest.mark.slow
 def test_public_names_are_found() -> None:
     found = holders()
     assert found["Encoding"] == ["space/encoding.py"]  # other modules only import it

@@ -209,8 +209,14 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
         reasons=found.reasons,
     )
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
-    floats = () if refusals else float_constants(nodes, base.layer_at, module)  # else it is converted once more
+    floats = (
+        () if refusals else float_constants(nodes, base.layer_at, module, _reasons(found, module))
+    )  # else it is converted once more
     return replace(base, records=records, constants=_constants(nodes, base), floats=floats, float32=frozenset(float32))
+
+
+def _reasons(found: Skeleton, module: nn.Module) -> Mapping[str, str]:
+    return {**found.reasons, **module.kept} if isinstance(module, PackageModule) else found.reasons
 
 
 def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, StoredConstant]:

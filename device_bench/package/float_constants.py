@@ -27,15 +27,20 @@ class FloatConstant:
         name: of the parameter or buffer whose values it holds, rows in any order; else the op and its operand.
         shape: as stored.
         bytes: in the weight file.
+        reason: why it is no layer's weight.
     """
 
     name: str
     shape: tuple[int, ...]
     bytes: int
+    reason: str = ""
 
 
 def float_constants(
-    nodes: Sequence[ProgramNode], layers: Mapping[tuple[int, str, int], str], module: nn.Module
+    nodes: Sequence[ProgramNode],
+    layers: Mapping[tuple[int, str, int], str],
+    module: nn.Module,
+    reasons: Mapping[str, str] | None = None,
 ) -> tuple[FloatConstant, ...]:
     """Return such constants of a program, each once, the largest first.
 
@@ -43,16 +48,20 @@ def float_constants(
         nodes: of the base program.
         layers: first layer name by op, parameter and position, where an operand is a layer's weight.
         module: the module that was converted; constants are matched with its tensors by content, in fp16.
+        reasons: by tensor, why it is no layer's weight.
     """
-    kept: dict[tuple[str, int], tuple[str, PackageWeight]] = {}
+    kept: dict[tuple[str, int], tuple[str, str, PackageWeight]] = {}
     for index, node in enumerate(nodes):
         for operand, position, weight in _weights(node):
             offset = next((part.offset for *_, part in weight.parts() if part.offset is not None), None)
             if offset is not None and (index, operand, position) not in layers and _is_float(weight):
                 name = weight.name if _is_named(module) else f"{operand} of op {node.name} ({node.kind})"
-                kept.setdefault(offset, (name, weight))
-    tensors = _Tensors(module, [np.asarray(weight.value) for _, weight in kept.values()])
-    found = [FloatConstant(tensors.name(w.value) or name, w.shape, w.bytes) for name, w in kept.values()]
+                kept.setdefault(offset, (name, f"operand {operand!r} of op {node.name!r} ({node.kind})", weight))
+    tensors = _Tensors(module, [np.asarray(weight.value) for *_, weight in kept.values()])
+    found = []
+    for name, use, weight in kept.values():
+        own = tensors.name(weight.value) or name
+        found.append(FloatConstant(own, weight.shape, weight.bytes, (reasons or {}).get(own, use)))
     return tuple(sorted(found, key=lambda one: (-one.bytes, one.name)))
 
 

@@ -20,11 +20,14 @@ __all__ = ["print_inspection"]
 def print_inspection(found: Inspection, console: Console) -> None:
     """Notes, layers, what is kept and refused, advice, and the reachable sizes."""
     warning = found.front_end.warning
-    for words in (*found.notes, *([warning] if warning else ())):
+    for words in (*found.notes, *filter(None, (warning, found.coverage_warning))):
         console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(_layers(found))
-    for line in (*_kept(found.kept), *found.stays_fp16):
+    for line in _kept(found.kept):
         console.print(line, highlight=False, markup=False)
+    if found.uncompressed:
+        console.print(_uncompressed(found))
+    console.print(f"layers are {100 * found.coverage:.1f} % of the weights' bytes", highlight=False, markup=False)
     refused = Counter((str(e), reason) for item in found.layers for e, reason in item.refused.items())
     if refused:
         console.print(_refused(refused))
@@ -55,6 +58,16 @@ def _layers(found: Inspection) -> Table:
             f"{item.menu[item.smallest] / 1e3:.1f}",
             " ".join(map(str, item.menu)),
         )
+    return table
+
+
+def _uncompressed(found: Inspection) -> Table:
+    table = Table(title="constants above 2 kB that are no layer's", header_style="bold")
+    for column in ("name", "shape", "kB", "reason"):
+        table.add_column(column, justify="right" if column == "kB" else "left", overflow="fold")
+    for constant in found.uncompressed:
+        shape = "x".join(map(str, constant.shape))
+        table.add_row(escape(constant.name), shape, f"{constant.bytes / 1e3:.1f}", escape(constant.reason))
     return table
 
 

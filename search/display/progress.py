@@ -25,7 +25,7 @@ from palettune.device_bench.measurement.measurement import Measurement
 from palettune.search.experiment.objectives import NOTICEABLE
 from palettune.search.preparation.int8_rounding import rounding
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.preparation.weight_coverage import uncompressed
+from palettune.search.preparation.weight_coverage import coverage_warning
 from palettune.search.results.ending import Ending
 from palettune.search.results.formatting import digits
 from palettune.search.results.front import Front
@@ -84,8 +84,9 @@ class Display(SearchObserver):
             f"to make, divergence: {preparation.kind.value}; reachable sizes {floor:.2f} to {top:.2f} MB",
             soft_wrap=True,
         )
-        for line in uncompressed(preparation):
-            self.say(line)
+        warning = coverage_warning(preparation)
+        if warning is not None:
+            self.say(warning)
         if preparation.latency is not None:
             self._describe_latency(preparation, preparation.latency)
 

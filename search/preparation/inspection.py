@@ -16,7 +16,7 @@ from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.preparation.fp16_check import Fp16Run, fp16_json, run_in_fp16
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.preparation.weight_coverage import uncompressed
+from palettune.search.preparation.weight_coverage import constant_json, coverage_warning, large_constants
 from palettune.space.advice import Processor, advice
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
@@ -86,7 +86,8 @@ class Inspection:
         smallest_bytes, largest_bytes: of the weight file.
         notes: what the user should know of how the experiment and the workload were taken.
         coverage: bytes of the layers over those of all large floating-point constants.
-        uncompressed: large constants that are no layer's; ``stays_fp16`` says so in words.
+        uncompressed: constants above 2 kB that are no layer's, with the reason.
+        coverage_warning: where the layers are less than 95 %.
         kept: why weights are no layers, by name.
         front_end: what read the model for conversion, and what it froze.
         groups: layers that share one encoding.
@@ -105,7 +106,7 @@ class Inspection:
     notes: tuple[str, ...]
     coverage: float
     uncompressed: tuple[FloatConstant, ...]
-    stays_fp16: tuple[str, ...]
+    coverage_warning: str | None
     kept: Mapping[str, str]
     front_end: FrontEnd
     advice: tuple[GroupedAdvice, ...]
@@ -129,8 +130,8 @@ class Inspection:
             largest_bytes=found.largest_bytes,
             notes=preparation.notes,
             coverage=preparation.coverage,
-            uncompressed=tuple(preparation.base.floats),
-            stays_fp16=tuple(uncompressed(preparation)),
+            uncompressed=large_constants(preparation.base.floats),
+            coverage_warning=coverage_warning(preparation),
             kept={**workload.kept, **preparation.base.refusals},
             front_end=preparation.base.front_end,
             advice=_advice(preparation),
@@ -152,10 +153,7 @@ class Inspection:
             "largest_bytes": self.largest_bytes,
             "notes": list(self.notes),
             "coverage": self.coverage,
-            "uncompressed": [
-                {"name": constant.name, "shape": list(constant.shape), "bytes": constant.bytes}
-                for constant in self.uncompressed
-            ],
+            "uncompressed": [constant_json(constant) for constant in self.uncompressed],
             "kept": dict(self.kept),
             "conversion": self.front_end.to_json(),
             "advice": [item.to_json() for item in self.advice],

@@ -1,38 +1,46 @@
-"""Coverage: which large weights stay in fp16 because they are no layer's, and what to do about it."""
+"""Coverage: which large constants stay as they are because they are no layer's weight, and why."""
 
 from __future__ import annotations
 
-from palettune.search.experiment.objectives import MEGABYTE
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.search.preparation.preparation import Preparation
-from palettune.space.encoding import FP16
-from palettune.space.footprint import layer_bytes
 
-__all__ = ["uncompressed"]
+__all__ = ["ENOUGH", "constant_json", "coverage_warning", "large_constants"]
 
-_SHOWN = 5
-_LEAST = 0.01
-_ENOUGH = 0.95
-
-
-def uncompressed(preparation: Preparation) -> list[str]:
-    """A line for each constant of two or more axes that is no layer's weight and takes a hundredth of the fp16 file.
-
-    The largest are named, the others counted; where layers hold less than 95 % of such bytes, the way out is said.
-    """
-    target = preparation.experiment.deployment_target
-    file = preparation.rest + sum(layer_bytes(layer, FP16, target) for layer in preparation.layers)
-    sizes: dict[str, int] = {}
-    for constant in preparation.base.floats:  # a parameter may be stored in parts
-        sizes[constant.name] = sizes.get(constant.name, 0) + constant.bytes
-    large = sorted(((name, size) for name, size in sizes.items() if size >= _LEAST * file), key=lambda item: -item[1])
-    lines = [f"stays fp16: {name} {_share(size, file)}" for name, size in large[:_SHOWN]]
-    left = [size for _, size in large[_SHOWN:]]
-    if left:
-        lines.append(f"stays fp16: {len(left)} more, {_share(sum(left), file)}")
-    if preparation.coverage < _ENOUGH:
-        lines.append(f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes")
-    return lines
+#: Bytes above which a constant is listed.
+_LARGE = 2048
+#: Share of the bytes of all large constants that layers should have.
+ENOUGH = 0.95
 
 
-def _share(size: int, file: int) -> str:
-    return f"{size / MEGABYTE:.3f} MB ({100 * size / file:.0f} % of the file)"
+def large_constants(constants: Iterable[FloatConstant]) -> tuple[FloatConstant, ...]:
+    """Return the constants above 2 kB, the largest first; parts of one parameter are one."""
+    found: dict[str, FloatConstant] = {}
+    for constant in constants:
+        held = found.get(constant.name)
+        found[constant.name] = constant if held is None else replace(held, bytes=held.bytes + constant.bytes)
+    large = [constant for constant in found.values() if constant.bytes > _LARGE]
+    return tuple(sorted(large, key=lambda constant: (-constant.bytes, constant.name)))
+
+
+def coverage_warning(preparation: Preparation) -> str | None:
+    """Return a warning where layers have less than 95 % of the bytes of all large constants; None elsewhere."""
+    if preparation.coverage >= ENOUGH:
+        return None
+    largest = large_constants(preparation.base.floats)[:3]
+    names = "".join(f"; {constant.name}: {constant.reason}" for constant in largest)
+    return f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes, the rest stays as it is{names}"
+
+
+def constant_json(constant: FloatConstant) -> dict[str, Any]:
+    """Return a constant as plain values."""
+    return {
+        "name": constant.name,
+        "shape": list(constant.shape),
+        "bytes": constant.bytes,
+        "reason": constant.reason,
+    }

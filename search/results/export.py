@@ -15,6 +15,7 @@ from torch import nn
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import package_bytes
 from palettune.device_bench.proof.proof import Proof, prove
@@ -27,6 +28,7 @@ from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import Preparation
+from palettune.search.preparation.weight_coverage import constant_json, large_constants
 from palettune.search.results.member_state import member_state
 from palettune.search.results.package_record import record_values, write_record
 from palettune.search.results.weight_file_size import WeightFile, weight_file
@@ -48,6 +50,7 @@ class Exported:
         execution: the package run on samples beside the compressed torch model, in float32 and as it computes.
         methods: by layer, which method found its weight.
         coverage: bytes of the model's layers over those of all its large constants.
+        uncompressed: constants above 2 kB that are no layer's, with the reason.
         front_end: what read the model for conversion, and what it froze.
     """
 
@@ -60,6 +63,7 @@ class Exported:
     methods: Mapping[str, str] = field(default_factory=dict)
     coverage: float | None = None
     front_end: FrontEnd = field(default_factory=FrontEnd)
+    uncompressed: tuple[FloatConstant, ...] = ()
 
     @property
     def predicted_weight_bytes(self) -> int:
@@ -103,6 +107,7 @@ class Exported:
             "divergence": evaluation.divergence if evaluation else None,
             "metrics": dict(evaluation.metrics) if evaluation else {},
             "coverage": self.coverage,
+            "uncompressed": [constant_json(constant) for constant in self.uncompressed],
             "conversion": self.front_end.to_json(),
             "warnings": list(self.warnings),
             "proof": {
@@ -191,6 +196,7 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         state.methods,
         preparation.coverage,
         conversion.front_end,
+        large_constants(base.floats),
     )
 
 

@@ -68,6 +68,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_run_on_a_small_experiment(tmp_path, monkeypatch, capsys):
     """Those of its table that need neither a Mac nor a cluster, in this process."""
     project = Project(tmp_path)

@@ -85,6 +85,7 @@ def test_splits_are_disjoint_and_the_same_every_time(workload):
     assert next(iter(workload.calibration_data()))[1] is None
 
 
+@pytest.mark.slow
 def test_the_package_is_the_model_of_the_experiment(workload, evaluated, tmp_path):
     sound, _, outputs = evaluated
     experiment = load_experiment(FOLDER / "experiment.toml")

@@ -122,6 +122,7 @@ def test_training_crops_come_from_calibration_photographs_and_repeat(workload: M
     assert not torch.equal(images, next(first)[0][0])
 
 
+@pytest.mark.slow
 def test_splits_share_no_crop(workload: ModuleType) -> None:
     seen = [
         {image.numpy().tobytes() for inputs, _ in getattr(workload, f"{split}_data")() for image in inputs[0]}
@@ -140,6 +141,7 @@ def test_a_crop_is_where_it_was_asked() -> None:
     assert right[..., 0].min() > 98
 
 
+@pytest.mark.slow
 def test_it_converts_and_has_a_weight_for_every_layer(workload: ModuleType, network: nn.Module) -> None:
     program = torch.export.export(network, workload.example_inputs()).run_decompositions({})
     package = ct.convert(program, minimum_deployment_target=ct.target.iOS18, skip_model_load=True)

@@ -45,6 +45,7 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clothes: ModuleType) 
     clothes.training_clothes.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_right_on_at_least_92_of_100_test_pictures(workload: ModuleType) -> None:
     network = workload.model().to(memory_format=torch.channels_last)  # a third faster
     assert not network.training

@@ -94,6 +94,7 @@ def test_splits_share_no_document_and_no_text() -> None:
     assert all(len(splits) == 1 for splits in splits_of.values())
 
 
+@pytest.mark.slow
 def test_it_converts_with_its_linear_layers_and_word_table(workload: ModuleType, encoder: nn.Module) -> None:
     program = torch.export.export(encoder, workload.example_inputs()).run_decompositions({})
     package = ct.convert(program, minimum_deployment_target=ct.target.iOS18, skip_model_load=True)

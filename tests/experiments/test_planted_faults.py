@@ -7,13 +7,14 @@ from experiments.benchmarks.planted_faults import faults
 from experiments.benchmarks.planted_faults.networks import Fault, planted
 
 
-@pytest.mark.matrix(3)
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("fault", list(Fault))
 def test_a_planted_fault_is_found_by_its_name_and_a_sound_network_is_not_refused(fault):
     torch.set_num_threads(1)
     assert faults.look(3, fault) is None
 
 
+@pytest.mark.slow
 def test_a_fault_that_is_not_found_is_told(monkeypatch):
     monkeypatch.setattr(faults, "_damage", lambda *_: None)
     assert "was damaged, found: ()" in faults.look(3, Fault.WRONG_SCALE)

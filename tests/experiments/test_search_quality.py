@@ -41,6 +41,7 @@ def test_no_strategy_beats_the_known_front_or_spends_more_than_its_budget(name, 
     assert list(seconds) == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_our_search_comes_near_the_known_front_and_nearer_than_stock_samplers():
     landscape = Additive("a", 30, 4, 0.3)
     ours = finish(STRATEGIES["ours"], Run(landscape, 80), 0).volume()
@@ -48,6 +49,7 @@ def test_our_search_comes_near_the_known_front_and_nearer_than_stock_samplers():
     assert ours > finish(STRATEGIES["nsga2"], Run(landscape, 80), 0).volume()
 
 
+@pytest.mark.slow
 def test_a_search_is_the_products_own_with_its_first_trials_and_its_trials_in_flight(monkeypatch):
     landscape = Additive("a", 12, 4, 0.3)
     most, asked = [0], []

@@ -67,6 +67,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
         pt.serach  # noqa: B018
 
 
+@pytest.mark.slow
 def test_no_matplotlib_backend_is_chosen_and_no_signal_handler_set():
     code = (
         "import signal, matplotlib\nmatplotlib.use('svg')\n"

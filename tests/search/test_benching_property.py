@@ -206,7 +206,7 @@ CASES = [
 ]
 
 
-@pytest.mark.matrix(2)
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize(("name", "target"), CASES)
 def test_a_network_costs_in_its_package_what_a_search_predicts(name, target, tmp_path):
     make, example = {**NETWORKS, "twisted": (Twisted, lambda: (torch.zeros(1, 8, dtype=torch.int32),))}[name]
@@ -214,7 +214,7 @@ def test_a_network_costs_in_its_package_what_a_search_predicts(name, target, tmp
     assert len(set(map(str, asked.encodings.values()))) > 1
 
 
-@pytest.mark.matrix(2)
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize(
     ("dtype", "compressed", "target"),
     [
@@ -233,6 +233,7 @@ def test_a_package_as_the_model_costs_the_same_with_its_recurrent_layers_and_odd
     check(model, (torch.rand(1, 16, 32),), target, tmp_path / "p.mlpackage", 1)
 
 
+@pytest.mark.slow
 def test_a_branch_beside_a_layer_is_in_the_price_of_its_package(tmp_path):
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32)).eval()
     inputs, target = (torch.rand(1, 9, 64),), DeploymentTarget.IOS18

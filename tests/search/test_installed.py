@@ -88,6 +88,7 @@ def test_the_wheel_holds_the_package_alone(installed):
     assert (site / "palettune" / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_inspect_runs_from_the_wheel(installed, project):
     done = run(installed, project, "inspect")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -102,6 +103,7 @@ def test_a_search_on_ray_runs_beside_packages_of_the_same_names(installed, proje
     assert "front of" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_contract_suite_runs_from_the_wheel(installed, project):
     (project / "test_mine.py").write_text(
         "import pytest\n"

@@ -54,7 +54,7 @@ def experiment_of(folder, text, more="", target="iOS18"):
     return load_experiment(folder / "experiment.toml")
 
 
-@pytest.mark.matrix(3)
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("spelling", ["fp16", "lut2"])
 def test_what_is_exported_is_proven_and_verified(tmp_path, name, spelling):

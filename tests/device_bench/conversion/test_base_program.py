@@ -47,7 +47,7 @@ def _layer_bytes(base: BaseProgram, nodes) -> int:
     return sum(entries.values())
 
 
-@pytest.mark.matrix(3)
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("name", "target", "share"),
     [*((name, "iOS18", 0.5) for name in NETWORKS), ("conv_net", "iOS16", 1.0), ("tied_language_model", "iOS18", 0.0)],
@@ -129,7 +129,7 @@ def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path)
     assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)
 
 
-@pytest.mark.matrix(2)
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("seed", range(12))
 def test_bytes_are_exact_and_proven_whatever_is_done_with_weights(seed, tmp_path):
     module = random_chain(seed)

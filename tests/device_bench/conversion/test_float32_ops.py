@@ -78,6 +78,7 @@ def samples(rows=2):
     return [(torch.randn(rows, 32, generator=torch.Generator().manual_seed(seed)),) for seed in range(3)]
 
 
+@pytest.mark.slow
 def test_the_mend_that_a_check_names_mends_and_is_proven(tmp_path):
     (tmp_path / "half").mkdir()
     path, package, *_ = export(Overflow().eval(), samples(1)[0], (), tmp_path / "half")

@@ -43,6 +43,7 @@ def test_it_adds_a_matrix_of_low_rank_to_the_weight() -> None:
     assert torch.allclose(ours(pixels), theirs(pixels), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_package_holds_it_in_so_many_bytes_and_runs(tmp_path: Path) -> None:
     network, pixels = Network().eval(), torch.randn(1, 3, 8, 8)
     convert(network, (pixels,), DeploymentTarget.IOS18).save(str(tmp_path / "without.mlpackage"))

@@ -34,6 +34,7 @@ class Upright(TurnedHead):
 
 @pytest.mark.parametrize("network", [TurnedHead, Upright])
 @pytest.mark.parametrize("target", ["iOS16", "iOS18"])
+@pytest.mark.slow
 def test_a_weight_that_is_used_both_ways_is_stored_once_and_as_it_is(network, target, tmp_path):
     torch.manual_seed(0)
     module = network().eval()

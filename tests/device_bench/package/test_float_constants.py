@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +39,7 @@ class Mixed(nn.Module):
         return self.head(x @ self.mix + self.basis)
 
 
+@pytest.mark.slow
 def test_constants_bear_the_names_of_the_models_tensors():
     torch.manual_seed(0)
     found = _names(Mixed(), (torch.randn(1, 4, 16),), "head", "first.out_proj", "second.out_proj")
@@ -63,6 +65,7 @@ def test_a_recurrent_layer_is_known_though_its_gates_are_in_another_order():
     assert sides | {"gru.weight_ih_l0", "gru.weight_hh_l0"} <= found
 
 
+@pytest.mark.slow
 def test_what_is_computed_from_a_weight_bears_the_name_of_the_op():
     class Scaled(nn.Module):
         def __init__(self) -> None:

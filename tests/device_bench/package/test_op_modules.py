@@ -18,6 +18,7 @@ class Block(nn.Module):
 
 
 @pytest.mark.parametrize("traced", [False, True], ids=["exported", "traced"])
+@pytest.mark.slow
 def test_ops_carry_the_whole_name_of_their_module(traced, monkeypatch):
     if traced:
         monkeypatch.setattr("palettune.device_bench.conversion.conversion._exported", lambda *_: 1 / 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import coremltools as ct
 import numpy as np
+import pytest
 from coremltools.converters.mil import Builder as mb
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,7 @@ def test_a_program_is_its_ops_and_what_their_operands_are(tmp_path):
     assert fingerprint(linear.operands["weight"][0]).startswith("const(fp16[4, 20] ")
 
 
+@pytest.mark.slow
 def test_equal_programs_have_equal_content_and_others_do_not(tmp_path):
     same = [_content(program_nodes(_save(_program(fork=True), tmp_path, name))) for name in "ab"]
     other = _content(program_nodes(_save(_program(fork=True, scale=3.0), tmp_path, "c")))

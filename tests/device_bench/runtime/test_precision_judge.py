@@ -1,5 +1,6 @@
 """What outputs in fp16 are judged by."""
 
+import pytest
 import torch
 
 from palettune.device_bench.runtime import check_precision
@@ -7,6 +8,7 @@ from tests.device_bench.runtime.support import packages
 from tests.device_bench.runtime.support.precision_networks import LOW, _choice, checked
 
 
+@pytest.mark.slow
 def test_an_output_of_integers_is_judged_by_the_floats_behind_it():
     torch.manual_seed(0)
     overflow = checked(_choice(lambda x: (x + 5) * 1e5))

@@ -46,6 +46,7 @@ def test_separate_adapters_bring_networks_nearer_and_leave_weights_alone(network
     assert read.branch_bytes == found.state.branch_bytes > 0
 
 
+@pytest.mark.slow
 def test_their_bytes_are_those_of_the_package(tmp_path: Path) -> None:
     start, found = pair(tmp_path, "transformer", SETTING)
     setting = setting_of(tmp_path / "again", "transformer")

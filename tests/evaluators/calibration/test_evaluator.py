@@ -50,6 +50,7 @@ def test_nothing_that_does_not_gain_is_kept(tmp_path, monkeypatch):
     assert outcome.evaluation.by_sample == before.evaluation.by_sample
 
 
+@pytest.mark.slow
 def test_activations_in_8_bits_are_in_the_package_where_asked_and_only_there(tmp_path):
     setting = setting_of(tmp_path)
     weights = parse_configuration(setting, "int8", project="lut4")

@@ -80,6 +80,7 @@ def test_a_failing_forward_pass_and_a_non_finite_one_are_failures_with_a_stage(t
     assert isinstance(evaluator.measure(uniform(evaluator, LUT8)), Evaluation)
 
 
+@pytest.mark.slow
 def test_a_sure_loser_is_screened_on_its_first_samples_and_others_are_not(evaluator):
     good, bad = (evaluator.measure(uniform(evaluator, e)) for e in (LUT8, LUT2))
     screened = evaluator.measure(uniform(evaluator, LUT2), (Rival(3, good.by_sample),), screen=8)

@@ -60,6 +60,7 @@ def test_training_lowers_the_error_and_keeps_the_form(spelling: str) -> None:
         assert torch.equal(after.weight != 0, before.weight != 0)
 
 
+@pytest.mark.slow
 def test_packages_hold_what_was_trained() -> None:
     torch.manual_seed(2)
     torch.set_num_threads(1)

@@ -16,6 +16,7 @@ from tests.evaluators.fine_tuning.tuned import COUNTED, REAL, tuned
 
 
 @pytest.mark.parametrize("stop", [7, 22])
+@pytest.mark.slow
 def test_a_killed_training_goes_on_with_the_same_result(stop: int, tmp_path: Path, monkeypatch) -> None:
     tuning = FineTuningSetting(vector_steps=10, steps=20, held_out=8, checkpoints=5, accumulation=2)
     others = {"project": "sparse75", "classes": "int4"}

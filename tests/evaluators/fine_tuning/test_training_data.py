@@ -20,6 +20,7 @@ def test_too_little_data_is_said(tmp_path: Path) -> None:
         tuned(setting_of(tmp_path, few))
 
 
+@pytest.mark.slow
 def test_data_that_repeat_or_change_are_warned_of(tmp_path: Path) -> None:
     repeating = CONVOLUTIONS + "\ndef training_data():\n    yield from _data(1, 2)\n    yield from _data(4, 2)\n"
     assert any("repeats 16 samples" in words for words in tuned(setting_of(tmp_path / "a", repeating)).notes)

@@ -50,6 +50,7 @@ def case(kind):
 
 
 @pytest.mark.parametrize("kind", list(DivergenceKind))
+@pytest.mark.slow
 def test_scores_rank_and_size_the_divergence_of_single_layers(tmp_path, kind):
     model, data = case(kind)
     layers = layers_of(model)

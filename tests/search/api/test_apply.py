@@ -53,6 +53,7 @@ def test_the_same_weights_give_what_the_run_recorded(run, experiment, tiny, tmp_
     assert found.former.divergence == knee.evaluation.divergence
 
 
+@pytest.mark.slow
 def test_calibration_is_applied_where_it_is_asked_for(run, retrained, tmp_path):
     configuration = run.front.members[0].configuration
     found = pt.apply(configuration, retrained, out=tmp_path / "o", root=tmp_path / "runs", workflow="calibration")
@@ -125,6 +126,7 @@ def command(monkeypatch, capsys, *words):
     return ending.value.code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_the_command_line_applies_and_refuses(monkeypatch, capsys, front_file, tmp_path, run):
     (tmp_path / "workload.py").write_text(RETRAINED)
     toml = tmp_path / "experiment.toml"

@@ -31,12 +31,14 @@ assert before == {number: signal.getsignal(number) for number in (signal.SIGINT,
 """
 
 
+@pytest.mark.slow
 def test_an_import_chooses_no_backend_of_matplotlib_and_takes_no_signal():
     environment = os.environ | {"MPLBACKEND": "svg"}
     ended = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, env=environment, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_in_a_running_event_loop_where_it_was_stopped(tmp_path, tiny):
     experiment = experiment_of(tiny / "workload.py")
     heard = Heard()
@@ -84,6 +86,7 @@ def test_an_object_gives_the_front_of_the_file_and_keeps_its_model(tiny, module,
 
 
 @pytest.mark.parametrize("what", ["weights", "targets"])
+@pytest.mark.slow
 def test_other_weights_or_data_are_another_search(module, tmp_path, what):
     identities = []
     for shift in (0, 1):
@@ -158,6 +161,7 @@ def is_pickle(path):
         return file.read(2) in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
+@pytest.mark.slow
 def test_two_experiments_in_one_process_each_have_their_own_modules(tmp_path):
     for name, width in (("one", 16), ("two", 24)):
         (tmp_path / name).mkdir()

@@ -169,6 +169,7 @@ def test_a_killed_search_goes_on_to_the_same_end(project, kill, tmp_path):
     assert_record_agrees(project)
 
 
+@pytest.mark.slow
 def test_a_damaged_bank_file_is_found_rebuilt_and_said(project):
     search(project)
     before = signature(project)
@@ -184,6 +185,7 @@ def test_a_damaged_bank_file_is_found_rebuilt_and_said(project):
     assert signature(project) == before
 
 
+@pytest.mark.slow
 def test_a_changed_experiment_under_an_old_name_is_refused(project):
     search(project)
     before = signature(project)
@@ -199,6 +201,7 @@ def test_a_changed_experiment_under_an_old_name_is_refused(project):
     assert sum("answered_from" not in t.user_attrs for t in trials(project)) == 16
 
 
+@pytest.mark.slow
 def test_a_run_folder_of_another_format_is_refused(project):
     project.write(EXPERIMENT.replace("trials = 14", "trials = 2"))
     search(project)
@@ -210,6 +213,7 @@ def test_a_run_folder_of_another_format_is_refused(project):
         search(project)
 
 
+@pytest.mark.slow
 def test_configurations_that_fail_are_recorded_with_their_reason(project):
     # a network that overflows when its weights are coarse: its layers fail in some encodings, not in others
     broken = WORKLOAD.replace(
@@ -229,6 +233,7 @@ def test_configurations_that_fail_are_recorded_with_their_reason(project):
     assert outcome.front.members
 
 
+@pytest.mark.slow
 def test_constraints_keep_the_front_within_bounds_and_impossible_ones_start_nothing(project):
     project.write(EXPERIMENT + "\n[constraints]\nmax_size_mb = 0.04\n")
     outcome, _ = search(project)

@@ -250,6 +250,7 @@ def test_weights_that_coremltools_compressed_cost_what_a_search_predicts(name, t
     assert next(iter(ops_of_package(tmp_path / "p.mlpackage").stored_bytes)) == family
 
 
+@pytest.mark.slow
 def test_a_search_of_a_quantized_package_predicts_what_the_package_costs(tmp_path):
     network, x = perceptron(), torch.rand(1, 256, 1024)
     for made in (quantized(network, x), quantized(network, x, weight_dtype=torch.float32)):

@@ -133,6 +133,7 @@ def inspected(project, *arguments):
     return CliRunner().invoke(app, ["inspect", str(project.experiment), *arguments])
 
 
+@pytest.mark.slow
 def test_inspect_runs_it_where_asked(project):
     experiment(project)
     assert "fp16" not in json.loads(inspected(project, "--json").stdout)
@@ -150,6 +151,7 @@ def test_inspect_runs_it_where_asked(project):
     assert isinstance(result.exception, Fp16Error)
 
 
+@pytest.mark.slow
 def test_ops_kept_in_float32_reach_search_space_and_workers(project):
     loaded = experiment(project, gain=4e5, more='float32 = ["wide", "norm"]')
     preparation = prepare(loaded)

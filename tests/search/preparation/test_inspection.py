@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from palettune.search.experiment.experiment import Device
 from palettune.search.preparation.inspection import Inspection, inspect
 from palettune.space.encoding import FP16
@@ -47,6 +49,7 @@ def test_advice_is_of_the_device_s_processors_and_each_piece_is_given_once(unuse
     assert all(item.layers <= 2 and item.source.startswith("https://") for item in everywhere)
 
 
+@pytest.mark.slow
 def test_a_file_is_inspected_by_its_path(tmp_path):
     (tmp_path / "workload.py").write_text(
         "import torch\n"

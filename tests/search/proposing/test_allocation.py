@@ -69,6 +69,7 @@ def test_the_best_within_two_budgets_is_brute_forces(seed, a, b, unit):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0, 1))
+@pytest.mark.slow
 def test_refining_never_costs_more_and_never_loses_more(seed, where):
     problem = problem_of(seed)
     members = sweep(problem, LATENCY)

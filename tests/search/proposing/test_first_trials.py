@@ -34,6 +34,7 @@ def size(configuration):
 
 @settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 12))
+@pytest.mark.slow
 def test_uniform_ones_come_first_then_solved_ones_and_none_twice(seed, solved):
     found, problem = trials(seed, solved)
     assert [trial.origin for trial in found[: len(MENU)]] == [f"uniform {encoding}" for encoding in MENU]

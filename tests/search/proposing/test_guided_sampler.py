@@ -84,6 +84,7 @@ class Landscape:
         return hypervolume(np.array([self.objectives.losses(t.values) for t in study.trials if t.values]))
 
 
+@pytest.mark.slow
 def test_it_gets_nearer_to_the_known_front_than_any_stock_sampler():
     landscape = Landscape(1, groups=6)
     every = [landscape.values(c) for c in itertools.product(range(5), repeat=6)]
@@ -136,6 +137,7 @@ def test_failed_trials_and_constraints_are_taken_into_account():
         study.tell(trial, values)
 
 
+@pytest.mark.slow
 def test_its_moves_are_no_worse_than_exact_solutions_of_the_true_problem_by_far():
     landscape = Landscape(5, error=1.0)
     study = landscape.run(landscape.guided, 80)

@@ -48,6 +48,7 @@ def test_exact_answers_equal_brute_force(problem, a, b):
 
 @settings(max_examples=60, deadline=None)
 @given(problems())
+@pytest.mark.slow
 def test_members_of_a_sweep_are_optimal_for_the_budget_they_use(problem):
     members = sweep(problem, "size_mb")
     assert members

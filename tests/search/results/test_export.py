@@ -76,6 +76,7 @@ def configuration_of(case, activations=()):
     return Configuration(encodings, dict.fromkeys(activations, Precision.INT8))
 
 
+@pytest.mark.slow
 def test_a_calibrated_member_is_proven_with_its_biases_and_its_rounded_activations(case, tmp_path):
     record = case.record(CalibrationEvaluator, configuration_of(case, ("mix", "head")), trial=7)
     exported = case.export(record, tmp_path)

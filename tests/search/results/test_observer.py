@@ -47,6 +47,7 @@ def searched(project, *observers, stop=lambda: False):
     return found[0]
 
 
+@pytest.mark.slow
 def test_every_event_is_heard_in_order_off_the_main_thread(project):
     project.write(EXPERIMENT.replace("trials = 14", "trials = 6") + "\n[escalation]\ncalibration = 1\n")
     listener = Listener()
@@ -63,6 +64,7 @@ def test_every_event_is_heard_in_order_off_the_main_thread(project):
     assert not [kind for kind, _ in again.heard if kind == "trial"]
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_ends_the_search_which_goes_on_later(project):
     project.write(EXPERIMENT.replace("trials = 14", "trials = 9"))
     listener = Listener()
@@ -99,6 +101,7 @@ def test_several_observers_hear_the_same_stages_bars_and_words():
     assert one.said == two.said == [("a bar", 3), "said", "warned"]
 
 
+@pytest.mark.slow
 def test_an_observer_that_raises_is_a_bug_and_the_others_hear_the_end(project):
     class Raising(SearchObserver):
         def on_trial_finished(self, record, history):

@@ -175,6 +175,7 @@ OVERFLOWING = PLAIN.replace(
 )
 
 
+@pytest.mark.slow
 def test_a_package_that_overflows_in_fp16_is_not_proven_and_fails(tmp_path):
     toml = write_case(tmp_path, OVERFLOWING)
     item = exported(toml)

@@ -54,6 +54,7 @@ def test_a_weight_file_of_another_size_than_predicted_fails_the_export(unused, t
     assert "off by" in entry["proof"]["failures"][0]
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_with_a_layer_is_predicted_to_the_byte(tmp_path):
     preparation = prepared(tmp_path, PLAIN)
     assert preparation.base.ends_with_layer

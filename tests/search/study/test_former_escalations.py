@@ -86,6 +86,7 @@ def test_it_is_solved_from_its_scores(monkeypatch, capsys, folder):
     assert found["size_mb"] <= 0.03
 
 
+@pytest.mark.slow
 def test_its_states_are_exported_proven(monkeypatch, capsys, folder, tmp_path):
     out = tmp_path / "out"
     command(monkeypatch, capsys, folder, "export", "--out", out, "--pick", CALIBRATED)
@@ -94,6 +95,7 @@ def test_its_states_are_exported_proven(monkeypatch, capsys, folder, tmp_path):
     assert entry["proof"]["passed"]
 
 
+@pytest.mark.slow
 def test_the_search_goes_on_from_it_with_escalations_as_trials_and_settings_kept_from_now_on(
     monkeypatch, capsys, folder
 ):
@@ -115,6 +117,7 @@ def test_the_search_goes_on_from_it_with_escalations_as_trials_and_settings_kept
     assert any("steps was 20, is 10" in note for note in study.notes)
 
 
+@pytest.mark.slow
 def test_what_was_under_way_in_it_is_decided_again_as_a_trial(monkeypatch, capsys, folder):
     (tuned,) = [record for record in study_of(folder).evaluations() if record.trial == TUNED]
     change(folder, lambda attributes: without_result(attributes))

@@ -149,6 +149,7 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_server_that_comes_back_gets_everything_in_order(server, folder):
     said = []
     tracker = Tracker(folder, server.uri, "search", warn=said.append)
@@ -257,6 +258,7 @@ def test_a_search_without_a_run_of_its_own_is_said_once(middle, folder):
     assert any("trial 0, trial 1, trial 2 and 3 more not taken" in problem for problem in tracker.problems)
 
 
+@pytest.mark.slow
 def test_a_process_ends_though_its_server_hangs(folder):
     code = """
 import sys

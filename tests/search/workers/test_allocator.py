@@ -21,6 +21,7 @@ print(min(faults() for _ in range(10)))  # the heap needs a few rounds to grow t
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone gives freed memory back at once")
+@pytest.mark.slow
 def test_large_blocks_are_not_faulted_in_again():
     def faults(how):
         ended = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)

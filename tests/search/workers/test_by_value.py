@@ -67,6 +67,7 @@ def module(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["module", "object"])
+@pytest.mark.slow
 def test_a_process_that_cannot_import_the_modules_runs_the_workload(module, kind, monkeypatch, tmp_path):
     given = module
     if kind == "object":
