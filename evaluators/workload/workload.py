@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from palettune.device_bench.model.module_layers import weightless
 from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.evaluators.computed_weights.computed_folding import fold_computed
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
 from palettune.evaluators.workload.float_model import (
@@ -143,7 +144,11 @@ class Workload:
         self._changes = "; ".join(changes)
         for words in changes:
             self.note(f"{self.path}: model(): {words}")
-        fold(model, lambda: self._run("example_inputs", self.example_inputs, model))
+        run = lambda: self._run("example_inputs", self.example_inputs, model)  # noqa: E731
+        fold(model, run)
+        unfolded = fold_computed(model, run)
+        if unfolded is not None:
+            self.note(f"{self.path}: model(): {unfolded}")
         same_memory(tied)
         untangle(model)
 
