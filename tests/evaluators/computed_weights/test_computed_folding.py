@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from palettune.device_bench.conversion.base_program import base_program
 from palettune.evaluators.computed_weights.computed_folding import fold_computed
+from palettune.space.target import DeploymentTarget
 from tests.evaluators.computed_weights import computing_models as models
 
 X, IMAGES = models.VECTORS, models.IMAGES
@@ -84,6 +86,17 @@ def test_front_ends_read_a_folded_model(name: str) -> None:
 
 def _is_used(program: torch.export.ExportedProgram, name: str) -> bool:
     return any(node.name == name and node.users for node in program.graph.nodes)
+
+
+@pytest.mark.matrix(3)
+@pytest.mark.parametrize("name", CASES)
+def test_a_folded_weight_is_a_layer_of_the_converted_program(name: str) -> None:
+    make, x, parameters = CASES[name]
+    model = prepared(make)
+    fold_computed(model, lambda: model(x))
+    base = base_program(model, (x[:1],), DeploymentTarget.IOS18)
+    assert [layer.tensor for layer in base.layers] == parameters
+    assert not [constant for constant in base.floats if constant.bytes > 64]
 
 
 class Noisy(nn.Module):
