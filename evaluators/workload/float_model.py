@@ -32,10 +32,6 @@ __all__ = [
     "untangle",
 ]
 
-_AS_PACKAGE = (
-    "return the torch.nn.Module that it was made from; or convert it with coremltools.convert(..., "
-    'convert_to="mlprogram"), save the .mlpackage and return its path'
-)
 #: Module and name that hold a tensor.
 TensorSlot = tuple[nn.Module, str]
 
@@ -45,14 +41,12 @@ class LoadingError(UserError):
 
 
 def check_loadable(model: Any) -> None:
-    """Raise LoadingError unless the model is a module with float values: no TorchScript, lazy, meta or quantized tensors."""
-    if isinstance(model, torch.jit.ScriptModule):
-        raise LoadingError(f"returned a TorchScript module, whose layers cannot be identified; {_AS_PACKAGE}")
-    if isinstance(model, torch.export.ExportedProgram):
-        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be identified; {_AS_PACKAGE}")
+    """Raise LoadingError unless the model is a module with float values: no lazy, meta or quantized tensors."""
     if not isinstance(model, nn.Module):
         found = type(model).__name__
-        raise LoadingError(f"returned a {found}; expected a torch.nn.Module, or the path of an .mlpackage")
+        raise LoadingError(
+            f"returned a {found}; expected a torch.nn.Module, a program of torch, or the path of an .mlpackage"
+        )
     for name, module in model.named_modules():
         where = f"returned a model whose module {name!r} ({type(module).__name__})"
         if holds_packed_weights(module):

@@ -20,6 +20,8 @@ from palettune.device_bench.model.module_layers import weightless
 from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.computed_weights.computed_folding import fold_computed
+from palettune.evaluators.torch_programs.operators import TorchProgramError
+from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
 from palettune.evaluators.workload.float_model import (
@@ -122,9 +124,11 @@ class Workload:
         """Float model in evaluation mode, without gradients; a package is run by the reference runtime."""
         with torch.inference_mode(False):  # whoever asks first may be in it
             model = self._call("model")
-        if isinstance(model, (str, Path)):
+        if isinstance(model, (str, Path)) and not is_program_file(model):
             return self._package(model)
         try:
+            with torch.inference_mode(False):
+                model = read_program(self._folder / model) if isinstance(model, (str, Path)) else as_module(model)
             check_loadable(model)
             if isinstance(self.source, WorkloadObject):  # its owner goes on with the model as it is
                 model = detached_copy(model)
@@ -132,6 +136,8 @@ class Workload:
                 self._take(model)
         except LoadingError as error:
             raise self._error("model", str(error)) from error
+        except TorchProgramError as error:
+            raise self._error("model", f"returned a program of torch that cannot be used: {error}") from error
         return model  # type: ignore[no-any-return]
 
     def _take(self, model: nn.Module) -> None:
@@ -163,8 +169,8 @@ class Workload:
         except UserError as error:
             raise self._error(
                 "model",
-                "returned a path; expected a torch.nn.Module, or the path of an .mlpackage with one ML Program that can "
-                f"be read: {error}",
+                "returned a path; expected a torch.nn.Module, a program of torch (.pt, .pth, .pt2), or the path of an "
+                f".mlpackage with one ML Program that can be read: {error}",
             ) from error
 
     @property
