@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from palettune.evaluators.library_internals import own_modules
 from palettune.evaluators.torch_programs.exported_reader import module_of_export
 from palettune.evaluators.torch_programs.operators import TorchProgramError
 from palettune.evaluators.torch_programs.script_reader import module_of_script
 
-__all__ = ["as_module", "is_program_file", "read_program"]
+__all__ = ["as_module", "is_program_file", "read_program", "without_scripts"]
 
 _EXPORTED = ".pt2"
 _SCRIPTS = (".pt", ".pth", ".ts", ".torchscript")
@@ -58,3 +60,14 @@ def as_module(model: Any) -> Any:
     if isinstance(model, torch.jit.ScriptModule):
         return module_of_script(model)
     return module_of_export(model) if isinstance(model, torch.export.ExportedProgram) else model
+
+
+def without_scripts(model: nn.Module) -> None:
+    """Replace TorchScript modules inside a module by modules of plain parameters, in place, where that is possible."""
+    made: dict[int, nn.Module] = {}
+    for part in list(model.modules()):
+        for name, child in list(own_modules(part).items()) if not isinstance(part, torch.jit.ScriptModule) else ():
+            if isinstance(child, torch.jit.ScriptModule):
+                with contextlib.suppress(TorchProgramError):
+                    made[id(child)] = made.get(id(child)) or module_of_script(child)
+                    own_modules(part)[name] = made[id(child)]

@@ -21,7 +21,7 @@ from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.computed_weights.computed_folding import fold_computed
 from palettune.evaluators.torch_programs.operators import TorchProgramError
-from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program
+from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program, without_scripts
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
 from palettune.evaluators.workload.float_model import (
@@ -142,6 +142,7 @@ class Workload:
 
     def _take(self, model: nn.Module) -> None:
         """Convert a module to float32 on the CPU, with every layer's weight a plain parameter."""
+        without_scripts(model)
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)

@@ -72,6 +72,7 @@ def test_outputs_stay_and_depend_on_the_parameters_alone(name: str) -> None:
     assert torch.equal(gone(x), model(x)), "what weights were computed from is not read any more"
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("name", CASES)
 def test_front_ends_read_a_folded_model(name: str) -> None:
     make, x, parameters = CASES[name]

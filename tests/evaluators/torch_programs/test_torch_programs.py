@@ -9,9 +9,14 @@ import torch
 from torch import nn
 
 from palettune.evaluators.torch_programs.operators import TorchProgramError
-from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program
+from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program, without_scripts
 
 X = torch.ones(1, 3)
+
+
+class Waits(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.jit.wait(torch.jit.fork(torch.relu, x))
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,20 @@ def test_a_checkpoint_is_no_program(tmp_path: Path, name: str) -> None:
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(TorchProgramError, match=r"gone\.pt: no such file"):
         read_program(tmp_path / "gone.pt")
+
+
+def test_scripts_inside_a_module_become_modules_where_they_can() -> None:
+    shared = torch.jit.script(nn.Linear(3, 3))
+    model = nn.Sequential(
+        shared, nn.ReLU(), shared, nn.Sequential(torch.jit.trace(nn.Linear(3, 2), X)), torch.jit.script(Waits())
+    )
+    wanted = model(X)
+    without_scripts(model)
+    assert torch.allclose(model(X), wanted)
+    assert model[0] is model[2]
+    assert [isinstance(part, torch.jit.ScriptModule) for part in (model[0], model[3][0], model[4])] == [
+        False,
+        False,
+        True,
+    ]
+    assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "3.0.weight", "3.0.bias"]
