@@ -9,7 +9,8 @@ name                               from                                         
 =================================  =============================================  ===============
 ``KMeansConfig``                   ``coremltools.optimize.torch._utils.k_means``  coremltools 9.0
 ``is_traceable_wrapper_subclass``  ``torch.utils._python_dispatch``               torch 2.13.0
-``tree_leaves``, ``tree_map``      ``torch.utils._pytree``                        torch 2.13.0
+``tree_leaves``, ``tree_map``,     ``torch.utils._pytree``                        torch 2.13.0
+``tree_unflatten``
 =================================  =============================================  ===============
 """
 
@@ -25,7 +26,7 @@ from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKM
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map, tree_unflatten
 
 from palettune.device_bench.library_internals import buffer_slots
 
@@ -34,6 +35,7 @@ __all__ = [
     "CONVOLUTION",
     "KMeansConfig",
     "ReplaceableKMeans",
+    "argument_types",
     "cluster_scalars_exactly",
     "coremltools_buffer",
     "holds_packed_weights",
@@ -47,6 +49,7 @@ __all__ = [
     "state_hooks",
     "tree_leaves",
     "tree_map",
+    "tree_unflatten",
     "write_count",
 ]
 
@@ -96,6 +99,23 @@ def holds_packed_weights(module: nn.Module) -> bool:
     torch 2.13.0: ``_packed_params`` and ``_all_weight_values`` of ``torch.ao.nn.quantized`` and its dynamic modules.
     """
     return hasattr(module, "_packed_params") or hasattr(module, "_all_weight_values")
+
+
+def argument_types(name: str) -> list[tuple[str, str, bool]] | None:
+    """Return name, type and whether it is given by name alone, of each argument of an op of torch; None for no such op.
+
+    torch 2.13.0: ``OpOverload._schema``.
+
+    Args:
+        name: such as ``aten::add.Tensor``.
+    """
+    space, _, rest = name.partition("::")
+    base, _, overload = rest.partition(".")
+    try:
+        schema = getattr(getattr(getattr(torch.ops, space), base), overload or "default")._schema
+    except (AttributeError, RuntimeError):
+        return None
+    return [(one.name, str(one.real_type), bool(one.kwarg_only)) for one in schema.arguments]
 
 
 def write_count(tensor: Tensor) -> int:

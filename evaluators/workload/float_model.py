@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from palettune.device_bench.library_internals import buffer_slots
 from palettune.device_bench.model.outputs import OutputError, map_tensors
+from palettune.evaluators.computed_weights.held_tensors import held_tensors
 from palettune.evaluators.library_internals import (
     holds_packed_weights,
     is_traceable_wrapper_subclass,
@@ -32,10 +32,6 @@ __all__ = [
     "untangle",
 ]
 
-_AS_PACKAGE = (
-    "return the torch.nn.Module that it was made from; or convert it with coremltools.convert(..., "
-    'convert_to="mlprogram"), save the .mlpackage and return its path'
-)
 #: Module and name that hold a tensor.
 TensorSlot = tuple[nn.Module, str]
 
@@ -45,19 +41,17 @@ class LoadingError(UserError):
 
 
 def check_loadable(model: Any) -> None:
-    """Raise LoadingError unless the model is a module with float values: no TorchScript, lazy, meta or quantized tensors."""
-    if isinstance(model, torch.jit.ScriptModule):
-        raise LoadingError(f"returned a TorchScript module, whose layers cannot be identified; {_AS_PACKAGE}")
-    if isinstance(model, torch.export.ExportedProgram):
-        raise LoadingError(f"returned a torch.export.ExportedProgram, whose layers cannot be identified; {_AS_PACKAGE}")
+    """Raise LoadingError unless the model is a module with float values: no lazy, meta or quantized tensors."""
     if not isinstance(model, nn.Module):
         found = type(model).__name__
-        raise LoadingError(f"returned a {found}; expected a torch.nn.Module, or the path of an .mlpackage")
+        raise LoadingError(
+            f"returned a {found}; expected a torch.nn.Module, a program of torch, or the path of an .mlpackage"
+        )
     for name, module in model.named_modules():
         where = f"returned a model whose module {name!r} ({type(module).__name__})"
         if holds_packed_weights(module):
             raise LoadingError(f"{where} is quantized already; return the float model")
-        for held, tensor in _tensors(module):
+        for held, tensor in held_tensors(module):
             why = _not_plain(held, tensor)
             if why is not None:
                 raise LoadingError(f"{where} {why}")
@@ -79,7 +73,7 @@ def take_to_float32(model: nn.Module) -> list[str]:
 
     Integers and booleans keep their type. Tensors in plain attributes, and in lists and dicts there, are included.
     """
-    found = [tensor for module in model.modules() for _, tensor in _tensors(module)]
+    found = [tensor for module in model.modules() for _, tensor in held_tensors(module)]
     kinds = Counter(str(t.dtype) for t in found if t.is_floating_point() and t.dtype is not torch.float32)
     places = Counter(str(tensor.device) for tensor in found if tensor.device.type != "cpu")
     model.float().cpu()
@@ -103,7 +97,7 @@ def held_alike(model: nn.Module) -> list[list[TensorSlot]]:
     """Find groups of two and more tensors that are the same memory, shape and type: tied tensors."""
     groups: dict[Any, list[TensorSlot]] = {}
     for module in model.modules():
-        for name, tensor in _tensors(module):
+        for name, tensor in held_tensors(module):
             if tensor.numel():
                 place = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
                 groups.setdefault((*_storage(tensor), place), []).append((module, name))
@@ -139,15 +133,9 @@ def untangle(model: nn.Module) -> None:
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
             taken[_storage(parameter)] = parameter
     for module in model.modules():
-        for name, tensor in _tensors(module):
+        for name, tensor in held_tensors(module):
             if not isinstance(tensor, nn.Parameter) and tensor.numel() and _storage(tensor) in taken:
                 (buffer_slots(module) if name in buffer_slots(module) else vars(module))[name] = tensor.clone()
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The tensors that a module holds itself: parameters, buffers and plain attributes."""
-    for held in (own_parameters(module), buffer_slots(module), vars(module)):
-        yield from [(name, value) for name, value in held.items() if isinstance(value, Tensor)]
 
 
 def _storage(tensor: Tensor) -> tuple[Any, ...]:

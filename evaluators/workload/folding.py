@@ -22,6 +22,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from palettune.device_bench.library_internals import buffer_slots, pre_hooks
 from palettune.device_bench.model.module_layers import kind_of
 from palettune.device_bench.model.outputs import tensors
+from palettune.evaluators.computed_weights.comparison import alike, seeded_outputs
 from palettune.evaluators.library_internals import (
     hooked_tensor_name,
     own_modules,
@@ -68,16 +69,16 @@ def fold(model: nn.Module, run: Callable[[], Any]) -> None:
         return
     folded = [(c.where, c.module) for c in computed] + [(name, module) for name, module, _ in loose]
     with _as_before(model), _watching(folded) as before:
-        outputs = _seeded(run)
+        outputs = seeded_outputs(run)
         values = [getattr(c.module, c.name).detach().clone() for c in computed]
         still = [module for _, module, known in loose if _version(_loose_weight(module)) == known]
     _put(computed, values)
     for module in still:
         _to_parameter(module)
     with _as_before(model), _watching(folded) as after:
-        again = _seeded(run)
-    if not _equal(outputs, again) and _is_deterministic(model, run, again):
-        wrong = [name for name, _ in folded if not _equal(before.get(name, []), after.get(name, []))]
+        again = seeded_outputs(run)
+    if not alike(outputs, again) and _is_deterministic(model, run, again):
+        wrong = [name for name, _ in folded if not alike(before.get(name, []), after.get(name, []))]
         raise LoadingError(
             f"returned a model whose outputs change when the computed weight of {(wrong or [folded[0][0]])[0]!r} is "
             "replaced by a plain parameter; do so yourself in model() (torch.nn.utils.parametrize."
@@ -215,25 +216,6 @@ def _watching(modules: list[tuple[str, nn.Module]]) -> Iterator[dict[str, list[T
             handle.remove()
 
 
-def _seeded(run: Callable[[], Any]) -> list[Tensor]:
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        return [value.clone() for value in tensors(run())]
-
-
 def _is_deterministic(model: nn.Module, run: Callable[[], Any], outputs: list[Tensor]) -> bool:
     with _as_before(model):
-        return _equal(outputs, _seeded(run))
-
-
-def _equal(found: list[Tensor], wanted: list[Tensor]) -> bool:
-    """Within rounding."""
-    return len(found) == len(wanted) and all(map(_close, found, wanted))
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or not one.is_floating_point():
-        return one.shape == other.shape and torch.equal(one, other)
-    finite = other[torch.isfinite(other)].abs()
-    scale = float(finite.max()) if finite.numel() else 0.0
-    return torch.allclose(one, other, rtol=1e-4, atol=1e-5 * scale, equal_nan=True)
+        return alike(outputs, seeded_outputs(run))

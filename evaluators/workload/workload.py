@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from palettune.device_bench.model.module_layers import weightless
 from palettune.device_bench.model.outputs import OutputError, map_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.evaluators.computed_weights.computed_folding import fold_computed
+from palettune.evaluators.torch_programs.operators import TorchProgramError
+from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program, without_scripts
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
 from palettune.evaluators.workload.float_model import (
@@ -121,9 +124,11 @@ class Workload:
         """Float model in evaluation mode, without gradients; a package is run by the reference runtime."""
         with torch.inference_mode(False):  # whoever asks first may be in it
             model = self._call("model")
-        if isinstance(model, (str, Path)):
+        if isinstance(model, (str, Path)) and not is_program_file(model):
             return self._package(model)
         try:
+            with torch.inference_mode(False):
+                model = read_program(self._folder / model) if isinstance(model, (str, Path)) else as_module(model)
             check_loadable(model)
             if isinstance(self.source, WorkloadObject):  # its owner goes on with the model as it is
                 model = detached_copy(model)
@@ -131,10 +136,13 @@ class Workload:
                 self._take(model)
         except LoadingError as error:
             raise self._error("model", str(error)) from error
+        except TorchProgramError as error:
+            raise self._error("model", f"returned a program of torch that cannot be used: {error}") from error
         return model  # type: ignore[no-any-return]
 
     def _take(self, model: nn.Module) -> None:
         """Convert a module to float32 on the CPU, with every layer's weight a plain parameter."""
+        without_scripts(model)
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
@@ -143,7 +151,11 @@ class Workload:
         self._changes = "; ".join(changes)
         for words in changes:
             self.note(f"{self.path}: model(): {words}")
-        fold(model, lambda: self._run("example_inputs", self.example_inputs, model))
+        run = lambda: self._run("example_inputs", self.example_inputs, model)  # noqa: E731
+        fold(model, run)
+        unfolded = fold_computed(model, run)
+        if unfolded is not None:
+            self.note(f"{self.path}: model(): {unfolded}")
         same_memory(tied)
         untangle(model)
 
@@ -158,8 +170,8 @@ class Workload:
         except UserError as error:
             raise self._error(
                 "model",
-                "returned a path; expected a torch.nn.Module, or the path of an .mlpackage with one ML Program that can "
-                f"be read: {error}",
+                "returned a path; expected a torch.nn.Module, a program of torch (.pt, .pth, .pt2), or the path of an "
+                f".mlpackage with one ML Program that can be read: {error}",
             ) from error
 
     @property

@@ -56,6 +56,19 @@ def test_quantized_modules_are_told_from_float_ones():
     assert [internals.holds_packed_weights(module) for module in model] == [False, False]
 
 
+def test_arguments_of_ops_have_names_and_types():
+    found = internals.argument_types("aten::zeros.default")
+    assert found[0] == ("size", "List[int]", False)
+    assert found[1] == ("dtype", "Optional[ScalarType]", True)
+    assert internals.argument_types("aten::relu") == [("self", "Tensor", False)]
+    assert internals.argument_types("aten::no_such_op") is None
+
+
+def test_structures_are_made_again():
+    spec = torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),)).call_spec.out_spec
+    assert internals.tree_unflatten([3], spec) == 3
+
+
 def test_writing_in_place_is_counted():
     tensor = torch.zeros(2)
     before = internals.write_count(tensor)

@@ -94,6 +94,7 @@ _FOLDING = "weights that are computed"
 _AXES = "where samples lie"
 _OUTPUTS = "outputs of many kinds"
 _LOADING = "checkpoints and layers of other types"
+_PROGRAMS = "programs of torch"
 _LAYERS = "weights that are no layer"
 
 _MASK = ("fp16", "-1e4")
@@ -151,6 +152,7 @@ CASES: dict[str, Case] = {
     "pruning_masks": Case(_FOLDING),
     "weight_as_buffer": Case(_FOLDING),
     "normed_recurrent": Case(_FOLDING),
+    "hyper_network": Case(_FOLDING),
     "batch1": Case(_AXES),
     "one_image": Case(_AXES),
     "nobatch": Case(_AXES),
@@ -166,9 +168,12 @@ CASES: dict[str, Case] = {
     "bf16": Case(_LOADING, said=("bfloat16",)),
     "fp16_checkpoint": Case(_LOADING, said=("float16",)),
     "float64_model": Case(_LOADING, said=("float64",)),
-    "torchscript": Case(_LOADING, refused=("model()", ".mlpackage")),
     "zero_channels": Case(_LOADING),
     "tiny_space": Case(_LOADING, said=("every configuration",)),
+    "torchscript": Case(_PROGRAMS),
+    "scripted_state": Case(_PROGRAMS),
+    "exported_program": Case(_PROGRAMS),
+    "fixed_export": Case(_PROGRAMS),
     "functional": Case(_LAYERS, said=_STAYS),
     "gpt2_conv1d": Case(_LAYERS, said=_STAYS),
     "lstm": Case(_LAYERS, said=_STAYS),

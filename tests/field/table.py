@@ -59,7 +59,7 @@ def main() -> None:
             "|---|---|---|---|",
         ]
         for name in names:
-            cells = (f"`{name}`", first_line(name), before[name], after[name])
+            cells = (f"`{name}`", first_line(name), before.get(name, "-"), after[name])
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     (HERE / "README.md").write_text("\n".join(lines) + "\n")
 

@@ -190,7 +190,8 @@ def test_a_forward_pass_that_names_a_type_is_said_to_do_so(tmp_path):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("return torch.jit.script(nn.Linear(4, 3))", r"model\(\) returned a TorchScript module.*mlpackage"),
+        (f"return torch.jit.script(torch.ao.quantization.quantize_dynamic({LAYERS}, {{nn.Linear}}))", r"model\(\) returned a program of torch that cannot be used: .* quantized already"),
+        ("return 'network.pt'", r"model\(\) returned a program of torch that cannot be used: .*network\.pt: no such file"),
         ("return nn.Sequential(nn.LazyLinear(3))", r"model\(\) returned a model whose module '0' \(LazyLinear\) has no shapes"),
         ("return nn.Linear(4, 3, device='meta')", r"model\(\) returned a model whose module '' \(Linear\) has no values"),
         (f"return torch.ao.quantization.quantize_dynamic({LAYERS}, {{nn.Linear}})", r"module '0' \(Linear\) is quantized already"),
@@ -209,6 +210,37 @@ def test_computed_weights_are_folded_when_the_model_is_loaded(tmp_path):
     found.check()
     assert list(found.model.state_dict()) == ["0.bias", "0.weight"]
     assert found.kept == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return torch.jit.script(nn.Sequential(nn.Linear(4, 3, dtype=torch.float16)))",
+        "return torch.export.export(nn.Sequential(nn.Linear(4, 3)), (torch.ones(2, 4),), dynamic_shapes=({0: torch.export.Dim('n')},))",
+        "file = __file__ + '.pt'; torch.jit.script(nn.Sequential(nn.Linear(4, 3))).save(file); return file",
+    ],
+)
+def test_programs_of_torch_are_models(tmp_path, body):
+    found = workload(tmp_path, model=body)
+    found.check()
+    assert {name: value.dtype for name, value in found.model.named_parameters()} == {
+        "0.weight": torch.float32,
+        "0.bias": torch.float32,
+    }
+    assert not found.model.training
+
+
+def test_a_folding_that_would_change_outputs_is_noted(tmp_path):
+    text = GOOD.replace(
+        "def model():",
+        "@torch.jit.script\ndef unseen(weight):\n    return weight * 1\n\nclass Twofold(nn.Linear):\n    def forward(self, x):\n"
+        "        weight = self.weight * 2\n        return nn.functional.linear(x, weight.exp()) + nn.functional.linear(x, unseen(weight))\n\n"
+        "def model():\n    return Twofold(4, 3)\n\ndef old():",
+    )
+    found = load_workload(write(tmp_path, text))
+    found.check()
+    (note,) = found.notes
+    assert note.startswith(f"{found.path}: model(): weights that are computed before use (weight) stay as they are")
 
 
 RETURNS = """

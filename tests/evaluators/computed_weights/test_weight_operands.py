@@ -1,0 +1,44 @@
+"""Which operands are weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from palettune.evaluators.computed_weights.call_key import function_name
+from palettune.evaluators.computed_weights.recorder import OperandUse
+from palettune.evaluators.computed_weights.weight_operands import is_product, is_weight_operand
+
+
+@pytest.mark.parametrize(
+    ("function", "position", "weight", "product"),
+    [
+        (F.linear, 1, True, False),
+        (F.linear, "weight", True, False),
+        (F.linear, 0, False, False),
+        (F.linear, 2, False, False),
+        (torch.conv2d, 1, True, False),
+        (torch.conv2d, "bias", False, False),
+        (torch.ops.aten.conv_transpose1d, 1, True, False),
+        (torch.ops.aten.conv2d.default, 1, True, False),
+        (torch.ops.aten._convolution, 1, True, False),
+        (F.embedding, 1, True, False),
+        (torch.lstm, 2, True, False),
+        (torch.Tensor.matmul, 0, True, True),
+        (torch.Tensor.__rmatmul__, 1, True, True),
+        (torch.einsum, 1, True, True),
+        (torch.addmm, 2, True, True),
+        (torch.addmm, 0, False, False),
+        (torch.mul, 1, False, False),
+        (F.scaled_dot_product_attention, 1, False, False),
+    ],
+)
+def test_weights_of_functions(function: object, position: int | str, weight: bool, product: bool) -> None:
+    use = OperandUse(function_name(function), position)
+    assert is_weight_operand(use) is weight
+    assert is_product(use) is product
+
+
+def test_what_is_returned_or_kept_is_no_weight() -> None:
+    assert not any(is_weight_operand(OperandUse(name, 0)) for name in ("return", "attribute"))
