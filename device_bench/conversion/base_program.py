@@ -22,6 +22,7 @@ from palettune.device_bench.conversion.conversion import ConversionError, conver
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
 from palettune.device_bench.conversion.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
+from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
@@ -122,6 +123,7 @@ def base_program(
     state: RecurrentState = NO_STATE,
     *,
     float32: Sequence[str] = (),
+    interface: ProgramInterface = PLAIN,
 ) -> BaseProgram:
     """Convert a module with stand-ins for its layers' weights, and read where each of them is used.
 
@@ -135,13 +137,14 @@ def base_program(
         layers: names of the submodules whose ``weight`` a configuration may compress.
         float32: as for ``convert``.
         state: as for ``convert``.
+        interface: as for ``convert``.
 
     Raises:
         ConversionError: the module does not convert.
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
-    skeleton = _Skeleton(module, example_inputs, target, state, tuple(float32))
+    skeleton = _Skeleton(module, example_inputs, target, state, tuple(float32), interface)
     stand_ins = _stand_ins(module, layers)
     refusals: dict[str, str] = {}
     while True:
@@ -176,6 +179,7 @@ class _Skeleton:
     target: DeploymentTarget
     state: RecurrentState
     float32: tuple[str, ...]
+    interface: ProgramInterface
 
     def convert(self, stand_ins: Mapping[int, StandIn]) -> BaseProgram:
         """Convert with these stand-ins, as tables, which is quicker, and read where they are."""
@@ -191,7 +195,13 @@ class _Skeleton:
         with tempfile.TemporaryDirectory() as folder, as_tables(by_size) as computed, unhindered():
             path = Path(folder) / "skeleton.mlpackage"
             conversion = converted(
-                skeleton, self.inputs, self.target, pipeline=pipeline, float32=self.float32, state=self.state
+                skeleton,
+                self.inputs,
+                self.target,
+                pipeline=pipeline,
+                float32=self.float32,
+                state=self.state,
+                interface=self.interface,
             )
             conversion.model.save(str(path))
             return replace(_read(path, by_size, computed, self.module), front_end=conversion.front_end)

@@ -19,6 +19,7 @@ from torch import nn
 from palettune.device_bench.runtime.batching import batch_size
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
 from palettune.device_bench.runtime.errors import ProgramError
+from palettune.device_bench.runtime.image_inputs import ToInputs
 from palettune.device_bench.runtime.own_noise import allowing_own_noise
 from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_check import LOSS, check_precision
@@ -138,6 +139,7 @@ def execute(
     *,
     fitting: int = 0,
     total: int = 0,
+    to_inputs: ToInputs | None = None,
 ) -> Execution:
     """Run a package in both precisions beside the module that it should hold.
 
@@ -147,6 +149,7 @@ def execute(
         samples: the module's positional inputs, each of a shape that the package takes.
         fitting: samples of the data that the package takes.
         total: samples of the data.
+        to_inputs: makes the program's inputs from a sample, where they are not the same.
 
     Raises:
         ProgramError: inputs or outputs that do not fit together, or no samples.
@@ -154,11 +157,11 @@ def execute(
     programs = path if isinstance(path, Precisions) else in_precisions(path)
     kept: list[Sample] = []
     if programs.fp16 is None:
-        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, _kept(samples, kept))
+        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, _kept(samples, kept), to_inputs=to_inputs)
         return Execution(allowing_own_noise(float32, module, kept), None, None, fitting, total)
     thresholds = {programs.float32: THRESHOLD_DB, programs.fp16: _LOSS_DB}
-    float32, fp16 = compare_all(thresholds, module, _kept(samples, kept))
-    blamed = None if fp16.finite else _first_not_finite(programs, module, kept)
+    float32, fp16 = compare_all(thresholds, module, _kept(samples, kept), to_inputs=to_inputs)
+    blamed = None if fp16.finite else _first_not_finite(programs, module, kept, to_inputs)
     return Execution(allowing_own_noise(float32, module, kept), fp16, blamed, fitting, total)
 
 
@@ -210,9 +213,12 @@ def _kept(samples: Iterable[Sample], kept: list[Sample]) -> Iterator[Sample]:
         yield sample
 
 
-def _first_not_finite(programs: Precisions, module: nn.Module, samples: Sequence[Sample]) -> str | None:
+def _first_not_finite(
+    programs: Precisions, module: nn.Module, samples: Sequence[Sample], to_inputs: ToInputs | None
+) -> str | None:
     """The first op that fp16 cannot hold, its module where that is known, and the mend."""
-    cause = check_precision(programs.file, samples, reference=module, modules=programs.modules).cause
+    check = check_precision(programs.file, samples, reference=module, modules=programs.modules, to_inputs=to_inputs)
+    cause = check.cause
     return None if cause is None else str(cause)
 
 

@@ -17,6 +17,7 @@ from palettune.device_bench.cost.latency_model import LatencyModel, prepare_late
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
 from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
+from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
@@ -27,6 +28,7 @@ from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.experiment.versions import tool_versions
 from palettune.search.experiment.workload_file import workload_digest
+from palettune.search.preparation.declared_interface import declared_interface
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
@@ -66,6 +68,7 @@ class Preparation:
     base: BaseProgram
     kind: DivergenceKind
     latency: LatencyModel | None = None
+    interface: ProgramInterface = PLAIN
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -147,6 +150,7 @@ def prepare(experiment: Experiment) -> Preparation:
     workload = load_workload(experiment.workload, experiment.data.options)
     model = workload.model
     outputs = workload.check()
+    interface = declared_interface(experiment, workload)
     targets = workload.batches(Split.EVALUATION)[0].targets
     kind = (
         detect_kind(outputs, targets)
@@ -160,7 +164,7 @@ def prepare(experiment: Experiment) -> Preparation:
             f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed"
             f"{_reasons(workload.kept)}{_way_out(model)}"
         )
-    base = _base(experiment, workload, found)
+    base = _base(experiment, workload, found, interface)
     layers = tuple(layer for layer in found if layer.name not in base.refusals)
     if not layers:
         raise ExperimentError(
@@ -171,7 +175,8 @@ def prepare(experiment: Experiment) -> Preparation:
         compute_in_float32(model, base.float32)
         layers = tuple(layer for layer in layers_of(model) if layer.name not in base.refusals)
     space = _search_space(experiment, model, layers, workload, base)
-    preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
+    latency = _latency(experiment, _fixed_base(experiment, workload, found, interface, base), layers)
+    preparation = Preparation(experiment, workload, layers, space, base, kind, latency, interface)
     _check_reachable(preparation)
     return preparation
 
@@ -186,7 +191,9 @@ def _way_out(model: nn.Module) -> str:
     return "" if isinstance(model, PackageModule) else f"; {WAY_OUT}"
 
 
-def _base(experiment: Experiment, workload: Workload, layers: tuple[Layer, ...]) -> BaseProgram:
+def _base(
+    experiment: Experiment, workload: Workload, layers: tuple[Layer, ...], interface: ProgramInterface
+) -> BaseProgram:
     names, float32 = [layer.name for layer in layers], experiment.space.float32
     if float32 and isinstance(workload.model, PackageModule):
         raise ExperimentError(
@@ -196,9 +203,24 @@ def _base(experiment: Experiment, workload: Workload, layers: tuple[Layer, ...])
     try:
         target = experiment.deployment_target
         state = workload.sampling.state
-        return base_program(workload.model, workload.example_inputs, target, names, state, float32=float32)
+        return base_program(
+            workload.model, workload.example_inputs, target, names, state, float32=float32, interface=interface
+        )
     except UnmatchedPatternError as error:
         raise ExperimentError(f"space.float32: {error}") from error
+
+
+def _fixed_base(
+    experiment: Experiment,
+    workload: Workload,
+    layers: tuple[Layer, ...],
+    interface: ProgramInterface,
+    base: BaseProgram,
+) -> BaseProgram:
+    """The program at the shapes of the example, which is what latency is predicted for."""
+    if experiment.device is None or not interface.flexible:
+        return base
+    return _base(experiment, workload, layers, interface.fixed())
 
 
 def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:
