@@ -27,6 +27,7 @@ OF_SEVERAL: dict[str, str] = {
     "search/proposing/test_optuna_suite.py": "Optuna's own tests of samplers, over ours alone and joined",
     "search/test_bad_input.py": "what a user can give wrong, by the command line",
     "search/test_benching_property.py": "latencies measured in any order, through study and front",
+    "search/test_declared_inputs.py": "declared inputs and outputs, from the search to the package",
     "search/test_installed.py": "the wheel in an empty environment",
     "search/test_kept_modules.py": "modules that are kept, from the workload to the package",
     "search/test_memory.py": "memory of a worker over a whole search",

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from palettune.device_bench.model.program_interface import DeclaredShape, InputDeclaration, ProgramInterface
+from palettune.device_bench.model.program_interface import (
+    DeclaredShape,
+    InputDeclaration,
+    ProgramInterface,
+    shape_words,
+)
 from palettune.space.errors import UserError, suggestion
 from palettune.space.target import DeploymentTarget
 
@@ -85,9 +90,9 @@ def _problems(declared: InputDeclaration, example: Tensor) -> Iterator[str]:
     key = "shapes" if declared.enumerated else "shape"
     for choice in declared.shapes:
         if len(choice) != len(shape):
-            yield f"{key}: {_words(choice)} has {len(choice)} dimensions, example_inputs() gives {shape}"
+            yield f"{key}: {shape_words(choice)} has {len(choice)} dimensions, example_inputs() gives {shape}"
     if declared.shapes and not any(_holds(choice, shape) for choice in declared.shapes):
-        stated = " or ".join(map(_words, declared.shapes))
+        stated = " or ".join(map(shape_words, declared.shapes))
         yield f"{key}: {stated} does not contain the shape of example_inputs(), {shape}; one of both has to change"
     if declared.dtype is not None:
         yield from _dtype_problems(declared.dtype, example)
@@ -149,7 +154,3 @@ def _check_enumerated(interface: ProgramInterface, target: DeploymentTarget) -> 
 
 def _holds(choice: DeclaredShape, shape: Sequence[int]) -> bool:
     return len(choice) == len(shape) and all(low <= n <= high for n, (low, high) in zip(shape, choice, strict=True))
-
-
-def _words(choice: DeclaredShape) -> str:
-    return "(" + ", ".join(str(low) if low == high else f"{low}..{high}" for low, high in choice) + ")"

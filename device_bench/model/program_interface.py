@@ -12,7 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["PLAIN", "Channels", "DeclaredShape", "InputDeclaration", "InputType", "PixelScaling", "ProgramInterface"]
+__all__ = [
+    "PLAIN",
+    "Channels",
+    "DeclaredShape",
+    "InputDeclaration",
+    "InputType",
+    "PixelScaling",
+    "ProgramInterface",
+    "shape_words",
+]
 
 #: Smallest and largest size of each dimension.
 DeclaredShape = tuple[tuple[int, int], ...]
@@ -87,6 +96,14 @@ class InputDeclaration:
         """Whether the package takes more than one shape."""
         return self.enumerated or any(low != high for shape in self.shapes for low, high in shape)
 
+    @property
+    def words(self) -> str:
+        """Declaration in words."""
+        kind = f"{self.image.colour} image" if self.image is not None else self.dtype
+        name = f"named {self.name}" if self.name is not None else None
+        shapes = " or ".join(map(shape_words, self.shapes)) or None
+        return f"{self.argument}: " + ", ".join(part for part in (name, kind, shapes) if part)
+
     def choices(self, example: Sequence[int]) -> tuple[DeclaredShape, ...]:
         """Return the shapes that the package takes; that of the example where none is declared."""
         return self.shapes or (tuple((size, size) for size in example),)
@@ -117,9 +134,11 @@ class ProgramInterface:
         return any(declared.flexible for declared in self.inputs)
 
     @property
-    def has_images(self) -> bool:
-        """Whether some input is an image."""
-        return any(declared.image is not None for declared in self.inputs)
+    def words(self) -> tuple[str, ...]:
+        """Declarations in words, a line for each input and output."""
+        inputs = [f"input {declared.words}" for declared in self.inputs]
+        outputs = [f"output {name}: named {wanted}" for name, wanted in self.outputs]
+        return (*inputs, *outputs, *([f"classifier of {len(self.labels)} labels"] if self.labels else ()))
 
     def fixed(self) -> ProgramInterface:
         """Return the same with the shapes of the example."""
@@ -152,6 +171,11 @@ class ProgramInterface:
 
 #: Nothing declared.
 PLAIN = ProgramInterface()
+
+
+def shape_words(shape: DeclaredShape) -> str:
+    """Return a declared shape as it is written, such as ``(1, 1..512)``."""
+    return "(" + ", ".join(str(low) if low == high else f"{low}..{high}" for low, high in shape) + ")"
 
 
 def _within(shape: Sequence[int], choice: DeclaredShape) -> bool:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from palettune.device_bench.model.shape_points import in_shape, in_words, shape_points
+from palettune.device_bench.proof.image_inputs import ToInputs
 from palettune.device_bench.runtime.comparison import as_stored
 from palettune.device_bench.runtime.errors import ExecutionError, ProgramError
 from palettune.device_bench.runtime.execution import Execution, Precisions, execute
 from palettune.device_bench.runtime.features import Feature
-from palettune.device_bench.runtime.image_inputs import ToInputs
 
 __all__ = ["ShapeCheck", "check_shapes", "shaped_examples"]
 

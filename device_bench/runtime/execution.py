@@ -7,7 +7,7 @@ device, as far as the program says fp16: values beyond 65,504 become infinite th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -19,7 +19,6 @@ from torch import nn
 from palettune.device_bench.runtime.batching import batch_size
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison, Sample, compare_all
 from palettune.device_bench.runtime.errors import ProgramError
-from palettune.device_bench.runtime.image_inputs import ToInputs
 from palettune.device_bench.runtime.own_noise import allowing_own_noise
 from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_check import LOSS, check_precision
@@ -30,6 +29,8 @@ from palettune.device_bench.runtime.values import ComputePrecision, is_half
 __all__ = ["Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 
 _LOSS_DB = 30.0
+#: As for ``compare``.
+_ToInputs = Callable[[Sample], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def execute(
     *,
     fitting: int = 0,
     total: int = 0,
-    to_inputs: ToInputs | None = None,
+    to_inputs: _ToInputs | None = None,
 ) -> Execution:
     """Run a package in both precisions beside the module that it should hold.
 
@@ -214,7 +215,7 @@ def _kept(samples: Iterable[Sample], kept: list[Sample]) -> Iterator[Sample]:
 
 
 def _first_not_finite(
-    programs: Precisions, module: nn.Module, samples: Sequence[Sample], to_inputs: ToInputs | None
+    programs: Precisions, module: nn.Module, samples: Sequence[Sample], to_inputs: _ToInputs | None
 ) -> str | None:
     """The first op that fp16 cannot hold, its module where that is known, and the mend."""
     check = check_precision(programs.file, samples, reference=module, modules=programs.modules, to_inputs=to_inputs)

@@ -15,9 +15,9 @@ from palettune.device_bench.conversion.conversion import converted, unhindered
 from palettune.device_bench.model.argument_names import argument_names
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.image_inputs import to_program_inputs
 from palettune.device_bench.runtime import PrecisionCheck, check_precision, load
 from palettune.device_bench.runtime.execution import takes
-from palettune.device_bench.runtime.image_inputs import to_program_inputs
 from palettune.evaluators.workload.samples import Inputs, spread_samples
 from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.reporter import Reporter

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.conversion import shared_copy
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.model.shape_points import in_words
+from palettune.device_bench.proof.image_inputs import ToInputs
 from palettune.device_bench.proof.shape_check import shaped_examples
 from palettune.device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison
 from palettune.device_bench.runtime.execution import takes, within
-from palettune.device_bench.runtime.image_inputs import ToInputs
 from palettune.device_bench.runtime.own_noise import allowing_own_noise
 from palettune.device_bench.runtime.signal import signal_to_noise
 from palettune.evaluators.workload.outputs import floating_outputs

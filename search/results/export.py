@@ -19,12 +19,12 @@ from palettune.device_bench.model.argument_names import argument_names
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import package_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
 from palettune.device_bench.proof.interface_proof import interface_failures
 from palettune.device_bench.proof.proof import Proof, prove
 from palettune.device_bench.proof.shape_check import ShapeCheck, check_shapes
 from palettune.device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
 from palettune.device_bench.runtime.execution import takes, within
-from palettune.device_bench.runtime.image_inputs import ToInputs, to_program_inputs
 from palettune.evaluators.weights.model_state import ModelState, model_digest
 from palettune.evaluators.workload.samples import spread_samples
 from palettune.evaluators.workload.workload import Split

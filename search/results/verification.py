@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from palettune.device_bench.model.argument_names import argument_names
 from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
 from palettune.device_bench.runtime import Program, as_stored, in_precisions
 from palettune.device_bench.runtime.execution import misfit, takes
-from palettune.device_bench.runtime.image_inputs import ToInputs, to_program_inputs
 from palettune.evaluators.quality.divergence import Reference, detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
@@ -32,6 +32,7 @@ from palettune.search.preparation.declared_interface import declared_interface
 from palettune.search.results.formatting import digits
 from palettune.search.results.package_record import PackageRecord, weights_digest
 from palettune.search.results.record_check import Found, Verdict, judged
+from palettune.search.results.shape_verification import shape_problems
 from palettune.space.errors import UserError
 
 __all__ = ["Verification", "verify"]
@@ -162,7 +163,9 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
         model_digest(workload.model),
         weights_digest(package),
     )
-    return _verification(found, judged(found, _record(package, workload.model)), metrics, half_metrics)
+    verdict = judged(found, _record(package, workload.model))
+    verdict.problems += shape_problems(programs, workload.model, workload.example_inputs, to_inputs)
+    return _verification(found, verdict, metrics, half_metrics)
 
 
 def _figure(value: float | None) -> str:
