@@ -25,7 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.compressed_weight import buffer_name, metadata
-from palettune.device_bench.conversion.declared_inputs import classifier, dynamic_sizes, export_example, input_types
+from palettune.device_bench.conversion.declared_inputs import (
+    classifier,
+    dynamic_sizes,
+    export_example,
+    input_types,
+    narrowed_sizes,
+)
 from palettune.device_bench.conversion.distinct_outputs import output_names
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
 from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
@@ -176,7 +182,8 @@ def _converted(
             continue
         kept.check()
         _check_states(model, carried)
-        return Conversion(model, FrontEnd(name, refusal, frozen))
+        narrowed = narrowed_sizes(interface, arguments, example_inputs, program)
+        return Conversion(model, FrontEnd(name, refusal, frozen, narrowed))
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
         "in one whose forward avoids it. " + "; ".join(failures)

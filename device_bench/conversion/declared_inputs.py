@@ -7,6 +7,8 @@ https://apple.github.io/coremltools/docs-guides/source/flexible-inputs.html.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import coremltools as ct
@@ -18,7 +20,7 @@ from palettune.device_bench.model.program_interface import DeclaredShape, InputD
 from palettune.device_bench.model.shape_points import in_shape
 from palettune.space.errors import UserError
 
-__all__ = ["SpecializedError", "classifier", "dynamic_sizes", "export_example", "input_types"]
+__all__ = ["SpecializedError", "classifier", "dynamic_sizes", "export_example", "input_types", "narrowed_sizes"]
 
 _COLOURS = {"RGB": ct.colorlayout.RGB, "BGR": ct.colorlayout.BGR, "grayscale": ct.colorlayout.GRAYSCALE}
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32}
@@ -62,6 +64,21 @@ def dynamic_sizes(
     return {"inputs": tuple(found)}
 
 
+def narrowed_sizes(
+    interface: ProgramInterface, arguments: Sequence[str], example: Sequence[Tensor], program: Any
+) -> tuple[str, ...]:
+    """Return, in words, the flexible sizes of which torch.export has followed the model for a part alone.
+
+    For others the program may still be right: a slice alone narrows a range.
+    """
+    found = []
+    for declared, value, sizes in zip(interface.of(arguments), example, _exported_sizes(program) or (), strict=False):
+        for axis, (size, (low, high)) in enumerate(zip(sizes, declared.bounds(value.shape), strict=False)):
+            problem = size.problem(low, high) if low != high else None
+            found += [f"{problem} along dimension {axis} of {declared.argument}"] if problem else []
+    return tuple(found)
+
+
 def export_example(
     interface: ProgramInterface, arguments: Sequence[str], example: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
@@ -85,7 +102,7 @@ def _exportable(size: int, low: int, high: int) -> int:
 
 
 def _input_type(
-    declared: InputDeclaration, example: Tensor, sizes: Sequence[str] | None, symbols: _Symbols
+    declared: InputDeclaration, example: Tensor, sizes: Sequence[_ExportedSize] | None, symbols: _Symbols
 ) -> ct.TensorType | ct.ImageType:
     name, shape = declared.package_name, _shape(declared, tuple(example.shape), sizes, symbols)
     if declared.image is not None:
@@ -99,14 +116,16 @@ def _input_type(
     return ct.TensorType(name=name, shape=shape, dtype=_DTYPES[declared.dtype or default])
 
 
-def _shape(declared: InputDeclaration, example: tuple[int, ...], sizes: Sequence[str] | None, symbols: _Symbols) -> Any:
+def _shape(
+    declared: InputDeclaration, example: tuple[int, ...], sizes: Sequence[_ExportedSize] | None, symbols: _Symbols
+) -> Any:
     if not declared.flexible:
         return example
     bounds = declared.bounds(example)
-    for axis, (low, high) in enumerate(bounds if sizes is not None else ()):
-        if low != high and sizes is not None and sizes[axis].isdigit():
+    for axis, (size, (low, high)) in enumerate(zip(sizes or (), bounds, strict=False)):
+        if low != high and not size.text.isidentifier():
             raise SpecializedError(
-                f"inputs.{declared.argument}: torch.export finds that the model works with {sizes[axis]} along dimension "
+                f"inputs.{declared.argument}: torch.export finds that the model works with {size.text} along dimension "
                 f"{axis} alone, {low}..{high} is declared"
             )
     if declared.enumerated:
@@ -116,7 +135,7 @@ def _shape(declared: InputDeclaration, example: tuple[int, ...], sizes: Sequence
         if low == high:
             ranges.append(low)
             continue
-        key = sizes[axis] if sizes is not None else f"{declared.argument}[{axis}]"
+        key = sizes[axis].text if sizes is not None else f"{declared.argument}[{axis}]"
         ranges.append(symbols.setdefault(key, ct.RangeDim(low, high, default=example[axis])))
     return ct.Shape(ranges)
 
@@ -125,9 +144,28 @@ def _sizes(choice: DeclaredShape) -> tuple[int, ...]:
     return tuple(low for low, _ in choice)
 
 
-def _exported_sizes(program: Any) -> list[list[str]] | None:
-    """The sizes of an exported program's inputs, as torch names them; None of a traced one."""
+@dataclass(frozen=True)
+class _ExportedSize:
+    """A size of an exported program's input: a number, a symbol, or an expression of symbols; with a symbol's range."""
+
+    text: str
+    low: float = 0
+    high: float = inf
+
+    def problem(self, low: int, high: int) -> str | None:
+        """For which part of a range alone the program was read; torch.export begins at two, and means one, too."""
+        if self.low > max(low, 2):
+            return f"sizes from {self.low:g} on"
+        return f"sizes up to {self.high:g}" if self.high < high else None
+
+
+def _exported_sizes(program: Any) -> list[list[_ExportedSize]] | None:
+    """The sizes of an exported program's inputs; None of a traced one."""
     if not isinstance(program, torch.export.ExportedProgram):
         return None
+    ranges = {str(symbol): (float(r.lower), float(r.upper)) for symbol, r in program.range_constraints.items()}
     values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    return [[str(size) for size in values[name].shape] for name in program.graph_signature.user_inputs]
+    return [
+        [_ExportedSize(str(size), *ranges.get(str(size), (0, inf))) for size in values[name].shape]
+        for name in program.graph_signature.user_inputs
+    ]

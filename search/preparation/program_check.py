@@ -40,7 +40,6 @@ __all__ = [
 
 SAMPLES, _SECONDS = 16, 60.0
 _EVERY = 10**9
-_NAMED = 3
 
 
 class ProgramCheckError(UserError):
@@ -130,11 +129,11 @@ def check_at_shapes(
         try:
             check_program(program, model, SpreadSamples((sample,), 1, 1), front_end, to_inputs)
         except ProgramCheckError as error:
-            sizes = [str(value) for value in front_end.frozen if not value.from_data]
-            taken = f" Sizes were taken from example_inputs() there: {', '.join(sizes[:_NAMED])}." if sizes else ""
+            sizes = front_end.sizes_text
+            taken = f" The program holds one course alone: {sizes}." if sizes else ""
             raise ProgramCheckError(
-                f"[inputs] allows {words}, and there {error}.{taken} Take sizes in forward() from tensors (x.shape, "
-                "reshape(..., -1)), or declare only the shape of example_inputs()"
+                f"[inputs] allows {words}, and there {error}.{taken} Write forward() so that all sizes go one way (x.shape, "
+                "reshape(..., -1), a mask), or declare the sizes of one course alone"
             ) from error
 
 

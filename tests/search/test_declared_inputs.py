@@ -159,12 +159,11 @@ def test_pictures_go_through_an_image_input_of_two_sizes_to_labels(tmp_path):
     assert verification.samples == 16
 
 
-def test_verify_refuses_a_package_whose_image_has_another_scale(tmp_path):
+def test_verify_finds_a_package_whose_image_has_another_scale(tmp_path):
     toml = case(tmp_path, PICTURES, IMAGE)
     item = exported(toml, "int8")
-    toml.write_text(toml.read_text().replace("bias = -2.0", "bias = -1.9"))
-    verification = pt.verify(item.path, toml)
-    assert not verification.passed
+    toml.write_text(toml.read_text().replace("scale = 0.0174291938997821", "scale = 0.019"))
+    assert not pt.verify(item.path, toml).passed
 
 
 def test_a_size_that_the_model_freezes_ends_it_before_a_search_with_the_line(tmp_path):
@@ -172,8 +171,7 @@ def test_a_size_that_the_model_freezes_ends_it_before_a_search_with_the_line(tmp
     with pytest.raises(ProgramCheckError) as error:
         run_in_fp16(prepare(load_experiment(toml)))
     assert "[inputs] allows x (1, 8, 32)" in str(error.value)
-    assert "workload.py:11" in str(error.value)
-    assert "2.0 if x.shape[1] > 20" in str(error.value)
+    assert "one course alone: sizes from 21 on along dimension 1 of x" in str(error.value)
 
 
 def test_inspect_shows_what_is_declared_and_errors_name_the_key(tmp_path):
@@ -185,8 +183,8 @@ def test_inspect_shows_what_is_declared_and_errors_name_the_key(tmp_path):
     assert pt.inspect(toml).to_json()["interface"][0] == "input tokens: (1, 1..48)"
     toml.write_text(toml.read_text().replace("tokens = {", "token = {"))
     refused = CliRunner().invoke(app, ["inspect", str(toml)])
-    assert refused.exit_code == 2
-    assert "inputs.token: the model has no such input; did you mean 'tokens'" in refused.output.replace("\n", " ")
+    assert isinstance(refused.exception, pt.UserError)
+    assert "inputs.token: the model has no such input; did you mean 'tokens'" in str(refused.exception)
 
 
 def test_latency_and_measured_packages_are_of_the_examples_shape(tmp_path):

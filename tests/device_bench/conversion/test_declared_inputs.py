@@ -13,6 +13,7 @@ from palettune.device_bench.conversion.declared_inputs import (
     dynamic_sizes,
     export_example,
     input_types,
+    narrowed_sizes,
 )
 from palettune.device_bench.model.program_interface import PLAIN, InputDeclaration, PixelScaling, ProgramInterface
 from palettune.device_bench.package.package import weight_bytes
@@ -64,6 +65,23 @@ def test_a_size_that_torch_export_fixes_is_an_error_with_the_size():
     program = torch.export.export(Specialized(), (example,), dynamic_shapes=shapes, strict=False)
     with pytest.raises(SpecializedError, match=r"inputs\.x: .* works with 24 along dimension 1 alone, 4\.\.48 is decl"):
         input_types(interface, ("x",), (example,), program)
+
+
+class Long(torch.nn.Linear):
+    """Another course for more than 20 rows."""
+
+    def forward(self, x):
+        return super().forward(x) * (2.0 if x.shape[1] > 20 else 1.0)
+
+
+def test_sizes_that_torch_export_has_not_followed_are_said():
+    example = (torch.ones(1, 24, 8),)
+    for shapes, words in (((4, 48), ("sizes from 21 on along dimension 1 of x",)), ((22, 48), ()), ((24, 24), ())):
+        interface = ProgramInterface((InputDeclaration("x", shapes=(((1, 1), shapes, (8, 8)),)),))
+        sizes = (dynamic_sizes(interface, ("x",), example) or {"inputs": None})["inputs"]
+        program = torch.export.export(Long(8, 4), example, dynamic_shapes=sizes, strict=False)
+        assert narrowed_sizes(interface, ("x",), example, program) == words
+    assert narrowed_sizes(interface, ("x",), example, None) == ()
 
 
 def test_a_flexible_size_of_one_is_made_two_for_torch_export_alone():
