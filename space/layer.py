@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Layer", "LayerKind"]
+__all__ = ["Layer", "LayerKind", "WeightView"]
 
 
 class LayerKind(StrEnum):
@@ -35,16 +35,40 @@ class LayerKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class WeightView:
+    """Elements of a tensor that are a layer's weight: transposed, cut, with rows in another order.
+
+    The element of the weight at ``(i, j, ...)`` is the tensor's at ``start + axes[0](i) + axes[1](j) + ...``, counted in
+    the order of the tensor's indices, the last one fastest.
+
+    Attributes:
+        start: the first element.
+        axes: for each axis of the weight the step from one index to the next, or a position for each index.
+    """
+
+    start: int
+    axes: tuple[int | tuple[int, ...], ...]
+
+    @property
+    def steps(self) -> tuple[int, ...] | None:
+        """The step of each axis; None where one has a position for each index."""
+        steps = tuple(axis for axis in self.axes if isinstance(axis, int))
+        return steps if len(steps) == len(self.axes) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One compressible weight.
 
     Attributes:
-        name: dotted module name; the weight is its parameter ``weight``.
+        name: of the module whose parameter ``weight`` it is; else of the parameter, numbered where it holds several.
         kind: what the layer does.
-        shape: shape of the weight as torch holds it.
+        shape: shape of the weight as the program holds it.
         groups: groups of a convolution.
-        tied: other modules that hold the very same weight, as (name, kind).
+        tied: other uses of the very same weight, as (name, kind).
         float_bits: of the floats that the program computes with, 16 or 32; tables and scales are stored in them.
+        parameter: dotted name of the parameter or buffer that holds the weight; ``<name>.weight`` unless given.
+        view: which of its elements the weight is; None for the whole as it is.
     """
 
     name: str
@@ -53,6 +77,18 @@ class Layer:
     groups: int = 1
     tied: tuple[tuple[str, LayerKind], ...] = ()
     float_bits: int = 16
+    parameter: str = ""
+    view: WeightView | None = None
+
+    @property
+    def tensor(self) -> str:
+        """Dotted name of the tensor that holds the weight."""
+        return self.parameter or ".".join(filter(None, (self.name, "weight")))
+
+    @property
+    def module(self) -> str | None:
+        """Name of the module whose parameter ``weight`` is the layer's, as it is; None for any other layer."""
+        return self.name if not self.parameter and self.view is None else None
 
     @property
     def output_axis(self) -> int:
@@ -81,5 +117,5 @@ class Layer:
 
     @property
     def kinds(self) -> tuple[LayerKind, ...]:
-        """Kinds of all modules that use this weight, without repetition, this layer's first."""
+        """Kinds of all uses of this weight, without repetition, this layer's first."""
         return tuple(dict.fromkeys((self.kind, *(kind for _, kind in self.tied))))

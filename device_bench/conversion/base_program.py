@@ -1,44 +1,38 @@
 """The part of a package that no configuration changes: graph, other constants, and their bytes.
 
-The module is converted with a stand-in for every layer's weight: a tensor of the same shape that takes no memory and
-whose values identify the layer and its orientation. Where a stand-in is found in the program, the weight will be.
-A layer whose stand-in is not the weight of an op keeps its own values and cannot be compressed.
+The module is converted with a stand-in for every weight (``skeleton``): where it is found in the program, the weight will
+be. What the program computes with, or takes in any other way than as a weight, keeps its own values.
 """
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import clear
-from palettune.device_bench.conversion.conversion import ConversionError, converted, shared_copy, unhindered
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS, neutral_pipeline
-from palettune.device_bench.conversion.stand_in import AS_TABLES, MOST, StandIn, as_tables, found_in
+from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS
+from palettune.device_bench.conversion.package_skeleton import PackageSkeleton
+from palettune.device_bench.conversion.skeleton import Setting, Skeleton
+from palettune.device_bench.conversion.stand_in import found_in
+from palettune.device_bench.conversion.torch_skeleton import TorchSkeleton
 from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
-from palettune.device_bench.package.package import PackageWeight, weight_bytes
+from palettune.device_bench.package.package import PackageWeight
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
-from palettune.device_bench.package.program_graph import RECURRENT_OPS, Operand, ProgramNode, fingerprint, program_nodes
+from palettune.device_bench.package.program_graph import Operand, ProgramNode, fingerprint
 from palettune.device_bench.package_model.package_module import PackageModule
-from palettune.space.errors import UserError
+from palettune.space.layer import Layer
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["BaseProgram", "BaseProgramError", "NodeRecord", "WeightPlace", "base_program", "record"]
+__all__ = ["BaseProgram", "NodeRecord", "WeightPlace", "base_program", "record"]
 
 _ALIGNMENT = 64
-
-
-class BaseProgramError(UserError):
-    """A model with more layers than stand-ins can tell apart in its converted program."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +82,8 @@ class BaseProgram:
         floats: the plain constants of two or more axes that are no layer's weight, the largest first.
         front_end: what read the module, and which values of the example are frozen in the program.
         float32: names of the layers whose ops compute in float32.
+        layers: those that the program holds, in the order of the model.
+        reasons: by tensor, why it is no layer; those that nothing is known of are left out.
     """
 
     rest_bytes: int
@@ -99,6 +95,8 @@ class BaseProgram:
     floats: tuple[FloatConstant, ...] = ()
     front_end: FrontEnd = field(default_factory=FrontEnd)
     float32: frozenset[str] = frozenset()
+    layers: tuple[Layer, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -119,22 +117,22 @@ def base_program(
     module: nn.Module,
     example_inputs: tuple[Tensor, ...],
     target: DeploymentTarget,
-    layers: Iterable[str],
+    layers: Iterable[Layer] | None = None,
     state: RecurrentState = NO_STATE,
     *,
     float32: Sequence[str] = (),
     interface: ProgramInterface = PLAIN,
 ) -> BaseProgram:
-    """Convert a module with stand-ins for its layers' weights, and read where each of them is used.
+    """Convert a module with stand-ins for its weights, and read where each of them is used.
 
-    A layer whose stand-in is not found as the weight of an op is refused, and the module is converted again with that
-    layer's own weight, which then counts as part of the rest: one conversion without refusals, usually two with some.
+    Every tensor of two or more axes is tried. One that the program computes with keeps its own values, with which the
+    module is converted again, and counts as part of the rest: usually one or two conversions.
 
     Args:
         module: float or assembled; of its layers only the shapes matter, all else is taken as it is.
         example_inputs: positional arguments of ``forward``.
         target: deployment target, as for ``convert``.
-        layers: names of the submodules whose ``weight`` a configuration may compress.
+        layers: those that a configuration may compress; all that the program holds, unless given.
         float32: as for ``convert``.
         state: as for ``convert``.
         interface: as for ``convert``.
@@ -144,85 +142,17 @@ def base_program(
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
-    skeleton = _Skeleton(module, example_inputs, target, state, tuple(float32), interface)
-    stand_ins = _stand_ins(module, layers)
-    refusals: dict[str, str] = {}
+    setting = Setting(module, example_inputs, target, state, tuple(float32), interface)
+    skeleton = PackageSkeleton(setting) if isinstance(module, PackageModule) else TorchSkeleton(setting)
+    wanted = None if layers is None else tuple(layers)
+    refused: dict[str, str] = {}
     while True:
-        base = _read_or_refuse(skeleton, stand_ins, refusals)
-        if base is not None and not base.refusals:
-            return replace(base, refusals=refusals)
-        refusals |= base.refusals if base is not None else {}
-        stand_ins = {key: one for key, one in stand_ins.items() if one.layers[0] not in refusals}
-
-
-def _read_or_refuse(
-    skeleton: _Skeleton, stand_ins: Mapping[int, StandIn], refusals: dict[str, str]
-) -> BaseProgram | None:
-    """The program; where it does not convert for a stand-in, ``None`` and one refusal more."""
-    try:
-        return skeleton.convert(stand_ins)
-    except ConversionError:
-        culprit = skeleton.culprit(stand_ins)
-        if culprit is None:
-            raise
-    reason = "the model converts only with the actual values of its weight: they are computed with before use"
-    refusals.update(dict.fromkeys(culprit.layers, reason))
-    return None
-
-
-@dataclass(frozen=True)
-class _Skeleton:
-    """A module that is converted with stand-ins for some of its weights."""
-
-    module: nn.Module
-    inputs: tuple[Tensor, ...]
-    target: DeploymentTarget
-    state: RecurrentState
-    float32: tuple[str, ...]
-    interface: ProgramInterface
-
-    def convert(self, stand_ins: Mapping[int, StandIn]) -> BaseProgram:
-        """Convert with these stand-ins, as tables, which is quicker, and read where they are."""
-        parameters = {key: stand_in.parameter() for key, stand_in in stand_ins.items()}
-        skeleton = shared_copy(self.module, parameters)
-        replaced = {id(parameter) for parameter in parameters.values()}
-        for part in skeleton.modules():
-            for name, parameter in part.named_parameters(recurse=False):
-                if id(parameter) in replaced:
-                    clear(part, name)
-        by_size = {stand_in.size: stand_in for stand_in in stand_ins.values()}
-        pipeline = neutral_pipeline(AS_TABLES)
-        with tempfile.TemporaryDirectory() as folder, as_tables(by_size) as computed, unhindered():
-            path = Path(folder) / "skeleton.mlpackage"
-            conversion = converted(
-                skeleton,
-                self.inputs,
-                self.target,
-                pipeline=pipeline,
-                float32=self.float32,
-                state=self.state,
-                interface=self.interface,
-            )
-            conversion.model.save(str(path))
-            return replace(_read(path, by_size, computed, self.module), front_end=conversion.front_end)
-
-    def culprit(self, stand_ins: Mapping[int, StandIn]) -> StandIn | None:
-        """A stand-in that makes the conversion fail, by halving; ``None`` where it fails without any."""
-        keys = list(stand_ins)
-        if not self._converts(stand_ins, []):
-            return None
-        good, bad = 0, len(keys)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            good, bad = (middle, bad) if self._converts(stand_ins, keys[:middle]) else (good, middle)
-        return stand_ins[keys[bad - 1]]
-
-    def _converts(self, stand_ins: Mapping[int, StandIn], keys: list[int]) -> bool:
-        try:
-            self.convert({key: stand_ins[key] for key in keys})
-        except ConversionError:
-            return False
-        return True
+        found = skeleton.found(wanted, refused)
+        base = _read(found, module)
+        if not base.refusals:
+            return replace(base, refusals=found.refusals)
+        tensors = {layer.name: layer.tensor for layer in found.layers}
+        refused |= {tensors[name]: reason for name, reason in base.refusals.items()}
 
 
 def record(node: ProgramNode, index: int, layer_at: Mapping[tuple[int, str, int], str]) -> NodeRecord:
@@ -242,51 +172,45 @@ def record(node: ProgramNode, index: int, layer_at: Mapping[tuple[int, str, int]
     return NodeRecord(node.name, node.kind, operands, node.types)
 
 
-def _stand_ins(module: nn.Module, layers: Iterable[str]) -> dict[int, StandIn]:
-    """A stand-in for each distinct weight, by ``id`` of the weight."""
-    names: dict[int, list[str]] = {}
-    shapes: dict[int, tuple[int, ...]] = {}
-    for name in layers:
-        weight = module.get_submodule(name).get_parameter("weight")
-        names.setdefault(id(weight), []).append(name)
-        shapes[id(weight)] = tuple(weight.shape)
-    if len(names) > MOST:
-        raise BaseProgramError(
-            f"the model has {len(names)} layers, and at most {MOST} are supported: exclude some layers"
-        )
-    return {key: StandIn(tuple(names[key]), shapes[key], number) for number, key in enumerate(names)}
-
-
-def _read(
-    path: Path, by_size: Mapping[float, StandIn], computed: Mapping[float, str], module: nn.Module
-) -> BaseProgram:
-    nodes = program_nodes(path)
-    places: dict[str, list[WeightPlace]] = {name: [] for stand_in in by_size.values() for name in stand_in.layers}
-    refusals = {name: reason for size, reason in computed.items() for name in by_size[size].layers}
+def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
+    nodes = found.nodes
+    names = {layer.name for layer in found.layers}
+    places: dict[str, list[WeightPlace]] = {name: [] for name in names}
+    refusals: dict[str, str] = {}
     entries: dict[tuple[str, int], int] = {}
-    homes: dict[str, set[str]] = {name: set() for name in places}
+    homes: dict[str, set[str]] = {name: set() for name in names}
     float32: set[str] = set()
     for place, operand in _operands(nodes):
-        found = found_in(operand, by_size)
-        if found is None or isinstance(operand, str):
+        stand_in = found_in(operand, found.by_size)
+        if stand_in is None or not isinstance(operand, PackageWeight):
             continue
-        stand_in, transposed = found
+        name = stand_in.layer
         entries.update({part.offset: part.bytes for *_, part in operand.parts() if part.offset is not None})
         if _computes_in_float32(operand):
-            float32.update(stand_in.layers)
-        for name in stand_in.layers:
-            places[name].append(place)
-            homes[name].add(operand.name)
-            reason = _refusal(nodes[place.node], place, transposed, isinstance(module, PackageModule))
-            if reason is not None:
-                refusals.setdefault(name, reason)
-    for name, found_places in places.items():
-        if not found_places:
+            float32.add(name)
+        places[name].append(place)
+        homes[name].add(operand.name)
+        node = nodes[place.node]
+        if place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
+            refusals.setdefault(
+                name, f"its weight is used by op {node.name!r} ({node.kind}), where it cannot be compressed"
+            )
+    for name in names:
+        if not places[name]:
             refusals.setdefault(name, "not in the converted program: unused, or replaced by a value computed from it")
         elif len(homes[name]) > 1:
             refusals.setdefault(name, "the program holds its weight more than once")
-    rest, ends_with_layer = _rest(weight_bytes(path), entries)
-    base = BaseProgram(rest, ends_with_layer, {name: tuple(found) for name, found in places.items()}, refusals, ())
+    rest, ends_with_layer = _rest(found.weight_bytes, entries)
+    base = BaseProgram(
+        rest,
+        ends_with_layer,
+        {layer.name: tuple(places[layer.name]) for layer in found.layers},
+        refusals,
+        (),
+        front_end=found.front_end,
+        layers=tuple(replace(one, float_bits=32 if one.name in float32 else 16) for one in found.layers),
+        reasons=found.reasons,
+    )
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
     floats = () if refusals else float_constants(nodes, base.layer_at, module)  # else it is converted once more
     return replace(base, records=records, constants=_constants(nodes, base), floats=floats, float32=frozenset(float32))
@@ -326,19 +250,6 @@ def _rest(total: int, entries: Mapping[tuple[str, int], int]) -> tuple[int, bool
     if start + size < total:
         return total - sum(entries.values()), False
     return _padded(total) - sum(map(_padded, entries.values())), True
-
-
-def _refusal(node: ProgramNode, place: WeightPlace, transposed: bool, package: bool) -> str | None:
-    """Why a weight cannot be compressed where it is used; ``None`` where it can.
-
-    A torch model's recurrent op holds rows in another order than its module, so no layer's weight as it is.
-    """
-    if transposed or place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
-        how = "transposed" if transposed else "as it is"
-        return f"its weight is used {how} by op {node.name!r} ({node.kind}), where it cannot be compressed"
-    if node.kind in RECURRENT_OPS and not package:
-        return f"op {node.name!r} ({node.kind}) holds its weight with the rows in another order"
-    return None
 
 
 def _padded(size: int) -> int:

@@ -3,15 +3,15 @@
 Tracing keeps the control flow of the example: what Python takes out of a tensor there (a branch, a number, a length)
 becomes a constant of the program. ``converted`` returns which front end was used, and what was frozen.
 
-The module holds its compressed weights together with coremltools' metadata buffers (``compressed_weight.install``),
-which the converter reads from the exported program's state.
+The module holds its compressed weights together with coremltools' metadata (``compressed_weight.install``). It is
+converted with codes in the place of the tensors that hold them, and each weight that is found in the program is stored as
+its metadata says: whatever the encodings, the program around them is the same.
 See https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import gc
 import io
 import logging
@@ -24,7 +24,6 @@ import coremltools as ct
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import buffer_name, metadata
 from palettune.device_bench.conversion.declared_inputs import (
     classifier,
     dynamic_sizes,
@@ -36,6 +35,8 @@ from palettune.device_bench.conversion.distinct_outputs import output_names
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
 from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.conversion.shared_copy import shared_copy
+from palettune.device_bench.conversion.stored_weights import stored_weights
 from palettune.device_bench.library_internals import (
     FakeTensorMode,
     TracerWarning,
@@ -144,9 +145,9 @@ def converted(
         with _quiet():
             return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
     check_holdable(state, module, example_inputs, target)
-    with state.around(module):
+    with state.around(module), stored_weights(module) as coded:
         passes = pipeline or neutral_pipeline()
-        conversion = _converted(module, example_inputs, target, passes, float32, state, interface)
+        conversion = _converted(coded, example_inputs, target, passes, float32, state, interface)
     return replace(conversion, model=_described(conversion.model, metadata))
 
 
@@ -164,7 +165,7 @@ def _converted(
     paths = _output_paths(shared_copy(module).eval(), example_inputs)
     outputs = interface.output_names(identifiers(paths, names))
     carried = CarriedState(state, module, (*names, *outputs)) if state else None
-    flat = FlatOutputs(_spread_metadata(shared_copy(module)), paths, carried).eval()
+    flat = FlatOutputs(shared_copy(module), paths, carried).eval()
     failures: list[str] = []
     refusal: str | None = None
     given = export_example(interface, arguments, example_inputs)
@@ -233,14 +234,6 @@ class FlatOutputs(nn.Module):
         return tuple(v.reshape(v.shape) if any(v is other for other in given) else v for v in found)
 
 
-def shared_copy(module: nn.Module, replacements: Mapping[int, Tensor] | None = None) -> nn.Module:
-    """Copy the module structure; tensors are shared, or replaced by ``id`` of the original."""
-    tensors = [*module.parameters(), *module.buffers()]
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
-    memo.update(replacements or {})
-    return copy.deepcopy(module, memo)
-
-
 def _exported(
     module: nn.Module, inputs: tuple[Tensor, ...], sizes: dict[str, Any] | None = None
 ) -> tuple[Any, tuple[FrozenValue, ...]]:
@@ -285,20 +278,6 @@ def _to_package(
     if program is not None:
         drop_debug_scopes(program)
     return model
-
-
-def _spread_metadata(module: nn.Module) -> nn.Module:
-    """Give every holder of a tied weight the metadata of one, for the front ends keep one name and do not say which."""
-    holders: dict[int, list[tuple[nn.Module, str]]] = {}
-    for part in module.modules():
-        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
-            holders.setdefault(id(parameter), []).append((part, name))
-    for same in holders.values():
-        found = next((buffers for part, name in same if (buffers := metadata(part, name))), {})
-        for part, name in same if len(same) > 1 else ():
-            for key, value in found.items():
-                part.register_buffer(buffer_name(name, key), value)
-    return module
 
 
 def _check_tensors(module: nn.Module) -> None:

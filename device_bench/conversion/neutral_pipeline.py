@@ -16,6 +16,7 @@ from coremltools import PassPipeline
 from coremltools.converters.mil.mil import Builder as mb
 
 from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
+from palettune.device_bench.conversion.stored_weights import STORE_WEIGHTS
 from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 from palettune.device_bench.package.program_graph import RECURRENT_OPS
@@ -48,21 +49,29 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
 _HALVED = "palettune::halve_float32_weights"
+_DEAD_CODE = "common::dead_code_elimination"
+_SCALED_TABLES = "common::canonicalize_quantized_lut_pattern"
 _DEDUPLICATION = "common::const_deduplication"
 
 
-def neutral_pipeline(*before: str) -> PassPipeline:
-    """Return the pass pipeline under which packages of two configurations differ in their layers' weights alone.
-
-    Args:
-        before: passes to run ahead of all others.
-    """
+def neutral_pipeline() -> PassPipeline:
+    """Return the pass pipeline under which packages of two configurations differ in their layers' weights alone."""
     pipeline = PassPipeline()
     pipeline.remove_passes(LEFT_OUT)
-    passes = [*before, HOLD]
+    passes = [HOLD]
     for name in pipeline.passes:
         passes += [_SET_APART, name] if name == _DEDUPLICATION else [name]
-    pipeline.passes = [*passes, RELEASE, DISTINCT_OUTPUTS, _HALVED, _SET_APART, _FIRST]
+    pipeline.passes = [
+        *passes,
+        RELEASE,
+        DISTINCT_OUTPUTS,
+        _HALVED,
+        STORE_WEIGHTS,
+        _SCALED_TABLES,
+        _DEAD_CODE,
+        _SET_APART,
+        _FIRST,
+    ]
     return pipeline
 
 

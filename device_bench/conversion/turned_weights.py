@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from palettune.device_bench.library_internals import AbstractGraphPass, opset_has, register_pass
+from palettune.device_bench.conversion.table_constant import table_constant
+from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 
-__all__ = ["HOLD", "RELEASE", "is_turned", "put_table"]
+__all__ = ["HOLD", "RELEASE", "is_turned"]
 
 #: Pass that puts a table of two entries in the place of each such weight.
 HOLD = "palettune::hold_turned_weights"
@@ -39,16 +39,9 @@ def is_turned(variable: Any) -> bool:
     return uses is not None and not all(uses)
 
 
-def put_table(function: Any, op: Any, table: np.ndarray[Any, Any]) -> None:
-    """Replace a constant op by a table of two entries whose indices are all zero."""
-    shape = op.outputs[0].shape
-    if opset_has(ct.target.iOS18):
-        indices = np.zeros(shape, types.nptype_from_builtin(types.uint1))
-        rest = {"lut": table.reshape([1] * len(shape) + [2, 1])}
-    else:
-        indices = np.zeros(-(-int(np.prod(shape)) // 8), np.uint8)
-        rest = {"lut": table, "shape": np.array(shape, np.uint32)}
-    new = mb.constexpr_lut_to_dense(indices=indices, **rest, before_op=op, name=op.name)
+def _put_table(function: Any, op: Any, table: np.ndarray[Any, Any]) -> None:
+    """Replace a constant op by a table of two entries."""
+    new = table_constant(op.outputs[0].shape, table, op.name, op)
     function.replace_uses_of_var_after_op(anchor_op=op, old_var=op.outputs[0], new_var=new, force_replace=True)
     function.remove_ops([op])
 
@@ -66,7 +59,7 @@ class hold_turned_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltoo
                     if op.op_type == "const" and _is_matrix(op.outputs[0].val) and is_turned(op.outputs[0]):
                         number = len(held)
                         held.append(op.outputs[0].val)
-                        put_table(function, op, np.array([number % _STEPS, number // _STEPS + 0.5], np.float32))
+                        _put_table(function, op, np.array([number % _STEPS, number // _STEPS + 0.5], np.float32))
         prog.palettune_held = held
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from torch import nn
 
 from palettune.space.layer import Layer, LayerKind
 
-__all__ = ["compute_in_float32", "kind_of", "layers_of", "weightless"]
+__all__ = ["kind_of", "layers_of", "weightless"]
 
 _KINDS: tuple[tuple[type[nn.Module], LayerKind], ...] = (
     (nn.Linear, LayerKind.LINEAR),
@@ -47,12 +45,6 @@ def layers_of(module: nn.Module) -> tuple[Layer, ...]:
         if kind is not None and weight is not None:
             holders.setdefault(id(weight), []).append((name, kind, child))
     return tuple(_layer(same) for same in holders.values())
-
-
-def compute_in_float32(module: nn.Module, layers: Iterable[str]) -> None:
-    """Mark layers whose ops compute in float32; the mark is copied with the module."""
-    for name in layers:
-        module.get_submodule(name).float_bits = 32  # type: ignore[assignment]
 
 
 def weightless(module: nn.Module) -> dict[str, str]:

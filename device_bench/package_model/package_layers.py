@@ -19,7 +19,7 @@ from palettune.device_bench.library_internals import should_use_weight_file
 from palettune.device_bench.package.program_graph import RECURRENT_OPS
 from palettune.space.layer import LayerKind
 
-__all__ = ["PackageWeightUse", "operations", "uncompressed_reasons", "weight_uses"]
+__all__ = ["PackageWeightUse", "operations", "uncompressed_reasons", "weight_kind", "weight_uses"]
 
 _CONV = (LayerKind.CONV1D, LayerKind.CONV2D, LayerKind.CONV3D)
 _CONV_TRANSPOSE = (LayerKind.CONV_TRANSPOSE1D, LayerKind.CONV_TRANSPOSE2D, LayerKind.CONV_TRANSPOSE3D)
@@ -98,18 +98,32 @@ def _kept(op: Any, function: Any) -> str | None:
         return "not an operand of any op"
     taken = [(child, operand) for child in dict.fromkeys(variable.child_ops) for operand in _operands(child, variable)]
     for child, operand in taken:
-        if _ROLES.get(child.op_type, {}).get(operand) is None:
-            return f"operand {operand!r} of {child.op_type}, which is not a weight operand"
-        if _kind(child, operand, variable) is None:
-            return f"a weight of rank {variable.rank} of {child.op_type}, which has no defined channel axes"
-        if child.inputs[_ROLES[child.op_type][operand]].val is not None:
-            return f"{child.op_type} has only constant operands"
+        kind = weight_kind(child, operand, variable)
+        if not isinstance(kind, LayerKind):
+            return kind
     if not taken:
         return "passed through by a control-flow op; not a weight operand"
     largest = float(np.abs(variable.val).max())
     if not largest <= _LARGEST_HALF:
         return f"largest value {largest:g}, beyond what fp16 holds"
     return None
+
+
+def weight_kind(op: Any, operand: str, variable: Any) -> LayerKind | str:
+    """Return what an op does with an operand as its weight; else why the operand is no weight of two or more axes.
+
+    Args:
+        op: a MIL op, coremltools' own.
+        operand: name of its parameter.
+        variable: what the op takes there.
+    """
+    works_on = _ROLES.get(op.op_type, {}).get(operand)
+    if works_on is None:
+        return f"operand {operand!r} of {op.op_type}, which is not a weight operand"
+    kind = _kind(op, operand, variable)
+    if kind is None:
+        return f"a weight of rank {variable.rank} of {op.op_type}, which has no defined channel axes"
+    return f"{op.op_type} has only constant operands" if op.inputs[works_on].val is not None else kind
 
 
 def _uses(op: Any) -> Iterator[PackageWeightUse]:

@@ -13,9 +13,10 @@ import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
-from torch import Tensor, nn
 
-from palettune.device_bench.library_internals import WeightEncoder, load_mil_program, write_mil_program
+from palettune.device_bench.library_internals import load_mil_program, write_mil_program
+from palettune.device_bench.model.compressed_weight import installed
+from palettune.device_bench.package.encoded_weight import encoded_weight
 from palettune.device_bench.package.package import load_spec
 from palettune.device_bench.package_model.package_layers import operations
 from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
@@ -81,14 +82,16 @@ def _read(module: PackageModule, spec: Any, version: int, target: DeploymentTarg
 def _replace_weights(function: Any, module: PackageModule) -> None:
     """Put every layer's ops first, where a conversion has them, and let their consumers read these."""
     constants = {op.outputs[0].name: op for op in operations(function) if op.op_type == "const"}
-    encoder = _Encoder(module)
+    weights = installed(module)
     before = set(map(id, function.operations))
     replaced = []
     with function:
         for constant, layer in module.constants().items():
             old = constants[constant]
             half = old.outputs[0].val.dtype == np.float16
-            replaced.append((old, encoder.variable(layer, module.get_submodule(layer), constant, half)))
+            buffers = weights[layer].buffers if layer in weights else {}
+            weight = module.get_submodule(layer).get_parameter("weight")
+            replaced.append((old, encoded_weight(weight, buffers, constant, half=half)))
     own = [op for op in function.operations if id(op) in before]
     made = [op for op in function.operations if id(op) not in before]
     function.operations = [*made, *own]
@@ -123,47 +126,3 @@ def _round_input(op: Any, operand: str, rounding: ActivationQuantization) -> Non
     with block:
         rounded = mb.dequantize(input=mb.quantize(input=value, output_dtype=word, **terms), **terms)
         block.replace_uses_of_var_after_op(anchor_op=rounded.op, old_var=value, new_var=rounded, end_op=op)
-
-
-class _Encoder:
-    """coremltools' torch front end, as far as it makes ops of a weight and its metadata."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._encoder = WeightEncoder(module.state_dict())
-
-    def variable(self, layer: str, module: nn.Module, name: str, half: bool) -> Any:
-        """The variable that decodes a layer's weight, made at the end of the function; float32 or fp16 as ``half``."""
-        values = _array(module.get_parameter("weight"))
-        parameter = f"{layer}.weight"
-        if self._encoder.is_compressed(parameter):
-            return _precise(self._encoder.variable(values, parameter), name, half, {})
-        if half:
-            return mb.const(val=values.astype(np.float16), name=name)
-        return mb.constexpr_cast(source_val=values.astype(np.float16), output_dtype="fp32", name=name)
-
-
-def _array(weight: Tensor) -> np.ndarray[Any, Any]:
-    values: np.ndarray[Any, Any] = np.ascontiguousarray(weight.detach().float().numpy())
-    return values
-
-
-def _precise(variable: Any, name: str, half: bool, done: dict[Any, tuple[Any, ...]]) -> Any:
-    """The same chain of constant ops with its floats as fp16, under another name.
-
-    The front end makes chains in float32 and leaves it to a pass of the conversion to round them, which would round
-    all else in the program too.
-    """
-    op = variable.op
-    if op not in done:
-        inputs = {key: _operand(value, name, half, done) for key, value in op.inputs.items() if value is not None}
-        made = getattr(mb, op.op_type)(**inputs, name=name)
-        done[op] = tuple(made) if isinstance(made, (list, tuple)) else (made,)
-    return done[op][op.outputs.index(variable)]
-
-
-def _operand(variable: Any, name: str, half: bool, done: dict[Any, tuple[Any, ...]]) -> Any:
-    if variable.op.op_type != "const":
-        return _precise(variable, f"{name}_inner", half, done)
-    if half and types.is_float(variable.dtype):
-        return np.float16(variable.val)
-    return variable

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.base_program import BaseProgram, NodeRecord, WeightPlace, base_program, record
+from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.package import PackageWeight, weight_bytes
 from palettune.device_bench.package.program_graph import ProgramNode, program_nodes
@@ -135,8 +136,7 @@ def prove(
         ConversionError: the module does not convert.
     """
     found = tuple(layers)
-    names = [layer.name for layer in found]
-    base = base or base_program(module, example_inputs, target, names, state, float32=float32)
+    base = base or base_program(module, example_inputs, target, found, state, float32=float32)
     nodes = program_nodes(package)
     records = [record(node, index, base.layer_at) for index, node in enumerate(nodes)]
     matching = _matching(records, base.records)
@@ -200,7 +200,7 @@ def _prove_layer(
     encoding = configuration.encodings.get(layer.name, FP16)
     if encoding != FP16 and layer.name in base.refusals:
         return LayerProof(layer.name, str(encoding), "", 0, None, (base.refusals[layer.name],))
-    expected = module.get_submodule(layer.name).get_parameter("weight").detach().numpy()
+    expected = layer_weight(module, layer).numpy()
     failures = activation_failures(places, configuration.activations.get(layer.name, Precision.FP16), nodes)
     errors: list[float] = []
     seen: dict[str, PackageWeight] = {}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.module_layers import kind_of
+from palettune.device_bench.model.layer_weight import held_tensor, taken_from
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.placement import CPU, copied, placed
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.fisher import drawn_loss
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT, accumulate
+from palettune.space.layer import Layer
 
 __all__ = ["Importance"]
 
@@ -30,12 +32,14 @@ class Importance:
     def __init__(
         self,
         model: nn.Module,
+        layers: Iterable[Layer],
         kind: DivergenceKind,
         samples: CalibrationSamples,
         seed: int = 0,
         device: torch.device = CPU,
     ) -> None:
         self._model, self._kind, self._seed, self._device = model, kind, seed, device
+        self._layers = tuple(layers)
         self._course = samples.fitting().first(_MOST)
         self._found: dict[str, Tensor] | None = None
         self._refusal: str | None = None
@@ -55,22 +59,24 @@ class Importance:
 
     def _squares(self) -> dict[str, Tensor]:
         model = copied(self._model, self._device).requires_grad_(False)
-        layers = {name: part for name, part in model.named_modules() if kind_of(part) is not None}
+        held = {layer.name: held_tensor(model, layer.tensor) for layer in self._layers}
         with torch.inference_mode():
             outputs = list(self._course.outputs(placed(self._model, self._device)))
             energy = Reference.of(self._kind, outputs, self._course.axes).energy
         total: dict[str, Tensor] = {}
-        for part in layers.values():
-            part.get_parameter("weight").requires_grad_(True)
+        for tensor in held.values():
+            tensor.requires_grad_(True)
         for number, forward in enumerate(self._course.passes(model)):
             seed = self._seed * 1_000_003 + number
             loss = partial(drawn_loss, kind=self._kind, energy=energy, seed=seed, axes=self._course.axes)
             with self._course.gradients():
                 _, refusal = accumulate(model, forward, loss)
             self._refusal = self._refusal or refusal
-            for name, part in layers.items():
-                weight = part.get_parameter("weight")
-                if weight.grad is not None and bool(weight.grad.any()):
-                    total[name] = total.get(name, torch.zeros_like(weight.grad)) + weight.grad.square()
-                weight.grad = None
+            for layer in self._layers:
+                gradient = held[layer.name].grad
+                squares = None if gradient is None else taken_from(gradient, layer).square()
+                if squares is not None and bool(squares.any()):
+                    total[layer.name] = total.get(layer.name, torch.zeros_like(squares)) + squares
+            for tensor in held.values():
+                tensor.grad = None
         return {name: squares.cpu() / len(self._course.inputs) for name, squares in total.items()}

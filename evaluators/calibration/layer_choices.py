@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensated_tables import CompensatedTables
 from palettune.evaluators.calibration.gptq import GPTQMethod
 from palettune.evaluators.calibration.importance import Importance
@@ -49,7 +49,7 @@ class LayerChoices:
         model, layers = setting.workload.model, setting.weights.layers.values()
         self._setting = setting
         self._statistics = StatisticsCache(placed(model, setting.device), layers, samples)
-        self._importance = Importance(model, setting.kind, samples, setting.seed, setting.device)
+        self._importance = Importance(model, layers, setting.kind, samples, setting.seed, setting.device)
         self._chosen: dict[tuple[str, Encoding], Choice] = {}
         self._identity = {"data": samples.digest, "model": model_digest(model), "kind": setting.kind.value}
         if setting.device != CPU:  # other rounding, so other weights: each device has its own in the bank

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.layer_statistics import LayerStatistics
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer

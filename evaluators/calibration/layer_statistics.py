@@ -66,6 +66,7 @@ class StatisticsCache:
             layer.name: layer
             for layer in sorted(layers, key=lambda x: x.name)
             if observable(layer)
+            and layer.module is not None
             and isinstance(model.get_submodule(layer.name), _MODULES)
             and _gram_bytes(layer) <= memory_bytes
         }

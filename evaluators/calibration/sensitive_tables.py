@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.lut import palettize

@@ -10,7 +10,7 @@ from __future__ import annotations
 from coremltools.optimize.torch.layerwise_compression.algorithms import ModuleSparseGPTConfig, SparseGPT
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensation import damped
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
@@ -50,9 +50,7 @@ class SparseGPTMethod(LayerMethod):
         gram = damped(task.statistics.gram, _SLIGHT)[0]
         matrix = as_matrices(task.weight, task.layer)[0].to(gram.device)
         pruned = from_matrices(_pruned(matrix, gram, sparsity, _share(task.layer, sparsity))[None], task.layer)
-        module = nn.Module()
-        module.register_parameter("weight", nn.Parameter(pruned, requires_grad=False))
-        return compress(module, task.layer, task.encoding, task.seed)
+        return compress(pruned, task.layer, task.encoding, task.seed)
 
 
 def _share(layer: Layer, sparsity: Sparsity) -> float:

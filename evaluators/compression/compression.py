@@ -7,9 +7,9 @@ checked: the metadata is present, the decoded weight is the one that the convert
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.compression.linear import quantize
@@ -21,11 +21,11 @@ from palettune.space.layer import Layer
 __all__ = ["changed_since", "compress"]
 
 
-def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
+def compress(values: Tensor, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
     """Compress the weight of one layer.
 
     Args:
-        module: the layer's module; not changed.
+        values: the layer's weight, of the layer's shape; not changed.
         layer: description of the layer: its name for errors, and its axes.
         encoding: how to store the weight; must be legal for the layer.
         seed: seeds the clustering of vectors, the only step that draws random numbers.
@@ -37,7 +37,7 @@ def compress(module: nn.Module, layer: Layer, encoding: Encoding, seed: int = 0)
     Raises:
         CompressionError: coremltools skipped the layer, or a value is not finite.
     """
-    weight = _weight(module, layer, encoding)
+    weight = _checked(values, layer, encoding)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -70,11 +70,11 @@ def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWei
     return CompressedWeight(weight.half().float())
 
 
-def _weight(module: nn.Module, layer: Layer, encoding: Encoding) -> Tensor:
-    weight = module.get_parameter("weight").detach().cpu().float()
+def _checked(values: Tensor, layer: Layer, encoding: Encoding) -> Tensor:
+    weight = values.detach().cpu().float().contiguous()
     if tuple(weight.shape) != layer.shape:
         raise CompressionError(
-            layer, encoding, "reading", f"the module's weight has shape {tuple(weight.shape)}; expected {layer.shape}"
+            layer, encoding, "reading", f"its weight has shape {tuple(weight.shape)}; expected {layer.shape}"
         )
     largest = weight.abs().max().item()
     if not largest <= torch.finfo(torch.float16).max:

@@ -11,7 +11,7 @@ from coremltools.optimize.torch.quantization import (
 )
 from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread
 from palettune.space.encoding import Linear, Scheme
 

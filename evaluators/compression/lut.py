@@ -16,7 +16,7 @@ from coremltools.optimize.torch.palettization import (
 )
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread, to_half
 from palettune.evaluators.compression.clustering import BoundedKMeans
 from palettune.evaluators.library_internals import KMeansConfig

@@ -10,7 +10,7 @@ import torch
 from coremltools.optimize.torch.pruning import MagnitudePruner, MagnitudePrunerConfig, ModuleMagnitudePrunerConfig
 from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier, quiet, spread, to_half
 from palettune.evaluators.compression.linear import Quantization
 from palettune.evaluators.compression.lut import cluster, table_buffers

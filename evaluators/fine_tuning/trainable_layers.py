@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.fine_tuning.trainable_linear import TrainableLinear
 from palettune.evaluators.fine_tuning.trainable_sparse import TrainableSparse
 from palettune.evaluators.fine_tuning.trainable_table import TrainableTable

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import spread
 from palettune.evaluators.fine_tuning.straight_through import half, rounded
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.sparse import SMALLEST_KEPT, TAKEN_FOR_ZERO, prune_weight, pruned_by_magnitude
 from palettune.evaluators.fine_tuning.pruning_schedule import sparsity_at

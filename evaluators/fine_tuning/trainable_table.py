@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.fine_tuning.straight_through import half, looked_up, pass_gradient
 from palettune.evaluators.fine_tuning.table_layout import TableLayout, nearest_entries
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.straight_through import half
 from palettune.space.encoding import Encoding

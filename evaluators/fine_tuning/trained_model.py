@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from palettune.device_bench.model.layer_weight import held_tensor, layer_weight, put_layer_weight, with_weight
 from palettune.evaluators.fine_tuning.trainable_layers import trainable_weight
 from palettune.evaluators.fine_tuning.trainable_weight import TrainableWeight
 from palettune.evaluators.fine_tuning.trainee import Role, Trainee
@@ -59,10 +60,11 @@ class TrainedModel(Trainee):
         self.weights: dict[str, TrainableWeight] = {}
         if part is TrainedPart.EVERYTHING:
             for name, encoding in start.configuration.encodings.items():
-                weight = model.get_submodule(name).get_parameter("weight").detach().float()
+                weight = layer_weight(model, layers[name]).float()
                 made = trainable_weight(layers[name], encoding, start.weights[name], weight, gradual)
                 self.weights[name] = made.to(device)
-        own = {id(self.module.get_submodule(name).get_parameter("weight")) for name in start.configuration.encodings}
+        self.layers = {name: layers[name] for name in start.configuration.encodings}
+        own = {id(held_tensor(self.module, layer.tensor)) for layer in self.layers.values()}
         self.others = {
             name: parameter.requires_grad_(True)
             for name, parameter in self.module.named_parameters()
@@ -91,13 +93,17 @@ class TrainedModel(Trainee):
 
     def outputs(self, inputs: tuple[Tensor, ...]) -> Any:
         """Run the model; its outputs are differentiable in the parameters."""
-        decoded = {f"{name}.weight": weight.decoded() for name, weight in self.weights.items()}
+        decoded: dict[str, Tensor] = {}
+        for name, weight in self.weights.items():
+            layer = self.layers[name]
+            held = decoded.get(layer.tensor, held_tensor(self.module, layer.tensor))
+            decoded[layer.tensor] = with_weight(held, layer, weight.decoded())
         return functional_call(self.module, decoded, inputs, tie_weights=True)
 
     def settle(self) -> None:
         """Copy the present weights into ``module``."""
         for name, weight in self.weights.items():
-            self.module.get_submodule(name).get_parameter("weight").copy_(weight.decoded())
+            put_layer_weight(self.module, self.layers[name], weight.decoded())
 
     def tensors(self) -> dict[str, Tensor]:
         """Return copies of all tensors that training changes, by name."""
@@ -127,7 +133,13 @@ class TrainedModel(Trainee):
         tensors = dict(self.start.tensors)
         tensors |= {name: parameter.detach().cpu().float().clone() for name, parameter in self.others.items()}
         return ModelState(
-            self.start.configuration, self.start.model, weights, methods, tensors, dict(self.start.activations)
+            self.start.configuration,
+            self.start.model,
+            weights,
+            methods,
+            tensors,
+            dict(self.start.activations),
+            layers=self.start.layers,
         )
 
 

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from palettune.device_bench.model.layer_weight import held_tensor, taken_from
 from palettune.evaluators.placement import copied
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringPart, ScoringSetting, SensitivityScore, even
@@ -111,7 +112,10 @@ class FisherScore(SensitivityScore):
         changes: dict[str, tuple[NDArray[np.int64], Tensor]],
         row: NDArray[np.float64],
     ) -> float:
-        handles = [self._hook(layer, *change, row) for layer, change in changes.items()]
+        held: dict[str, list[str]] = {}
+        for layer in changes:
+            held.setdefault(self._weights.layers[layer].tensor, []).append(layer)
+        handles = [self._hook(tensor, {name: changes[name] for name in names}, row) for tensor, names in held.items()]
         try:
             factor, refusal = accumulate(self._model, forward, lambda outputs: self._loss(outputs, number))
         finally:
@@ -122,15 +126,20 @@ class FisherScore(SensitivityScore):
         self._refusal = self._refusal or refusal
         return factor
 
-    def _hook(self, layer: str, indices: NDArray[np.int64], stack: Tensor, row: NDArray[np.float64]) -> tuple[Any, Any]:
-        parameter = self._model.get_submodule(layer).get_parameter("weight")
+    def _hook(
+        self, tensor: str, changes: dict[str, tuple[NDArray[np.int64], Tensor]], row: NDArray[np.float64]
+    ) -> tuple[Any, Any]:
+        """Project the gradient of a tensor on the changes of the layers that it holds."""
+        parameter = held_tensor(self._model, tensor)
         parameter.requires_grad_(True)
 
         def project(weight: Tensor) -> None:
             assert weight.grad is not None
-            if layer not in self._reached and bool(weight.grad.any()):
-                self._reached.add(layer)
-            row[indices] += (stack @ weight.grad.reshape(-1).float()).double().cpu().numpy()
+            for layer, (indices, stack) in changes.items():
+                gradient = taken_from(weight.grad, self._weights.layers[layer])
+                if layer not in self._reached and bool(gradient.any()):
+                    self._reached.add(layer)
+                row[indices] += (stack @ gradient.reshape(-1).float()).double().cpu().numpy()
             weight.grad = None
 
         return parameter, parameter.register_post_accumulate_grad_hook(project)  # type: ignore[no-untyped-call]

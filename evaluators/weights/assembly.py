@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
+from palettune.device_bench.model.compressed_weight import CompressedWeight, install
+from palettune.device_bench.model.layer_weight import layer_weight, put_layer_weight
 from palettune.evaluators.compression.compression import changed_since, compress
 from palettune.evaluators.placement import CPU, copied
 from palettune.evaluators.weights.weight_bank import WeightBank, weight_digest
@@ -50,7 +51,7 @@ class LayerWeights:
 
     def float_weight(self, layer: str) -> Tensor:
         """Return the uncompressed weight of a layer."""
-        return self._model.get_submodule(layer).get_parameter("weight").detach()
+        return layer_weight(self._model, self.layers[layer])
 
     def key(self, layer: str, encoding: Encoding) -> str:
         """Return the bank's key of one (layer, encoding)."""
@@ -78,8 +79,7 @@ class LayerWeights:
 
     def build(self, layer: str, encoding: Encoding) -> CompressedWeight:
         """Compress one layer's weight, without using the bank."""
-        module = copy.deepcopy(self._model.get_submodule(layer))
-        return compress(module, self.layers[layer], encoding, seed=self._seed)
+        return compress(self.float_weight(layer), self.layers[layer], encoding, seed=self._seed)
 
 
 class Assembler:
@@ -97,7 +97,7 @@ class Assembler:
                 continue
             weight = self.weights.get(layer, encoding).weight
             self._current.pop(layer, None)
-            self.module.get_submodule(layer).get_parameter("weight").data.copy_(weight)
+            put_layer_weight(self.module, self.weights.layers[layer], weight)
             self._current[layer] = encoding
         return self.module
 
@@ -105,7 +105,7 @@ class Assembler:
         """Return the float module with the weights of some layers replaced."""
         for layer in self.weights.layers:
             source = weights.get(layer, self.weights.float_weight(layer))
-            self.module.get_submodule(layer).get_parameter("weight").data.copy_(source)
+            put_layer_weight(self.module, self.weights.layers[layer], source)
         self._current.clear()
         return self.module
 
@@ -113,8 +113,7 @@ class Assembler:
         """Return a new copy for conversion: a configuration's weights with coremltools' metadata."""
         module = copy.deepcopy(self.module)
         for layer, encoding in configuration.encodings.items():
-            clear(module.get_submodule(layer))
-            install(module, layer, self.weights.get(layer, encoding))
+            install(module, self.weights.layers[layer], self.weights.get(layer, encoding))
         return module
 
 

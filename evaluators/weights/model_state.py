@@ -22,13 +22,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
 from palettune.device_bench.conversion.low_rank import LowRank, add_low_rank
+from palettune.device_bench.model.compressed_weight import CompressedWeight, install
+from palettune.device_bench.model.layer_weight import put_layer_weight
 from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, quantize_activations
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import weight_digest
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.errors import UserError
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.layer_json import layer_from_json, layer_to_json
 
 __all__ = ["DATA_FREE", "ModelState", "StateError", "model_digest"]
 
@@ -53,6 +56,7 @@ class ModelState:
         tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``.
         activations: for each layer whose activations are in 8 bits, the quantization of its input.
         branches: low-rank branches beside layers, stored as weights of their own.
+        layers: those whose weight is not a module's parameter ``weight`` as it is, by name.
 
     Raises:
         StateError: a layer has no weight, method or quantization, or a value is not finite.
@@ -65,6 +69,7 @@ class ModelState:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     activations: Mapping[str, ActivationQuantization] = field(default_factory=dict)
     branches: Mapping[str, LowRank] = field(default_factory=dict)
+    layers: Mapping[str, Layer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for what, found in (("weight", self.weights), ("method", self.methods)):
@@ -87,7 +92,9 @@ class ModelState:
     ) -> ModelState:
         """Return the state of a data-free evaluation: each layer's weight from the bank, nothing else changed."""
         found = {name: weights.get(name, encoding) for name, encoding in configuration.encodings.items()}
-        return cls(configuration, model, found, dict.fromkeys(found, DATA_FREE), {}, dict(activations or {}))
+        layers = {name: weights.layers[name] for name in found if weights.layers[name].module is None}
+        methods = dict.fromkeys(found, DATA_FREE)
+        return cls(configuration, model, found, methods, {}, dict(activations or {}), layers=layers)
 
     @property
     def keeps_the_rest(self) -> bool:
@@ -104,7 +111,7 @@ class ModelState:
 
         Args:
             model: the float model; not changed.
-            metadata: whether to register coremltools' metadata, which conversion reads.
+            metadata: whether to keep coremltools' metadata beside it, which conversion reads.
 
         Raises:
             StateError: the state was made from another model.
@@ -124,13 +131,18 @@ class ModelState:
                     )
                 held[name].copy_(values)
         for name, compressed in self.weights.items():
-            clear(module.get_submodule(name))
-            install(module, name, compressed if metadata else CompressedWeight(compressed.weight))
+            if metadata:
+                install(module, self._layer(name), compressed)
+            else:
+                put_layer_weight(module, self._layer(name), compressed.weight)
         for name, quantization in self.activations.items():
             quantize_activations(module, name, quantization)
         for name, branch in self.branches.items():
             add_low_rank(module, name, branch)
         return module
+
+    def _layer(self, name: str) -> Layer:
+        return self.layers.get(name) or Layer(name, LayerKind.LINEAR, tuple(self.weights[name].weight.shape))
 
     @cached_property
     def digest(self) -> str:
@@ -219,7 +231,9 @@ def _pack(state: ModelState) -> tuple[dict[str, Any], dict[str, Tensor]]:
         }
         for name, compressed in sorted(state.weights.items())
     }
+    held = {name: layer_to_json(layer) for name, layer in sorted(state.layers.items())}
     header = {
+        **({"held": held} if held else {}),
         "format": FORMAT,
         "model": state.model,
         "configuration": state.configuration.to_json(),
@@ -252,4 +266,5 @@ def _unpack(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelSt
             name: LowRank(tensors[at["down"]].float(), tensors[at["up"]].float())
             for name, at in header.get("branches", {}).items()
         },
+        {name: layer_from_json(name, values) for name, values in header.get("held", {}).items()},
     )

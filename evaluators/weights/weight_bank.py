@@ -20,7 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.weights.content_hash import checksum, tensors_digest
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight, install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import CompressedWeight, install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import PackageWeight, constants, load_spec, weight_bytes
 from palettune.space.encoding import Encoding
@@ -168,8 +168,8 @@ def package(modules: Sequence[nn.Module], weights_in: Sequence[CompressedWeight]
         ConversionError: coremltools does not convert it.
     """
     root = Side(modules)
-    for index, compressed in enumerate(weights_in):
-        install(root, f"side.{index}", compressed)
+    for layer, compressed in zip(layers_of(root), weights_in, strict=True):
+        install(root, layer, compressed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "side.mlpackage"
         convert(root, tuple(map(example_input, modules)), target).save(str(path))

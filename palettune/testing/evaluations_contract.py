@@ -67,7 +67,7 @@ def small_settings(folder: Path) -> WorkerSettings:
             bank.put(weights.key(layer.name, encoding), weights.build(layer.name, encoding))
     return WorkerSettings(
         workload=folder / "workload.py",
-        layers=tuple(layer.name for layer in layers),
+        layers=layers,
         kind=DivergenceKind.KL,
         seed=0,
         bank=folder / "bank",
@@ -168,7 +168,7 @@ class WorkersContract(EvaluationsContract):
     @pytest.fixture
     def configurations(self, settings: WorkerSettings) -> list[Configuration]:
         """Return the network in one encoding after another."""
-        return [Configuration(dict.fromkeys(settings.layers, encoding)) for encoding in MENU]
+        return [Configuration({layer.name: encoding for layer in settings.layers}) for encoding in MENU]
 
     def test_a_request_that_raises_fails_and_the_next_one_is_answered(
         self, evaluations: Evaluations, configurations: list[Configuration]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.space.encoding import Encoding

@@ -42,4 +42,4 @@ def task_of(module: nn.Module, encoding: Encoding, seed: int = 0) -> LayerTask:
     def importance(_name: str) -> Tensor:
         return spread
 
-    return LayerTask(layer, encoding, weight, compress(module, layer, encoding), statistics, importance)
+    return LayerTask(layer, encoding, weight, compress(weight, layer, encoding), statistics, importance)

@@ -16,7 +16,6 @@ from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
 from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
-from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
@@ -38,14 +37,8 @@ from palettune.space.layer import Layer
 from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 from palettune.space.search_space import SearchSpace, SearchSpaceError
 
-__all__ = ["WAY_OUT", "Preparation", "prepare"]
+__all__ = ["Preparation", "prepare"]
 
-#: What to do about large weights of a torch model that are no layer's.
-WAY_OUT = (
-    "weights that are no layer's (recurrent layers, packed projections of nn.MultiheadAttention, bare parameters, weights "
-    "that are computed with) become layers of a package: convert it once and give the .mlpackage as the model: model() "
-    "returns its path"
-)
 _SHOWN = 3
 
 
@@ -158,24 +151,16 @@ def prepare(experiment: Experiment) -> Preparation:
         else DivergenceKind(experiment.objectives.divergence)
     )
     _check_metrics(experiment, workload, outputs)
-    found = layers_of(model)
-    if not found:
+    base = _base(experiment, workload, interface)
+    layers = base.layers
+    if not layers:
+        reasons = {**workload.kept, **base.reasons, **base.refusals}
         raise ExperimentError(
             f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed"
-            f"{_reasons(workload.kept)}{_way_out(model)}"
+            f"{_reasons(reasons)}"
         )
-    base = _base(experiment, workload, found, interface)
-    layers = tuple(layer for layer in found if layer.name not in base.refusals)
-    if not layers:
-        raise ExperimentError(
-            f"{workload.path}: none of the model's {len(found)} layers can be compressed"
-            f"{_reasons(base.refusals)}{_way_out(model)}"
-        )
-    if base.float32:
-        compute_in_float32(model, base.float32)
-        layers = tuple(layer for layer in layers_of(model) if layer.name not in base.refusals)
     space = _search_space(experiment, model, layers, workload, base)
-    latency = _latency(experiment, _fixed_base(experiment, workload, found, interface, base), layers)
+    latency = _latency(experiment, _fixed_base(experiment, workload, interface, base), layers)
     preparation = Preparation(experiment, workload, layers, space, base, kind, latency, interface)
     _check_reachable(preparation)
     return preparation
@@ -187,14 +172,13 @@ def _reasons(kept: Mapping[str, str]) -> str:
     return f" ({shown})" if shown else ""
 
 
-def _way_out(model: nn.Module) -> str:
-    return "" if isinstance(model, PackageModule) else f"; {WAY_OUT}"
-
-
 def _base(
-    experiment: Experiment, workload: Workload, layers: tuple[Layer, ...], interface: ProgramInterface
+    experiment: Experiment,
+    workload: Workload,
+    interface: ProgramInterface,
+    layers: tuple[Layer, ...] | None = None,
 ) -> BaseProgram:
-    names, float32 = [layer.name for layer in layers], experiment.space.float32
+    float32 = experiment.space.float32
     if float32 and isinstance(workload.model, PackageModule):
         raise ExperimentError(
             "space.float32: the model is a package, whose ops compute in the precision that it says; leave the key out, "
@@ -203,24 +187,19 @@ def _base(
     try:
         target = experiment.deployment_target
         state = workload.sampling.state
-        return base_program(
-            workload.model, workload.example_inputs, target, names, state, float32=float32, interface=interface
-        )
+        inputs = workload.example_inputs
+        return base_program(workload.model, inputs, target, layers, state, float32=float32, interface=interface)
     except UnmatchedPatternError as error:
         raise ExperimentError(f"space.float32: {error}") from error
 
 
 def _fixed_base(
-    experiment: Experiment,
-    workload: Workload,
-    layers: tuple[Layer, ...],
-    interface: ProgramInterface,
-    base: BaseProgram,
+    experiment: Experiment, workload: Workload, interface: ProgramInterface, base: BaseProgram
 ) -> BaseProgram:
     """The program at the shapes of the example, which is what latency is predicted for."""
     if experiment.device is None or not interface.flexible:
         return base
-    return _base(experiment, workload, layers, interface.fixed())
+    return _base(experiment, workload, interface.fixed(), base.layers)
 
 
 def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:
@@ -243,7 +222,7 @@ def _search_space(
 ) -> SearchSpace:
     asked = experiment.space.groups
     with workload.sampling.state.around(model):
-        names = () if asked == "none" else groupable_layers(layers)
+        names = () if asked == "none" else groupable_layers(layer for layer in layers if layer.module is not None)
         found = shared_groups(layer_inputs(model, workload.example_inputs, names)) if names else ()
     try:
         return SearchSpace.build(

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.conversion import shared_copy
 from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.model.shape_points import in_words
 from palettune.device_bench.proof.image_inputs import ToInputs
 from palettune.device_bench.proof.shape_check import shaped_examples

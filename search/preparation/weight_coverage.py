@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.search.experiment.objectives import MEGABYTE
-from palettune.search.preparation.preparation import WAY_OUT, Preparation
+from palettune.search.preparation.preparation import Preparation
 from palettune.space.encoding import FP16
 from palettune.space.footprint import layer_bytes
 
@@ -30,8 +29,8 @@ def uncompressed(preparation: Preparation) -> list[str]:
     left = [size for _, size in large[_SHOWN:]]
     if left:
         lines.append(f"stays fp16: {len(left)} more, {_share(sum(left), file)}")
-    if preparation.coverage < _ENOUGH and not isinstance(preparation.workload.model, PackageModule):
-        lines.append(f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes; {WAY_OUT}")
+    if preparation.coverage < _ENOUGH:
+        lines.append(f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes")
     return lines
 
 

@@ -207,7 +207,7 @@ def _base(preparation: Preparation, module: nn.Module) -> BaseProgram:
         module,
         workload.example_inputs,
         experiment.deployment_target,
-        [layer.name for layer in preparation.layers],
+        preparation.layers,
         workload.sampling.state,
         float32=experiment.space.float32,
         interface=preparation.interface,

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.base_program import BaseProgram
-from palettune.device_bench.conversion.compressed_weight import metadata
+from palettune.device_bench.model.compressed_weight import installed
+from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.proof.proof import Proof
 from palettune.space.blob import ALIGNMENT, Blob
 from palettune.space.configuration import Configuration
@@ -74,7 +75,7 @@ def weight_file(
     predicted, differences = base.rest_bytes, []
     found = {layer.layer: layer.bytes for layer in proof.layers}
     for layer in layers:
-        stored = _stored(module.get_submodule(layer.name), layer, configuration.encodings[layer.name], target)
+        stored = _stored(module, layer, configuration.encodings[layer.name], target)
         size = sum(blob.bytes for blob in stored)
         if layer.name == proof.last_layer:
             size -= -stored[-1].data_bytes % ALIGNMENT
@@ -86,13 +87,18 @@ def weight_file(
 
 def _stored(module: nn.Module, layer: Layer, encoding: Encoding, target: DeploymentTarget) -> tuple[Blob, ...]:
     """The constants of a layer in the file, with what depends on the values of its weight."""
-    weight = module.get_parameter("weight")
+    weight = layer_weight(module, layer)
     kept = None if encoding.sparsity is None else int(weight.count_nonzero())
     found = blobs(layer, encoding, target, kept)
     linear = encoding.values if isinstance(encoding.values, Linear) and encoding.sparsity is None else None
     if linear is not None and target.generation >= 18:
-        found = _as_converted(found, weight, linear.signed, metadata(module).get("zero_point"))
+        found = _as_converted(found, weight, linear.signed, _offsets(module, layer))
     return tuple(blob for blob in found if blob.in_file)
+
+
+def _offsets(module: nn.Module, layer: Layer) -> Tensor | None:
+    held = installed(module).get(layer.name)
+    return None if held is None else held.buffers.get("zero_point")
 
 
 def _as_converted(found: tuple[Blob, ...], weight: Tensor, signed: bool, offsets: Tensor | None) -> tuple[Blob, ...]:

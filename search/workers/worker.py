@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.model.module_layers import compute_in_float32, layers_of
 from palettune.device_bench.package.package_archive import pack
 from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.placement import moved, worker_device
@@ -39,11 +38,8 @@ class Worker:
         self.settings = settings
         self.device = worker_device(settings.gpus)
         self.workload = load_workload(settings.workload, settings.data)
-        compute_in_float32(self.workload.model, settings.float32_layers)
-        chosen = set(settings.layers)
-        layers = tuple(layer for layer in layers_of(self.workload.model) if layer.name in chosen)
         bank = WeightBank(settings.bank, settings.other_banks)
-        self.weights = LayerWeights(self.workload.model, layers, bank, settings.seed)
+        self.weights = LayerWeights(self.workload.model, settings.layers, bank, settings.seed)
         self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed, device=self.device)
         self._evaluators: dict[str, WorkflowEvaluator] = {}
 

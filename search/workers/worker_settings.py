@@ -12,6 +12,7 @@ from palettune.evaluators.workload.workload_object import WorkloadSource
 from palettune.search.experiment.experiment import EscalationSettings, Needs
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation
+from palettune.space.layer import Layer
 
 __all__ = ["WorkerSettings", "worker_settings"]
 
@@ -22,19 +23,19 @@ class WorkerSettings:
 
     Attributes:
         workload: path of the workload file, readable where the worker runs; or functions in memory.
-        layers: the names of the layers that may be compressed.
+        layers: those that may be compressed.
         bank: folder of the weight bank, and those of other runs.
         threads: torch threads of one worker.
         states, checkpoints: folders of the states of escalated models, and of trainings under way.
         escalation: the settings of the workflows that evaluations are escalated to.
-        float32: patterns of the ops that compute in float32, and the layers that are among them.
+        float32: patterns of the ops that compute in float32.
         data: what the experiment says of the data.
         interface: of the packages that the worker converts.
         gpus: share of a GPU that one worker is given; with any share above 0 it computes on the GPU.
     """
 
     workload: WorkloadSource
-    layers: tuple[str, ...]
+    layers: tuple[Layer, ...]
     kind: DivergenceKind
     seed: int
     bank: Path
@@ -44,7 +45,6 @@ class WorkerSettings:
     checkpoints: Path | None = None
     escalation: EscalationSettings = field(default_factory=EscalationSettings)
     float32: tuple[str, ...] = ()
-    float32_layers: tuple[str, ...] = ()
     data: DataOptions = field(default_factory=DataOptions)
     interface: ProgramInterface = PLAIN
     gpus: float = 0
@@ -55,7 +55,7 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
     experiment = preparation.experiment
     return WorkerSettings(
         workload=experiment.workload,
-        layers=tuple(layer.name for layer in preparation.layers),
+        layers=preparation.layers,
         kind=preparation.kind,
         seed=experiment.seed,
         bank=folder.bank.resolve(),
@@ -65,7 +65,6 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         checkpoints=folder.checkpoints.resolve(),
         escalation=experiment.escalation,
         float32=experiment.space.float32,
-        float32_layers=tuple(sorted(preparation.base.float32)),
         data=experiment.data.options,
         interface=preparation.interface,
         gpus=needs.gpus,

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.proof.proof import prove
@@ -41,7 +41,7 @@ class ChainExport:
     def assemble(self, encodings: dict[str, Encoding]) -> nn.Module:
         module = copy.deepcopy(self.module)
         for layer in self.layers:
-            install(module, layer.name, compress(module.get_submodule(layer.name), layer, encodings[layer.name]))
+            install(module, layer, compress(module.get_submodule(layer.name).weight, layer, encodings[layer.name]))
         return module
 
     def check(self, encodings: dict[str, Encoding], path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight, install
+from palettune.device_bench.model.compressed_weight import CompressedWeight, install
 
 LAYER_KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Embedding)
 

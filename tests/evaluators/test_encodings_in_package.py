@@ -88,7 +88,7 @@ def test_documented_encodings_come_back(kind: str, target: DeploymentTarget) -> 
     asked = Configuration({f"{i}": Encoding.parse(s) for i, s in enumerate(legal)})
     encodings = [Configuration.from_json(asked.to_json()).encodings[f"{i}"] for i in range(len(legal))]
     layers = [layer_of(module) for module in modules]
-    compressed = [compress(m, layer, e) for m, layer, e in zip(modules, layers, encodings, strict=True)]
+    compressed = [compress(m.weight, layer, e) for m, layer, e in zip(modules, layers, encodings, strict=True)]
     found = package(modules, compressed, target)
     for spelling, layer, encoding, made, weight in zip(
         legal, layers, encodings, compressed, found.weights, strict=True

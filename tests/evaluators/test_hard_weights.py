@@ -75,7 +75,7 @@ def test_package_holds_what_was_compressed(hard: str) -> None:
     for module in modules:
         module.weight.data.copy_(HARD[hard](torch.randn(24, 16)))
     encodings = [Encoding.parse(spelling) for spelling in SPELLINGS]
-    made = [compress(module, layer_of(module), e) for module, e in zip(modules, encodings, strict=True)]
+    made = [compress(module.weight, layer_of(module), e) for module, e in zip(modules, encodings, strict=True)]
     found = package(modules, made, DeploymentTarget.IOS18)
     for module, encoding, one, weight in zip(modules, encodings, made, found.weights, strict=True):
         assert list(differences(weight, layer_of(module), encoding)) == [], str(encoding)
@@ -111,7 +111,7 @@ def test_channels_of_zeros_stay_zeros_where_they_have_scales_or_tables_of_their_
         if importance is not None and (encoding.table is None or encoding.sparsity is not None):
             continue
         if importance is None:
-            found = compress(module, layer, encoding)
+            found = compress(module.weight, layer, encoding)
         else:
             found = palettize(Carrier(layer, encoding), module.weight.data, encoding.table, importance)
         decoded = found.weight.transpose(0, 1) if kind == "transposed" else found.weight
@@ -125,7 +125,7 @@ def test_error_does_not_depend_on_the_size_of_the_weights(spelling: str, scale: 
     torch.manual_seed(0)
     module = nn.Linear(64, 64)
     module.weight.data.copy_(torch.randn(64, 64) * scale)
-    made = compress(module, layer_of(module), Encoding.parse(spelling))
+    made = compress(module.weight, layer_of(module), Encoding.parse(spelling))
     error = (made.weight - module.weight).norm() / module.weight.norm()
     assert error < {"lut6": 0.03, "lut4-scaled": 0.11, "int8": 0.01, "lut8-int8": 0.02, "int8-b8": 0.01}[spelling]
 
@@ -137,7 +137,7 @@ def test_a_weight_of_zeros_is_stored_as_asked() -> None:
     for module in modules:
         module.weight.data.zero_()
     encodings = [Encoding.parse(spelling) for spelling in spellings]
-    made = [compress(module, layer_of(module), e) for module, e in zip(modules, encodings, strict=True)]
+    made = [compress(module.weight, layer_of(module), e) for module, e in zip(modules, encodings, strict=True)]
     found = package(modules, made, DeploymentTarget.IOS18)
     for module, encoding, weight in zip(modules, encodings, found.weights, strict=True):
         assert list(differences(weight, layer_of(module), encoding)) == [], str(encoding)
@@ -148,5 +148,5 @@ def test_a_weight_of_zeros_stays_one() -> None:
     module = nn.Conv2d(8, 8, 3)
     module.weight.data.zero_()
     for spelling in ("lut4", "lut4-g4", "lut4-scaled", "lut4-int8", "int8", "uint4-asym-b4", "int8-tensor"):
-        made = compress(module, layer_of(module), Encoding.parse(spelling))
+        made = compress(module.weight, layer_of(module), Encoding.parse(spelling))
         assert not made.weight.any(), spelling

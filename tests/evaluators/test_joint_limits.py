@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.random_layers import layer_of, package
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.device_bench.conversion.conversion import ConversionError
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.compression import compress
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
@@ -22,7 +22,7 @@ def scales(shape: tuple[int, ...]) -> dict[str, torch.Tensor]:
 
 
 def compressed(module: nn.Module, spelling: str, **more: torch.Tensor) -> CompressedWeight:
-    made = compress(module, layer_of(module), Encoding.parse(spelling))
+    made = compress(module.weight, layer_of(module), Encoding.parse(spelling))
     return CompressedWeight(made.weight, {**made.buffers, **more})
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
@@ -97,7 +97,7 @@ def test_the_package_is_the_model_of_the_experiment(workload, evaluated, tmp_pat
     configuration = Configuration({layer.name: Encoding.parse("uint8-asym") for layer in layers})
     base = base_program(module, (sound[:1],), target, [layer.name for layer in layers])
     for layer in layers:
-        install(module, layer.name, compress(module.get_submodule(layer.name), layer, Encoding.parse("uint8-asym")))
+        install(module, layer, compress(module.get_submodule(layer.name).weight, layer, Encoding.parse("uint8-asym")))
     out = tmp_path / "out.mlpackage"
     convert(module, (sound[:1],), target).save(str(out))
     proof = prove(out, module, (sound[:1],), configuration, layers, target, base=base)

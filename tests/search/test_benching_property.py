@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import clear, install
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.low_rank import LowRank, add_low_rank
 from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
+from palettune.device_bench.model.compressed_weight import clear, install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.device_bench.package_model.package_module import PackageModule
@@ -119,7 +119,7 @@ def exported(
     for layer in layers_of(model):
         clear(module.get_submodule(layer.name))
         encoding = configuration.encodings[layer.name]
-        install(module, layer.name, compress(model.get_submodule(layer.name), layer, encoding))
+        install(module, layer, compress(model.get_submodule(layer.name).weight, layer, encoding))
     for name in configuration.activations:
         quantize_activations(module, name, ActivationQuantization(2.0**-5, 128))
     convert(module, inputs, target).save(str(path))

@@ -30,8 +30,9 @@ from torch import nn
 from experiments.benchmarks.legality.run import samples
 from experiments.benchmarks.random_layers import Sample, Side, example_input, package
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight, clear, install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import CompressedWeight, clear, install
+from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.evaluators.compression.compression import compress
@@ -58,14 +59,17 @@ def legal(seed: int, target: DeploymentTarget) -> Iterator[tuple[Sample, Compres
     """Legal random pairs without end, compressed, all for one target."""
     for sample in samples(seed):
         if refusal(sample.layer, sample.encoding, target) is None:
-            yield replace(sample, target=target), compress(sample.module, sample.layer, sample.encoding)
+            yield (
+                replace(sample, target=target),
+                compress(sample.module.get_parameter("weight"), sample.layer, sample.encoding),
+            )
 
 
 def side_by_side(ready: Sequence[tuple[Sample, CompressedWeight]]) -> tuple[list[str], int]:
     """What is off in one package of several layers: each layer's bytes, and the whole file. And the file's size."""
     target = ready[0][0].target
     root, inputs = Side([s.module for s, _ in ready]), tuple(example_input(s.module) for s, _ in ready)
-    base = base_program(root, inputs, target, [f"side.{index}" for index in range(len(ready))])
+    base = base_program(root, inputs, target, layers_of(root))
     found = package([s.module for s, _ in ready], [c for _, c in ready], target)
     off, total = [], base.rest_bytes
     for (sample, compressed), weight in zip(ready, found.weights, strict=True):
@@ -121,15 +125,15 @@ def configurations(count: int, seed: int) -> dict[str, Any]:
     layers = layers_of(model)
     weights = Weights(model)
     off, sizes, foreseen = [], [], []
-    bases = {target: base_program(model, inputs, target, [layer.name for layer in layers]) for target in set(TARGETS)}
+    bases = {target: base_program(model, inputs, target, layers) for target in set(TARGETS)}
     for index in range(count):
         target = TARGETS[index % len(TARGETS)]
         wanted = [e for e in map(Encoding.parse, SPELLINGS) if any(refusal(x, e, target) is None for x in layers)]
         space = SearchSpace.build(layers, wanted, target)
         chosen = space.from_parameters({name: rng.choice(options) for name, options in space.choices.items()})
         made = {layer.name: weights.of(layer, chosen.encodings[layer.name]) for layer in layers}
-        for name, weight in made.items():
-            install(model, name, weight)
+        for layer in layers:
+            install(model, layer, made[layer.name])
         kept = {name: int(weight.weight.count_nonzero()) for name, weight in made.items()}
         predicted = bases[target].rest_bytes + configuration_bytes(layers, chosen, target, kept)
         before = bases[target].rest_bytes + configuration_bytes(layers, chosen, target)
@@ -140,7 +144,7 @@ def configurations(count: int, seed: int) -> dict[str, Any]:
             off.append(f"{target}: {predicted} predicted, {found} found")
         log.info("%d configurations, %d not exact %s", index + 1, len(off), off[-1:])
         for layer in layers:
-            clear(model.get_submodule(layer.name))
+            clear(model, layer.name)
     ends = any(base.ends_with_layer for base in bases.values())
     return {
         "configurations": count,
@@ -158,16 +162,13 @@ class Weights:
     """Compressed weights of a network, each made once."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.modules = {layer.name: model.get_submodule(layer.name) for layer in layers_of(model)}
-        self.float = {name: module.get_parameter("weight").detach().clone() for name, module in self.modules.items()}
+        self.float = {layer.name: layer_weight(model, layer).clone() for layer in layers_of(model)}
         self.made: dict[tuple[str, Encoding], CompressedWeight] = {}
 
     def of(self, layer: Layer, encoding: Encoding) -> CompressedWeight:
         """The weight of one layer in one encoding."""
         if (layer.name, encoding) not in self.made:
-            module = self.modules[layer.name]
-            module.get_parameter("weight").data.copy_(self.float[layer.name])
-            self.made[layer.name, encoding] = compress(module, layer, encoding)
+            self.made[layer.name, encoding] = compress(self.float[layer.name], layer, encoding)
         return self.made[layer.name, encoding]
 
 

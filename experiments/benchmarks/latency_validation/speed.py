@@ -34,7 +34,7 @@ def main() -> None:
     module = workload.model().eval()
     layers = layers_of(module)
     started = time.perf_counter()
-    base = base_program(module, workload.example_inputs(), DeploymentTarget.IOS18, [layer.name for layer in layers])
+    base = base_program(module, workload.example_inputs(), DeploymentTarget.IOS18, layers)
     ops = ops_of_base_program(base, layers)
     converted = time.perf_counter()
     model = prepare_latency(ops, device="iPhone 15 Pro", unit="CPU_AND_NE", target=DeploymentTarget.IOS18)

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.random_layers import Sample, layer_of, package, random_encoding, random_module
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
 from palettune.device_bench.conversion.conversion import ConversionError
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.device_bench.package.package import PackageWeight
 from palettune.device_bench.proof.package_encoding import differences
 from palettune.evaluators.compression.compression import compress
@@ -85,7 +85,7 @@ def judge(batch: Sequence[Sample]) -> Iterator[Verdict]:
     for sample in batch:
         first = next(refusals(sample.layer, sample.encoding, sample.target), None)
         try:
-            compressed = compress(sample.module, sample.layer, sample.encoding)
+            compressed = compress(sample.module.weight, sample.layer, sample.encoding)
         except CompressionError as error:
             yield verdict(sample, Outcome.SKIPPED, error.reason)
             continue

@@ -21,7 +21,6 @@ from landscape import Landscape, Measured, Row
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
@@ -45,6 +44,7 @@ from palettune.search.workers.ray_evaluations import RayEvaluations, connect_to_
 from palettune.search.workers.requests import Describe
 from palettune.search.workers.worker_settings import WorkerSettings
 from palettune.space.configuration import Configuration
+from palettune.space.layer import Layer
 
 __all__ = ["Recorded", "Recording", "open_recording"]
 
@@ -54,12 +54,11 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 class Half:
     """A worker with some of the samples, whole in one batch."""
 
-    def __init__(self, workload: Path, names: Sequence[str], bank: Path, seed: int, picked: Sequence[int]) -> None:
+    def __init__(self, workload: Path, layers: tuple[Layer, ...], bank: Path, seed: int, picked: Sequence[int]) -> None:
         keep_freed_memory()
         torch.set_num_threads(1)
         self._workload = load_workload(workload)
         model = self._workload.model
-        layers = tuple(layer for layer in layers_of(model) if layer.name in set(names))
         self._assembler = Assembler(model, LayerWeights(model, layers, WeightBank(bank), seed))
         samples = single_samples(self._workload.batches(Split.EVALUATION), 10**9)
         self._inputs = tuple(torch.cat(values) for values in zip(*(samples[i] for i in picked), strict=True))
@@ -162,9 +161,9 @@ class Recorded(Landscape):
 
     def _start(self, preparation: Preparation, folder: RunFolder, samples: int | None) -> None:
         experiment = preparation.experiment
-        names = tuple(layer.name for layer in preparation.layers)
+        layers = preparation.layers
         settings = WorkerSettings(
-            experiment.workload, names, preparation.kind, experiment.seed, folder.bank.resolve(), (), 1
+            experiment.workload, layers, preparation.kind, experiment.seed, folder.bank.resolve(), (), 1
         )
         connect_to_ray(None)
         evaluations, reporter = RayEvaluations(settings, experiment.needs), Reporter()
@@ -181,7 +180,7 @@ class Recorded(Landscape):
         picked = [count * i // self.samples for i in range(self.samples)]
         worker = ray.remote(num_cpus=1)(Half)
         self._halves = [
-            worker.remote(experiment.workload, names, folder.bank.resolve(), experiment.seed, picked[part::2])
+            worker.remote(experiment.workload, layers, folder.bank.resolve(), experiment.seed, picked[part::2])
             for part in range(2)
         ]
         self._float = self._outputs(None)[0]

@@ -15,9 +15,12 @@ from palettune.device_bench.conversion.declared_inputs import (
     input_types,
     narrowed_sizes,
 )
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.model.program_interface import PLAIN, InputDeclaration, PixelScaling, ProgramInterface
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.runtime import load
+from palettune.space.encoding import FP16
+from palettune.space.footprint import layer_bytes
 from palettune.space.target import DeploymentTarget
 from tests.device_bench.declared import (
     IOS18,
@@ -174,9 +177,9 @@ def test_a_classifier_gives_the_label_and_the_probabilities(tmp_path):
 )
 def test_the_base_program_has_the_bytes_and_the_places_of_the_package(tmp_path, module, example, interface):
     network = module().eval()
-    names = [name for name, part in network.named_modules() if hasattr(part, "weight")]
-    base = base_program(network, example, IOS18, names, interface=interface)
+    layers = layers_of(network)
+    base = base_program(network, example, IOS18, layers, interface=interface)
     assert not base.refusals
     path, _ = packaged(tmp_path, network, example, interface)
-    weights = sum(-(-part.weight.numel() * 2 // 64) * 64 + 64 for part in map(network.get_submodule, names))
+    weights = sum(layer_bytes(layer, FP16, IOS18) for layer in layers)
     assert 0 <= base.rest_bytes + weights - weight_bytes(path) < 64

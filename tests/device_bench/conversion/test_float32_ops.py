@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import weight_bytes
@@ -44,7 +44,9 @@ def export(module, inputs, patterns, folder, encodings=None, target=IOS18):
     configuration = Configuration({layer.name: (encodings or {}).get(layer.name, FP16) for layer in layers})
     for layer in layers:
         install(
-            module, layer.name, compress(module.get_submodule(layer.name), layer, configuration.encodings[layer.name])
+            module,
+            layer.name,
+            compress(module.get_submodule(layer.name).weight, layer, configuration.encodings[layer.name]),
         )
     path = folder / "net.mlpackage"
     package = convert(module, inputs, target, float32=patterns)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
@@ -46,8 +46,8 @@ def assembled(module, configuration, layers):
     made, kept = copy.deepcopy(module), {}
     for layer in layers:
         encoding = configuration.encodings[layer.name]
-        weight = compress(module.get_submodule(layer.name), layer, encoding)
-        install(made, layer.name, weight)
+        weight = compress(module.get_submodule(layer.name).weight, layer, encoding)
+        install(made, layer, weight)
         if encoding.sparsity is not None:
             kept[layer.name] = int(weight.weight.count_nonzero())
     return made, kept

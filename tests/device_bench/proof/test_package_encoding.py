@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.proof.proof import prove
 from palettune.evaluators.compression.compression import compress
@@ -71,7 +71,7 @@ def test_every_encoding_is_proven_on_several_kinds_of_layers(target, tmp_path):
     layers = layers_of(module)
     encodings = {layer.name: Encoding.parse(texts[int(layer.name.rpartition("_")[2])]) for layer in layers}
     for layer in layers:
-        install(module, layer.name, compress(module.get_submodule(layer.name), layer, encodings[layer.name]))
+        install(module, layer, compress(module.get_submodule(layer.name).weight, layer, encodings[layer.name]))
     convert(module, inputs, target).save(str(tmp_path / "every.mlpackage"))
     proof = prove(tmp_path / "every.mlpackage", module, inputs, Configuration(encodings), layers, target)
     assert proof.failures == ()

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.base_program import base_program
-from palettune.device_bench.conversion.compressed_weight import install
 from palettune.device_bench.conversion.conversion import convert
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.package import weights
 from palettune.device_bench.proof.proof import ProofError, prove
@@ -61,7 +61,7 @@ class Export:
         self.encodings = {layer.name: Encoding.parse(encodings.get(layer.name, "fp16")) for layer in self.layers}
         for layer in self.layers:
             part = self.module.get_submodule(layer.name)
-            install(self.module, layer.name, compress(part, layer, self.encodings[layer.name]))
+            install(self.module, layer, compress(part.weight, layer, self.encodings[layer.name]))
         self.base = base_program(self.module, self.inputs, target, [layer.name for layer in self.layers])
         convert(self.module, self.inputs, target).save(str(self.path))
 
@@ -199,7 +199,7 @@ def test_missing_sparsity_is_caught(asked, plain):
 def test_a_layer_left_in_fp16_is_caught(conv_net, tmp_path):
     skipped = copy.deepcopy(conv_net.module)
     (layer,) = [layer for layer in conv_net.layers if layer.name == "depthwise"]
-    install(skipped, "depthwise", compress(skipped.depthwise, layer, FP16))
+    install(skipped, "depthwise", compress(skipped.depthwise.weight, layer, FP16))
     convert(skipped, conv_net.inputs, conv_net.target).save(str(tmp_path / "skipped.mlpackage"))
     proof = conv_net.prove(tmp_path / "skipped.mlpackage")
     assert _failed(proof) == {"depthwise"}
@@ -388,7 +388,7 @@ def test_two_layers_with_each_others_weights_are_named(exported, tmp_path):
     swapped = copy.deepcopy(module)
     for name, other in (("plain", "twice"), ("twice", "plain")):
         layer = next(layer for layer in export.layers if layer.name == f"{name}.linear")
-        install(swapped, layer.name, compress(module.get_submodule(f"{other}.linear"), layer, encodings[layer.name]))
+        install(swapped, layer, compress(module.get_submodule(f"{other}.linear").weight, layer, encodings[layer.name]))
     path = tmp_path / "swapped.mlpackage"
     convert(swapped, INPUTS, export.target).save(str(path))
     failed = {layer.layer for layer in _prove(exported, path).layers if layer.failures}

@@ -103,7 +103,7 @@ def test_values_that_are_few_are_kept_as_they_are():
 def test_vectors_that_are_all_alike_are_kept(spelling, value):
     module = nn.Linear(16, 16)
     module.weight.data.fill_(value)
-    assert compress(module, layer_of(module), Encoding.parse(spelling)).weight == pytest.approx(value, abs=1e-4)
+    assert compress(module.weight, layer_of(module), Encoding.parse(spelling)).weight == pytest.approx(value, abs=1e-4)
 
 
 def test_only_what_is_found_otherwise_than_before_has_another_key():

@@ -26,7 +26,7 @@ MODULES = {
 
 def compressed(module: nn.Module, spelling: str, seed: int = 0):
     (layer,) = layers_of(nn.Sequential(module))
-    return compress(module, layer, Encoding.parse(spelling), seed)
+    return compress(module.weight, layer, Encoding.parse(spelling), seed)
 
 
 @pytest.mark.parametrize("kind", MODULES)
@@ -38,7 +38,7 @@ def test_weight_becomes_what_the_encoding_can_hold(kind: str, spelling: str) -> 
     encoding = Encoding.parse(spelling)
     if refusal(layer, encoding, DeploymentTarget.IOS18):
         pytest.skip("not legal here")
-    result = compress(module, layer, encoding)
+    result = compress(module.weight, layer, encoding)
     assert result.weight.shape == module.weight.shape
     assert result.buffers
     if encoding.sparsity is not None:

@@ -18,7 +18,7 @@ from palettune.space.encoding import Encoding
 @pytest.mark.parametrize("spelling", ["lut4", "lut2-g4", "lut2-g4in", "lut2-v4", "lut2-v2in", "lut1-g8-v2"])
 def test_a_table_decodes_to_the_compressed_weight(module: nn.Module, spelling: str) -> None:
     layer, encoding = layer_of(module), Encoding.parse(spelling)
-    made = compress(module, layer, encoding)
+    made = compress(module.weight, layer, encoding)
     layout = TableLayout.of(layer, encoding.table)
     assert torch.equal(layout.unfold(layout.fold(made.weight)), made.weight)
     entries = layout.entries(made.buffers["lut"].float())

@@ -33,7 +33,7 @@ def test_before_the_first_step_it_is_what_it_started_from(spelling: str) -> None
     torch.manual_seed(0)
     for module in (nn.Linear(32, 24), nn.Conv2d(16, 24, 3), nn.ConvTranspose2d(16, 8, 2)):
         layer, encoding = layer_of(module), Encoding.parse(spelling)
-        start = compress(module, layer, encoding)
+        start = compress(module.weight, layer, encoding)
         found = trainable_weight(layer, encoding, start, module.weight.detach().clone()).compressed()
         assert torch.equal(found.weight, start.weight)
         assert set(found.buffers) == set(start.buffers)
@@ -89,7 +89,7 @@ def test_random_layers_and_encodings_start_as_compressed_and_stay_storable() -> 
         if layer.parameters > 5000 or refusal(layer, encoding, DeploymentTarget.IOS18):
             continue
         try:
-            start = compress(module, layer, encoding)
+            start = compress(module.weight, layer, encoding)
         except CompressionError:
             continue
         trainable = trainable_weight(layer, encoding, start, module.weight.detach().clone())

@@ -17,7 +17,7 @@ def test_training_leaves_channels_of_zeros_as_they_are() -> None:
     module = nn.Linear(16, 24)
     module.weight.data[::3] = 0
     layer, encoding = layer_of(module), Encoding.parse("lut4-scaled")
-    start = compress(module, layer, encoding)
+    start = compress(module.weight, layer, encoding)
     trainable = TrainableTable(layer, encoding, start, module.weight.data)
     assert torch.equal(trainable.decoded(), start.weight)
     trainable.decoded().square().sum().backward()

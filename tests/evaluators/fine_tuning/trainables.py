@@ -33,4 +33,4 @@ def trained(trainable: TrainableWeight, steps: int = 6, seed: int = 0) -> list[f
 def pair(module: nn.Module, spelling: str, gradual: bool = False) -> TrainableWeight:
     layer, encoding = layer_of(module), Encoding.parse(spelling)
     weight = module.weight.detach().clone()
-    return trainable_weight(layer, encoding, compress(module, layer, encoding), weight, gradual)
+    return trainable_weight(layer, encoding, compress(module.weight, layer, encoding), weight, gradual)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, activation_quantizations
 from palettune.evaluators.weights.model_state import ModelState, StateError, model_digest
 from palettune.space.configuration import Configuration, Precision

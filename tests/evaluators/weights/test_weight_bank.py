@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight
+from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind

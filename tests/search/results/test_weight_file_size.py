@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.base_program import BaseProgram
-from palettune.device_bench.conversion.compressed_weight import install
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.proof.proof import LayerProof, Proof
 from palettune.evaluators.compression.compression import compress
 from palettune.search.results.export import write_manifest
@@ -91,7 +91,7 @@ def test_a_layer_that_takes_more_than_predicted_is_named(spelling, extra):
         Encoding.parse(spelling),
         DeploymentTarget("iOS18"),
     )
-    install(module, "0", compress(module[0], layer, encoding))
+    install(module, "0", compress(module[0].weight, layer, encoding))
     size = layer_bytes(layer, encoding, target)  # of a weight that has neither zeros nor offsets to drop
     found = LayerProof("0", spelling, spelling, size + extra, 0.0, ())
     proof = Proof((found,), (), 1, 0, 100 + size + extra, "digest")

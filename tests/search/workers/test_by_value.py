@@ -18,6 +18,7 @@ from palettune.evaluators.workload.workload import load_workload
 from palettune.evaluators.workload.workload_object import WorkloadError, WorkloadObject
 from palettune.search.workers.by_value import _by_value, _own_modules, put_by_value, sent
 from palettune.search.workers.worker_settings import WorkerSettings
+from palettune.space.layer import Layer, LayerKind
 from tests.search.module_of import module_of
 
 ROOT = Path(__file__).parents[3]
@@ -121,7 +122,9 @@ def lone_module(tmp_path):
 
 
 def settings_of(workload, tmp_path):
-    return WorkerSettings(workload, ("",), DivergenceKind.KL, 0, tmp_path / "bank", (), 1)
+    return WorkerSettings(
+        workload, (Layer("", LayerKind.LINEAR, (4, 4)),), DivergenceKind.KL, 0, tmp_path / "bank", (), 1
+    )
 
 
 def test_settings_of_a_workload_file_are_sent_as_they_are(tmp_path):

@@ -93,7 +93,7 @@ def test_a_package_travels_as_bytes(worker, lut4, prepared, tmp_path):
 
 def _settings(folder: Path, gpus: float) -> WorkerSettings:
     setting = setting_of(folder)
-    layers = tuple(setting.weights.layers)
+    layers = tuple(setting.weights.layers.values())
     return WorkerSettings(setting.workload.path, layers, DivergenceKind.KL, 0, folder / "bank", (), 1, gpus=gpus)
 
 

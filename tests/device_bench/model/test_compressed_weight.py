@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.conversion.compressed_weight import CompressedWeight, buffer_name, clear, install, metadata
+from palettune.device_bench.model.compressed_weight import CompressedWeight, buffer_name, clear, install, metadata
 
 INT8 = {"compression_type": torch.tensor([3]), "quantization_scale": torch.full((2, 1), 0.5)}
 

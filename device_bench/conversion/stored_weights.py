@@ -1,0 +1,109 @@
+"""Conversion of a module whose layers are stored as their metadata says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from coremltools.converters.mil.mil import types
+from torch import Tensor, nn
+
+from palettune.device_bench.conversion.shared_copy import shared_copy
+from palettune.device_bench.conversion.stand_in import StandIn, of_table
+from palettune.device_bench.conversion.weight_choice import FoundWeight
+from palettune.device_bench.conversion.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weight_tables import CodedProgram, coded_program
+from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
+from palettune.device_bench.model.compressed_weight import InstalledWeight, installed
+from palettune.device_bench.model.layer_weight import held_tensor, layer_weight
+from palettune.device_bench.package.encoded_weight import encoded_weight
+from palettune.space.layer import Layer
+
+__all__ = ["STORE_WEIGHTS", "coded_copy", "of_layers", "stored_weights"]
+
+#: Pass that puts each layer's own constant in the place of its stand-in.
+STORE_WEIGHTS = "palettune::store_weights"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    module: nn.Module
+    weights: Mapping[str, InstalledWeight]
+    by_size: Mapping[float, StandIn]
+
+
+_stored: ContextVar[_Stored | None] = ContextVar("stored", default=None)
+
+
+@contextlib.contextmanager
+def stored_weights(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield a copy of a module to convert inside the context, in which its installed weights are coded."""
+    weights = installed(module)
+    if not weights:
+        yield module
+        return
+    layers = [weight.layer for weight in weights.values()]
+    stand_ins = {layer.name: StandIn(layer.name, layer.shape, number) for number, layer in enumerate(layers)}
+    tensors = {layer.tensor: held_tensor(module, layer.tensor).detach() for layer in layers}
+    coded = CodedProgram(WeightCodes(tensors), tensors, of_layers(layers, stand_ins))
+    token = _stored.set(_Stored(module, weights, {one.size: one for one in stand_ins.values()}))
+    try:
+        with coded_program(coded):
+            yield coded_copy(module, coded.codes, tensors)
+    finally:
+        _stored.reset(token)
+
+
+def of_layers(layers: list[Layer], stand_ins: Mapping[str, StandIn]) -> Any:
+    """Return the function that chooses the stand-in of a weight that is one of these layers; None of any other."""
+    names = {(layer.tensor, layer.view): layer.name for layer in layers}
+
+    def choose(weight: FoundWeight, number: int) -> StandIn | None:
+        name = names.get((weight.part.tensor, weight.part.view))
+        return None if name is None else stand_ins[name]
+
+    return choose
+
+
+def coded_copy(module: nn.Module, codes: WeightCodes, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Return a copy of a module that shares all tensors but these, which are coded."""
+    replaced = {}
+    for name in tensors:
+        held = held_tensor(module, name)
+        coded = codes.parameter(name)
+        replaced[id(held)] = coded if isinstance(held, nn.Parameter) else coded.data
+    return shared_copy(module, replaced)
+
+
+@register_pass(namespace="palettune", override=True)
+class store_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltools registers it by this name
+    """Graph pass: replace stand-ins by the constants of their layers; without any, do nothing."""
+
+    def apply(self, prog: Any) -> None:
+        """Replace the stand-ins in all functions of a MIL program."""
+        stored = _stored.get()
+        if stored is None:
+            return
+        for function in prog.functions.values():
+            with function:
+                for op in list(function.operations):
+                    stand_in = _stand_in(op, stored.by_size)
+                    if stand_in is not None:
+                        self._store(function, op, stored.weights[stand_in.layer], stored.module)
+
+    @staticmethod
+    def _store(function: Any, op: Any, weight: InstalledWeight, module: nn.Module) -> None:
+        old = op.outputs[0]
+        half = types.nptype_from_builtin(old.dtype) == np.float16
+        values = layer_weight(module, weight.layer)
+        new = encoded_weight(values, weight.buffers, op.name, half=half, before_op=op)
+        function.replace_uses_of_var_after_op(anchor_op=op, old_var=old, new_var=new, force_replace=True)
+        function.remove_ops([op])
+
+
+def _stand_in(op: Any, by_size: Mapping[float, StandIn]) -> StandIn | None:
+    return of_table(op.lut.val, by_size) if op.op_type == "constexpr_lut_to_dense" else None
