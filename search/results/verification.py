@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from palettune.device_bench.model.argument_names import argument_names
 from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
+from palettune.device_bench.model.program_interface import PLAIN
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
+from palettune.device_bench.proof.interface_proof import interface_failures
 from palettune.device_bench.runtime import Program, as_stored, in_precisions
 from palettune.device_bench.runtime.execution import misfit, takes
 from palettune.evaluators.quality.divergence import Reference, detect_kind
@@ -164,6 +166,8 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
         weights_digest(package),
     )
     verdict = judged(found, _record(package, workload.model))
+    if interface != PLAIN:
+        verdict.notes += interface_failures(package, interface, arguments, workload.example_inputs)
     verdict.problems += shape_problems(programs, workload.model, workload.example_inputs, to_inputs)
     return _verification(found, verdict, metrics, half_metrics)
 

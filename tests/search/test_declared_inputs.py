@@ -166,6 +166,15 @@ def test_verify_finds_a_package_whose_image_has_another_scale(tmp_path):
     assert not pt.verify(item.path, toml).passed
 
 
+def test_verify_says_what_a_package_declares_otherwise(tmp_path):
+    toml = case(tmp_path, TOKENS, LENGTHS)
+    item = exported(toml, "int8")
+    toml.write_text(toml.read_text().replace("attention", "mask"))
+    verification = pt.verify(item.path, toml)
+    assert verification.passed
+    assert "its inputs are tokens, attention, declared are tokens, mask" in verification.notes
+
+
 def test_a_size_that_the_model_freezes_ends_it_before_a_search_with_the_line(tmp_path):
     toml = case(tmp_path, FROZEN, '[inputs]\nx = { shape = [1, "8..48", 32] }\n')
     with pytest.raises(ProgramCheckError) as error:
