@@ -41,7 +41,7 @@ from coremltools.converters.mil.mil.block import is_current_opset_version_compat
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipeline
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY, register_pass
 from coremltools.converters.mil.mil.scope import ScopeSource
 from coremltools.optimize.torch._utils.metadata_utils import (
     METADATA_VERSION,
@@ -79,6 +79,7 @@ __all__ = [
     "read_constant",
     "register_pass",
     "register_quantized_ops",
+    "run_pass",
     "should_use_weight_file",
     "traced_nodes_changed",
     "tree_leaves",
@@ -175,6 +176,14 @@ def front_end_pass(name: str) -> Iterator[None]:
         yield
     finally:
         passes[_FRONT_END] = before
+
+
+def run_pass(name: str, program: Program) -> None:
+    """Run a registered graph pass on a program.
+
+    coremltools 9.0: ``mil.passes.pass_registry.PASS_REGISTRY``.
+    """
+    PASS_REGISTRY[name](program)
 
 
 def opset_has(target: Any) -> bool:

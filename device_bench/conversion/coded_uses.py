@@ -93,7 +93,7 @@ class CodedUses:
             return
         part = self._part(variable)
         if part is None or len(tensors) > 1:
-            maker = variable.op
+            maker = self._computer(variable.op)
             reason = f"op {maker.name!r} ({maker.op_type}) computes with its weight before use, and the program holds the result"
             self.computed.update(dict.fromkeys(tensors - self.computed.keys(), reason))
             return
@@ -109,6 +109,14 @@ class CodedUses:
         if found is None:
             found = self._tensors[id(variable)] = frozenset(self._makers(variable))
         return found
+
+    def _computer(self, op: Any) -> Any:
+        """The op that computes with elements in order: a later one may only move its result."""
+        for value in op.inputs.values():
+            for item in value if isinstance(value, (list, tuple)) else [value]:
+                if self._made_of(item) and self._part(item) is None:
+                    return self._computer(item.op)
+        return op
 
     def _makers(self, variable: Any) -> Iterator[str]:
         op = variable.op

@@ -49,8 +49,6 @@ WEIGHT_OPERANDS: dict[str, tuple[str, ...]] = {
 _SET_APART = "palettune::set_weights_apart"
 _FIRST = "palettune::place_weights_first"
 _HALVED = "palettune::halve_float32_weights"
-_DEAD_CODE = "common::dead_code_elimination"
-_SCALED_TABLES = "common::canonicalize_quantized_lut_pattern"
 _DEDUPLICATION = "common::const_deduplication"
 
 
@@ -67,8 +65,6 @@ def neutral_pipeline() -> PassPipeline:
         DISTINCT_OUTPUTS,
         _HALVED,
         STORE_WEIGHTS,
-        _SCALED_TABLES,
-        _DEAD_CODE,
         _SET_APART,
         _FIRST,
     ]

@@ -17,7 +17,7 @@ from palettune.device_bench.conversion.stand_in import StandIn, of_table
 from palettune.device_bench.conversion.weight_choice import FoundWeight
 from palettune.device_bench.conversion.weight_codes import WeightCodes
 from palettune.device_bench.conversion.weight_tables import CodedProgram, coded_program
-from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
+from palettune.device_bench.library_internals import AbstractGraphPass, register_pass, run_pass
 from palettune.device_bench.model.compressed_weight import InstalledWeight, installed
 from palettune.device_bench.model.layer_weight import held_tensor, layer_weight
 from palettune.device_bench.package.encoded_weight import encoded_weight
@@ -27,6 +27,8 @@ __all__ = ["STORE_WEIGHTS", "coded_copy", "of_layers", "stored_weights"]
 
 #: Pass that puts each layer's own constant in the place of its stand-in.
 STORE_WEIGHTS = "palettune::store_weights"
+#: Passes that the constants of layers have missed: scaled tables take their final form, and what is used no more is dropped.
+_AFTER = ("common::canonicalize_quantized_lut_pattern", "common::dead_code_elimination")
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class store_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltools reg
                     stand_in = _stand_in(op, stored.by_size)
                     if stand_in is not None:
                         self._store(function, op, stored.weights[stand_in.layer], stored.module)
+        for name in _AFTER:
+            run_pass(name, prog)
 
     @staticmethod
     def _store(function: Any, op: Any, weight: InstalledWeight, module: nn.Module) -> None:

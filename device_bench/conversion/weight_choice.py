@@ -64,7 +64,9 @@ def _by_elements(uses: Sequence[CodedUse]) -> Iterator[tuple[list[CodedUse], boo
     parts: dict[CodedPart, list[CodedUse]] = {}
     for use in uses:
         parts.setdefault(use.part, []).append(use)
-    if len(parts) == 1:
+    if len(parts) < 2:
+        if not uses:
+            return
         yield list(uses), False
         return
     groups: dict[bytes, tuple[NDArray[np.int64], list[CodedUse]]] = {}
@@ -88,6 +90,8 @@ def _elements(part: CodedPart) -> NDArray[np.int64]:
 def _weight(uses: Sequence[CodedUse]) -> FoundWeight | None:
     """The one weight that all these uses can share; None where ops demand different orders."""
     demanded = {use.part for use in uses if not use.turns}
+    if len(demanded) > 1:  # linear ops of a transposed matrix become products
+        demanded = {use.part for use in uses if not use.turns and use.op.op_type != "linear"}
     if len(demanded) > 1:
         return None
     part = demanded.pop() if demanded else min((_upright(use.part) for use in uses), key=lambda one: one.shape)

@@ -11,7 +11,7 @@ from torch import nn
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.model.compressed_weight import install
-from palettune.device_bench.model.module_layers import layers_of
+from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.proof.proof import prove
 from palettune.evaluators.compression.compression import compress
@@ -34,14 +34,13 @@ class ChainExport:
 
     def __init__(self, module: nn.Module, target: DeploymentTarget = DeploymentTarget.IOS18) -> None:
         self.module, self.target = module, target
-        found = layers_of(module)
-        self.base = base_program(module, INPUTS, target, [layer.name for layer in found])
-        self.layers = [layer for layer in found if layer.name not in self.base.refusals]
+        self.base = base_program(module, INPUTS, target)
+        self.layers = self.base.layers
 
     def assemble(self, encodings: dict[str, Encoding]) -> nn.Module:
         module = copy.deepcopy(self.module)
         for layer in self.layers:
-            install(module, layer, compress(module.get_submodule(layer.name).weight, layer, encodings[layer.name]))
+            install(module, layer, compress(layer_weight(module, layer), layer, encodings[layer.name]))
         return module
 
     def check(self, encodings: dict[str, Encoding], path: Path) -> None:

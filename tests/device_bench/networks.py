@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from palettune.device_bench.model.compressed_weight import CompressedWeight, install
+from palettune.space.layer import Layer, LayerKind
 
 LAYER_KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Embedding)
 
@@ -174,5 +175,6 @@ def table_weight(weight: Tensor, bits: int = 4) -> CompressedWeight:
 def compress_layers(module: nn.Module, names: list[str], bits: int = 4) -> nn.Module:
     """Put tables into the named layers, in place."""
     for name in names:
-        install(module, name, table_weight(module.get_submodule(name).weight, bits))
+        weight = module.get_submodule(name).weight
+        install(module, Layer(name, LayerKind.LINEAR, tuple(weight.shape)), table_weight(weight, bits))
     return module

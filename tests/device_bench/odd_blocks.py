@@ -155,7 +155,7 @@ class TiedAutoencoder(Plain):
 class OnlyTurned(Plain):
     """A product with a weight that no op takes upright."""
 
-    refused = frozenset({"linear"})
+    refused = frozenset[str]()
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x @ self.linear.weight)
@@ -208,7 +208,7 @@ class Both(Plain):
 class Sliced(Plain):
     """A slimmable layer, of which a part is used."""
 
-    refused = frozenset({"linear"})
+    refused = frozenset[str]()
 
     def forward(self, x: Tensor) -> Tensor:
         half = functional.linear(x, self.linear.weight[:16], self.linear.bias[:16])
@@ -227,7 +227,7 @@ class Recast(Plain):
 class ReplacedNan(Plain):
     """A weight of which the front end itself makes a constant."""
 
-    refused = frozenset({"linear"})
+    refused = frozenset[str]()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x) + functional.linear(x, torch.nan_to_num(self.linear.weight))
@@ -236,7 +236,7 @@ class ReplacedNan(Plain):
 class Gates(nn.Module):
     """A recurrent op that takes its weights from linear layers."""
 
-    refused = frozenset({"inputs", "states"})
+    refused = frozenset[str]()
 
     def __init__(self) -> None:
         super().__init__()

@@ -221,3 +221,13 @@ def test_weights_are_encoded_by_their_metadata():
         made = encoder.variable(np.ones((4, 4), np.float32), "weight")
         assert made.op.op_type == "constexpr_blockwise_shift_scale"
         return mb.linear(x=x, weight=made)
+
+
+def test_a_registered_pass_runs_on_a_program():
+    @mb.program(input_specs=[mb.TensorSpec(shape=(2,))])
+    def program(x):
+        mb.relu(x=x)
+        return mb.identity(x=x)
+
+    internals.run_pass("common::dead_code_elimination", program)
+    assert [op.op_type for op in program.functions["main"].operations] == ["identity"]

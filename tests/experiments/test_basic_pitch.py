@@ -95,7 +95,7 @@ def test_the_package_is_the_model_of_the_experiment(workload, evaluated, tmp_pat
     for encoding in map(Encoding.parse, experiment.space.encodings):
         assert any(refusal(layer, encoding, target) is None for layer in layers), encoding
     configuration = Configuration({layer.name: Encoding.parse("uint8-asym") for layer in layers})
-    base = base_program(module, (sound[:1],), target, [layer.name for layer in layers])
+    base = base_program(module, (sound[:1],), target, layers)
     for layer in layers:
         install(module, layer, compress(module.get_submodule(layer.name).weight, layer, Encoding.parse("uint8-asym")))
     out = tmp_path / "out.mlpackage"

@@ -237,7 +237,7 @@ def test_a_branch_beside_a_layer_is_in_the_price_of_its_package(tmp_path):
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32)).eval()
     inputs, target = (torch.rand(1, 9, 64),), DeploymentTarget.IOS18
     layers = layers_of(model)
-    plain = ops_of_base_program(base_program(model, inputs, target, [layer.name for layer in layers]), layers)
+    plain = ops_of_base_program(base_program(model, inputs, target, layers), layers)
     quantize_activations(model, "0", ActivationQuantization(2.0**-5, 128))
     add_low_rank(model, "0", LowRank(torch.rand(4, 64), torch.rand(64, 4)))
     convert(model, inputs, target).save(str(tmp_path / "p.mlpackage"))

@@ -37,15 +37,13 @@ def kept(path):
 
 def export(module, inputs, patterns, folder, encodings=None, target=IOS18):
     """A package with its proof, and the bytes predicted and real."""
-    base = base_program(module, inputs, target, [layer.name for layer in layers_of(module)], float32=patterns)
-    for name in base.float32:
-        module.get_submodule(name).float_bits = 32
-    layers = layers_of(module)
+    base = base_program(module, inputs, target, float32=patterns)
+    layers = base.layers
     configuration = Configuration({layer.name: (encodings or {}).get(layer.name, FP16) for layer in layers})
     for layer in layers:
         install(
             module,
-            layer.name,
+            layer,
             compress(module.get_submodule(layer.name).weight, layer, configuration.encodings[layer.name]),
         )
     path = folder / "net.mlpackage"
@@ -200,7 +198,7 @@ def test_a_pattern_that_matches_nothing_names_what_there_is():
     with pytest.raises(UnmatchedPatternError, match=r"'wode' matches no module.*first, wide.*layer_norm.*'wide'"):
         convert(Overflow().eval(), samples(1)[0], IOS18, float32=["first", "wode"])
     with pytest.raises(UnmatchedPatternError, match="'wode'"):
-        base_program(Overflow().eval(), samples(1)[0], IOS18, ["first"], float32=["wode"])
+        base_program(Overflow().eval(), samples(1)[0], IOS18, float32=["wode"])
 
 
 def test_no_pattern_changes_nothing(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palettune.device_bench.conversion.stand_in import MOST, StandIn, found_in
+from palettune.device_bench.conversion.stand_in import MOST, StandIn, found_in, of_table
 from palettune.device_bench.package.package import PackageWeight, StoredPart
 
 _SHAPES = st.lists(st.integers(1, 6), min_size=2, max_size=5).map(tuple)
@@ -16,17 +16,17 @@ def _constant(value) -> PackageWeight:
 
 
 def test_all_stand_ins_differ_in_fp16():
-    sizes = np.array([StandIn(("a",), (1, 1), number).size for number in range(MOST)], np.float16)
+    sizes = np.array([StandIn("a", (1, 1), number).size for number in range(MOST)], np.float16)
     assert len(set(sizes.tolist())) == MOST
     assert np.isfinite(sizes).all()
 
 
 @given(_SHAPES, st.integers(0, MOST - 2))
 def test_a_stand_in_is_found_and_no_other(shape, number):
-    stand_in, other = StandIn(("a",), shape, number), StandIn(("b",), shape, number + 1)
+    stand_in, other = StandIn("a", shape, number), StandIn("b", shape, number + 1)
     value = stand_in.parameter().detach().numpy()
     assert value.shape == shape
-    assert found_in(_constant(value), {stand_in.size: stand_in, other.size: other}) == (stand_in, False)
+    assert found_in(_constant(value), {stand_in.size: stand_in, other.size: other}) is stand_in
     assert found_in(_constant(value), {other.size: other}) is None
     if value.size > shape[0]:
         value = value.copy()
@@ -34,15 +34,18 @@ def test_a_stand_in_is_found_and_no_other(shape, number):
         assert found_in(_constant(value), {stand_in.size: stand_in}) is None
 
 
-@given(st.integers(2, 6), st.integers(2, 6))
-def test_a_matrix_turned_over_is_told_from_an_upright_one(rows, columns):
-    stand_in = StandIn(("a",), (rows, columns), 5)
-    value = stand_in.parameter().detach().numpy()
-    assert found_in(_constant(value.T), {stand_in.size: stand_in}) == (stand_in, True)
+@given(_SHAPES, st.integers(0, MOST - 2))
+def test_a_table_is_told_from_all_others(shape, number):
+    stand_in, other = StandIn("a", shape, number), StandIn("b", shape, number + 1)
+    by_size = {stand_in.size: stand_in, other.size: other}
+    assert of_table(stand_in.table.astype(np.float16), by_size) is stand_in
+    assert of_table(other.table.reshape(1, 1, 2, 1), by_size) is other
+    assert of_table(stand_in.table * 1.5, {stand_in.size: stand_in}) is None
+    assert of_table(None, by_size) is None
 
 
 def test_a_stand_in_takes_no_memory():
-    parameter = StandIn(("a",), (1000, 1000, 3, 3), 0).parameter()
+    parameter = StandIn("a", (1000, 1000, 3, 3), 0).parameter()
     assert parameter.untyped_storage().nbytes() == 4 * 1000
     assert torch.equal(parameter[0], -parameter[1])
 

@@ -46,7 +46,7 @@ def package(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def from_base(model, layers):
-    return ops_of_base_program(base_program(model, INPUTS, TARGET, [layer.name for layer in layers]), layers)
+    return ops_of_base_program(base_program(model, INPUTS, TARGET, layers), layers)
 
 
 def test_each_layer_is_found_with_its_shape_and_work(from_base):

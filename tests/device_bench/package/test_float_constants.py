@@ -4,12 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.base_program import base_program
+from palettune.space.layer import Layer, LayerKind
 
 torch.set_num_threads(1)
 
 
 def _names(module: nn.Module, inputs: tuple[Tensor, ...], *layers: str) -> dict[str, int]:
-    base = base_program(module.eval(), inputs, "iOS18", layers)
+    known = [Layer(name, LayerKind.LINEAR, tuple(module.get_submodule(name).weight.shape)) for name in layers]
+    base = base_program(module.eval(), inputs, "iOS18", known)
     sizes = [constant.bytes for constant in base.floats]
     assert sizes == sorted(sizes, reverse=True)
     found: dict[str, int] = {}

@@ -70,7 +70,7 @@ def test_every_encoding_of_every_use_is_written_as_asked(dtype, source, target, 
     module = PackageModule(path)
     layers = layers_of(module)
     assert {layer.name for layer in layers} >= LAYERS
-    base = base_program(module, (x,), target, [layer.name for layer in layers])
+    base = base_program(module, (x,), target, layers)
     assert not base.refusals
     menus = {layer.name: [e for e in ENCODINGS if refusal(layer, e, target) is None] for layer in layers}
     used, out = set(), tmp_path / "out.mlpackage"
@@ -228,7 +228,7 @@ def test_a_package_of_any_architecture_is_a_model(name, precision, tmp_path):
         chosen[layer.name] = FP16 if refusal(layer, encoding, target) else encoding
     configuration = Configuration(chosen)
     made, kept = assembled(module, configuration, layers)
-    base = base_program(module, (x,), target, list(chosen))
+    base = base_program(module, (x,), target)
     assert not base.refusals
     convert(made, (x,), target).save(str(tmp_path / "out.mlpackage"))
     proof = prove(tmp_path / "out.mlpackage", made, (x,), configuration, layers, target, base=base)

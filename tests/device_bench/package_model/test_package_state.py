@@ -40,7 +40,6 @@ def test_a_package_runs_a_sequence_as_its_module_does(tmp_path, name):
     workload = stateful_workload(tmp_path, SCALAR if name == "scalar" else STATEFUL[name][0])
     model, example, state = workload.model, workload.example_inputs, workload.sampling.state
     layers = layers_of(model)
-    names = [layer.name for layer in layers]
     path = tmp_path / "model.mlpackage"
     convert(model, example, TARGET, state=state).save(str(path))
     program = load(path)
@@ -56,7 +55,7 @@ def test_a_package_runs_a_sequence_as_its_module_does(tmp_path, name):
             next(iter(program.run_tensors(dict(zip(program.inputs, i, strict=True))).values())) for i in reversed_first
         ]
     assert not torch.allclose(first[1], other[0], rtol=1e-3)
-    base = base_program(model, example, TARGET, names, state)
+    base = base_program(model, example, TARGET, layers, state)
     proof = prove(path, model, example, Configuration({}), layers, TARGET, base=base)
     assert proof.passed, proof.failures
     assert base.rest_bytes > 0

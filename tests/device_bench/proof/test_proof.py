@@ -62,7 +62,7 @@ class Export:
         for layer in self.layers:
             part = self.module.get_submodule(layer.name)
             install(self.module, layer, compress(part.weight, layer, self.encodings[layer.name]))
-        self.base = base_program(self.module, self.inputs, target, [layer.name for layer in self.layers])
+        self.base = base_program(self.module, self.inputs, target, self.layers)
         convert(self.module, self.inputs, target).save(str(self.path))
 
     def prove(self, path: Path | None = None, **asked: str):
@@ -199,7 +199,7 @@ def test_missing_sparsity_is_caught(asked, plain):
 def test_a_layer_left_in_fp16_is_caught(conv_net, tmp_path):
     skipped = copy.deepcopy(conv_net.module)
     (layer,) = [layer for layer in conv_net.layers if layer.name == "depthwise"]
-    install(skipped, "depthwise", compress(skipped.depthwise.weight, layer, FP16))
+    install(skipped, layer, compress(skipped.depthwise.weight, layer, FP16))
     convert(skipped, conv_net.inputs, conv_net.target).save(str(tmp_path / "skipped.mlpackage"))
     proof = conv_net.prove(tmp_path / "skipped.mlpackage")
     assert _failed(proof) == {"depthwise"}

@@ -200,7 +200,7 @@ def test_what_the_vendors_quantizer_made_is_faster_than_its_fp16_form_where_8_bi
 def searched(network, example, spelling, int8=False, target=DeploymentTarget.IOS18):
     """What a search predicts for one encoding of all layers."""
     layers = layers_of(network)
-    ops = ops_of_base_program(base_program(network, (example,), target, [layer.name for layer in layers]), layers)
+    ops = ops_of_base_program(base_program(network, (example,), target, layers), layers)
     model = prepare_latency(ops, device=PHONE, unit="CPU_AND_NE", target=target)
     precisions = {layer.name: Precision.INT8 for layer in layers if int8}
     return model.predict(Configuration({layer.name: Encoding.parse(spelling) for layer in layers}, precisions)).ms
@@ -256,7 +256,7 @@ def test_a_search_of_a_quantized_package_predicts_what_the_package_costs(tmp_pat
         path = vendors(made, x, tmp_path / "p.mlpackage")
         model = PackageModule(path)
         layers = layers_of(model)
-        base = base_program(model, (x,), DeploymentTarget.IOS17, [layer.name for layer in layers])
+        base = base_program(model, (x,), DeploymentTarget.IOS17, layers)
         latency = prepare_latency(
             ops_of_base_program(base, layers), device=PHONE, unit="CPU_AND_NE", target=DeploymentTarget.IOS17
         )
