@@ -24,19 +24,21 @@ import coremltools as ct
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.declared_inputs import (
-    classifier,
-    dynamic_sizes,
-    export_example,
-    input_types,
-    narrowed_sizes,
-)
 from palettune.device_bench.conversion.distinct_outputs import output_names
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
 from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
 from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.conversion.stored_weights import stored_weights
+from palettune.device_bench.interface.argument_names import argument_names
+from palettune.device_bench.interface.declared_inputs import (
+    classifier,
+    dynamic_sizes,
+    export_example,
+    input_types,
+    narrowed_sizes,
+)
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.library_internals import (
     FakeTensorMode,
     TracerWarning,
@@ -44,9 +46,7 @@ from palettune.device_bench.library_internals import (
     mil_program,
     without_validation,
 )
-from palettune.device_bench.model.argument_names import argument_names
 from palettune.device_bench.model.outputs import OutputError, Path, identifiers, leaves
-from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.op_modules import mark_exported, marked_traces
 from palettune.device_bench.package_model.package_module import PackageModule

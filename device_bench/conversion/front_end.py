@@ -93,7 +93,7 @@ class FrontEnd:
 
     @property
     def sizes_text(self) -> str:
-        """What the program holds for some sizes alone, the first few; empty where nothing is known to be so."""
+        """Places where the program follows one course of several by size, the first few; empty where none are known."""
         sizes = [f"{value}" for value in self.frozen if not value.from_data]
         return ", ".join([*self.narrowed, *sizes][:_MOST_NAMED])
 

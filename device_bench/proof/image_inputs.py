@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from palettune.device_bench.model.program_interface import PixelScaling, ProgramInterface
+from palettune.device_bench.interface.program_interface import PixelScaling, ProgramInterface
 from palettune.device_bench.runtime.features import Feature
 
 __all__ = ["ToInputs", "to_program_inputs"]

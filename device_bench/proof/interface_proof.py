@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from palettune.device_bench.model.program_interface import InputDeclaration, ProgramInterface
+from palettune.device_bench.interface.program_interface import InputDeclaration, ProgramInterface
 from palettune.device_bench.package.package import load_spec
 from palettune.device_bench.runtime.features import Feature, feature
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from palettune.device_bench.model.shape_points import in_shape, in_words, shape_points
+from palettune.device_bench.interface.shape_points import in_shape, in_words, shape_points
 from palettune.device_bench.proof.image_inputs import ToInputs
 from palettune.device_bench.runtime.comparison import as_stored
 from palettune.device_bench.runtime.errors import ExecutionError, ProgramError

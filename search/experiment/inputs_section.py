@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from palettune.device_bench.model.program_interface import (
+from palettune.device_bench.interface.program_interface import (
     Channels,
     DeclaredShape,
     InputDeclaration,

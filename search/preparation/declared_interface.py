@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from palettune.device_bench.model.argument_names import argument_names
-from palettune.device_bench.model.interface_check import InterfaceError, check_inputs, check_outputs
+from palettune.device_bench.interface.argument_names import argument_names
+from palettune.device_bench.interface.interface_check import InterfaceError, check_inputs, check_outputs
+from palettune.device_bench.interface.program_interface import PLAIN, PixelScaling, ProgramInterface
+from palettune.device_bench.interface.shape_points import in_shape, in_words, shape_points
 from palettune.device_bench.model.outputs import identifiers, leaves
-from palettune.device_bench.model.program_interface import PLAIN, PixelScaling, ProgramInterface
-from palettune.device_bench.model.shape_points import in_shape, in_words, shape_points
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.experiment.experiment import Experiment, ExperimentError

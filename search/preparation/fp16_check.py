@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from palettune.device_bench.conversion.conversion import converted, unhindered
-from palettune.device_bench.model.argument_names import argument_names
+from palettune.device_bench.interface.argument_names import argument_names
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.image_inputs import to_program_inputs

@@ -16,7 +16,7 @@ from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
 from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
-from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind

@@ -15,7 +15,7 @@ from torch import nn
 from palettune.device_bench.conversion.base_program import BaseProgram, base_program
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.model.argument_names import argument_names
+from palettune.device_bench.interface.argument_names import argument_names
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import package_bytes
 from palettune.device_bench.package_model.package_module import PackageModule

@@ -11,7 +11,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.model.shape_points import in_words
+from palettune.device_bench.interface.shape_points import in_words
 from palettune.device_bench.proof.image_inputs import ToInputs
 from palettune.device_bench.proof.shape_check import shaped_examples
 from palettune.device_bench.runtime import ExecutionError, Precisions, ProgramError, as_stored

@@ -14,9 +14,9 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from palettune.device_bench.model.argument_names import argument_names
+from palettune.device_bench.interface.argument_names import argument_names
+from palettune.device_bench.interface.program_interface import PLAIN
 from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
-from palettune.device_bench.model.program_interface import PLAIN
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
 from palettune.device_bench.proof.interface_proof import interface_failures

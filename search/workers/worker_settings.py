@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from palettune.device_bench.model.program_interface import PLAIN, ProgramInterface
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadSource

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.conversion import Conversion, converted, unhindered
-from palettune.device_bench.model.argument_names import argument_names
-from palettune.device_bench.model.program_interface import (
+from palettune.device_bench.interface.argument_names import argument_names
+from palettune.device_bench.interface.program_interface import (
     InputDeclaration,
     PixelScaling,
     ProgramInterface,

@@ -4,7 +4,7 @@ import pytest
 
 from palettune.device_bench.cost.op_node import ProgramOpsError
 from palettune.device_bench.cost.program_ops import ops_of_package
-from palettune.device_bench.model.program_interface import InputDeclaration, ProgramInterface
+from palettune.device_bench.interface.program_interface import InputDeclaration, ProgramInterface
 from tests.device_bench.cost.support.programs import flexible
 from tests.device_bench.declared import SCALING, Pictures, packaged, picture
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from palettune.device_bench.model.program_interface import PLAIN, InputDeclaration, PixelScaling, ProgramInterface
+from palettune.device_bench.interface.program_interface import PLAIN, InputDeclaration, PixelScaling, ProgramInterface
 from palettune.device_bench.proof.image_inputs import to_program_inputs
 from palettune.device_bench.runtime.features import Colour, Feature
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from palettune.device_bench.model.program_interface import PLAIN, InputDeclaration, ProgramInterface
+from palettune.device_bench.interface.program_interface import PLAIN, InputDeclaration, ProgramInterface
 from palettune.device_bench.proof.interface_proof import interface_failures
 from tests.device_bench.declared import (
     SCALING,

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from palettune.device_bench.model.program_interface import InputDeclaration, ProgramInterface
+from palettune.device_bench.interface.program_interface import InputDeclaration, ProgramInterface
 from palettune.device_bench.proof.image_inputs import to_program_inputs
 from palettune.device_bench.proof.shape_check import check_shapes, shaped_examples
 from palettune.device_bench.runtime import in_precisions

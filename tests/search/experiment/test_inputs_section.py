@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from palettune.device_bench.model.program_interface import InputDeclaration, PixelScaling, ProgramInterface
+from palettune.device_bench.interface.program_interface import InputDeclaration, PixelScaling, ProgramInterface
 from palettune.search.experiment.experiment import Experiment, ExperimentError, load_experiment
 from palettune.search.experiment.inputs_section import LabelsError, LabelsSection, interface_of
 

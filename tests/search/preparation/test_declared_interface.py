@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.model.program_interface import PLAIN
+from palettune.device_bench.interface.program_interface import PLAIN
 from palettune.evaluators.workload.workload import load_workload
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.preparation.declared_interface import declared_interface

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.model.program_interface import PLAIN, InputDeclaration, ProgramInterface
+from palettune.device_bench.interface.program_interface import PLAIN, InputDeclaration, ProgramInterface
 from palettune.device_bench.runtime import in_precisions
 from palettune.search.results.shape_verification import shape_problems
 from tests.device_bench.declared import Pictures, Specialized, Tokens, of_lengths, packaged, picture, tokens_of

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from palettune.device_bench.model.interface_check import InterfaceError, check_inputs, check_outputs
-from palettune.device_bench.model.program_interface import InputDeclaration, PixelScaling, ProgramInterface
+from palettune.device_bench.interface.interface_check import InterfaceError, check_inputs, check_outputs
+from palettune.device_bench.interface.program_interface import InputDeclaration, PixelScaling, ProgramInterface
 from palettune.space.target import DeploymentTarget
 
 EXAMPLE = (torch.arange(24)[None], torch.ones(1, 24))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palettune.device_bench.model.program_interface import (
+from palettune.device_bench.interface.program_interface import (
     PLAIN,
     InputDeclaration,
     PixelScaling,

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palettune.device_bench.model.shape_points import in_shape, in_words, shape_points
+from palettune.device_bench.interface.shape_points import in_shape, in_words, shape_points
 
 FIXED = [((1, 1), (8, 8))]
 RANGE = [((1, 1), (4, 64))]

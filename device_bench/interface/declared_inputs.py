@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from palettune.device_bench.model.program_interface import DeclaredShape, InputDeclaration, ProgramInterface
-from palettune.device_bench.model.shape_points import in_shape
+from palettune.device_bench.interface.program_interface import DeclaredShape, InputDeclaration, ProgramInterface
+from palettune.device_bench.interface.shape_points import in_shape
 from palettune.space.errors import UserError
 
 __all__ = ["SpecializedError", "classifier", "dynamic_sizes", "export_example", "input_types", "narrowed_sizes"]

@@ -7,7 +7,7 @@ import torch
 
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.conversion.declared_inputs import (
+from palettune.device_bench.interface.declared_inputs import (
     SpecializedError,
     classifier,
     dynamic_sizes,
@@ -15,8 +15,8 @@ from palettune.device_bench.conversion.declared_inputs import (
     input_types,
     narrowed_sizes,
 )
+from palettune.device_bench.interface.program_interface import PLAIN, InputDeclaration, PixelScaling, ProgramInterface
 from palettune.device_bench.model.module_layers import layers_of
-from palettune.device_bench.model.program_interface import PLAIN, InputDeclaration, PixelScaling, ProgramInterface
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.runtime import load
 from palettune.space.encoding import FP16

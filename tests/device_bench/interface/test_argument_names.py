@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from palettune.device_bench.model.argument_names import argument_names
+from palettune.device_bench.interface.argument_names import argument_names
 
 
 class Several(nn.Module):

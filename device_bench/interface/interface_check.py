@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from palettune.device_bench.model.program_interface import (
+from palettune.device_bench.interface.program_interface import (
     DeclaredShape,
     InputDeclaration,
     ProgramInterface,
