@@ -20,6 +20,7 @@ from palettune.device_bench.conversion.package_skeleton import PackageSkeleton
 from palettune.device_bench.conversion.skeleton import Setting, Skeleton
 from palettune.device_bench.conversion.stand_in import found_in
 from palettune.device_bench.conversion.torch_skeleton import TorchSkeleton
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
 from palettune.device_bench.package.package import PackageWeight
@@ -120,6 +121,7 @@ def base_program(
     state: RecurrentState = NO_STATE,
     *,
     float32: Sequence[str] = (),
+    interface: ProgramInterface = PLAIN,
 ) -> BaseProgram:
     """Convert a module with stand-ins for its weights, and read where each of them is used.
 
@@ -133,13 +135,14 @@ def base_program(
         layers: those that a configuration may compress; all that the program holds, unless given.
         float32: as for ``convert``.
         state: as for ``convert``.
+        interface: as for ``convert``.
 
     Raises:
         ConversionError: the module does not convert.
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         BaseProgramError: more layers than stand-ins can tell apart.
     """
-    setting = Setting(module, example_inputs, target, state, tuple(float32))
+    setting = Setting(module, example_inputs, target, state, tuple(float32), interface)
     skeleton = PackageSkeleton(setting) if isinstance(module, PackageModule) else TorchSkeleton(setting)
     wanted = None if layers is None else tuple(layers)
     refused: dict[str, str] = {}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import inspect
 import io
 import logging
 import warnings
@@ -22,7 +21,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import coremltools as ct
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +30,15 @@ from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, d
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
 from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.conversion.stored_weights import stored_weights
+from palettune.device_bench.interface.argument_names import argument_names
+from palettune.device_bench.interface.declared_inputs import (
+    classifier,
+    dynamic_sizes,
+    export_example,
+    input_types,
+    narrowed_sizes,
+)
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.library_internals import (
     FakeTensorMode,
     TracerWarning,
@@ -77,10 +84,18 @@ def convert(
     pipeline: ct.PassPipeline | None = None,
     float32: Sequence[str] = (),
     state: RecurrentState = NO_STATE,
+    interface: ProgramInterface = PLAIN,
 ) -> ct.models.MLModel:
     """Convert a module and return the model alone; arguments and errors as for ``converted``."""
     return converted(
-        module, example_inputs, target, metadata=metadata, pipeline=pipeline, float32=float32, state=state
+        module,
+        example_inputs,
+        target,
+        metadata=metadata,
+        pipeline=pipeline,
+        float32=float32,
+        state=state,
+        interface=interface,
     ).model
 
 
@@ -93,6 +108,7 @@ def converted(
     pipeline: ct.PassPipeline | None = None,
     float32: Sequence[str] = (),
     state: RecurrentState = NO_STATE,
+    interface: ProgramInterface = PLAIN,
 ) -> Conversion:
     """Convert a module with its compressed weights to an ML program that computes in fp16, except for ``float32``.
 
@@ -111,6 +127,8 @@ def converted(
         float32: patterns of modules, ops and types of ops that compute in float32 (``Float32Ops``); none of a package.
         state: what the module's forward passes change, as it is at first; what outputs depend on becomes states of the
             program.
+        interface: names, shapes and types of the package's inputs, names of its outputs, labels; as ``check_inputs`` and
+            ``check_outputs`` allow them. A package keeps its own.
 
     Raises:
         PackageStateError: state that the package cannot hold.
@@ -128,7 +146,8 @@ def converted(
             return Conversion(_described(rewrite(module, target), metadata), FrontEnd("package"))
     check_holdable(state, module, example_inputs, target)
     with state.around(module), stored_weights(module) as coded:
-        conversion = _converted(coded, example_inputs, target, pipeline or neutral_pipeline(), float32, state)
+        passes = pipeline or neutral_pipeline()
+        conversion = _converted(coded, example_inputs, target, passes, float32, state, interface)
     return replace(conversion, model=_described(conversion.model, metadata))
 
 
@@ -139,29 +158,33 @@ def _converted(
     passes: ct.PassPipeline,
     float32: Sequence[str],
     state: RecurrentState,
+    interface: ProgramInterface,
 ) -> Conversion:
-    names = _input_names(module, len(example_inputs))
-    inputs = [_input_type(name, tensor) for name, tensor in zip(names, example_inputs, strict=True)]
+    arguments = _arguments(module, len(example_inputs))
+    names = interface.input_names(arguments)
     paths = _output_paths(shared_copy(module).eval(), example_inputs)
-    outputs = identifiers(paths, names)
+    outputs = interface.output_names(identifiers(paths, names))
     carried = CarriedState(state, module, (*names, *outputs)) if state else None
     flat = FlatOutputs(shared_copy(module), paths, carried).eval()
     failures: list[str] = []
     refusal: str | None = None
-    front_ends = (("torch.export", _exported), ("torch.jit.trace", _traced))
-    for name, front_end in front_ends[:1] if state.recurrent else front_ends:  # a trace has no state
+    given = export_example(interface, arguments, example_inputs)
+    front_ends = (("torch.export", _exported, given), ("torch.jit.trace", _traced, example_inputs))
+    for name, front_end, example in front_ends[:1] if state.recurrent else front_ends:  # a trace has no state
         try:
             with _quiet(), torch.no_grad(), marked_traces():
                 kept = Float32Ops(float32)
-                program, frozen = front_end(flat, example_inputs)
-                model = _to_package(program, inputs, outputs, target, passes, kept)
+                program, frozen = front_end(flat, example, dynamic_sizes(interface, arguments, example_inputs))
+                inputs = input_types(interface, arguments, example_inputs, program)
+                model = _to_package(program, inputs, outputs, target, passes, kept, classifier(interface))
         except Exception as error:
             failures.append(f"{name}: {_first_lines(error)}")
             refusal = refusal or export_refusal(error)
             continue
         kept.check()
         _check_states(model, carried)
-        return Conversion(model, FrontEnd(name, refusal, frozen))
+        narrowed = narrowed_sizes(interface, arguments, example_inputs, program)
+        return Conversion(model, FrontEnd(name, refusal, frozen, narrowed))
     raise ConversionError(
         f"{type(module).__name__} does not convert to Core ML; rewrite the op that is named here, or wrap the module "
         "in one whose forward avoids it. " + "; ".join(failures)
@@ -211,11 +234,17 @@ class FlatOutputs(nn.Module):
         return tuple(v.reshape(v.shape) if any(v is other for other in given) else v for v in found)
 
 
-def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
-    return mark_exported(torch.export.export(module, inputs, strict=False).run_decompositions({})), ()
+def _exported(
+    module: nn.Module, inputs: tuple[Tensor, ...], sizes: dict[str, Any] | None = None
+) -> tuple[Any, tuple[FrozenValue, ...]]:
+    exported = torch.export.export(module, inputs, dynamic_shapes=sizes, strict=False)
+    return mark_exported(exported.run_decompositions({})), ()
 
 
-def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[FrozenValue, ...]]:
+def _traced(
+    module: nn.Module, inputs: tuple[Tensor, ...], sizes: dict[str, Any] | None = None
+) -> tuple[Any, tuple[FrozenValue, ...]]:
+    """Trace; what of the sizes is flexible is said to coremltools alone."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", TracerWarning)
         traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
@@ -225,11 +254,12 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, tuple[F
 
 def _to_package(
     program: Any,
-    inputs: list[ct.TensorType],
+    inputs: list[ct.TensorType | ct.ImageType],
     outputs: tuple[str, ...],
     target: DeploymentTarget,
     pipeline: ct.PassPipeline,
     kept: Float32Ops,
+    labels: ct.ClassifierConfig | None,
 ) -> ct.models.MLModel:
     with output_names(outputs):
         model = ct.convert(
@@ -240,6 +270,7 @@ def _to_package(
             convert_to="mlprogram",
             minimum_deployment_target=getattr(ct.target, str(target)),
             compute_precision=kept.precision,
+            classifier_config=labels,
             pass_pipeline=pipeline,
             skip_model_load=True,
         )
@@ -258,24 +289,11 @@ def _check_tensors(module: nn.Module) -> None:
             )
 
 
-def _input_type(name: str, tensor: Tensor) -> ct.TensorType:
-    """The declared type of one input: whole numbers stay whole, for a token id does not fit fp16."""
-    return ct.TensorType(
-        name=name, shape=tuple(tensor.shape), dtype=np.float32 if tensor.is_floating_point() else np.int32
-    )
-
-
-def _input_names(module: nn.Module, count: int) -> tuple[str, ...]:
-    """Argument names of ``forward``; those of a ``*args`` are numbered."""
-    names: list[str] = []
-    for name, parameter in inspect.signature(module.forward).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            names += [f"{name}_{i}" for i in range(count - len(names))]
-        elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            names.append(name)
+def _arguments(module: nn.Module, count: int) -> tuple[str, ...]:
+    names = argument_names(module, count)
     if len(names) < count:
         raise ConversionError(f"{type(module).__name__}.forward takes {len(names)} inputs, {count} were given")
-    return tuple(names[:count])
+    return names
 
 
 def _output_paths(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Path]:

@@ -71,11 +71,13 @@ class FrontEnd:
         name: ``torch.export``, ``torch.jit.trace``, or ``package`` for a package that was written again.
         refusal: why ``torch.export`` could not, in one line; None where it did or was not asked.
         frozen: values of the example that became constants of the program, in the order of execution.
+        narrowed: flexible sizes of which ``torch.export`` followed the model for a part alone, in words.
     """
 
     name: str = "torch.export"
     refusal: str | None = None
     frozen: tuple[FrozenValue, ...] = ()
+    narrowed: tuple[str, ...] = ()
 
     @property
     def traced(self) -> bool:
@@ -88,6 +90,12 @@ class FrontEnd:
         found = [value for value in self.frozen if value.from_data]
         more = len(found) - _MOST_NAMED
         return ", ".join(map(str, found[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+    @property
+    def sizes_text(self) -> str:
+        """Places where the program follows one course of several by size, the first few; empty where none are known."""
+        sizes = [f"{value}" for value in self.frozen if not value.from_data]
+        return ", ".join([*self.narrowed, *sizes][:_MOST_NAMED])
 
     @property
     def warning(self) -> str | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.conversion import converted, unhindered
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.conversion.stand_in import MOST, StandIn
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import RecurrentState
 from palettune.device_bench.package.package import weight_bytes
 from palettune.device_bench.package.program_graph import ProgramNode, program_nodes
@@ -35,6 +36,7 @@ class Setting:
     target: DeploymentTarget
     state: RecurrentState
     float32: tuple[str, ...]
+    interface: ProgramInterface = PLAIN
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,14 @@ def skeleton_of(module: nn.Module, setting: Setting) -> Skeleton:
     """Convert a module that holds stand-ins; what layers these are is the caller's to add."""
     with tempfile.TemporaryDirectory() as folder, unhindered():
         path = Path(folder) / "skeleton.mlpackage"
-        conversion = converted(module, setting.inputs, setting.target, float32=setting.float32, state=setting.state)
+        conversion = converted(
+            module,
+            setting.inputs,
+            setting.target,
+            float32=setting.float32,
+            state=setting.state,
+            interface=setting.interface,
+        )
         conversion.model.save(str(path))
         return Skeleton(program_nodes(path), weight_bytes(path), conversion.front_end)
 

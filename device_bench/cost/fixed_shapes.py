@@ -10,9 +10,12 @@ import coremltools as ct
 
 from palettune.device_bench.cost.op_node import ProgramOpsError
 from palettune.device_bench.package.package import load_spec
+from palettune.device_bench.runtime.features import feature
 from palettune.space.errors import suggestion
 
 __all__ = ["fix_shapes"]
+
+_WEIGHTS = Path("Data/com.apple.CoreML/weights")
 
 
 def fix_shapes(path: Path, shapes: Mapping[str, Sequence[int]], destination: Path) -> Path:
@@ -25,10 +28,16 @@ def fix_shapes(path: Path, shapes: Mapping[str, Sequence[int]], destination: Pat
 
     Raises:
         PackageError: not an ML program package.
-        ProgramOpsError: a shape of an input that the package does not have, or one outside what it allows.
+        ProgramOpsError: a shape of an input that the package does not have, or one outside what it allows; or a
+            classifier, whose labels coremltools cannot write again.
     """
-    _check_stated(load_spec(path), shapes, path)
-    model = ct.models.MLModel(str(path), skip_model_load=True)
+    spec = load_spec(path)
+    _check_stated(spec, shapes, path)
+    if spec.description.predictedFeatureName:
+        raise ProgramOpsError(
+            f"{path}: a classifier with flexible inputs has no latency; export it without labels, or with fixed shapes"
+        )
+    model = ct.models.MLModel(_as_arrays(spec), weights_dir=str(path / _WEIGHTS), skip_model_load=True)
     try:
         ct.models.utils.materialize_dynamic_shape_mlmodel(
             model, {"main": {name: tuple(shape) for name, shape in shapes.items()}}, str(destination)
@@ -39,18 +48,22 @@ def fix_shapes(path: Path, shapes: Mapping[str, Sequence[int]], destination: Pat
     return destination
 
 
+def _as_arrays(spec: Any) -> Any:
+    """A package's message with images as arrays, all that coremltools takes here; the program is the same."""
+    for item in spec.description.input:
+        if item.type.WhichOneof("Type") == "imageType":
+            item.type.multiArrayType.CopyFrom(ct.proto.FeatureTypes_pb2.ArrayFeatureType())
+    return spec
+
+
 def _check_stated(spec: Any, shapes: Mapping[str, Sequence[int]], path: Path) -> None:
-    inputs = {item.name: item.type.multiArrayType for item in spec.description.input}
+    inputs = {item.name: feature(item) for item in spec.description.input}
     for name, shape in shapes.items():
         if name not in inputs:
             raise ProgramOpsError(
                 f"{path}: a shape is stated for {name!r}{suggestion(name, inputs)}; inputs are {', '.join(inputs)}"
             )
-        bounds = [(side.lowerBound, side.upperBound) for side in inputs[name].shapeRange.sizeRanges]
-        fits = len(bounds) == len(shape) and all(
-            low <= size and (high < 0 or size <= high) for size, (low, high) in zip(shape, bounds, strict=True)
-        )
-        allowed = {tuple(one.shape) for one in inputs[name].enumeratedShapes.shapes} | {tuple(inputs[name].shape)}
-        if not fits and tuple(shape) not in allowed:
-            words = f"sizes from {bounds}" if bounds else f"one of {sorted(allowed)}"
-            raise ProgramOpsError(f"{path}: the stated shapes do not fit ({name} {tuple(shape)}): it takes {words}")
+        if not inputs[name].accepts(shape):
+            raise ProgramOpsError(
+                f"{path}: the stated shapes do not fit ({name} {tuple(shape)}): it takes {inputs[name].expected()}"
+            )

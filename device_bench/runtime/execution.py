@@ -7,7 +7,7 @@ device, as far as the program says fp16: values beyond 65,504 become infinite th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -29,6 +29,8 @@ from palettune.device_bench.runtime.values import ComputePrecision, is_half
 __all__ = ["Execution", "Precisions", "execute", "in_precisions", "misfit", "takes", "within"]
 
 _LOSS_DB = 30.0
+#: As for ``compare``.
+_ToInputs = Callable[[Sample], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def execute(
     *,
     fitting: int = 0,
     total: int = 0,
+    to_inputs: _ToInputs | None = None,
 ) -> Execution:
     """Run a package in both precisions beside the module that it should hold.
 
@@ -147,6 +150,7 @@ def execute(
         samples: the module's positional inputs, each of a shape that the package takes.
         fitting: samples of the data that the package takes.
         total: samples of the data.
+        to_inputs: makes the program's inputs from a sample, where they are not the same.
 
     Raises:
         ProgramError: inputs or outputs that do not fit together, or no samples.
@@ -154,11 +158,11 @@ def execute(
     programs = path if isinstance(path, Precisions) else in_precisions(path)
     kept: list[Sample] = []
     if programs.fp16 is None:
-        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, _kept(samples, kept))
+        (float32,) = compare_all({programs.float32: THRESHOLD_DB}, module, _kept(samples, kept), to_inputs=to_inputs)
         return Execution(allowing_own_noise(float32, module, kept), None, None, fitting, total)
     thresholds = {programs.float32: THRESHOLD_DB, programs.fp16: _LOSS_DB}
-    float32, fp16 = compare_all(thresholds, module, _kept(samples, kept))
-    blamed = None if fp16.finite else _first_not_finite(programs, module, kept)
+    float32, fp16 = compare_all(thresholds, module, _kept(samples, kept), to_inputs=to_inputs)
+    blamed = None if fp16.finite else _first_not_finite(programs, module, kept, to_inputs)
     return Execution(allowing_own_noise(float32, module, kept), fp16, blamed, fitting, total)
 
 
@@ -210,9 +214,12 @@ def _kept(samples: Iterable[Sample], kept: list[Sample]) -> Iterator[Sample]:
         yield sample
 
 
-def _first_not_finite(programs: Precisions, module: nn.Module, samples: Sequence[Sample]) -> str | None:
+def _first_not_finite(
+    programs: Precisions, module: nn.Module, samples: Sequence[Sample], to_inputs: _ToInputs | None
+) -> str | None:
     """The first op that fp16 cannot hold, its module where that is known, and the mend."""
-    cause = check_precision(programs.file, samples, reference=module, modules=programs.modules).cause
+    check = check_precision(programs.file, samples, reference=module, modules=programs.modules, to_inputs=to_inputs)
+    cause = check.cause
     return None if cause is None else str(cause)
 
 

@@ -217,6 +217,19 @@ class Workload:
             )
         return value.reshape(())
 
+    def class_labels(self, function: str) -> Sequence[Any]:
+        """Return what a function of the workload's own gives as the labels of the classes: a list or a tuple.
+
+        Raises:
+            WorkloadError: there is no such function, it fails, or it returns something else.
+        """
+        if not self.offers(function):
+            raise self._error(function, "is not defined; `labels.function` names a function of the workload")
+        labels = self._call(function)
+        if not isinstance(labels, (list, tuple)):
+            raise self._error(function, f"returned a {type(labels).__name__}; expected a list of labels")
+        return labels
+
     def digest(self, split: Split) -> str:
         """Return the content hash of the inputs of one split."""
         return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)

@@ -33,7 +33,7 @@ def print_inspection(found: Inspection, console: Console) -> None:
         console.print(_refused(refused))
     if found.advice:
         console.print(_advice(found.advice))
-    for line in _sampling(found):
+    for line in (*_sampling(found), *found.interface):
         console.print(line, highlight=False, markup=False)
     for group in found.groups:
         console.print(f"share one encoding: {', '.join(group)}", markup=False)

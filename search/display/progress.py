@@ -180,8 +180,9 @@ class Display(SearchObserver):
 
     def on_exported(self, item: Exported) -> None:
         """One exported package: predicted against real size, and the proof."""
+        shapes = f", and at {len(item.shapes)} shapes" if item.shapes else ""
         verdict = (
-            f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures})"
+            f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures}{shapes})"
             if item.proven
             else f"[red]NOT PROVEN: {escape('; '.join(item.failures))}[/red]"
         )

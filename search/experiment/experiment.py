@@ -25,6 +25,7 @@ from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.experiment_values import ExperimentValues
+from palettune.search.experiment.inputs_section import InputSection, InputsSection, LabelsSection, PackageName
 from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Wanted
@@ -203,6 +204,9 @@ class Experiment(Section):
     constraints: Constraints = Constraints()
     device: Device | None = None
     data: Data = Data()
+    inputs: InputsSection = Field(default_factory=dict)
+    outputs: dict[str, PackageName] = Field(default_factory=dict)
+    labels: LabelsSection | None = None
     space: Space = Space()
     search: Search = Search()
     budget: Budget = Budget()
@@ -270,10 +274,12 @@ class Experiment(Section):
         return self.resources.get(Workflow.DATA_FREE, Needs())
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides what a search finds: all keys but budgets, resources and measurements."""
-        left_out = {"budget", "resources", "workload", "escalation", "measure"}
+        """Everything that decides what a search finds: all keys but budgets, resources, measurements and mere names."""
+        left_out = {"budget", "resources", "workload", "escalation", "measure", "outputs", "labels"}
         if self.data == Data():  # searches begun before there was such a section go on
             left_out.add("data")
+        if not self.inputs:
+            left_out.add("inputs")
         values = self.model_dump(mode="json", exclude=left_out)
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
@@ -297,6 +303,9 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
     if isinstance(values.get("workload"), str):
         values["workload"] = path.parent / values["workload"]
+    labels = values.get("labels")
+    if isinstance(labels, dict) and isinstance(labels.get("file"), str):
+        labels["file"] = path.parent / labels["file"]
     try:
         return Experiment(**values)
     except ExperimentError as error:
@@ -318,8 +327,8 @@ def _known_keys(section: tuple[int | str, ...]) -> list[str]:
     for part in section:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
         if field is None:
-            model = Needs if section[0] == "resources" else None
-            break
+            model = {"resources": Needs, "inputs": InputSection}.get(str(section[0]))
+            continue
         annotation = field.annotation
         model = next(
             (

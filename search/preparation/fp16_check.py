@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from palettune.device_bench.conversion.conversion import converted, unhindered
+from palettune.device_bench.interface.argument_names import argument_names
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.image_inputs import to_program_inputs
 from palettune.device_bench.runtime import PrecisionCheck, check_precision, load
 from palettune.device_bench.runtime.execution import takes
 from palettune.evaluators.workload.samples import Inputs, spread_samples
@@ -21,7 +23,7 @@ from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.preparation.program_check import check_frozen, check_program, program_samples
+from palettune.search.preparation.program_check import check_at_shapes, check_frozen, check_program, program_samples
 from palettune.space.errors import UserError
 
 __all__ = ["Fp16Error", "Fp16Run", "check_before_search", "fp16_json", "run_in_fp16"]
@@ -60,10 +62,11 @@ class Fp16Run:
 def run_in_fp16(preparation: Preparation) -> Fp16Run:
     """Convert the float model and run it in float32 and in fp16 on samples from all over the evaluation data.
 
-    A model that is a package is run as it is. One that tracing converted is first set against its program in float32.
+    A model that is a package is run as it is. One that tracing converted is first set against its program in float32, as
+    is one of flexible inputs at several shapes.
 
     Raises:
-        ProgramCheckError: a traced program does not compute what the model does.
+        ProgramCheckError: a traced program does not compute what the model does, or a flexible one at some shape.
     """
     started = time.monotonic()
     workload, experiment = preparation.workload, preparation.experiment
@@ -81,14 +84,18 @@ def run_in_fp16(preparation: Preparation) -> Fp16Run:
                 experiment.deployment_target,
                 float32=experiment.space.float32,
                 state=workload.sampling.state,
+                interface=preparation.interface,
             )
             conversion.model.save(str(path))
-        modules = op_modules(conversion.model)
+        modules, program = op_modules(conversion.model), load(path)
+        arguments = argument_names(workload.model, len(workload.example_inputs))
+        to_inputs = to_program_inputs(preparation.interface, arguments, program.inputs)
         if conversion.front_end.traced:
-            program = load(path)
-            check_program(program, workload.model, program_samples(preparation, program), conversion.front_end)
+            spread = program_samples(preparation, program)
+            check_program(program, workload.model, spread, conversion.front_end, to_inputs)
+        check_at_shapes(program, workload.model, workload.example_inputs, conversion.front_end, to_inputs)
         with workload.sampling.state.around(workload.model):
-            check = check_precision(path, samples, reference=workload.model, modules=modules)
+            check = check_precision(path, samples, reference=workload.model, modules=modules, to_inputs=to_inputs)
     return Fp16Run(check, time.monotonic() - started)
 
 
@@ -143,12 +150,13 @@ def fp16_json(run: Fp16Run) -> dict[str, Any]:
 def _samples(preparation: Preparation) -> Sequence[Inputs]:
     """Samples from all over the evaluation data that have shapes which the program takes; else the example."""
     workload = preparation.workload
-    model, shapes = workload.model, [value.shape for value in workload.example_inputs]
+    model, example = workload.model, workload.example_inputs
+    arguments = argument_names(model, len(example))
 
     def fits(sample: Inputs) -> bool:
         if isinstance(model, PackageModule):
             return takes(model.program, sample)
-        return [value.shape for value in sample] == shapes
+        return preparation.interface.takes(arguments, example, sample)
 
     spread = spread_samples(workload.batches(Split.EVALUATION), SAMPLES, fits, workload.sampling)
     return spread.samples or (workload.example_inputs,)

@@ -94,6 +94,7 @@ class Inspection:
         samples: along which axis samples lie, in words.
         state: names of what the model carries from one item to the next, which begins anew after ``sequence`` items.
         fp16: the float model run in fp16, where that was asked for.
+        interface: what is declared of the package's inputs and outputs, in words.
     """
 
     experiment: str
@@ -115,6 +116,7 @@ class Inspection:
     state: tuple[str, ...]
     sequence: int | None
     fp16: Fp16Run | None = None
+    interface: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, preparation: Preparation, fp16: Fp16Run | None = None) -> Inspection:
@@ -140,6 +142,7 @@ class Inspection:
             state=tuple(workload.sampling.state.names),
             sequence=preparation.experiment.data.sequence,
             fp16=fp16,
+            interface=preparation.interface.words,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -160,6 +163,7 @@ class Inspection:
             "groups": [list(group) for group in self.groups],
             "samples": self.samples,
             "state": list(self.state),
+            "interface": list(self.interface),
             "layers": [layer.to_json() for layer in self.layers],
             **({"fp16": fp16_json(self.fp16)} if self.fp16 is not None else {}),
         }

@@ -16,6 +16,7 @@ from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
 from palettune.device_bench.cost.latency_model import LatencyModel, prepare_latency
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
@@ -26,6 +27,7 @@ from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.experiment.versions import tool_versions
 from palettune.search.experiment.workload_file import workload_digest
+from palettune.search.preparation.declared_interface import declared_interface
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
 from palettune.space.errors import UserError
@@ -59,6 +61,7 @@ class Preparation:
     base: BaseProgram
     kind: DivergenceKind
     latency: LatencyModel | None = None
+    interface: ProgramInterface = PLAIN
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -140,6 +143,7 @@ def prepare(experiment: Experiment) -> Preparation:
     workload = load_workload(experiment.workload, experiment.data.options)
     model = workload.model
     outputs = workload.check()
+    interface = declared_interface(experiment, workload)
     targets = workload.batches(Split.EVALUATION)[0].targets
     kind = (
         detect_kind(outputs, targets)
@@ -147,7 +151,7 @@ def prepare(experiment: Experiment) -> Preparation:
         else DivergenceKind(experiment.objectives.divergence)
     )
     _check_metrics(experiment, workload, outputs)
-    base = _base(experiment, workload)
+    base = _base(experiment, workload, interface)
     layers = base.layers
     if not layers:
         reasons = {**workload.kept, **base.reasons, **base.refusals}
@@ -156,7 +160,8 @@ def prepare(experiment: Experiment) -> Preparation:
             f"{_reasons(reasons)}"
         )
     space = _search_space(experiment, model, layers, workload, base)
-    preparation = Preparation(experiment, workload, layers, space, base, kind, _latency(experiment, base, layers))
+    latency = _latency(experiment, _fixed_base(experiment, workload, interface, base), layers)
+    preparation = Preparation(experiment, workload, layers, space, base, kind, latency, interface)
     _check_reachable(preparation)
     return preparation
 
@@ -167,7 +172,12 @@ def _reasons(kept: Mapping[str, str]) -> str:
     return f" ({shown})" if shown else ""
 
 
-def _base(experiment: Experiment, workload: Workload) -> BaseProgram:
+def _base(
+    experiment: Experiment,
+    workload: Workload,
+    interface: ProgramInterface,
+    layers: tuple[Layer, ...] | None = None,
+) -> BaseProgram:
     float32 = experiment.space.float32
     if float32 and isinstance(workload.model, PackageModule):
         raise ExperimentError(
@@ -177,9 +187,19 @@ def _base(experiment: Experiment, workload: Workload) -> BaseProgram:
     try:
         target = experiment.deployment_target
         state = workload.sampling.state
-        return base_program(workload.model, workload.example_inputs, target, state=state, float32=float32)
+        inputs = workload.example_inputs
+        return base_program(workload.model, inputs, target, layers, state, float32=float32, interface=interface)
     except UnmatchedPatternError as error:
         raise ExperimentError(f"space.float32: {error}") from error
+
+
+def _fixed_base(
+    experiment: Experiment, workload: Workload, interface: ProgramInterface, base: BaseProgram
+) -> BaseProgram:
+    """The program at the shapes of the example, which is what latency is predicted for."""
+    if experiment.device is None or not interface.flexible:
+        return base
+    return _base(experiment, workload, interface.fixed(), base.layers)
 
 
 def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...]) -> LatencyModel | None:

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.conversion.shared_copy import shared_copy
+from palettune.device_bench.interface.shape_points import in_words
+from palettune.device_bench.proof.image_inputs import ToInputs
+from palettune.device_bench.proof.shape_check import shaped_examples
 from palettune.device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare
 from palettune.device_bench.runtime.comparison import THRESHOLD_DB, Comparison
 from palettune.device_bench.runtime.execution import takes, within
@@ -28,6 +31,7 @@ from palettune.space.errors import UserError
 
 __all__ = [
     "ProgramCheckError",
+    "check_at_shapes",
     "check_course",
     "check_frozen",
     "check_program",
@@ -108,8 +112,42 @@ def program_samples(preparation: Preparation, program: Program) -> SpreadSamples
     return spread_samples(batches, SAMPLES, lambda sample: takes(program, sample), preparation.workload.sampling)
 
 
-def check_program(program: Program, model: nn.Module, spread: SpreadSamples, front_end: FrontEnd) -> Comparison | None:
+def check_at_shapes(
+    program: Program,
+    model: nn.Module,
+    example: tuple[Tensor, ...],
+    front_end: FrontEnd,
+    to_inputs: ToInputs | None = None,
+) -> None:
+    """Run the float model and its program, in float32, at several of the shapes that the program takes, if it is flexible.
+
+    Raises:
+        ProgramCheckError: they differ at some shape; names it, and the lines where sizes were frozen.
+    """
+    for sample in shaped_examples(program.inputs, example):
+        words = in_words(list(program.inputs), [tuple(value.shape) for value in sample])
+        try:
+            check_program(program, model, SpreadSamples((sample,), 1, 1), front_end, to_inputs)
+        except ProgramCheckError as error:
+            sizes = front_end.sizes_text
+            taken = f" The program holds one course alone: {sizes}." if sizes else ""
+            raise ProgramCheckError(
+                f"[inputs] allows {words}, and there {error}.{taken} Write forward() so that all sizes go one way (x.shape, "
+                "reshape(..., -1), a mask), or declare the sizes of one course alone"
+            ) from error
+
+
+def check_program(
+    program: Program,
+    model: nn.Module,
+    spread: SpreadSamples,
+    front_end: FrontEnd,
+    to_inputs: ToInputs | None = None,
+) -> Comparison | None:
     """Run the float model and its program, in float32, on the same samples.
+
+    Args:
+        to_inputs: makes the program's inputs from a sample, where they are not the same.
 
     Returns:
         What was found, where they agree, or where the program's outputs are not finite, which is a matter of precision;
@@ -122,7 +160,7 @@ def check_program(program: Program, model: nn.Module, spread: SpreadSamples, fro
         return None
     stored = as_stored(model)
     try:
-        comparison = compare(program, stored, within(spread.samples, _SECONDS))
+        comparison = compare(program, stored, within(spread.samples, _SECONDS), to_inputs=to_inputs)
     except (ProgramError, ExecutionError) as error:
         raise ProgramCheckError(_message(str(error), front_end)) from error
     if not comparison.finite or (comparison.passed and comparison.worst_sample_db >= THRESHOLD_DB):

@@ -6,19 +6,24 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.conversion.base_program import BaseProgram, base_program
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.interface.argument_names import argument_names
 from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import package_bytes
+from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
+from palettune.device_bench.proof.interface_proof import interface_failures
 from palettune.device_bench.proof.proof import Proof, prove
+from palettune.device_bench.proof.shape_check import ShapeCheck, check_shapes
 from palettune.device_bench.runtime import Comparison, Execution, Precisions, as_stored, execute, in_precisions
 from palettune.device_bench.runtime.execution import takes, within
 from palettune.evaluators.weights.model_state import ModelState, model_digest
@@ -52,6 +57,8 @@ class Exported:
         coverage: bytes of the model's layers over those of all its large constants.
         uncompressed: constants above 2 kB that are no layer's, with the reason.
         front_end: what read the model for conversion, and what it froze.
+        interface: what in the package's inputs and outputs is not as declared, in words.
+        shapes: the package run at several shapes, where its inputs are flexible.
     """
 
     path: Path
@@ -64,6 +71,8 @@ class Exported:
     coverage: float | None = None
     front_end: FrontEnd = field(default_factory=FrontEnd)
     uncompressed: tuple[FloatConstant, ...] = ()
+    interface: tuple[str, ...] = ()
+    shapes: tuple[ShapeCheck, ...] = ()
 
     @property
     def predicted_weight_bytes(self) -> int:
@@ -78,13 +87,15 @@ class Exported:
     @property
     def proven(self) -> bool:
         """Whether the package holds what was asked for in the bytes predicted, and computes what the model does."""
-        return self.proof.passed and self.weight_file.passed and self.execution.passed
+        ran = self.execution.passed and all(check.passed for check in self.shapes)
+        return self.proof.passed and self.weight_file.passed and not self.interface and ran
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Everything that is wrong with it, in words."""
         sizes = () if self.weight_file.passed else (str(self.weight_file),)
-        return (*self.proof.failures, *sizes, *self.execution.failures)
+        shapes = [words for check in self.shapes for words in check.failures]
+        return (*self.proof.failures, *sizes, *self.interface, *self.execution.failures, *shapes)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -116,6 +127,7 @@ class Exported:
                 "failures": list(self.failures),
                 "bytes": self.weight_file.to_json(),
                 "execution": execution_json(self.execution),
+                "shapes": [_shape_json(check) for check in self.shapes],
             },
         }
 
@@ -150,21 +162,19 @@ def export(
 
 
 def _export_one(preparation: Preparation, state: ModelState, record: Record, out: Path, label: str) -> Exported:
-    experiment = preparation.experiment
+    experiment, interface = preparation.experiment, preparation.interface
     module = state.apply(preparation.workload.model)
-    carried = preparation.workload.sampling.state
+    inputs = preparation.workload.example_inputs
     base = preparation.base
     if not state.keeps_the_rest:  # other biases, normalizations or ops: their program is another one
-        inputs, layers = preparation.workload.example_inputs, preparation.layers
-        base = base_program(
-            module, inputs, experiment.deployment_target, layers, carried, float32=experiment.space.float32
-        )
+        base = _base(preparation, module)
     conversion = converted(
         module,
-        preparation.workload.example_inputs,
+        inputs,
         experiment.deployment_target,
         float32=experiment.space.float32,
-        state=carried,
+        state=preparation.workload.sampling.state,
+        interface=interface,
     )
     name = f"{experiment.name}-{label}-{record.costs['size_mb']:.2f}MB"
     path = out / f"{name}.mlpackage"
@@ -174,39 +184,58 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
     programs = in_precisions(path, op_modules(conversion.model))
     write_record(path, record_values(preparation, record, programs.float32))
     proof = prove(
-        path,
-        module,
-        preparation.workload.example_inputs,
-        record.configuration,
-        preparation.layers,
-        experiment.deployment_target,
-        base=base,
+        path, module, inputs, record.configuration, preparation.layers, experiment.deployment_target, base=base
     )
-    file = weight_file(module, base, record.configuration, preparation.layers, experiment.deployment_target, proof)
-    execution = _execute(preparation, module, programs)
-    if not (proof.passed and file.passed and execution.passed):
-        path = path.rename(out / f"{name}.unproven.mlpackage")
-    return Exported(
+    arguments = argument_names(module, len(inputs))
+    declared = () if isinstance(module, PackageModule) else interface_failures(path, interface, arguments, inputs)
+    to_inputs = to_program_inputs(interface, arguments, programs.float32.inputs)
+    exported = Exported(
         path,
         record,
-        file,
+        weight_file(module, base, record.configuration, preparation.layers, experiment.deployment_target, proof),
         package_bytes(path),
         proof,
-        execution,
+        _execute(preparation, module, programs, to_inputs),
         state.methods,
         preparation.coverage,
         conversion.front_end,
         large_constants(base.floats),
+        declared,
+        check_shapes(programs, module, inputs, to_inputs),
+    )
+    return exported if exported.proven else replace(exported, path=path.rename(out / f"{name}.unproven.mlpackage"))
+
+
+def _base(preparation: Preparation, module: nn.Module) -> BaseProgram:
+    """The base program of a module whose constants beside the layers' weights are its own."""
+    experiment, workload = preparation.experiment, preparation.workload
+    return base_program(
+        module,
+        workload.example_inputs,
+        experiment.deployment_target,
+        preparation.layers,
+        workload.sampling.state,
+        float32=experiment.space.float32,
+        interface=preparation.interface,
     )
 
 
-def _execute(preparation: Preparation, module: nn.Module, programs: Precisions) -> Execution:
+def _execute(
+    preparation: Preparation, module: nn.Module, programs: Precisions, to_inputs: ToInputs | None
+) -> Execution:
     """Run a package on samples from all over the evaluation data, or on the example where it takes none of them."""
     batches = preparation.workload.batches(Split.EVALUATION)
     sampling = preparation.workload.sampling
     spread = spread_samples(batches, _SAMPLES, lambda sample: takes(programs.float32, sample), sampling)
     samples = within(spread.samples or (preparation.workload.example_inputs,), _SECONDS)
-    return execute(programs, as_stored(module), samples, fitting=spread.fitting, total=spread.total)
+    stored = as_stored(module)
+    return execute(programs, stored, samples, fitting=spread.fitting, total=spread.total, to_inputs=to_inputs)
+
+
+def _shape_json(check: ShapeCheck) -> dict[str, Any]:
+    """What running a package at one shape has shown, as plain values."""
+    ran = execution_json(check.execution) if check.execution is not None else {}
+    return {**ran, "shapes": check.shapes, "passed": check.passed, "failures": list(check.failures)}
 
 
 def execution_json(execution: Execution) -> dict[str, Any]:

@@ -14,8 +14,12 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
+from palettune.device_bench.interface.argument_names import argument_names
+from palettune.device_bench.interface.program_interface import PLAIN
 from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
 from palettune.device_bench.package_model.package_module import PackageModule
+from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
+from palettune.device_bench.proof.interface_proof import interface_failures
 from palettune.device_bench.runtime import Program, as_stored, in_precisions
 from palettune.device_bench.runtime.execution import misfit, takes
 from palettune.evaluators.quality.divergence import Reference, detect_kind
@@ -26,9 +30,11 @@ from palettune.evaluators.workload.samples import one_by_one
 from palettune.evaluators.workload.sampling import Sampling
 from palettune.evaluators.workload.workload import Batch, Split, Workload, load_workload
 from palettune.search.experiment.experiment import Experiment
+from palettune.search.preparation.declared_interface import declared_interface
 from palettune.search.results.formatting import digits
 from palettune.search.results.package_record import PackageRecord, weights_digest
 from palettune.search.results.record_check import Found, Verdict, judged
+from palettune.search.results.shape_verification import shape_problems
 from palettune.space.errors import UserError
 
 __all__ = ["Verification", "verify"]
@@ -128,6 +134,9 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
     programs = in_precisions(package)
     workload = load_workload(experiment.workload, experiment.data.options)
     first = workload.check()
+    interface = declared_interface(experiment, workload)
+    arguments = argument_names(workload.model, len(workload.example_inputs))
+    to_inputs = to_program_inputs(interface, arguments, programs.float32.inputs)
     batches = workload.batches(Split.EVALUATION)
     asked = experiment.objectives.divergence
     kind = detect_kind(first, batches[0].targets) if asked == "auto" else DivergenceKind(asked)
@@ -137,7 +146,7 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
         floats = list(course.outputs(workload.model))
         reference = Reference.of(kind, floats, sampling.axes)
         indices = _fitting(programs.float32, batches, package, sampling)
-        case = _Case(package, workload, reference, floats, indices)
+        case = _Case(package, workload, reference, floats, indices, to_inputs)
         stored = sampling.course([batch.inputs for batch in batches], indices).outputs(as_stored(workload.model))
         rounding = case.divergence(list(stored))
         divergence, metrics = case.measured(programs.float32)
@@ -156,7 +165,11 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
         model_digest(workload.model),
         weights_digest(package),
     )
-    return _verification(found, judged(found, _record(package, workload.model)), metrics, half_metrics)
+    verdict = judged(found, _record(package, workload.model))
+    if interface != PLAIN:
+        verdict.notes += interface_failures(package, interface, arguments, workload.example_inputs)
+    verdict.problems += shape_problems(programs, workload.model, workload.example_inputs, to_inputs)
+    return _verification(found, verdict, metrics, half_metrics)
 
 
 def _figure(value: float | None) -> str:
@@ -192,6 +205,7 @@ class _Case:
     Attributes:
         floats: the float model's outputs by batch, of all batches.
         indices: the batches that the package takes.
+        to_inputs: makes the package's inputs from those of the model, where they are not the same.
     """
 
     package: Path
@@ -199,6 +213,7 @@ class _Case:
     reference: Reference
     floats: Sequence[Any]
     indices: Sequence[int]
+    to_inputs: ToInputs | None = None
 
     @property
     def batches(self) -> tuple[Batch, ...]:
@@ -217,7 +232,7 @@ class _Case:
         for index, batch in zip(self.indices, self.batches, strict=True):
             if sampling.begin(index) == index:
                 state = program.new_state()
-            found.append(_outputs(program, batch, self.floats[index], self.package, state, sampling))
+            found.append(self._outputs(program, batch, self.floats[index], state))
         return found
 
     def divergence(self, outputs: Sequence[Any]) -> float | None:
@@ -225,6 +240,32 @@ class _Case:
         values = [self.reference.by_sample(i, given) for i, given in zip(self.indices, outputs, strict=True)]
         by_sample = torch.cat(values)
         return max(float(by_sample.mean()), 0.0) if bool(torch.isfinite(by_sample).all()) else None
+
+    def _outputs(self, program: Program, batch: Batch, like: Any, state: dict[str, Tensor]) -> Any:
+        """The package's outputs in the structure of the torch model's."""
+        sampling = self.workload.sampling
+
+        def run(inputs: Inputs) -> dict[str, Tensor]:
+            given = self.to_inputs(inputs) if self.to_inputs else dict(zip(program.inputs, inputs, strict=False))
+            return program.run_tensors(given, state=state)
+
+        values = one_by_one(run, batch.inputs, sampling.axes)
+        wanted = flatten(like)
+        found = [values[name] for name in named_as(values, like, program.inputs)]
+        if len(found) != len(wanted):
+            raise UserError(
+                f"{self.package}: gives {len(found)} outputs, the workload's model {len(wanted)}; is it a package of it?"
+            )
+        for value, (name, expected) in zip(found, wanted, strict=True):
+            mismatch = sampling.axes == FIRST and value.shape[1:] != expected.shape[1:]
+            if mismatch or value.numel() != expected.numel():
+                raise UserError(
+                    f"{self.package}: {name} has shape {tuple(value.shape)}, the workload's model gives "
+                    f"{tuple(expected.shape)} for the same inputs; is it a package of it?"
+                )
+        return replace_tensors(
+            like, [value.reshape(expected.shape) for value, (_, expected) in zip(found, wanted, strict=True)]
+        )
 
 
 def _record(package: Path, model: nn.Module) -> PackageRecord:
@@ -262,31 +303,4 @@ def _fitting(program: Program, batches: Sequence[Batch], package: Path, sampling
         f"{misfit(program, batches[misfitting].inputs)}; {few} evaluation_data(), whose shapes are "
         f"{'; '.join(given[:_MOST_SHAPES])}{more}. Give data in the package's shape, or export from example_inputs() in the "
         "data's; is it a package of this model?"
-    )
-
-
-def _outputs(
-    program: Program, batch: Batch, like: Any, package: Path, state: dict[str, Tensor], sampling: Sampling
-) -> Any:
-    """The package's outputs in the structure of the torch model's."""
-
-    def run(inputs: Inputs) -> dict[str, Tensor]:
-        return program.run_tensors(dict(zip(program.inputs, inputs, strict=False)), state=state)
-
-    values = one_by_one(run, batch.inputs, sampling.axes)
-    wanted = flatten(like)
-    found = [values[name] for name in named_as(values, like, program.inputs)]
-    if len(found) != len(wanted):
-        raise UserError(
-            f"{package}: gives {len(found)} outputs, the workload's model {len(wanted)}; is it a package of it?"
-        )
-    for value, (name, expected) in zip(found, wanted, strict=True):
-        mismatch = sampling.axes == FIRST and value.shape[1:] != expected.shape[1:]
-        if mismatch or value.numel() != expected.numel():
-            raise UserError(
-                f"{package}: {name} has shape {tuple(value.shape)}, the workload's model gives "
-                f"{tuple(expected.shape)} for the same inputs; is it a package of it?"
-            )
-    return replace_tensors(
-        like, [value.reshape(expected.shape) for value, (_, expected) in zip(found, wanted, strict=True)]
     )

@@ -150,7 +150,7 @@ class Worker:
         return Assembler(self.workload.model, self.weights)
 
     def convert(self, configuration: Configuration, target: DeploymentTarget, state: str | None = None) -> bytes:
-        """One configuration as a package in bytes, to be measured elsewhere.
+        """One configuration as a package in bytes, to be measured elsewhere at the shapes of the example.
 
         Args:
             state: file of an escalated model's state; the data-free weights without.
@@ -160,8 +160,8 @@ class Worker:
         else:
             module = self.assembler.with_metadata(configuration)
         carried, float32 = self.workload.sampling.state, self.settings.float32
-        inputs = self.workload.example_inputs
-        model = convert(module, inputs, target, float32=float32, state=carried)
+        inputs, interface = self.workload.example_inputs, self.settings.interface.fixed()
+        model = convert(module, inputs, target, float32=float32, state=carried, interface=interface)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "package.mlpackage"
             model.save(str(path))

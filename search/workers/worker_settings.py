@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadSource
@@ -29,6 +30,7 @@ class WorkerSettings:
         escalation: the settings of the workflows that evaluations are escalated to.
         float32: patterns of the ops that compute in float32.
         data: what the experiment says of the data.
+        interface: of the packages that the worker converts.
         gpus: share of a GPU that one worker is given; with any share above 0 it computes on the GPU.
     """
 
@@ -44,6 +46,7 @@ class WorkerSettings:
     escalation: EscalationSettings = field(default_factory=EscalationSettings)
     float32: tuple[str, ...] = ()
     data: DataOptions = field(default_factory=DataOptions)
+    interface: ProgramInterface = PLAIN
     gpus: float = 0
 
 
@@ -63,5 +66,6 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         escalation=experiment.escalation,
         float32=experiment.space.float32,
         data=experiment.data.options,
+        interface=preparation.interface,
         gpus=needs.gpus,
     )

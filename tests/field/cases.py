@@ -143,6 +143,8 @@ CASES: dict[str, Case] = {
     "p_enumerated": Case(_SHAPES),
     "p_range_two": Case(_SHAPES),
     "p_enumerated_images": Case(_SHAPES),
+    "declared_lengths": Case(_SHAPES, said=("named input_ids, (1, 1..64)",)),
+    "declared_pictures": Case(_SHAPES, said=("classifier of 4 labels",)),
     "p_w8a8": Case(_PACKAGES, refused=("compressed already",)),
     "p_palettized": Case(_PACKAGES, refused=("compressed already",)),
     "weightnorm_new": Case(_FOLDING),
