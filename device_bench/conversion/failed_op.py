@@ -23,6 +23,8 @@ _TORCH = str(Path(torch.__file__).parent)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in')
 _WRAPPED = "model."
 _NAMED = 3
+#: Axes that a tensor of Core ML may have.
+_AXES = 5
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,22 @@ def failure_words(error: Exception, program: Any, failed: Iterable[Any] = ()) ->
         ops = list(dict.fromkeys(str(FailedOp.of(node, program)) for node in lacking))
         more = f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else ""
         return f"coremltools has no conversion of {'; '.join(ops[:_NAMED])}{more}"
+    if f"rank <= {_AXES}" in str(error):
+        return _too_many_axes(nodes.values(), program) or export_refusal(error)
     at = [FailedOp.of(nodes[node.name], program) for node in failed if node.name in nodes]
     return f"{at[0]}: {export_refusal(error)}" if at else export_refusal(error)
+
+
+def _too_many_axes(nodes: Iterable[Any], program: Any) -> str | None:
+    """Words for the first tensor that has more axes than Core ML allows."""
+    for node in nodes:
+        value = node.meta.get("val")
+        if node.op == "call_function" and isinstance(value, torch.Tensor) and value.ndim > _AXES:
+            return (
+                f"{FailedOp.of(node, program)}: it makes a tensor of {value.ndim} axes {tuple(value.shape)}, and Core ML "
+                f"has at most {_AXES}: leave an axis of length 1 out, or compute with two axes as one"
+            )
+    return None
 
 
 def _constants(node: Any) -> Iterator[str]:

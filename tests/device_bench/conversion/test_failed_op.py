@@ -54,5 +54,15 @@ def test_an_op_that_fails_is_named_with_its_line():
     assert "boolean" in words
 
 
+def test_a_tensor_of_too_many_axes_is_named_with_the_rewrite_to_make():
+    class Deep(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x.view(1, 2, 2, 2, 2, 2) * 2).sum(-1).flatten()
+
+    words = refused(Deep(), torch.ones(32))
+    assert "op aten.view.default at test_failed_op.py:" in words
+    assert "a tensor of 6 axes (1, 2, 2, 2, 2, 2), and Core ML has at most 5" in words
+
+
 def test_what_fails_before_there_is_a_program_is_said_as_it_is():
     assert failure_words(RuntimeError("no such thing"), None) == "RuntimeError: no such thing"
