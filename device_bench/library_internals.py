@@ -91,6 +91,7 @@ __all__ = [
     "register_quantized_ops",
     "run_pass",
     "should_use_weight_file",
+    "torch_converter",
     "traced_nodes_changed",
     "tree_leaves",
     "without_validation",
@@ -235,6 +236,18 @@ def is_convertible(node: Any) -> bool:
     target = node.target
     kind = target.name() if hasattr(target, "name") else target.__name__
     return sanitize_op_kind(kind) in _TORCH_OPS_REGISTRY.name_to_func_mapping
+
+
+def torch_converter(kind: str) -> Callable[[Any, Any], None]:
+    """Return the function that converts an operation of torch, such as ``mul`` or ``squeeze.dim``.
+
+    coremltools 9.0: ``torch_op_registry._TORCH_OPS_REGISTRY.name_to_func_mapping``.
+
+    Raises:
+        KeyError: there is none.
+    """
+    function: Callable[[Any, Any], None] = _TORCH_OPS_REGISTRY.name_to_func_mapping[kind]
+    return function
 
 
 @contextlib.contextmanager

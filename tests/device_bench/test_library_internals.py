@@ -276,6 +276,12 @@ def test_the_node_at_which_the_front_end_fails_is_kept_with_its_arguments():
     assert dtype is None
 
 
+def test_conversions_are_found_by_the_kind_of_op():
+    assert internals.torch_converter("lstm").__name__ == "lstm"
+    with pytest.raises(KeyError):
+        internals.torch_converter("no_such_op")
+
+
 def test_the_type_that_an_op_is_asked_for_is_read():
     found = []
     before = internals._TORCH_OPS_REGISTRY.name_to_func_mapping["cumsum"]

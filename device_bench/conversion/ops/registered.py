@@ -6,7 +6,7 @@ import importlib
 
 __all__ = ["register_missing_ops"]
 
-_MODULES = ("bicubic", "recurrent", "wider_arguments", "windows")
+_MODULES = ("bicubic", "wider_arguments", "complex_numbers", "recurrent", "windows")
 
 
 def register_missing_ops() -> None:
