@@ -8,6 +8,7 @@ Names that are passed on as they are, tested with coremltools 9.0:
 * ``AbstractGraphPass``, ``register_pass``: ``coremltools.converters.mil.mil.passes``, ``graph_pass`` and ``pass_registry``
 * ``ScopeSource``: ``coremltools.converters.mil.mil.scope``
 * ``TranscriptionContext``: ``coremltools.converters.mil.frontend.milproto.load``
+* ``is_symbolic``: ``coremltools.converters.mil.mil.types.symbolic``
 * ``should_use_weight_file``: ``coremltools.converters.mil.backend.mil.load``
 * ``METADATA_VERSION``, ``METADATA_VERSION_BUFFER``, ``STATE_DICT_METADATA_BUFFER_PREFIX``:
   ``coremltools.optimize.torch._utils.metadata_utils``
@@ -34,8 +35,11 @@ from coremltools.converters.mil.backend.mil.load import should_use_weight_file
 from coremltools.converters.mil.converter import mil_convert
 from coremltools.converters.mil.frontend.milproto.load import TranscriptionContext, _load_value
 from coremltools.converters.mil.frontend.milproto.load import load as load_mil
+from coremltools.converters.mil.frontend.torch import ops as torch_front_end
 from coremltools.converters.mil.frontend.torch.converter import TorchConverter
 from coremltools.converters.mil.frontend.torch.internal_graph import InternalTorchIRNode
+from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
+from coremltools.converters.mil.frontend.torch.utils import sanitize_op_kind
 from coremltools.converters.mil.mil import Program
 from coremltools.converters.mil.mil.block import is_current_opset_version_compatible_with
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
@@ -43,6 +47,7 @@ from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipeline
 from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY, register_pass
 from coremltools.converters.mil.mil.scope import ScopeSource
+from coremltools.converters.mil.mil.types.symbolic import is_symbolic
 from coremltools.optimize.torch._utils.metadata_utils import (
     METADATA_VERSION,
     METADATA_VERSION_BUFFER,
@@ -69,7 +74,12 @@ __all__ = [
     "buffer_slots",
     "copy_scope",
     "drop_debug_scopes",
+    "failing_node",
+    "front_end_dtype",
+    "front_end_inputs",
     "front_end_pass",
+    "is_convertible",
+    "is_symbolic",
     "known_ops",
     "load_mil_program",
     "mil_program",
@@ -81,6 +91,7 @@ __all__ = [
     "register_quantized_ops",
     "run_pass",
     "should_use_weight_file",
+    "torch_converter",
     "traced_nodes_changed",
     "tree_leaves",
     "without_validation",
@@ -184,6 +195,81 @@ def run_pass(name: str, program: Program) -> None:
     coremltools 9.0: ``mil.passes.pass_registry.PASS_REGISTRY``.
     """
     PASS_REGISTRY[name](program)
+
+
+def front_end_inputs(context: Any, node: Any) -> list[Any]:
+    """Return the arguments of a node that the torch front end converts: variables, or lists of variables.
+
+    coremltools 9.0: ``frontend.torch.ops._get_inputs``.
+
+    Args:
+        context: what the front end has made so far.
+        node: the node, as a function registered with ``register_torch_op`` gets it.
+    """
+    inputs: list[Any] = torch_front_end._get_inputs(context, node)
+    return inputs
+
+
+def front_end_dtype(context: Any, node: Any, position: int) -> str | None:
+    """Return the ``dtype`` that a node is given, as MIL spells it; ``None`` without one.
+
+    coremltools 9.0: ``frontend.torch.ops._get_kwinputs`` and ``NUM_TO_DTYPE_STRING``.
+
+    Args:
+        position: of the argument where it is not given by name.
+    """
+    inputs = torch_front_end._get_inputs(context, node)
+    default = inputs[position] if len(inputs) > position else None
+    (number,) = torch_front_end._get_kwinputs(context, node, "dtype", default=[default])
+    return None if number is None else str(torch_front_end.NUM_TO_DTYPE_STRING[number.val])
+
+
+def is_convertible(node: Any) -> bool:
+    """Return whether the torch front end has a conversion of an op of an exported graph.
+
+    coremltools 9.0: ``torch_op_registry._TORCH_OPS_REGISTRY`` by ``utils.sanitize_op_kind``, as
+    ``InternalTorchIRNode.from_exir_node`` looks them up. What coremltools documents for this fails on ``__and__``.
+
+    Args:
+        node: of kind ``call_function``.
+    """
+    target = node.target
+    kind = target.name() if hasattr(target, "name") else target.__name__
+    return sanitize_op_kind(kind) in _TORCH_OPS_REGISTRY.name_to_func_mapping
+
+
+def torch_converter(kind: str) -> Callable[[Any, Any], None]:
+    """Return the function that converts an operation of torch, such as ``mul`` or ``squeeze.dim``.
+
+    coremltools 9.0: ``torch_op_registry._TORCH_OPS_REGISTRY.name_to_func_mapping``.
+
+    Raises:
+        KeyError: there is none.
+    """
+    function: Callable[[Any, Any], None] = _TORCH_OPS_REGISTRY.name_to_func_mapping[kind]
+    return function
+
+
+@contextlib.contextmanager
+def failing_node() -> Iterator[list[Any]]:
+    """Yield a list that gets the node at which the torch front end fails, if it does at one.
+
+    coremltools 9.0: ``frontend.torch.ops.convert_single_node``, called by ``convert_nodes`` in the same module.
+    """
+    convert, failed = torch_front_end.convert_single_node, list[Any]()
+
+    def noting(context: Any, node: Any) -> None:
+        try:
+            convert(context, node)
+        except Exception:
+            failed.append(node)
+            raise
+
+    torch_front_end.convert_single_node = noting
+    try:
+        yield failed
+    finally:
+        torch_front_end.convert_single_node = convert
 
 
 def opset_has(target: Any) -> bool:

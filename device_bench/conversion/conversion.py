@@ -24,10 +24,13 @@ import coremltools as ct
 import torch
 from torch import Tensor, nn
 
+from palettune.device_bench.conversion.decomposed import decomposed
 from palettune.device_bench.conversion.distinct_outputs import output_names
+from palettune.device_bench.conversion.failed_op import failure_words
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
-from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, export_refusal, frozen_values
+from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, frozen_values
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.conversion.ops.registered import register_missing_ops
 from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.conversion.stored_weights import stored_weights
 from palettune.device_bench.interface.argument_names import argument_names
@@ -43,6 +46,7 @@ from palettune.device_bench.library_internals import (
     FakeTensorMode,
     TracerWarning,
     drop_debug_scopes,
+    failing_node,
     mil_program,
     without_validation,
 )
@@ -168,19 +172,23 @@ def _converted(
     flat = FlatOutputs(shared_copy(module), paths, carried).eval()
     failures: list[str] = []
     refusal: str | None = None
+    register_missing_ops()
     given = export_example(interface, arguments, example_inputs)
     front_ends = (("torch.export", _exported, given), ("torch.jit.trace", _traced, example_inputs))
     for name, front_end, example in front_ends[:1] if state.recurrent else front_ends:  # a trace has no state
-        try:
-            with _quiet(), torch.no_grad(), marked_traces():
-                kept = Float32Ops(float32)
-                program, frozen = front_end(flat, example, dynamic_sizes(interface, arguments, example_inputs))
-                inputs = input_types(interface, arguments, example_inputs, program)
-                model = _to_package(program, inputs, outputs, target, passes, kept, classifier(interface))
-        except Exception as error:
-            failures.append(f"{name}: {_first_lines(error)}")
-            refusal = refusal or export_refusal(error)
-            continue
+        program: Any = None
+        with failing_node() as failed:
+            try:
+                with _quiet(), torch.no_grad(), marked_traces():
+                    kept = Float32Ops(float32)
+                    program, frozen = front_end(flat, example, dynamic_sizes(interface, arguments, example_inputs))
+                    inputs = input_types(interface, arguments, example_inputs, program)
+                    model = _to_package(program, inputs, outputs, target, passes, kept, classifier(interface))
+            except Exception as error:
+                words = failure_words(error, program, failed)
+                failures.append(f"{name}: {words}")
+                refusal = refusal or words
+                continue
         kept.check()
         _check_states(model, carried)
         narrowed = narrowed_sizes(interface, arguments, example_inputs, program)
@@ -238,7 +246,7 @@ def _exported(
     module: nn.Module, inputs: tuple[Tensor, ...], sizes: dict[str, Any] | None = None
 ) -> tuple[Any, tuple[FrozenValue, ...]]:
     exported = torch.export.export(module, inputs, dynamic_shapes=sizes, strict=False)
-    return mark_exported(exported.run_decompositions({})), ()
+    return mark_exported(decomposed(exported)), ()
 
 
 def _traced(

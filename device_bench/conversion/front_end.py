@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.library_internals import TorchDispatchMode, TracerWarning
 
-__all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values"]
+__all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values", "line_of_source"]
 
 #: A line of Python: file and number.
 Line = tuple[str, int]
@@ -132,11 +132,11 @@ def frozen_values(said: Iterable[warnings.WarningMessage], reads: DataReads | No
             line = (message.filename, message.lineno)
             taken = _taken(str(message.message))
             seen = reads is None or taken.startswith(_UNSEEN) or line in reads.lines
-            found[FrozenValue(taken, *line, _source(line), seen)] = None
+            found[FrozenValue(taken, *line, line_of_source(line), seen)] = None
     warned = {(value.file, value.line) for value in found}
     for line, stack in reads.values.items() if reads is not None else ():
         if not stack & warned:
-            found[FrozenValue("a Python value", *line, _source(line))] = None
+            found[FrozenValue("a Python value", *line, line_of_source(line))] = None
     return tuple(found)
 
 
@@ -193,11 +193,12 @@ def export_refusal(error: Exception) -> str:
     if not at:
         return summary
     file, number = at[-1]
-    source = _source((file, int(number)))
+    source = line_of_source((file, int(number)))
     return f"{summary} at {Path(file).name}:{number}" + (f" (`{source}`)" if source else "")
 
 
-def _source(line: Line) -> str:
+def line_of_source(line: Line) -> str:
+    """Return a line of a source file without its indentation; empty where there is none."""
     return linecache.getline(*line).strip()
 
 

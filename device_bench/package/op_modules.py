@@ -56,8 +56,9 @@ def uncast_name(op: str) -> str:
 
 
 def mark_exported(program: Any) -> Any:
-    """Put the name of each node's module where coremltools looks for lines of source."""
+    """Put the name of each node's module where coremltools looks for lines of source, and those under ``source``."""
     for node in program.graph.nodes:
+        node.meta["source"] = node.meta.get("stack_trace")
         stack = node.meta.get("nn_module_stack")
         node.meta["stack_trace"] = next(reversed(stack.values()))[0] if stack else None
     return program

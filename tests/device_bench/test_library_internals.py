@@ -231,3 +231,73 @@ def test_a_registered_pass_runs_on_a_program():
 
     internals.run_pass("common::dead_code_elimination", program)
     assert [op.op_type for op in program.functions["main"].operations] == ["identity"]
+
+
+def test_symbolic_lengths_are_told_from_numbers():
+    length = ct.RangeDim(1, 8).symbol
+    assert internals.is_symbolic(length)
+    assert not internals.is_symbolic(8)
+
+
+class Bounded(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x > 0).cumsum(0, dtype=torch.int32) & torch.lgamma(x).int()
+
+
+def test_ops_that_the_front_end_converts_are_told_from_others():
+    program = torch.export.export(Bounded(), (torch.ones(2),), strict=False).run_decompositions({})
+    found = {str(n.target): internals.is_convertible(n) for n in program.graph.nodes if n.op == "call_function"}
+    assert found["aten.cumsum.default"]
+    assert not found["aten.lgamma.default"]
+    assert not found["aten.__and__.Tensor"]
+
+
+def test_the_node_at_which_the_front_end_fails_is_kept_with_its_arguments():
+    read = []
+
+    @ct.converters.mil.register_torch_op(override=True)
+    def lgamma(context, node):
+        read.append((internals.front_end_inputs(context, node), internals.front_end_dtype(context, node, 1)))
+        raise ValueError("not today")
+
+    class Failing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.lgamma(x)
+
+    program = torch.export.export(Failing(), (torch.ones(2),), strict=False).run_decompositions({})
+    try:
+        with internals.failing_node() as failed, pytest.raises(ValueError, match="not today"):
+            ct.convert(program, minimum_deployment_target=ct.target.iOS18, skip_model_load=True)
+    finally:
+        internals._TORCH_OPS_REGISTRY.name_to_func_mapping.pop("lgamma")
+    assert [(node.name, node.kind) for node in failed] == [("lgamma", "lgamma")]
+    ((variables, dtype),) = read
+    assert [variable.shape for variable in variables] == [(2,)]
+    assert dtype is None
+
+
+def test_conversions_are_found_by_the_kind_of_op():
+    assert internals.torch_converter("lstm").__name__ == "lstm"
+    with pytest.raises(KeyError):
+        internals.torch_converter("no_such_op")
+
+
+def test_the_type_that_an_op_is_asked_for_is_read():
+    found = []
+    before = internals._TORCH_OPS_REGISTRY.name_to_func_mapping["cumsum"]
+
+    def noting(context, node):
+        found.append(internals.front_end_dtype(context, node, 2))
+        before(context, node)
+
+    class Summed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.cumsum(0, dtype=torch.int32)
+
+    program = torch.export.export(Summed(), (torch.ones(2),), strict=False).run_decompositions({})
+    internals._TORCH_OPS_REGISTRY.name_to_func_mapping["cumsum"] = noting
+    try:
+        ct.convert(program, minimum_deployment_target=ct.target.iOS18, skip_model_load=True)
+    finally:
+        internals._TORCH_OPS_REGISTRY.name_to_func_mapping["cumsum"] = before
+    assert found == ["int32"]

@@ -1,0 +1,63 @@
+"""The forty architectures, fixed before the first of them was converted."""
+
+from __future__ import annotations
+
+from experiments.benchmarks.architectures.architecture import Architecture
+
+FAMILIES = (
+    "convolutional",
+    "attention",
+    "recurrent",
+    "state-space",
+    "mixture of experts",
+    "detection",
+    "segmentation",
+    "super-resolution",
+    "speech",
+    "vocoder",
+    "embedder",
+    "decoder with cache",
+)
+
+FORTY: tuple[Architecture, ...] = (
+    Architecture("resnet", ("convolutional",), "torchvision_images"),
+    Architecture("convnext", ("convolutional",), "timm_images"),
+    Architecture("nfnet", ("convolutional",), "timm_images"),
+    Architecture("eva", ("attention",), "timm_images"),
+    Architecture("vit", ("attention",), "torchvision_images"),
+    Architecture("t5_encoder", ("attention", "embedder"), "transformers_text"),
+    Architecture("sequencer", ("recurrent",), "timm_images"),
+    Architecture("deepspeech", ("recurrent", "speech"), "torchaudio_sound"),
+    Architecture("wavernn", ("recurrent", "vocoder"), "torchaudio_sound"),
+    Architecture("encodec", ("recurrent", "vocoder"), "transformers_sound"),
+    Architecture("efficientvim", ("state-space",), "timm_images"),
+    Architecture("mamba", ("state-space",), "transformers_text"),
+    Architecture("mamba2", ("state-space",), "transformers_text"),
+    Architecture("jamba", ("state-space", "mixture of experts"), "transformers_text"),
+    Architecture("mixtral", ("mixture of experts", "decoder with cache"), "transformers_text"),
+    Architecture("qwen3_moe", ("mixture of experts",), "transformers_text"),
+    Architecture("granitemoe", ("mixture of experts",), "transformers_text"),
+    Architecture("yolos", ("detection", "attention"), "transformers_images"),
+    Architecture("detr", ("detection", "attention"), "transformers_images"),
+    Architecture("retinanet", ("detection", "convolutional"), "torchvision_images"),
+    Architecture("rt_detr", ("detection", "attention"), "transformers_images"),
+    Architecture("deeplabv3", ("segmentation", "convolutional"), "torchvision_images"),
+    Architecture("lraspp", ("segmentation", "convolutional"), "torchvision_images"),
+    Architecture("segformer", ("segmentation", "attention"), "transformers_images"),
+    Architecture("sam", ("segmentation", "attention"), "transformers_images"),
+    Architecture("esrgan", ("super-resolution", "convolutional"), "spandrel_images"),
+    Architecture("swinir", ("super-resolution", "attention"), "spandrel_images"),
+    Architecture("span", ("super-resolution", "convolutional"), "spandrel_images"),
+    Architecture("swin2sr", ("super-resolution", "attention"), "transformers_images"),
+    Architecture("wav2vec2", ("speech", "attention"), "transformers_sound"),
+    Architecture("whisper", ("speech", "attention"), "transformers_sound"),
+    Architecture("conformer", ("speech", "attention"), "torchaudio_sound"),
+    Architecture("hifigan", ("vocoder", "convolutional"), "transformers_sound"),
+    Architecture("univnet", ("vocoder", "convolutional"), "transformers_sound"),
+    Architecture("bert", ("embedder", "attention"), "transformers_text"),
+    Architecture("modernbert", ("embedder", "attention"), "transformers_text"),
+    Architecture("clip", ("embedder", "attention"), "transformers_text"),
+    Architecture("llama", ("decoder with cache", "attention"), "transformers_text"),
+    Architecture("gpt2", ("decoder with cache", "attention"), "transformers_text"),
+    Architecture("gemma3", ("decoder with cache", "attention"), "transformers_text"),
+)

@@ -1,0 +1,60 @@
+"""The benchmark of forty architectures: a result for each in ``results/``, and their table in the documentation.
+
+    python -m experiments.benchmarks.architectures.run [--only NAME] [--seconds 600]
+
+Results that are there are kept; remove one to measure it again. Each architecture has a process of its own. Needs the
+extra ``architectures``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.benchmarks.architectures.architecture import Architecture
+from experiments.benchmarks.architectures.forty import FORTY
+from experiments.benchmarks.architectures.table import page
+
+ROOT = Path(__file__).parents[3]
+RESULTS = Path(__file__).with_name("results")
+PAGE = ROOT / "docs" / "architectures.md"
+
+
+def result(architecture: Architecture, seconds: float) -> dict[str, Any]:
+    """What a process of its own has found, or that it found nothing."""
+    out = RESULTS / f"{architecture.name}.json"
+    if not out.exists():
+        command = [sys.executable, "-m", "experiments.benchmarks.architectures.measure", architecture.name, str(out)]
+        try:
+            done = subprocess.run(command, cwd=ROOT, timeout=seconds, capture_output=True, text=True)
+            ended = f"ended with exit code {done.returncode}: {done.stderr.strip()[-500:]}"
+        except subprocess.TimeoutExpired:
+            ended = f"took longer than {seconds:g} s"
+        if not out.exists():
+            found = {"name": architecture.name, "families": architecture.families, "package": architecture.package}
+            out.write_text(json.dumps(found | {"conversion": {"failed": ended, "bug": True}}, indent=2) + "\n")
+    found = json.loads(out.read_text())
+    print(architecture.name, json.dumps(found.get("conversion", {}))[:300], flush=True)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=[one.name for one in FORTY])
+    parser.add_argument("--seconds", type=float, default=600)
+    options = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    for architecture in FORTY:
+        if options.only is None or architecture.name in options.only:
+            result(architecture, options.seconds)
+    kept = [RESULTS / f"{one.name}.json" for one in FORTY]
+    PAGE.write_text(page([json.loads(path.read_text()) for path in kept if path.exists()]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
