@@ -9,6 +9,7 @@ name                               from                                         
 =================================  =============================================  ===============
 ``KMeansConfig``                   ``coremltools.optimize.torch._utils.k_means``  coremltools 9.0
 ``is_traceable_wrapper_subclass``  ``torch.utils._python_dispatch``               torch 2.13.0
+``TorchDispatchMode``              ``torch.utils._python_dispatch``               torch 2.13.0
 ``tree_leaves``, ``tree_map``      ``torch.utils._pytree``                        torch 2.13.0
 =================================  =============================================  ===============
 """
@@ -24,7 +25,7 @@ from coremltools._deps import _kmeans1d
 from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map
 
 from palettune.device_bench.library_internals import buffer_slots
@@ -34,7 +35,9 @@ __all__ = [
     "CONVOLUTION",
     "KMeansConfig",
     "ReplaceableKMeans",
+    "TorchDispatchMode",
     "cluster_scalars_exactly",
+    "copying_ops",
     "coremltools_buffer",
     "holds_packed_weights",
     "hooked_tensor_name",
@@ -112,6 +115,14 @@ def rebuild_flat_weights(module: nn.RNNBase) -> None:
     torch 2.13.0: ``nn.RNNBase._init_flat_weights``.
     """
     module._init_flat_weights()
+
+
+def copying_ops() -> frozenset[Any]:
+    """Return the ops whose output has the elements of their first input, in new memory or another type.
+
+    torch 2.13.0: ``aten._to_copy``, beside ``aten.clone``.
+    """
+    return frozenset({torch.ops.aten.clone.default, torch.ops.aten._to_copy.default})
 
 
 def reversed_padding(module: nn.Conv1d | nn.Conv2d) -> list[int]:

@@ -160,3 +160,22 @@ class _Halves(SimpleNamespace):
 
     def ready(self):
         return True
+
+
+def test_a_dispatch_mode_sees_ops_and_copies_keep_their_elements():
+    seen = []
+
+    class Mode(internals.TorchDispatchMode):
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            seen.append(op)
+            result = op(*args, **(kwargs or {}))
+            if op in internals.copying_ops():
+                assert torch.equal(result, args[0])
+            return result
+
+    values = torch.randn(3, 3)
+    with torch.inference_mode(), Mode():
+        nn.functional.linear(values, values.t().clone())
+        torch.ops.aten.to.dtype.decompose(values, torch.double)
+    assert seen.count(torch.ops.aten.linear.default) == 1
+    assert internals.copying_ops() & set(seen) == internals.copying_ops()

@@ -17,6 +17,8 @@ from palettune.evaluators.calibration.layer_statistics import (
     observable,
 )
 from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.space.layer import Layer, LayerKind
+from tests.evaluators.every_use import every_layer, every_use, sentences
 
 
 def convolution(kind, groups, stride, dilation, padding, mode):
@@ -108,3 +110,57 @@ def test_layers_that_no_input_reaches_or_of_other_kinds_have_none():
     assert cache.get("a") is not None
     assert cache.get("b") is None
     assert not observable(layers_of(model)[2])
+
+
+def test_every_use_of_a_weight_has_statistics():
+    model, layers = every_use(), every_layer()
+    found = layer_statistics(model, layers, sentences(8), sentences(4, seed=1))
+    assert set(found) == {layer.name for layer in layers} - {"words"}  # unused rows would count for nothing
+    assert {len(statistics.columns) for statistics in found.values()} == {4}  # one for each sample, however many steps
+    assert {statistics.columns[0].shape[-1] for statistics in found.values()} == {6}
+    gates = [found[f"gru.weight_ih_l0.{number}"].gram for number in range(3)]
+    assert torch.equal(gates[0], gates[1])
+    assert torch.equal(gates[0], gates[2])
+
+
+def test_a_matrix_product_has_the_statistics_of_its_inputs():
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.held = nn.Parameter(torch.randn(5, 7))
+
+        def forward(self, x):
+            return x @ self.held
+
+    model = Product().eval()
+    layer = Layer("held", LayerKind.MATMUL, (5, 7), parameter="held")
+    samples = [(torch.randn(3, 5),) for _ in range(4)]
+    statistics = layer_statistics(model, [layer], samples, samples)["held"]
+    difference = torch.randn(5, 7)
+    expected = [float((x @ difference).square().sum() / 3) for (x,) in samples]
+    assert statistics.errors(difference, layer) == pytest.approx(expected, rel=1e-4)
+    matrices = as_matrices(difference, layer)
+    assert matrices.shape == (1, 7, 5)
+    assert torch.equal(from_matrices(matrices, layer), difference)
+
+
+def test_a_module_whose_weight_is_used_without_a_call_has_statistics():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query, self.key = nn.Linear(4, 6), nn.Linear(4, 6)
+
+        def forward(self, x):
+            return nn.functional.linear(x, self.query.weight) * self.key(x)
+
+    model = Functional().eval()
+    samples = [(torch.randn(3, 4),) for _ in range(4)]
+    found = layer_statistics(model, layers_of(model), samples, samples)
+    assert torch.allclose(found["query"].gram, found["key"].gram)
+    assert [one.shape for one in found["query"].columns] == [one.shape for one in found["key"].columns]
+
+
+def test_what_has_no_columns_is_not_observable():
+    assert not observable(Layer("words", LayerKind.EMBEDDING, (4, 4)))
+    assert not observable(Layer("experts", LayerKind.MATMUL, (2, 4, 4)))
+    assert observable(Layer("gates", LayerKind.RECURRENT, (8, 4)))
