@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.weight_codes import whole_view
 from palettune.device_bench.model.layer_weight import held_tensor
-from palettune.evaluators.library_internals import TorchDispatchMode, copying_ops, reversed_padding, tree_leaves
+from palettune.evaluators.library_internals import TorchDispatchMode, copying_ops, reversed_padding
 from palettune.evaluators.workload.weight_columns import Strides, weight_columns
 from palettune.evaluators.workload.weight_products import MovingWindow, WeightProduct, products_of
 from palettune.space.layer import Layer
@@ -135,7 +135,7 @@ class _WeightMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
-        if not any(_address(value) in self._held for value in tree_leaves((args, named)) if isinstance(value, Tensor)):
+        if not any(_address(value) in self._held for value in _tensors((*args, *named.values()))):
             return op(*args, **named)
         seen = [self._report(product) for product in products_of(op, args)]
         if not any(seen) and op not in _COPIES:
@@ -169,6 +169,14 @@ class _WeightMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if found and _address(result) != _address(source):
             self._held[_address(result)] = found
             self._alive.append(result)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
 
 
 def _address(tensor: Tensor) -> int | None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.weight_bank import WeightBank
+from palettune.evaluators.workflow.evaluator import WorkflowSetting
+from palettune.evaluators.workload.workload import load_workload
 from palettune.space.layer import Layer, LayerKind, WeightView
 
 WIDTH = 16
@@ -93,3 +100,41 @@ def every_use(seed: int = 0) -> EveryUse:
 def sentences(count: int, seed: int = 0, length: int = 6) -> list[tuple[Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     return [(torch.randint(0, WORDS, (1, length), generator=generator),) for _ in range(count)]
+
+
+#: A workload of this network.
+WORKLOAD = """
+import torch
+from tests.evaluators.every_use import every_use, sentences
+
+def model():
+    return every_use()
+
+def example_inputs():
+    return sentences(1)[0]
+
+def _data(seed, count):
+    network = every_use()
+    for inputs in sentences(count, seed):
+        with torch.no_grad():
+            yield inputs, network(*inputs).argmax(-1)
+
+def evaluation_data():
+    return _data(1, 6)
+
+def calibration_data():
+    return _data(2, 32)
+
+def training_data():
+    return _data(3, 48)
+"""
+
+
+def every_setting(folder: Path) -> WorkflowSetting:
+    """The setting of a workflow for this network, with all its layers."""
+    path = folder / "workload.py"
+    path.write_text(WORKLOAD)
+    workload = load_workload(path)
+    workload.check()
+    weights = LayerWeights(workload.model, every_layer(), WeightBank(folder / "bank"))
+    return WorkflowSetting(workload, weights, DivergenceKind.KL)
