@@ -9,7 +9,6 @@ name                               from                                         
 =================================  =============================================  ===============
 ``KMeansConfig``                   ``coremltools.optimize.torch._utils.k_means``  coremltools 9.0
 ``is_traceable_wrapper_subclass``  ``torch.utils._python_dispatch``               torch 2.13.0
-``TorchDispatchMode``              ``torch.utils._python_dispatch``               torch 2.13.0
 ``tree_leaves``, ``tree_map``      ``torch.utils._pytree``                        torch 2.13.0
 =================================  =============================================  ===============
 """
@@ -34,8 +33,8 @@ __all__ = [
     "BATCH_NORM",
     "CONVOLUTION",
     "KMeansConfig",
+    "OpMode",
     "ReplaceableKMeans",
-    "TorchDispatchMode",
     "cluster_scalars_exactly",
     "copying_ops",
     "coremltools_buffer",
@@ -123,6 +122,34 @@ def copying_ops() -> frozenset[Any]:
     torch 2.13.0: ``aten._to_copy``, beside ``aten.clone``.
     """
     return frozenset({torch.ops.aten.clone.default, torch.ops.aten._to_copy.default})
+
+
+class OpMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Context in which every op that torch runs, scripted modules' included, is handed to ``run``.
+
+    torch 2.13.0: ``torch.utils._python_dispatch.TorchDispatchMode``, and its ``_should_skip_dynamo``, without which the
+    compiler is imported, which takes seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    @abstractmethod
+    def run(self, op: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run an op and return its result; ops that are run here are not handed over again.
+
+        Args:
+            op: an ``OpOverload``.
+            arguments: its positional arguments.
+            named: its other arguments.
+        """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.run(func, args, kwargs or {})
 
 
 def reversed_padding(module: nn.Conv1d | nn.Conv2d) -> list[int]:

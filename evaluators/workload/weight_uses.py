@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.weight_codes import whole_view
 from palettune.device_bench.model.layer_weight import held_tensor
-from palettune.evaluators.library_internals import TorchDispatchMode, copying_ops, reversed_padding
+from palettune.evaluators.library_internals import OpMode, copying_ops, reversed_padding
 from palettune.evaluators.workload.weight_columns import Strides, weight_columns
 from palettune.evaluators.workload.weight_products import MovingWindow, WeightProduct, products_of
 from palettune.space.layer import Layer
@@ -117,11 +117,11 @@ class _Held:
     copies: tuple[tuple[Strides, Strides], ...]
 
 
-class _WeightMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
     """Looks at every op that takes a watched weight; all other ops run as they are."""
 
     def __init__(self, model: nn.Module, layers: Sequence[Layer], hook: Callable[[str, WeightUse], None]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._hook = hook
         self._held: dict[int | None, list[_Held]] = {}
         self._alive: list[Tensor] = []  # copies, lest another tensor takes their memory
@@ -133,19 +133,19 @@ class _WeightMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             whole = Strides(0, tuple(tensor.shape), whole_view(tuple(tensor.shape)).steps or ())
             self._held.setdefault(_address(tensor), []).append(_Held(tuple(some), ((whole, Strides.of(tensor)),)))
 
-    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = kwargs or {}
-        if not any(_address(value) in self._held for value in _tensors((*args, *named.values()))):
-            return op(*args, **named)
-        seen = [self._report(product) for product in products_of(op, args)]
+    def run(self, op: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run an op; in parts where it takes a watched weight and is no product itself."""
+        if not any(_address(value) in self._held for value in _tensors((*arguments, *named.values()))):
+            return op(*arguments, **named)
+        seen = [self._report(product) for product in products_of(op, arguments)]
         if not any(seen) and op not in _COPIES:
             with self, _recurrence_in_steps() if op in _RECURRENT else contextlib.nullcontext():
-                parts = op.decompose(*args, **named)
+                parts = op.decompose(*arguments, **named)
             if parts is not NotImplemented:
                 return parts
-        result = op(*args, **named)
+        result = op(*arguments, **named)
         if op in _COPIES:
-            self._note(args[0], result)
+            self._note(arguments[0], result)
         return result
 
     def _report(self, product: WeightProduct) -> bool:
