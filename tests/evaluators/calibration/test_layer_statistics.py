@@ -2,6 +2,8 @@
 
 import copy
 
+import coremltools as ct
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from palettune.device_bench.model.module_layers import layers_of
+from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.calibration.layer_statistics import (
     StatisticsCache,
     as_matrices,
@@ -164,3 +167,32 @@ def test_what_has_no_columns_is_not_observable():
     assert not observable(Layer("words", LayerKind.EMBEDDING, (4, 4)))
     assert not observable(Layer("experts", LayerKind.MATMUL, (2, 4, 4)))
     assert observable(Layer("gates", LayerKind.RECURRENT, (8, 4)))
+
+
+def test_products_and_recurrent_steps_of_a_package_have_statistics(tmp_path):
+    from coremltools.converters.mil.mil import Builder as mb
+
+    def random(seed, *shape):
+        return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+    @mb.program(input_specs=[mb.TensorSpec(shape=(5, 1, 64))], opset_version=ct.target.iOS17)
+    def program(x):
+        x = mb.matmul(x=x, y=mb.const(val=random(0, 64, 48), name="product"))
+        weights = {
+            "weight_ih": mb.const(val=random(1, 128, 48), name="steps"),
+            "weight_hh": mb.const(val=random(2, 128, 32), name="states"),
+        }
+        state = np.zeros((1, 32), np.float32)
+        return mb.lstm(x=x, initial_h=state, initial_c=state, output_sequence=True, **weights)[0]
+
+    options = {"compute_precision": ct.precision.FLOAT32, "skip_model_load": True}
+    model = ct.convert(program, minimum_deployment_target=ct.target.iOS17, **options)
+    model.save(str(tmp_path / "steps.mlpackage"))
+    package = PackageModule(tmp_path / "steps.mlpackage")
+    samples = [(torch.randn(5, 1, 64),) for _ in range(4)]
+    found = layer_statistics(package, layers_of(package), samples, samples)
+    assert {name: statistics.columns[0].shape for name, statistics in found.items()} == {
+        "product": (1, 64, 5),
+        "lstm_0.steps": (1, 48, 5),
+        "lstm_0.states": (1, 32, 5),
+    }
