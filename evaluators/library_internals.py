@@ -25,7 +25,7 @@ from coremltools._deps import _kmeans1d
 from coremltools.optimize.torch._utils.k_means import KMeansConfig, SequentialKMeans
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map, tree_unflatten
 
 from palettune.device_bench.library_internals import buffer_slots
@@ -34,9 +34,11 @@ __all__ = [
     "BATCH_NORM",
     "CONVOLUTION",
     "KMeansConfig",
+    "OpMode",
     "ReplaceableKMeans",
     "argument_types",
     "cluster_scalars_exactly",
+    "copying_ops",
     "coremltools_buffer",
     "holds_packed_weights",
     "hooked_tensor_name",
@@ -132,6 +134,42 @@ def rebuild_flat_weights(module: nn.RNNBase) -> None:
     torch 2.13.0: ``nn.RNNBase._init_flat_weights``.
     """
     module._init_flat_weights()
+
+
+def copying_ops() -> frozenset[Any]:
+    """Return the ops whose output has the elements of their first input, in new memory or another type.
+
+    torch 2.13.0: ``aten._to_copy``, beside ``aten.clone``.
+    """
+    return frozenset({torch.ops.aten.clone.default, torch.ops.aten._to_copy.default})
+
+
+class OpMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Context in which every op that torch runs, scripted modules' included, is handed to ``run``.
+
+    torch 2.13.0: ``torch.utils._python_dispatch.TorchDispatchMode``, and its ``_should_skip_dynamo``, without which the
+    compiler is imported, which takes seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    @abstractmethod
+    def run(self, op: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run an op and return its result; ops that are run here are not handed over again.
+
+        Args:
+            op: an ``OpOverload``.
+            arguments: its positional arguments.
+            named: its other arguments.
+        """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.run(func, args, kwargs or {})
 
 
 def reversed_padding(module: nn.Conv1d | nn.Conv2d) -> list[int]:

@@ -14,9 +14,9 @@ from palettune.space.layer import Layer, LayerKind
 __all__ = ["groupable_layers", "shared_groups"]
 
 
-def groupable_layers(layers: Iterable[Layer]) -> tuple[str, ...]:
-    """Return the names of the linear layers and matrix products among ``layers``, in their order."""
-    return tuple(layer.name for layer in layers if layer.kind in (LayerKind.LINEAR, LayerKind.MATMUL))
+def groupable_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """Return the linear layers and matrix products among ``layers``, in their order."""
+    return tuple(layer for layer in layers if layer.kind in (LayerKind.LINEAR, LayerKind.MATMUL))
 
 
 def shared_groups(inputs: Mapping[str, Sequence[Hashable]]) -> tuple[tuple[str, ...], ...]:

@@ -114,13 +114,13 @@ def adaptable(layers: Mapping[str, Layer], rank: int, asked: Sequence[str] | Non
             kinds = ", ".join(_KINDS)
             raise AdapterError(
                 f"adapters: layer {name!r} ({layers[name].kind}) cannot have an adapter; expected an ungrouped layer "
-                f"({kinds}) whose weight is not tied"
+                f"({kinds}) that is a module, whose weight is not tied"
             )
     return tuple(asked)
 
 
 def _suits(layer: Layer) -> bool:
-    return layer.kind in _KINDS and layer.groups == 1 and not layer.tied
+    return layer.module is not None and layer.kind in _KINDS and layer.groups == 1 and not layer.tied
 
 
 def _values(layer: Layer, rank: int) -> int:

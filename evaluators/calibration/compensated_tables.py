@@ -18,7 +18,7 @@ from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
 from palettune.evaluators.calibration.layer_statistics import as_matrices, from_matrices, observable
 from palettune.evaluators.compression.carrier import to_half
 from palettune.space.encoding import Axis, Encoding, Entries
-from palettune.space.layer import Layer
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["CompensatedTables", "refitted"]
 
@@ -70,8 +70,9 @@ class CompensatedTables(LayerMethod):
 
 def table_entries(lut: Tensor, layer: Layer) -> Tensor:
     """Return the table for each row and column of the weight's matrices: (G, R, K, E); a length of 1 means shared."""
-    count, (outputs, inputs) = lut.shape[-2], lut.shape[:2]
-    tables = lut.reshape(outputs, inputs, count)
+    upright = lut.transpose(0, 1) if layer.kind is LayerKind.MATMUL else lut
+    count, (outputs, inputs) = lut.shape[-2], upright.shape[:2]
+    tables = upright.reshape(outputs, inputs, count)
     if inputs > 1:
         columns = layer.parameters // layer.output_channels
         tables = tables.repeat_interleave(columns // inputs, 1)

@@ -22,6 +22,8 @@ from palettune.space.encoding import Encoding
 
 __all__ = ["Choice", "LayerChoices", "layer_methods"]
 
+_UNSEEN = "no statistics of the layer's inputs: its kind has none, no input was seen, or they need too much memory"
+
 
 def layer_methods() -> tuple[type[LayerMethod], ...]:
     """Return every layer method in the order of trial; a new method is a file and an entry here."""
@@ -66,7 +68,7 @@ class LayerChoices:
         methods = [method for method in layer_methods() if method.applies(layer, encoding)]
         statistics = self._statistics.get(name) if methods and observable(layer) else None
         if statistics is None:
-            return Choice(start, DATA_FREE)
+            return Choice(start, DATA_FREE, tuple(failed(method.name, _UNSEEN, name) for method in methods))
         weight = self._setting.weights.float_weight(name).float()
         task = LayerTask(layer, encoding, weight, start, statistics, self._importance.get, self._setting.seed)
         best, best_name, errors = start, DATA_FREE, statistics.errors(start.weight - weight, layer)

@@ -7,26 +7,25 @@ factor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from palettune.evaluators.calibration.input_columns import fewer_columns, input_columns
 from palettune.evaluators.calibration.samples import CalibrationSamples
-from palettune.evaluators.library_internals import reversed_padding
-from palettune.evaluators.workload.course import Course, Hook, watched
+from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.samples import Inputs
+from palettune.evaluators.workload.weight_uses import WeightUse, called_as_module, watched_weights
 from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]
 
-_MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d)
-_KINDS = (LayerKind.LINEAR, LayerKind.CONV1D, LayerKind.CONV2D)
-_POSITIONS = 64
+_CONVOLUTIONS = (LayerKind.CONV1D, LayerKind.CONV2D)
+_KINDS = (LayerKind.LINEAR, LayerKind.MATMUL, LayerKind.RECURRENT, *_CONVOLUTIONS)
 _BATCH = 4
 _MEMORY = 2 * 1024**3
 
@@ -65,10 +64,7 @@ class StatisticsCache:
         self._layers = {
             layer.name: layer
             for layer in sorted(layers, key=lambda x: x.name)
-            if observable(layer)
-            and layer.module is not None
-            and isinstance(model.get_submodule(layer.name), _MODULES)
-            and _gram_bytes(layer) <= memory_bytes
+            if observable(layer) and _gram_bytes(layer) <= memory_bytes
         }
         self._looked: dict[str, LayerStatistics | None] = {}
 
@@ -104,88 +100,99 @@ def _gram_bytes(layer: Layer) -> int:
 
 
 def observable(layer: Layer) -> bool:
-    """Return whether statistics exist for a kind of layer: linear layers, and convolutions in one or two dimensions."""
-    return layer.kind in _KINDS
+    """Return whether statistics exist for a kind of layer: matrices, and convolutions in one or two dimensions."""
+    return layer.kind in _KINDS and (len(layer.shape) == 2 or layer.kind in _CONVOLUTIONS)
 
 
 def as_matrices(weight: Tensor, layer: Layer) -> Tensor:
     """Reshape a weight to (G, R, K): groups, output channels of a group, inputs times kernel."""
-    return weight.reshape(layer.groups, layer.shape[0] // layer.groups, -1)
+    upright = weight.transpose(0, 1) if layer.kind is LayerKind.MATMUL else weight
+    return upright.reshape(layer.groups, upright.shape[0] // layer.groups, -1)
 
 
 def from_matrices(matrices: Tensor, layer: Layer) -> Tensor:
     """Reshape matrices (G, R, K) to the layer's weight; the inverse of ``as_matrices``."""
+    if layer.kind is LayerKind.MATMUL:
+        return matrices.reshape(layer.shape[::-1]).transpose(0, 1).contiguous()
     return matrices.reshape(layer.shape)
 
 
 def layer_statistics(
     model: nn.Module, layers: Iterable[Layer], fit: Sequence[Inputs] | Course, held_out: Sequence[Inputs] | Course
 ) -> dict[str, LayerStatistics]:
-    """Run the float model on both parts of the data and return the statistics by layer; unreached layers are left out."""
+    """Run the float model on both parts of the data and return the statistics by layer; unreached layers are left out.
+
+    Layers that are modules are watched by their calls; where one is never called, uses of its weight are looked for.
+    """
     chosen = [layer for layer in layers if observable(layer)]
-
-    def fitted(size: int) -> dict[str, LayerStatistics]:
-        found: dict[str, LayerStatistics] = {}
-        _run(model, Course.of(fit).together(size), {x.name: _watch(x, found, fitting=True) for x in chosen})
-        return found
-
-    found = with_room(fitted, _BATCH)
-    _run(model, Course.of(held_out), {x.name: _watch(x, found, fitting=False) for x in chosen})
-    return {name: statistics for name, statistics in found.items() if statistics.columns}
+    found = _collected(model, chosen, fit, held_out, modules=True)
+    missed = [layer for layer in chosen if layer.name not in found and called_as_module(model, layer)]
+    return {**found, **_collected(model, missed, fit, held_out, modules=False)} if missed else found
 
 
-def _run(model: nn.Module, course: Course, hooks: Mapping[str, Hook]) -> None:
+def _collected(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    fit: Sequence[Inputs] | Course,
+    held_out: Sequence[Inputs] | Course,
+    *,
+    modules: bool,
+) -> dict[str, LayerStatistics]:
+    def fitted(size: int) -> _Collector:
+        collector = _Collector(layers)
+        _run(model, Course.of(fit).together(size), collector, modules=modules)
+        return collector
+
+    collector = with_room(fitted, _BATCH)
+    collector.fitting = False
+    _run(model, Course.of(held_out), collector, modules=modules)
+    return {name: statistics for name, statistics in collector.found.items() if statistics.columns}
+
+
+def _run(model: nn.Module, course: Course, collector: _Collector, *, modules: bool) -> None:
+    layers = list(collector.layers.values())
+
+    @contextlib.contextmanager
+    def watching() -> Iterator[None]:
+        with watched_weights(model, layers, collector.see, modules=modules):
+            yield
+        collector.end()
+
     with torch.inference_mode():
-        for _ in course.outputs(model, lambda: watched(model, hooks)):
+        for _ in course.outputs(model, watching):
             pass
 
 
-def _watch(layer: Layer, found: dict[str, LayerStatistics], *, fitting: bool) -> Hook:
-    def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        columns = _columns(module, layer, inputs[0].float())
-        if not fitting:
-            if layer.name in found:
-                found[layer.name].columns.append(columns.clone())
+class _Collector:
+    """Adds the inputs of forward passes to statistics."""
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        self.layers = {layer.name: layer for layer in layers}
+        self.found: dict[str, LayerStatistics] = {}
+        self.fitting = True
+        self._pass: dict[str, list[Tensor]] = {}
+
+    def see(self, name: str, use: WeightUse) -> None:
+        columns = input_columns(use, self.layers[name])
+        if use.by_module:
+            self._add(name, columns)
+        else:  # the steps of a sequence are one sample
+            self._pass.setdefault(name, []).append(columns)
+
+    def end(self) -> None:
+        """End a forward pass."""
+        for name, columns in self._pass.items():
+            self._add(name, fewer_columns(torch.cat(columns, -1)))
+        self._pass.clear()
+
+    def _add(self, name: str, columns: Tensor) -> None:
+        if not self.fitting:
+            if name in self.found:
+                self.found[name].columns.append(columns.clone())
             return
-        statistics = found.setdefault(layer.name, LayerStatistics(torch.zeros(())))
+        statistics = self.found.setdefault(name, LayerStatistics(torch.zeros(())))
         total = statistics.seen + columns.shape[-1]
         share = columns.shape[-1] / total
         mean = columns @ columns.transpose(1, 2) / columns.shape[-1]
         statistics.gram = (1 - share) * statistics.gram + share * mean
         statistics.seen = total
-
-    return watch
-
-
-def _columns(module: nn.Module, layer: Layer, values: Tensor) -> Tensor:
-    """(G, K, P): the input as columns, at some evenly spread positions of each sample."""
-    if layer.kind is LayerKind.LINEAR:
-        rows = values.reshape(values.shape[0], -1, values.shape[-1]) if values.ndim > 1 else values[None, None]
-        return rows[:, _spread(rows.shape[1])].flatten(0, 1).t()[None]
-    assert isinstance(module, (nn.Conv1d, nn.Conv2d))
-    if values.ndim == len(module.kernel_size) + 1:  # called without an axis of samples
-        values = values.unsqueeze(0)
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    values = functional.pad(values, reversed_padding(module), mode=mode)
-    kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
-    if layer.kind is LayerKind.CONV1D:
-        values = values.unsqueeze(-2)
-        kernel, stride, dilation = (1, *kernel), (1, *stride), (1, *dilation)
-    down, across = (
-        (size - d * (k - 1) - 1) // s + 1
-        for size, k, d, s in zip(values.shape[-2:], kernel, dilation, stride, strict=True)
-    )
-    at = _spread(down * across)
-    rows = at.div(across, rounding_mode="floor")[:, None] * stride[0] + torch.arange(kernel[0]) * dilation[0]
-    places = (at % across)[:, None] * stride[1] + torch.arange(kernel[1]) * dilation[1]
-    picked = values[:, :, rows[:, :, None], places[:, None, :]]  # (N, C, P, kh, kw): no other patch is ever copied
-    samples, channels = picked.shape[:2]
-    grouped = picked.reshape(samples, layer.groups, channels // layer.groups, *picked.shape[2:])
-    return grouped.permute(1, 2, 4, 5, 0, 3).flatten(4).flatten(1, 3)
-
-
-def _spread(count: int) -> Tensor:
-    """At most 64 positions, evenly spread but not aligned with the rows of a picture."""
-    if count <= _POSITIONS:
-        return torch.arange(count)
-    return (torch.arange(_POSITIONS, dtype=torch.float64) * 0.6180339887498949 % 1 * count).long()

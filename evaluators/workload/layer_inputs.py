@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from palettune.evaluators.workload.weight_uses import WeightUse, watched_weights
+from palettune.space.layer import Layer
 
 __all__ = ["TensorIdentity", "layer_inputs"]
 
@@ -33,16 +36,17 @@ class TensorIdentity:
 
 
 def layer_inputs(
-    module: nn.Module, example_inputs: tuple[Tensor, ...], names: Sequence[str]
+    module: nn.Module, example_inputs: tuple[Tensor, ...], layers: Iterable[Layer]
 ) -> dict[str, tuple[TensorIdentity, ...]]:
-    """Run a model once and return what each layer reads, by layer name, in the order of ``names``.
+    """Run a model once and return what each layer reads, by layer name, in the order of ``layers``.
 
     Args:
         module: the model; run on ``example_inputs``, in evaluation mode and without gradients.
         example_inputs: positional arguments of ``forward``.
-        names: names of the submodules to watch. A submodule that is never called reads nothing.
+        layers: to watch: modules by their calls, others by the uses of their weight. A layer that is never used reads
+            nothing.
     """
-    with _recording(module, names) as read, torch.no_grad(), _evaluating(module):
+    with _recording(module, tuple(layers)) as read, torch.no_grad(), _evaluating(module):
         module(*example_inputs)
     return {name: tuple(_identity(*one) for one in tensors) for name, tensors in read.tensors.items()}
 
@@ -57,16 +61,20 @@ class _Read:
         def record(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             self.tensors[name] += [(value, _version(value)) for value in inputs if isinstance(value, Tensor)]
 
-        self.tensors[name] = []
         return record
+
+    def see(self, name: str, use: WeightUse) -> None:
+        self.tensors[name].append((use.values, _version(use.values)))
 
 
 @contextmanager
-def _recording(module: nn.Module, names: Sequence[str]) -> Iterator[_Read]:
-    read = _Read()
-    handles = [module.get_submodule(name).register_forward_pre_hook(read.hook(name)) for name in names]
+def _recording(module: nn.Module, layers: tuple[Layer, ...]) -> Iterator[_Read]:
+    read = _Read({layer.name: [] for layer in layers})
+    called = [layer.module for layer in layers if layer.module is not None]
+    handles = [module.get_submodule(name).register_forward_pre_hook(read.hook(name)) for name in called]
     try:
-        yield read
+        with watched_weights(module, [layer for layer in layers if layer.module is None], read.see):
+            yield read
     finally:
         for handle in handles:
             handle.remove()

@@ -28,7 +28,7 @@ class LayerMethodContract:
     """Tests of one layer method, or of several by a parametrised fixture.
 
     Override the fixture ``method``, which returns the class, and ``improving`` where the method does not lower the
-    output error in every encoding. The method is tried on five kinds of layers, in every encoding of ``ENCODINGS``
+    output error in every encoding. The method is tried on six kinds of layers, in every encoding of ``ENCODINGS``
     that is legal for the layer and that the method applies to.
     """
 

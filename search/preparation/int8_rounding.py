@@ -23,7 +23,8 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
     The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
     """
     workload = preparation.workload
-    alone = [layer.name for layer in preparation.layers if not layer.tied]  # each use would need a scale of its own
+    # each use would need a scale of its own, and only the input of a module can be rounded
+    alone = [layer.module for layer in preparation.layers if not layer.tied and layer.module is not None]
     with workload.sampling.state.around(workload.model):
         takers = roundable(workload.model, workload.example_inputs, alone)
 

@@ -222,8 +222,8 @@ def _search_space(
 ) -> SearchSpace:
     asked = experiment.space.groups
     with workload.sampling.state.around(model):
-        names = () if asked == "none" else groupable_layers(layer for layer in layers if layer.module is not None)
-        found = shared_groups(layer_inputs(model, workload.example_inputs, names)) if names else ()
+        some = () if asked == "none" else groupable_layers(layers)
+        found = shared_groups(layer_inputs(model, workload.example_inputs, some)) if some else ()
     try:
         return SearchSpace.build(
             layers,

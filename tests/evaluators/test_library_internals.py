@@ -13,6 +13,7 @@ from coremltools.optimize.torch.layerwise_compression.algorithms import (
 from coremltools.optimize.torch.quantization import PostTrainingQuantizer
 from torch import nn
 from torch.nn.utils import prune, spectral_norm, weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from palettune.device_bench.library_internals import buffer_slots, pre_hooks
 from palettune.evaluators import library_internals as internals
@@ -173,3 +174,29 @@ class _Halves(SimpleNamespace):
 
     def ready(self):
         return True
+
+
+def test_a_mode_is_handed_every_op_and_copies_keep_their_elements():
+    seen = []
+
+    class Mode(internals.OpMode):
+        def run(self, op, arguments, named):
+            seen.append(op)
+            result = op(*arguments, **named)
+            if op in internals.copying_ops():
+                assert torch.equal(result, arguments[0])
+            return result
+
+    values = torch.randn(3, 3)
+    with torch.inference_mode(), Mode():
+        nn.functional.linear(values, values.t().clone())
+        torch.ops.aten.to.dtype.decompose(values, torch.double)
+    assert seen.count(torch.ops.aten.linear.default) == 1
+    assert internals.copying_ops() & set(seen) == internals.copying_ops()
+
+
+def test_a_mode_is_not_wrapped_in_what_imports_the_compiler():
+    assert hasattr(
+        type("Plain", (TorchDispatchMode,), {"__torch_dispatch__": lambda *_: None}).__torch_dispatch__, "__wrapped__"
+    )
+    assert not hasattr(internals.OpMode.__torch_dispatch__, "__wrapped__")

@@ -16,6 +16,7 @@ from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.target import DeploymentTarget
 from palettune.testing.workloads import CONVOLUTIONS, parse_configuration, setting_of
+from tests.evaluators.every_use import every_setting
 
 
 @pytest.mark.parametrize("network", ["convolutions", "transformer", "recurrent", "audio"])
@@ -31,6 +32,17 @@ def test_it_gains_on_every_kind_of_network(tmp_path, network):
     whole = next(gain for gain in outcome.gains if gain.method == "layer_weights")
     for name, method in outcome.state.methods.items():
         assert method == (methods.get(name, "data_free") if whole.kept else "data_free")
+
+
+def test_it_gains_where_no_weight_is_a_modules(tmp_path):
+    setting = every_setting(tmp_path)
+    configuration = parse_configuration(setting, "int4")
+    before = DataFreeEvaluator(setting).evaluate(configuration).evaluation.divergence
+    outcome = CalibrationEvaluator(setting).evaluate(configuration)
+    assert outcome.evaluation.divergence < 0.5 * before
+    assert next(gain.kept for gain in outcome.gains if gain.method == "layer_weights")
+    assert outcome.state.methods["lstm.weight_hh_l1"] == outcome.state.methods["conv1d"] == "gptq"
+    assert outcome.state.methods["words"] == "data_free"
 
 
 def test_nothing_that_does_not_gain_is_kept(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.space.encoding import Encoding
 from palettune.testing.workloads import setting_of
+from tests.evaluators.every_use import every_setting
 
 
 def test_choices_are_found_once_kept_in_the_bank_and_say_what_they_brought(tmp_path, monkeypatch):
@@ -50,3 +51,36 @@ def test_a_method_that_fails_or_makes_it_worse_is_not_kept_and_says_why(tmp_path
     assert choice.method == "data_free"
     assert not choice.gains[0].kept
     assert choice.weight is start
+
+
+# packed rows, an LSTM's own order of rows, gates, turned by the program, matrix products
+USES = {
+    "attention.in_proj_weight": {"int4": "gptq", "lut4": "compensated_tables"},
+    "lstm.weight_ih_l0": {"int4": "gptq", "sparse50": "sparse_gpt"},
+    "lstm.weight_hh_l1_reverse": {"int4": "gptq", "sparse50": "sparse_gpt"},
+    "gru.weight_hh_l0.2": {"int4": "gptq", "sparse50": "sparse_gpt"},
+    "product": {"int4": "gptq", "sparse50": "sparse_gpt"},
+    "summed": {"int4": "gptq", "sparse50": "sparse_gpt", "lut3-g8in": "compensated_tables"},
+}
+
+
+def test_every_method_lowers_the_held_out_error_however_a_weight_is_used(tmp_path):
+    setting = every_setting(tmp_path)
+    choices = LayerChoices(setting, calibration_samples(setting.workload))
+    for name, methods in USES.items():
+        for spelling, method in methods.items():
+            encoding = Encoding.parse(spelling)
+            choice = choices.choose(name, encoding, setting.weights.get(name, encoding))
+            assert choice.method == method, (name, spelling)
+            assert choice.gains[-1].after < 0.97 * choice.gains[-1].before
+
+
+def test_a_layer_whose_inputs_are_not_seen_keeps_its_weight_and_the_record_says_so(tmp_path):
+    setting = setting_of(tmp_path, "audio")
+    encoding = Encoding.parse("lut4")
+    start = setting.weights.get("back", encoding)
+    choice = LayerChoices(setting, calibration_samples(setting.workload)).choose("back", encoding, start)
+    assert choice.weight is start
+    (gain,) = choice.gains
+    assert (gain.method, gain.layer, gain.kept) == ("sensitive_k_means", "back", False)
+    assert "no statistics of the layer's inputs" in gain.reason

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Failure, Stage
@@ -16,6 +17,7 @@ from palettune.evaluators.weights.model_state import DATA_FREE
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.configuration import Configuration, Precision
 from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of
+from tests.evaluators.every_use import every_setting
 from tests.evaluators.fine_tuning.tuned import SHORT, tuned
 from tests.evaluators.gradient_cases import HALVES
 
@@ -39,6 +41,27 @@ def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str
     assert any(gain.kept for gain in found.gains)
     for name, weight in found.state.weights.items():
         assert set(weight.buffers) == set(start.state.weights[name].buffers)
+
+
+@pytest.mark.slow
+def test_weights_that_are_no_modules_are_trained_in_the_form_of_their_encodings(tmp_path: Path) -> None:
+    setting = every_setting(tmp_path)
+    others = {"lstm_weight_hh_l1": "int4", "gru_weight_ih_l0_1": "sparse50", "attention_in_proj_weight": "lut3"}
+    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "lut2", **others))
+    found = tuned(setting, "lut2", start=start, **others)
+    assert isinstance(found, WorkflowResult)
+    assert found.evaluation.divergence < 0.6 * start.evaluation.divergence
+    assert all(gain.kept for gain in found.gains)
+    assert set(found.state.methods.values()) == {"fine_tuning"}
+    for name, weight in found.state.weights.items():
+        assert set(weight.buffers) == set(start.state.weights[name].buffers)
+        assert not torch.equal(weight.weight, start.state.weights[name].weight)
+        if name.replace(".", "_") not in others:
+            assert len(weight.weight.unique()) <= 4
+    assert int(found.state.weights["gru.weight_ih_l0.1"].weight.count_nonzero()) == 128
+    applied = found.state.apply(setting.workload.model)
+    for name, layer in setting.weights.layers.items():
+        assert torch.equal(layer_weight(applied, layer), found.state.weights[name].weight)
 
 
 def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.weights.model_state import ModelState, model_digest
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from palettune.testing.workloads import CONVOLUTIONS, TRANSFORMER, parse_configuration, setting_of
+from tests.evaluators.every_use import every_setting, sentences
 
 TIED = TRANSFORMER.replace(
     "    def forward(self, words):",
@@ -67,3 +70,30 @@ def test_what_is_trained_is_what_the_part_says(part: TrainedPart, tmp_path: Path
     more = {"cell.weight_ih_l0", "cell.weight_hh_l0"}
     more |= {f"{layer}/{name}" for layer in ("inside", "outside") for name in ("latent", "tables.entries")}
     assert names == (vectors if part is TrainedPart.VECTORS else vectors | more)
+
+
+def test_weights_that_are_no_modules_learn(tmp_path: Path) -> None:
+    setting = every_setting(tmp_path)
+    float_model, layers = setting.workload.model, setting.weights.layers
+    encodings = dict.fromkeys(layers, Encoding.parse("int4")) | {"gru.weight_ih_l0.1": Encoding.parse("lut2")}
+    state = ModelState.data_free(Configuration(encodings), setting.weights, model_digest(float_model))
+    model = TrainedModel(float_model, state, layers, TrainedPart.EVERYTHING, False, torch.device("cpu"))
+    inputs = torch.cat([words for (words,) in sentences(16)])
+    with torch.no_grad():
+        wanted = float_model(inputs)
+    assert torch.allclose(model((inputs,)), state.apply(float_model)(inputs), atol=1e-4)
+    parameters = {name: parameter for name, (parameter, _) in model.parameters().items()}
+    optimizer = torch.optim.Adam(parameters.values(), 1e-3)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = (model((inputs,)) - wanted).square().mean()
+        loss.backward()
+        losses.append(float(loss))
+        reached = {name.partition("/")[0] for name, parameter in parameters.items() if parameter.grad is not None}
+        optimizer.step()
+    assert set(layers) <= reached
+    assert losses[-1] < 0.6 * losses[0]
+    after = model.state()
+    assert all(len(after.weights[name].weight.unique()) <= 4 for name in ("gru.weight_ih_l0.1",))
+    assert torch.allclose(model((inputs,)), after.apply(float_model)(inputs), atol=1e-3)

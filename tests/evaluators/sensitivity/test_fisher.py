@@ -11,11 +11,14 @@ from palettune.evaluators.quality.divergence import Reference
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.sensitivity.base import ScoringSetting
 from palettune.evaluators.sensitivity.fisher import FisherScore
+from palettune.evaluators.sensitivity.isolated import IsolatedScore
+from palettune.evaluators.sensitivity.weight_error import WeightErrorScore
 from palettune.evaluators.weights.assembly import Assembler, LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workload.samples import single_samples
 from palettune.evaluators.workload.workload import Batch
 from palettune.space.encoding import Encoding
+from tests.evaluators.every_use import every_layer, every_use, sentences
 
 MENU = [Encoding.parse(name) for name in ("fp16", "lut8", "lut6", "lut4", "lut3", "lut2", "int8")]
 
@@ -85,3 +88,15 @@ def test_memory_and_split_change_nothing(tmp_path):
     whole = FisherScore(ScoringSetting(model, weights, DivergenceKind.KL)).score(columns, samples)
     tight = FisherScore(ScoringSetting(model, weights, DivergenceKind.KL, memory_bytes=1)).score(columns, samples)
     assert np.allclose(whole.by_sample, tight.by_sample)
+
+
+def test_weights_that_are_no_modules_are_scored_as_they_are_measured(tmp_path):
+    model, layers, samples = every_use(), every_layer(), sentences(16)
+    setting = ScoringSetting(model, LayerWeights(model, layers, WeightBank(tmp_path)), DivergenceKind.KL)
+    columns = [(layer.name, encoding) for layer in layers for encoding in map(Encoding.parse, ("lut4", "lut2", "int8"))]
+    methods = FisherScore(setting), IsolatedScore(setting), WeightErrorScore(setting)
+    fisher, isolated, error = (
+        [scores.score(*column) for column in columns] for scores in (m.score(columns, samples) for m in methods)
+    )
+    assert spearmanr(fisher, isolated).statistic > 0.97
+    assert 0.4 < spearmanr(error, isolated).statistic < spearmanr(fisher, isolated).statistic

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.workload.layer_inputs import layer_inputs
 from palettune.space.groups import groupable_layers, shared_groups
+from palettune.space.layer import Layer, LayerKind
+from tests.evaluators.every_use import every_layer, every_use, sentences
 
 
 def found_groups(model: nn.Module, example: Tensor) -> tuple[tuple[str, ...], ...]:
@@ -97,3 +99,29 @@ def test_layers_that_never_run_are_in_no_group() -> None:
 
     model = Idle()
     assert found_groups(model, torch.zeros(1, 8)) == ()
+
+
+def test_layers_without_a_module_are_found_and_grouped_with_modules() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.v = nn.Linear(8, 8), nn.Linear(8, 8)
+            self.k, self.out = nn.Parameter(torch.randn(8, 8)), nn.Parameter(torch.randn(8, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.q(x) + x @ self.k) @ self.out + self.v(x)
+
+    model = Mixed()
+    layers = (
+        *layers_of(model),
+        Layer("k", LayerKind.MATMUL, (8, 8), parameter="k"),
+        Layer("out", LayerKind.MATMUL, (8, 8), parameter="out"),
+    )
+    assert shared_groups(layer_inputs(model, (torch.randn(2, 8),), groupable_layers(layers))) == (("q", "v", "k"),)
+
+
+def test_gates_read_one_input() -> None:
+    found = layer_inputs(every_use(), sentences(1)[0], groupable_layers(every_layer()))
+    gates = [tuple(f"gru.weight_{to}_l0.{number}" for number in range(3)) for to in ("ih", "hh")]
+    assert [group for group in shared_groups(found) if group[0].startswith("gru")] == gates
+    assert found["attention.out_proj"] == ()  # a module that is never called

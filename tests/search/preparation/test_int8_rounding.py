@@ -10,6 +10,7 @@ from palettune.evaluators.workload.sampling import Sampling
 from palettune.search.preparation.int8_rounding import rounding
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
+from palettune.space.layer import Layer, LayerKind
 
 
 class Tied(nn.Module):
@@ -30,3 +31,20 @@ def test_a_weight_that_modules_share_keeps_inputs_in_floats_since_each_would_nee
     int8 = dict.fromkeys(("first", "alone"), Encoding.parse("int8"))
     assert rounded(Configuration(int8)).activations == {"alone": Precision.INT8}
     assert rounded(Configuration({**int8, "alone": Encoding.parse("lut4")})) is None
+
+
+def test_a_parameter_that_is_no_modules_keeps_its_inputs_in_floats():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.weights = nn.Linear(8, 8), nn.ParameterList([nn.Parameter(torch.randn(8, 8))])
+
+        def forward(self, x):
+            return self.first(x) @ self.weights[0]
+
+    model = Mixed()
+    layers = (*layers_of(model), Layer("weights.0", LayerKind.MATMUL, (8, 8), parameter="weights.0"))
+    workload = SimpleNamespace(model=model, example_inputs=(torch.rand(1, 8),), sampling=Sampling())
+    rounded = rounding(SimpleNamespace(workload=workload, layers=layers))
+    int8 = dict.fromkeys(("first", "weights.0"), Encoding.parse("int8"))
+    assert rounded(Configuration(int8)).activations == {"first": Precision.INT8}

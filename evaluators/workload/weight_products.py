@@ -1,0 +1,116 @@
+"""Products of aten ops: which operand may be a weight, what it multiplies, and over which axes it sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["MovingWindow", "WeightProduct", "products_of"]
+
+_aten = torch.ops.aten
+
+
+@dataclass(frozen=True, slots=True)
+class MovingWindow:
+    """How a convolution takes its inputs.
+
+    Attributes:
+        kernel: lengths of the kernel's axes.
+        stride: of each axis.
+        dilation: of each axis.
+        padding: as ``torch.nn.functional.pad`` takes it.
+        mode: of the padding, as ``torch.nn.functional.pad`` takes it.
+        groups: of channels.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[int, ...]
+    mode: str = "constant"
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WeightProduct:
+    """One op, seen from one of its operands.
+
+    Attributes:
+        weight: the operand.
+        values: what it multiplies: (..., inputs), or (N, channels, *lengths) under a window.
+        axes: those of the operand over which the op sums, in the order of the inputs.
+        batch: axis of the operand along which matrices are multiplied one by one; the first axis of ``values``.
+        window: of a convolution.
+    """
+
+    weight: Tensor
+    values: Tensor
+    axes: tuple[int, ...]
+    batch: int | None = None
+    window: MovingWindow | None = None
+
+
+def products_of(op: Any, arguments: Sequence[Any]) -> list[WeightProduct]:
+    """Return an op's products; none for an op that is no product, or that is better looked at in parts.
+
+    Args:
+        op: an ``OpOverload``.
+        arguments: its positional arguments.
+    """
+    read = _OPS.get(op)
+    return [] if read is None else read(*arguments)
+
+
+def _linear(values: Tensor, weight: Tensor, *_: Any) -> list[WeightProduct]:
+    found = [WeightProduct(weight, values, (1,))] if weight.ndim == 2 else []
+    return found + ([WeightProduct(values, weight, (1,))] if values.ndim == weight.ndim == 2 else [])
+
+
+def _matmul(left: Tensor, right: Tensor) -> list[WeightProduct]:
+    found = [WeightProduct(right, left, (0,))] if right.ndim == 2 else []
+    return found + ([WeightProduct(left, right.transpose(-1, -2), (1,))] if left.ndim == 2 <= right.ndim else [])
+
+
+def _bmm(left: Tensor, right: Tensor) -> list[WeightProduct]:
+    return [WeightProduct(right, left, (1,), 0), WeightProduct(left, right.transpose(1, 2), (2,), 0)]
+
+
+def _mv(matrix: Tensor, vector: Tensor) -> list[WeightProduct]:
+    return [WeightProduct(matrix, vector[None], (1,))]
+
+
+def _convolution(
+    values: Tensor,
+    weight: Tensor,
+    _bias: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    _output_padding: Sequence[int],
+    groups: int,
+) -> list[WeightProduct]:
+    if transposed:
+        return []
+    kernel = tuple(weight.shape[2:])
+    one, two, three = (tuple(given) * (len(kernel) // len(given)) for given in (stride, dilation, padding))
+    around = tuple(amount for size in reversed(three) for amount in (size, size))
+    window = MovingWindow(kernel, one, two, around, groups=groups)
+    return [WeightProduct(weight, values, tuple(range(1, weight.ndim)), window=window)]
+
+
+_OPS: dict[Any, Callable[..., list[WeightProduct]]] = {
+    _aten.linear.default: _linear,
+    _aten.matmul.default: _matmul,
+    _aten.mm.default: _matmul,
+    _aten.addmm.default: lambda _, left, right: _matmul(left, right),
+    _aten.bmm.default: _bmm,
+    _aten.baddbmm.default: lambda _, left, right: _bmm(left, right),
+    _aten.mv.default: _mv,
+    _aten.addmv.default: lambda _, matrix, vector: _mv(matrix, vector),
+    _aten.convolution.default: _convolution,
+}
