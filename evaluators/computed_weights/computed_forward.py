@@ -151,6 +151,8 @@ class _Interception(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if args and type(args[0]) is Tensor and id(args[0]) not in self._numbers and not self._left:
+            return func(*args, **kwargs)  # the usual case, at the least cost
         key = call_key(func, args, kwargs, self._numbers)
         step = None if key is None else self._steps.get(key)
         if isinstance(step, Take):
