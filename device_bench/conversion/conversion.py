@@ -24,12 +24,12 @@ import coremltools as ct
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.decomposed import decomposed
 from palettune.device_bench.conversion.distinct_outputs import output_names
-from palettune.device_bench.conversion.failed_op import failure_words
 from palettune.device_bench.conversion.float32_ops import Float32Ops, UnmatchedPatternError
 from palettune.device_bench.conversion.front_end import FrontEnd, FrozenValue, data_reads, frozen_values
 from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
+from palettune.device_bench.conversion.ops.decomposed import decomposed
+from palettune.device_bench.conversion.ops.failed_op import failure_words
 from palettune.device_bench.conversion.ops.registered import register_missing_ops
 from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.conversion.stored_weights import stored_weights

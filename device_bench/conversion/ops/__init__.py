@@ -1,1 +1,1 @@
-"""Operations of torch that coremltools' front ends lack, registered with it as MIL ops."""
+"""Operations of torch: those that coremltools' front ends lack, and words for those that do not convert."""

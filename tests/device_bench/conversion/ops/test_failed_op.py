@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.conversion import ConversionError, converted
-from palettune.device_bench.conversion.failed_op import failure_words
+from palettune.device_bench.conversion.ops.failed_op import failure_words
 from palettune.space.target import DeploymentTarget
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from palettune.device_bench.conversion.decomposed import decomposed
+from palettune.device_bench.conversion.ops.decomposed import decomposed
 from palettune.device_bench.conversion.ops.registered import register_missing_ops
 from tests.device_bench.conversion.ops.twins import Function, check
 
