@@ -18,8 +18,8 @@ from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS
 from palettune.device_bench.conversion.package_skeleton import PackageSkeleton
 from palettune.device_bench.conversion.skeleton import Setting, Skeleton
-from palettune.device_bench.conversion.stand_in import found_in
 from palettune.device_bench.conversion.torch_skeleton import TorchSkeleton
+from palettune.device_bench.conversion.weights.stand_in import found_in
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants

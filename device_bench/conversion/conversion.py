@@ -31,8 +31,7 @@ from palettune.device_bench.conversion.neutral_pipeline import neutral_pipeline
 from palettune.device_bench.conversion.ops.decomposed import decomposed
 from palettune.device_bench.conversion.ops.failed_op import failure_words
 from palettune.device_bench.conversion.ops.registered import register_missing_ops
-from palettune.device_bench.conversion.shared_copy import shared_copy
-from palettune.device_bench.conversion.stored_weights import stored_weights
+from palettune.device_bench.conversion.weights.stored_weights import stored_weights
 from palettune.device_bench.interface.argument_names import argument_names
 from palettune.device_bench.interface.declared_inputs import (
     classifier,
@@ -52,6 +51,7 @@ from palettune.device_bench.library_internals import (
 )
 from palettune.device_bench.model.outputs import OutputError, Path, identifiers, leaves
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
+from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.device_bench.package.op_modules import mark_exported, marked_traces
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.package_model.package_rewriting import rewrite

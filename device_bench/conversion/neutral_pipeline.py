@@ -16,8 +16,8 @@ from coremltools import PassPipeline
 from coremltools.converters.mil.mil import Builder as mb
 
 from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
-from palettune.device_bench.conversion.stored_weights import STORE_WEIGHTS
 from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
+from palettune.device_bench.conversion.weights.stored_weights import STORE_WEIGHTS
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 from palettune.device_bench.package.program_graph import RECURRENT_OPS
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.conversion.skeleton import Setting, Skeleton, check_count, skeleton_of
-from palettune.device_bench.conversion.stand_in import StandIn
+from palettune.device_bench.conversion.weights.stand_in import StandIn
 from palettune.device_bench.model.compressed_weight import clear
 from palettune.device_bench.model.layer_weight import held_tensor
 from palettune.device_bench.model.module_layers import layers_of
+from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.space.layer import Layer
 
 __all__ = ["PackageSkeleton"]

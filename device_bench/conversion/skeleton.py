@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.conversion.conversion import converted, unhindered
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.conversion.stand_in import MOST, StandIn
+from palettune.device_bench.conversion.weights.stand_in import MOST, StandIn
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import RecurrentState
 from palettune.device_bench.package.package import weight_bytes

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from palettune.device_bench.conversion.conversion import ConversionError
-from palettune.device_bench.conversion.discovered_layers import discovered_layers
 from palettune.device_bench.conversion.skeleton import Setting, Skeleton, check_count, skeleton_of
-from palettune.device_bench.conversion.stand_in import StandIn
-from palettune.device_bench.conversion.stored_weights import coded_copy, of_layers
-from palettune.device_bench.conversion.weight_choice import FoundWeight
-from palettune.device_bench.conversion.weight_codes import WeightCodes
-from palettune.device_bench.conversion.weight_tables import CodedProgram, coded_program
+from palettune.device_bench.conversion.weights.discovered_layers import discovered_layers
+from palettune.device_bench.conversion.weights.stand_in import StandIn
+from palettune.device_bench.conversion.weights.stored_weights import coded_copy, of_layers
+from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.weight_tables import CodedProgram, coded_program
 from palettune.device_bench.model.compressed_weight import clear, installed
 from palettune.device_bench.model.layer_weight import held_tensor
 from palettune.device_bench.model.module_layers import layers_of

@@ -13,7 +13,7 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from palettune.device_bench.conversion.table_constant import table_constant
+from palettune.device_bench.conversion.weights.table_constant import table_constant
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 
 __all__ = ["HOLD", "RELEASE", "is_turned"]

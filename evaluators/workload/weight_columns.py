@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from palettune.device_bench.conversion.weight_codes import whole_view
+from palettune.device_bench.conversion.weights.weight_codes import whole_view
 from palettune.space.layer import Layer
 
 __all__ = ["Strides", "WeightColumns", "weight_columns"]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.weight_codes import whole_view
+from palettune.device_bench.conversion.weights.weight_codes import whole_view
 from palettune.device_bench.model.layer_weight import held_tensor
 from palettune.evaluators.library_internals import OpMode, copying_ops, reversed_padding
 from palettune.evaluators.workload.weight_columns import Strides, weight_columns

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.conversion.shared_copy import shared_copy
 from palettune.device_bench.interface.shape_points import in_words
+from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.device_bench.proof.image_inputs import ToInputs
 from palettune.device_bench.proof.shape_check import shaped_examples
 from palettune.device_bench.runtime import ExecutionError, Program, ProgramError, as_stored, compare

@@ -6,7 +6,7 @@ from torch import nn
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.package_skeleton import PackageSkeleton
 from palettune.device_bench.conversion.skeleton import Setting
-from palettune.device_bench.conversion.stand_in import found_in
+from palettune.device_bench.conversion.weights.stand_in import found_in
 from palettune.device_bench.model.recurrent_state import NO_STATE
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.target import DeploymentTarget

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from palettune.device_bench.conversion.skeleton import Setting, SkeletonError, check_count, skeleton_of
-from palettune.device_bench.conversion.stand_in import MOST
+from palettune.device_bench.conversion.weights.stand_in import MOST
 from palettune.device_bench.model.recurrent_state import NO_STATE
 from palettune.space.target import DeploymentTarget
 

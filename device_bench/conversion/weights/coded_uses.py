@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from palettune.device_bench.conversion.weight_codes import CodedPart, WeightCodes
+from palettune.device_bench.conversion.weights.weight_codes import CodedPart, WeightCodes
 from palettune.device_bench.package_model.package_layers import operations, weight_kind
 from palettune.space.layer import LayerKind
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
-from palettune.device_bench.conversion.stored_weights import coded_copy, stored_weights
-from palettune.device_bench.conversion.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.stored_weights import coded_copy, stored_weights
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.package.package import weight_bytes, weights

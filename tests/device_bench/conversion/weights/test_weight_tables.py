@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from coremltools.converters.mil.mil import Builder as mb
 
-from palettune.device_bench.conversion.stand_in import StandIn
-from palettune.device_bench.conversion.weight_codes import WeightCodes
-from palettune.device_bench.conversion.weight_tables import CodedProgram, _replace
-from tests.device_bench.conversion.coded import function_of
+from palettune.device_bench.conversion.weights.stand_in import StandIn
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.weight_tables import CodedProgram, _replace
+from tests.device_bench.conversion.weights.coded import function_of
 
 TENSORS = {"kept": torch.rand(1, 6), "weight": torch.rand(6, 6), "scaled": torch.rand(6, 6)}
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from palettune.device_bench.conversion.coded_uses import CodedUse
-from palettune.device_bench.conversion.weight_codes import CodedPart, whole_view
+from palettune.device_bench.conversion.weights.coded_uses import CodedUse
+from palettune.device_bench.conversion.weights.weight_codes import CodedPart, whole_view
 from palettune.space.layer import LayerKind, WeightView
 
 __all__ = ["FoundWeight", "chosen_weights"]

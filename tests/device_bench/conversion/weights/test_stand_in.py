@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palettune.device_bench.conversion.stand_in import MOST, StandIn, found_in, of_table
+from palettune.device_bench.conversion.weights.stand_in import MOST, StandIn, found_in, of_table
 from palettune.device_bench.package.package import PackageWeight, StoredPart
 
 _SHAPES = st.lists(st.integers(1, 6), min_size=2, max_size=5).map(tuple)

@@ -16,11 +16,11 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from torch import Tensor
 
-from palettune.device_bench.conversion.coded_uses import CodedUse, CodedUses
-from palettune.device_bench.conversion.stand_in import StandIn
-from palettune.device_bench.conversion.table_constant import table_constant
-from palettune.device_bench.conversion.weight_choice import FoundWeight, chosen_weights
-from palettune.device_bench.conversion.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.coded_uses import CodedUse, CodedUses
+from palettune.device_bench.conversion.weights.stand_in import StandIn
+from palettune.device_bench.conversion.weights.table_constant import table_constant
+from palettune.device_bench.conversion.weights.weight_choice import FoundWeight, chosen_weights
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.device_bench.library_internals import (
     AbstractGraphPass,
     copy_scope,

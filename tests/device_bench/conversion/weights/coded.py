@@ -4,7 +4,7 @@ import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from palettune.device_bench.conversion.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 
 
 def function_of(codes: WeightCodes, body, shape=(1, 6), target=ct.target.iOS18):

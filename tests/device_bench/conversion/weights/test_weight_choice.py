@@ -3,11 +3,11 @@
 import torch
 from coremltools.converters.mil.mil import Builder as mb
 
-from palettune.device_bench.conversion.coded_uses import CodedUses
-from palettune.device_bench.conversion.weight_choice import chosen_weights
-from palettune.device_bench.conversion.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.coded_uses import CodedUses
+from palettune.device_bench.conversion.weights.weight_choice import chosen_weights
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.space.layer import LayerKind, WeightView
-from tests.device_bench.conversion.coded import function_of
+from tests.device_bench.conversion.weights.coded import function_of
 
 CODES = WeightCodes({"a": torch.rand(8, 6), "ids": torch.rand(1, 1)})
 

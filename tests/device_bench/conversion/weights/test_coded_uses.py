@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from coremltools.converters.mil.mil import Builder as mb
 
-from palettune.device_bench.conversion.coded_uses import CodedUses
-from palettune.device_bench.conversion.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.coded_uses import CodedUses
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.space.layer import LayerKind, WeightView
-from tests.device_bench.conversion.coded import function_of
+from tests.device_bench.conversion.weights.coded import function_of
 
 CODES = WeightCodes(
     {"a": torch.rand(6, 6), "b": torch.rand(18, 6), "kernel": torch.rand(4, 2, 1), "c": torch.rand(6, 1)}

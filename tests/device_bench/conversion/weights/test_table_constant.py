@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from coremltools.converters.mil.mil import Builder as mb
 
-from palettune.device_bench.conversion.table_constant import table_constant
+from palettune.device_bench.conversion.weights.table_constant import table_constant
 
 
 @pytest.mark.parametrize(("target", "bytes_a_value"), [(ct.target.iOS16, 1 / 8), (ct.target.iOS18, 1)])

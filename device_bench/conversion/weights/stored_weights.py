@@ -12,14 +12,14 @@ import numpy as np
 from coremltools.converters.mil.mil import types
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.shared_copy import shared_copy
-from palettune.device_bench.conversion.stand_in import StandIn, of_table
-from palettune.device_bench.conversion.weight_choice import FoundWeight
-from palettune.device_bench.conversion.weight_codes import WeightCodes
-from palettune.device_bench.conversion.weight_tables import CodedProgram, coded_program
+from palettune.device_bench.conversion.weights.stand_in import StandIn, of_table
+from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
+from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
+from palettune.device_bench.conversion.weights.weight_tables import CodedProgram, coded_program
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass, run_pass
 from palettune.device_bench.model.compressed_weight import InstalledWeight, installed
 from palettune.device_bench.model.layer_weight import held_tensor, layer_weight
+from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.device_bench.package.encoded_weight import encoded_weight
 from palettune.space.layer import Layer
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from palettune.device_bench.conversion.shared_copy import shared_copy
+from palettune.device_bench.model.shared_copy import shared_copy
 
 
 def test_tensors_are_shared_or_replaced_wherever_they_are_held():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from palettune.device_bench.conversion.weight_choice import FoundWeight
+from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
 from palettune.space.layer import Layer
 
 __all__ = ["discovered_layers"]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palettune.device_bench.conversion.weight_codes import CodeError, WeightCodes, whole_view
+from palettune.device_bench.conversion.weights.weight_codes import CodeError, WeightCodes, whole_view
 from palettune.device_bench.model.layer_weight import elements_of
 
 SHAPES = st.lists(st.integers(1, 5), min_size=2, max_size=4).map(tuple)
