@@ -29,7 +29,7 @@ class SkeletonError(UserError):
 
 @dataclass(frozen=True)
 class Setting:
-    """What is converted, and how; see ``conversion.convert``."""
+    """Module to convert, and how; see ``conversion.convert``."""
 
     module: nn.Module
     inputs: tuple[Tensor, ...]

@@ -45,17 +45,18 @@ UNUSED = """
 
     def forward(self, x):
         x = self.b(torch.relu(self.a(x)))
-        return F.linear(x, F.normalize(self.cosine.weight))
+        return F.linear(x, self.cosine.weight * x.mean())
 """
 
-ATTENTION = """
+MODULATED = """
     def __init__(self):
         super().__init__()
-        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
-        self.head = nn.Linear(32, 24)
+        self.style = nn.Linear(32, 24)
+        self.kernel = nn.Parameter(torch.randn(24, 24, 3))
 
     def forward(self, x):
-        return self.head(self.attention(x, x, x, need_weights=False)[0])
+        style = self.style(x).mean(1)
+        return F.conv1d(self.style(x).transpose(1, 2), self.kernel * style.reshape(1, 24, 1))
 """
 
 GRUS = """
@@ -67,13 +68,13 @@ GRUS = """
         return self.gru(x)[0]
 """
 
-ALL_COMPUTED = """
+NO_WEIGHT = """
     def __init__(self):
         super().__init__()
-        self.a, self.b = nn.Linear(32, 16), nn.Linear(16, 8)
+        self.scale = nn.Parameter(torch.randn(6, 32))
 
     def forward(self, x):
-        return F.linear(F.linear(x, self.a.weight * 0.5), F.normalize(self.b.weight))
+        return x * self.scale
 """
 
 PLAIN = """

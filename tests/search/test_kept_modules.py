@@ -62,9 +62,9 @@ def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
         prepare(experiment(tmp_path, keep='keep = ["9.*"]'))
 
 
-def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reason_and_a_way_out(tmp_path):
+def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reasons(tmp_path):
     with pytest.raises(
-        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is not a parameter.*mlpackage"
+        ExperimentError, match=r"\(Wrapped\) has no layer .*inner: its weight is not a parameter.*own: op 'mul'"
     ):
         prepare(experiment(tmp_path, "Wrapped()"))
 

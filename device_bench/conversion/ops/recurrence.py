@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from coremltools.converters.mil import Builder as mb
 
 from palettune.device_bench.library_internals import is_symbolic
@@ -35,7 +36,10 @@ def recurrence(inputs: Any, states: Sequence[Any], step: Step) -> tuple[Any, tup
 
 
 def product(x: Any, weight: Any, bias: Any = None) -> Any:
-    """``x @ weight.T + bias``, as a linear op where the weight is a constant."""
+    """``x @ weight.T + bias``, as a linear op where the weight is a constant; of zeros without the weight."""
+    if x.val is not None and not np.any(x.val) and (bias is None or bias.val is not None):
+        zeros = np.zeros((*x.shape[:-1], weight.shape[0]), np.float32)  # else it would be computed while converting
+        return mb.const(val=zeros if bias is None else zeros + bias.val)
     constant = weight.val is not None or (weight.op is not None and weight.op.op_type.startswith("constexpr_"))
     if constant and (bias is None or bias.val is not None):
         return mb.linear(x=x, weight=weight, bias=bias) if bias is not None else mb.linear(x=x, weight=weight)

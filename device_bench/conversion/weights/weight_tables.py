@@ -36,7 +36,7 @@ _PASS = "palettune::weights_as_tables"
 
 @dataclass(frozen=True)
 class CodedProgram:
-    """What is coded, and what a conversion has found of it.
+    """Coded tensors, and the weights that a conversion has found among them.
 
     Attributes:
         codes: of the tensors.

@@ -1,29 +1,33 @@
-"""What inspection and a search say of weights that are no layer's."""
+"""What inspection, a search and the manifest say of large constants that are no layer's."""
 
 import io
 
 from rich.console import Console
 
+from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.display.progress import Display
 from palettune.search.preparation.inspection import Inspection
-from palettune.search.preparation.weight_coverage import uncompressed
-from palettune.space.encoding import Encoding
-from tests.search.odd_weights import ATTENTION, PLAIN, prepared
+from palettune.search.preparation.weight_coverage import coverage_warning, large_constants
+from tests.search.odd_weights import MODULATED, PLAIN, prepared
+
+REASON = "operand 'x' of mul, which is not a weight operand"
 
 
-def test_large_weights_that_stay_fp16_are_named_with_the_way_out(tmp_path):
-    preparation = prepared(tmp_path, ATTENTION)
-    file = preparation.weight_bytes(preparation.space.uniform(Encoding.parse("fp16")))
-    size = 64 + 3 * 32 * 32 * 2
-    lines = uncompressed(preparation)
-    share = f"{100 * size / file:.0f} %"
-    assert lines[0] == f"stays fp16: attention.in_proj_weight {size / 1e6:.3f} MB ({share} of the file)"
-    assert "give the .mlpackage as the model: model() returns its path" in lines[-1]
-    assert preparation.coverage < 0.5
+def test_constants_that_are_no_layers_are_listed_with_their_reason_and_low_coverage_is_a_warning(tmp_path):
+    preparation = prepared(tmp_path, MODULATED)
+    (constant,) = large_constants(preparation.base.floats)
+    assert (constant.name, constant.shape, constant.bytes) == ("kernel", (24, 24, 3), 64 + 24 * 24 * 3 * 2)
+    assert constant.reason.startswith(REASON)
+    warning = coverage_warning(preparation)
+    assert warning is not None
+    assert warning.startswith(f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes")
+    assert f"kernel: {REASON}" in warning
     facts = Inspection.of(preparation).to_json()
-    assert facts["coverage"] == preparation.coverage
-    assert facts["uncompressed"][0] == {"name": "attention.in_proj_weight", "shape": [96, 32], "bytes": size}
+    assert facts["coverage"] == preparation.coverage < 0.5
+    assert facts["uncompressed"] == [
+        {"name": "kernel", "shape": [24, 24, 3], "bytes": constant.bytes, "reason": constant.reason}
+    ]
     shows = (
         lambda console: print_inspection(Inspection.of(preparation), console),
         lambda console: Display(console).on_prepared(preparation),
@@ -31,11 +35,16 @@ def test_large_weights_that_stay_fp16_are_named_with_the_way_out(tmp_path):
     for show in shows:
         text = io.StringIO()
         show(Console(file=text, width=400))
-        assert lines[0] in text.getvalue()
-        assert lines[-1] in text.getvalue()
+        assert warning in text.getvalue()
 
 
 def test_full_coverage_needs_no_words(tmp_path):
     preparation = prepared(tmp_path, PLAIN)
     assert preparation.coverage == 1.0
-    assert uncompressed(preparation) == []
+    assert coverage_warning(preparation) is None
+    assert large_constants(preparation.base.floats) == ()
+
+
+def test_parts_of_one_parameter_are_one_and_small_constants_none():
+    parts = [FloatConstant("a", (8, 80), 1300, "why"), FloatConstant("a", (8, 80), 1300, "why")]
+    assert large_constants([*parts, FloatConstant("b", (4, 4), 32)]) == (FloatConstant("a", (8, 80), 2600, "why"),)

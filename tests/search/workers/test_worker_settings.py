@@ -30,6 +30,6 @@ def test_a_worker_has_as_many_threads_as_whole_cpus_and_at_least_one(preparation
 
 def test_settings_are_those_of_the_experiment_and_travel_to_another_process(preparation, tmp_path):
     found = worker_settings(preparation, RunFolder(tmp_path, "small"), Needs())
-    assert found.layers == ("0", "2")
+    assert [layer.name for layer in found.layers] == ["0", "2"]
     assert (found.seed, found.escalation.fine_tuning.steps) == (7, 5)
     assert pickle.loads(pickle.dumps(found)) == found
