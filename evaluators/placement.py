@@ -15,7 +15,8 @@ from palettune.space.errors import UserError
 __all__ = ["CPU", "WorkerDeviceError", "copied", "device_of", "moved", "on", "placed", "worker_device"]
 
 CPU = torch.device("cpu")
-_OWN = frozenset(vars(nn.Module()))
+# what torch moves itself, the list in which a recurrent module holds its parameters once more among it
+_OWN = frozenset(vars(nn.Module())) | {name for name in vars(nn.RNN(1, 1)) if name.startswith("_")}
 
 
 class WorkerDeviceError(UserError):

@@ -6,7 +6,7 @@ peft is an optional package, imported when the first adapter is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -92,29 +92,33 @@ class AdaptedModel(Trainee):
         }
 
 
-def adaptable(layers: Mapping[str, Layer], rank: int, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+def adaptable(
+    layers: Mapping[str, Layer], rank: int, asked: Sequence[str] | None = None, called: Collection[str] | None = None
+) -> tuple[str, ...]:
     """Choose the layers that get an adapter.
 
     Args:
         layers: by name.
         rank: of each adapter.
         asked: names of layers; by default, those whose adapter is smaller than a quarter of their weight.
+        called: names of the modules that a forward pass calls, all of them unless given: nothing is added beside others.
 
     Raises:
         AdapterError: a layer asked for is unknown, or of a kind without adapters.
     """
+    suiting = {name for name, layer in layers.items() if _suits(layer) and (called is None or layer.module in called)}
     if asked is None:
         return tuple(
-            name for name, layer in layers.items() if _suits(layer) and 4 * _values(layer, rank) < layer.parameters
+            name for name, layer in layers.items() if name in suiting and 4 * _values(layer, rank) < layer.parameters
         )
     for name in asked:
         if name not in layers:
             raise AdapterError(f"adapters: no layer {name!r}; the layers are {', '.join(list(layers)[:8])} ...")
-        if not _suits(layers[name]):
+        if name not in suiting:
             kinds = ", ".join(_KINDS)
             raise AdapterError(
                 f"adapters: layer {name!r} ({layers[name].kind}) cannot have an adapter; expected an ungrouped layer "
-                f"({kinds}) that is a module, whose weight is not tied"
+                f"({kinds}) that is called as a module, whose weight is not tied"
             )
     return tuple(asked)
 

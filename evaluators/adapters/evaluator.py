@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from palettune.device_bench.package_model.quantized_activation import roundable
 from palettune.evaluators.adapters.adapted_model import AdaptedModel, adaptable
 from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
 from palettune.evaluators.compression.errors import CompressionError
@@ -19,6 +20,7 @@ from palettune.evaluators.fine_tuning.trainable_layers import reencoded
 from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
 from palettune.evaluators.fine_tuning.trainee import ModelError
 from palettune.evaluators.fine_tuning.training import Training, TrainingError
+from palettune.evaluators.placement import on, placed
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow, evaluation_identity
 from palettune.evaluators.quality.gain import Gain, paired
 from palettune.evaluators.weights.model_state import ModelState, StateError
@@ -54,7 +56,13 @@ class AdapterEvaluator(FineTuningEvaluator):
     @cached_property
     def adapted(self) -> tuple[str, ...]:
         """Names of the layers that get an adapter."""
-        return adaptable(self.setting.weights.layers, self.adapters.rank, self.adapters.layers)
+        layers, workload = self.setting.weights.layers, self.setting.workload
+        modules = [layer.module for layer in layers.values() if layer.module is not None]
+        device = self.setting.device
+        model = placed(workload.model, device)
+        with workload.sampling.state.around(model):
+            called = roundable(model, on(workload.example_inputs, device), modules)
+        return adaptable(layers, self.adapters.rank, self.adapters.layers, called)
 
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         if not self.adapted:

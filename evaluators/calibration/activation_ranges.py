@@ -22,6 +22,7 @@ from palettune.evaluators.workload.samples import Inputs
 __all__ = ["ActivationRangeError", "activation_ranges"]
 
 _SMALLEST = 2.0**-14
+_UNCALLED = "the layer is never called as a module, so its input cannot be quantized; keep its activations in fp16"
 
 
 class ActivationRangeError(ValueError):
@@ -46,6 +47,10 @@ def activation_ranges(
             that are not finite.
     """
     observers = {name: _observer(device_of(module)) for name in layers}
+    modules = dict(module.named_modules())
+    for name in observers:
+        if name not in modules:
+            raise ActivationRangeError(name, _UNCALLED)
     hooks = {name: _watch(name, observer) for name, observer in observers.items()}
     with torch.inference_mode():
         for _ in Course.of(batches).outputs(module, lambda: watched(module, hooks)):
@@ -71,10 +76,7 @@ def _watch(name: str, observer: Any) -> Hook:
 
 def _quantization(name: str, observer: Any) -> ActivationQuantization:
     if observer.min_val.numel() == 0 or not bool(torch.isfinite(observer.min_val)):
-        raise ActivationRangeError(
-            name,
-            "the layer is never called as a module, so its input cannot be quantized; keep its activations in fp16",
-        )
+        raise ActivationRangeError(name, _UNCALLED)
     scale, zero_point = observer.calculate_qparams()
     half = scale.reshape(()).float().clamp_min(_SMALLEST).half()
     return ActivationQuantization(float(half), int(zero_point.reshape(())))

@@ -14,10 +14,11 @@ from torch import nn
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.adapters.setting import AdapterSetting
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.calibration.layer_statistics import layer_statistics
 from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.placement import CPU
+from palettune.evaluators.placement import CPU, placed
 from palettune.evaluators.sensitivity.base import ScoringSetting
 from palettune.evaluators.sensitivity.registry import registered_scores as registry
 from palettune.evaluators.weights.weight_bank import WeightBank
@@ -26,6 +27,7 @@ from palettune.evaluators.workload.workload import Split
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of
+from tests.evaluators.every_use import every_layer, every_use, sentences
 from tests.evaluators.pretended_device import ELSEWHERE, PretendedDevice
 
 DEVICES = [
@@ -169,6 +171,19 @@ def test_a_stage_runs_where_it_is_told_and_finds_the_same(stage, network, device
     scale = float(np.mean(wanted))
     assert scale > 0
     assert np.abs(np.asarray(found) - np.asarray(wanted)).max() <= tolerance * scale
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_uses_of_weights_are_seen_wherever_the_model_is(device):
+    model, layers, samples = every_use(), every_layer(), sentences(4)
+    wanted = layer_statistics(model, layers, samples, samples)
+    with PretendedDevice() if device == ELSEWHERE else nullcontext():
+        found = layer_statistics(placed(model, device), layers, samples, samples)
+        assert {name: statistics.gram.device.type for name, statistics in found.items()} == dict.fromkeys(
+            wanted, device.type
+        )
+        grams = {name: statistics.gram.to(CPU) for name, statistics in found.items()}
+    assert all(torch.allclose(grams[name], one.gram, rtol=1e-3, atol=1e-5) for name, one in wanted.items())
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -14,6 +14,7 @@ from palettune.evaluators.placement import (
     placed,
     worker_device,
 )
+from tests.evaluators.pretended_device import ELSEWHERE, PretendedDevice
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
@@ -83,3 +84,9 @@ def test_attributes_and_lists_of_tensors_come_along_to_the_gpu():
     assert model.offset.device == CPU
     assert torch.allclose(there(x.cuda()).cpu(), model(x), atol=1e-6)
     assert torch.allclose(copy.deepcopy(there)(x.cuda()).cpu(), model(x), atol=1e-6)
+
+
+def test_a_recurrent_module_computes_with_the_parameters_that_it_holds_wherever_it_is():
+    with PretendedDevice():
+        model = placed(nn.LSTM(4, 3), ELSEWHERE)
+    assert all(held is parameter for held, parameter in zip(model._flat_weights, model.parameters(), strict=True))

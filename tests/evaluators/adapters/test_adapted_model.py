@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from palettune.evaluators.adapters.adapted_model import AdaptedModel, AdapterError, adaptable
+from palettune.evaluators.adapters.evaluator import AdapterEvaluator
+from palettune.evaluators.adapters.setting import AdapterSetting
+from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.weights.model_state import ModelState, model_digest
 from palettune.testing.workloads import parse_configuration, setting_of
+from tests.evaluators.every_use import every_layer, every_setting
 
 
 def test_layers_that_are_large_enough_are_adapted_and_others_only_where_asked_for(tmp_path):
@@ -17,6 +21,15 @@ def test_layers_that_are_large_enough_are_adapted_and_others_only_where_asked_fo
         adaptable(layers, 1, ["stemm"])
     with pytest.raises(AdapterError, match="expected an ungrouped layer"):
         adaptable(layers, 1, ["depthwise"])
+
+
+def test_nothing_is_added_beside_a_weight_that_no_module_is_called_with():
+    layers = {layer.name: layer for layer in every_layer()}
+    assert adaptable(layers, 1) == ("attention.out_proj", "dense")
+    assert adaptable(layers, 1, called=["dense"]) == ("dense",)
+    for name in ("functional", "attention.out_proj"):
+        with pytest.raises(AdapterError, match="called as a module"):
+            adaptable(layers, 1, [name], ["dense"])
 
 
 def test_only_adapters_change_and_they_start_at_nothing(tmp_path):
@@ -38,3 +51,8 @@ def test_only_adapters_change_and_they_start_at_nothing(tmp_path):
     assert torch.allclose(product, adapted.merged()["project"].reshape(32, 16), atol=1e-3)
     adapted.restore(start)
     assert torch.allclose(adapted(inputs), before)
+
+
+def test_a_projection_that_attention_uses_without_a_call_gets_none(tmp_path):
+    adapters = AdapterSetting(rank=1, tuning=FineTuningSetting(vector_steps=1, steps=1))
+    assert AdapterEvaluator(every_setting(tmp_path), adapters).adapted == ("dense",)

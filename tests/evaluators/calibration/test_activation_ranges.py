@@ -28,12 +28,14 @@ def test_a_layer_with_nothing_to_round_is_named():
         def __init__(self):
             super().__init__()
             self.table, self.unused, self.used = nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+            self.held = nn.Parameter(torch.zeros(4, 4))
 
         def forward(self, x):
             return nn.functional.linear(self.table(x), self.used.weight)
 
     samples = [(torch.tensor([[1, 2]]),)]
-    for layer, words in (("table", "no floating-point"), ("unused", "never called"), ("used", "never called")):
+    uncalled = [(layer, "never called") for layer in ("unused", "used", "held")]
+    for layer, words in (("table", "no floating-point"), *uncalled):
         with pytest.raises(ActivationRangeError, match=words) as caught:
             activation_ranges(Odd(), [layer], samples)
         assert caught.value.layer == layer

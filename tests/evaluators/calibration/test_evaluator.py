@@ -1,22 +1,31 @@
 """The calibration workflow as a whole; what every workflow does is in the contract."""
 
+import itertools
+from dataclasses import replace
+
 import pytest
 import torch
 
+from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.package.program_graph import program_nodes
 from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import as_stored, compare
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
+from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.quality.evaluation import Failure, Stage
+from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.model_state import ModelState, model_digest
 from palettune.evaluators.workload.workload import WorkloadError
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
+from palettune.space.legality import refusal
 from palettune.space.target import DeploymentTarget
 from palettune.testing.workloads import CONVOLUTIONS, parse_configuration, setting_of
-from tests.evaluators.every_use import every_setting
+from tests.evaluators.every_use import every_layer, every_setting
 
 
 @pytest.mark.parametrize("network", ["convolutions", "transformer", "recurrent", "audio"])
@@ -43,6 +52,37 @@ def test_it_gains_where_no_weight_is_a_modules(tmp_path):
     assert next(gain.kept for gain in outcome.gains if gain.method == "layer_weights")
     assert outcome.state.methods["lstm.weight_hh_l1"] == outcome.state.methods["conv1d"] == "gptq"
     assert outcome.state.methods["words"] == "data_free"
+
+
+@pytest.mark.slow
+def test_weights_found_for_every_use_are_those_of_the_package(tmp_path):
+    setting, target = every_setting(tmp_path), DeploymentTarget.IOS18
+    model, inputs = setting.workload.model, setting.workload.example_inputs
+    layers = base_program(model, inputs, target).layers
+    by_name = {layer.name: layer for layer in every_layer()}
+    assert [one for one in layers if one.name in by_name] == [
+        by_name[one.name] for one in layers if one.name in by_name
+    ]
+    assert len([one for one in layers if one.name in by_name]) == len(by_name) - 6  # gates may be one weight
+    setting = replace(setting, weights=LayerWeights(model, layers, setting.weights.bank))
+    spellings = itertools.cycle(("int4", "lut3-g8in", "sparse50", "lut4", "int4-b8"))
+    legal = {
+        layer.name: next(e for e in map(Encoding.parse, spellings) if refusal(layer, e, target) is None)
+        for layer in layers
+    }
+    start = ModelState.data_free(Configuration(legal), setting.weights, model_digest(model))
+    chosen = LayerChoices(setting, calibration_samples(setting.workload))
+    choices = {name: chosen.choose(name, encoding, start.weights[name]) for name, encoding in legal.items()}
+    assert {choice.method for choice in choices.values()} >= {"gptq", "compensated_tables", "sparse_gpt"}
+    state = replace(
+        start,
+        weights={name: choice.weight for name, choice in choices.items()},
+        methods={name: choice.method for name, choice in choices.items()},
+    )
+    module, path = state.apply(model), tmp_path / "model.mlpackage"
+    convert(module, inputs, target).save(str(path))
+    assert not prove(path, module, inputs, Configuration(legal), layers, target).failures
+    assert compare(path, as_stored(module), [inputs]).passed
 
 
 def test_nothing_that_does_not_gain_is_kept(tmp_path, monkeypatch):
