@@ -1,9 +1,9 @@
 """The benchmark of forty architectures: a result for each in ``results/``, and their table in the documentation.
 
-    python -m experiments.benchmarks.architectures.run [--only NAME] [--seconds 600]
+    python -m experiments.benchmarks.architectures.run [--only NAME] [--seconds 600] [--page]
 
-Results that are there are kept; remove one to measure it again. Each architecture has a process of its own. Needs the
-extra ``architectures``.
+Results that are there are kept, unless they say of the conversion alone; remove one to measure it again. Each
+architecture has a process of its own. Needs the extra ``architectures``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ PAGE = ROOT / "docs" / "architectures.md"
 def result(architecture: Architecture, seconds: float) -> dict[str, Any]:
     """What a process of its own has found, or that it found nothing."""
     out = RESULTS / f"{architecture.name}.json"
-    if not out.exists():
+    if not is_complete(out):
+        before = out.read_text() if out.exists() else None
         command = [sys.executable, "-m", "experiments.benchmarks.architectures.measure", architecture.name, str(out)]
         try:
             done = subprocess.run(command, cwd=ROOT, timeout=seconds, capture_output=True, text=True)
             ended = f"ended with exit code {done.returncode}: {done.stderr.strip()[-500:]}"
         except subprocess.TimeoutExpired:
             ended = f"took longer than {seconds:g} s"
-        if not out.exists():
+        if not out.exists() or out.read_text() == before:
             found = {"name": architecture.name, "families": architecture.families, "package": architecture.package}
             out.write_text(json.dumps(found | {"conversion": {"failed": ended, "bug": True}}, indent=2) + "\n")
     found = json.loads(out.read_text())
@@ -42,13 +43,20 @@ def result(architecture: Architecture, seconds: float) -> dict[str, Any]:
     return found
 
 
+def is_complete(out: Path) -> bool:
+    """Whether there is a result, and not of the conversion alone."""
+    found = json.loads(out.read_text()) if out.exists() else {}
+    return "export" in found or "failed" in found.get("conversion", {})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=[one.name for one in FORTY])
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--page", action="store_true", help="write the page of the results that are there")
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    for architecture in FORTY:
+    for architecture in () if options.page else FORTY:
         if options.only is None or architecture.name in options.only:
             result(architecture, options.seconds)
     kept = [RESULTS / f"{one.name}.json" for one in FORTY]

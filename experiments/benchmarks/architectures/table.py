@@ -43,14 +43,15 @@ WORDS = """- coverage: bytes of the layers over those of all floating-point cons
 def summary(results: Sequence[dict[str, Any]]) -> str:
     """How many there are of what is asked for."""
     made = [result for result in results if converts(result)]
-    covered = [result for result in made if value(result, "torch", "coverage", 0.0) >= 0.99]
-    exact = [result for result in made if is_exact(result)]
-    proven = [result for result in made if value(result, "export", "proven", False)]
-    equal = [result for result in made if (ratio := routes(result)) is not None and abs(ratio - 1) <= 0.01]
+    whole = [result for result in made if "export" in result]
+    covered = [result for result in whole if value(result, "torch", "coverage", 0.0) >= 0.99]
+    exact = [result for result in whole if is_exact(result)]
+    proven = [result for result in whole if value(result, "export", "proven", False)]
+    equal = [result for result in whole if (ratio := routes(result)) is not None and abs(ratio - 1) <= 0.01]
     return (
-        f"{len(made)} of {len(results)} convert. Of these, {len(covered)} have a coverage of at least 99 %, "
-        f"{len(exact)} weight files have exactly the predicted bytes, {len(proven)} packages are proven, and "
-        f"{len(equal)} reach the same sizes within 1 % as a package."
+        f"{len(made)} of {len(results)} convert. {len(whole)} of these have been measured further: {len(covered)} "
+        f"have a coverage of at least 99 %, {len(exact)} weight files have exactly the predicted bytes, {len(proven)} "
+        f"packages are proven, and {len(equal)} reach the same sizes within 1 % as a package."
     )
 
 
