@@ -182,6 +182,7 @@ _KINDS: dict[str, Callable[[Any, str, int], LayerKind | None]] = {
     "conv_transpose": _of_rank(_CONV_TRANSPOSE, 3),
     "linear": _of_rank((LayerKind.LINEAR,), 2),
     "matmul": _matmul,
-    **dict.fromkeys(("gather", "gather_along_axis"), _of_rank((LayerKind.EMBEDDING,), 2)),
+    "gather": _of_rank((LayerKind.EMBEDDING,) * 3, 2),  # rows, matrices of a stack of experts, and so on
+    "gather_along_axis": _of_rank((LayerKind.EMBEDDING,), 2),
     **dict.fromkeys(RECURRENT_OPS, _of_rank((LayerKind.RECURRENT,), 2)),
 }

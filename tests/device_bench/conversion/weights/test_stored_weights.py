@@ -67,7 +67,23 @@ class Functional(nn.Module):
         return functional.pad(x, (0, 8)) @ self.words.T
 
 
+class Experts(nn.Module):
+    """A stack of matrices of which the input chooses one, as in a mixture of experts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = nn.Linear(32, 4)
+        self.up, self.down = nn.Parameter(torch.randn(4, 48, 32) / 6), nn.Parameter(torch.randn(4, 32, 48) / 7)
+        self.head = nn.Linear(32, 20)
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = self.router(x.mean(1)).argmax(-1)
+        x = torch.relu(torch.bmm(x, self.up[chosen].transpose(1, 2)))
+        return self.head(torch.bmm(x, self.down[chosen].transpose(1, 2)))
+
+
 CASES = {
+    "experts": (Experts, (torch.randn(1, 6, 32),)),
     "attention": (Attention, (torch.randn(1, 6, 32),)),
     "recurrent": (Recurrent, (torch.randn(1, 5, 24),)),
     "functional": (Functional, (torch.arange(6)[None],)),
