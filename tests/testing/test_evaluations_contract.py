@@ -90,7 +90,7 @@ def test_workers_that_end_a_search_or_hide_a_mistake_fail(tmp_path):
                 raise WorkerError(f"something went wrong: {error}") from error
 
     settings, suite = small_settings(tmp_path), WorkersContract()
-    configurations = [Configuration(dict.fromkeys(settings.layers, encoding)) for encoding in MENU]
+    configurations = [Configuration({layer.name: encoding for layer in settings.layers}) for encoding in MENU]
     with pytest.raises(ZeroDivisionError):
         suite.test_a_request_that_raises_fails_and_the_next_one_is_answered(Ending(settings), configurations)
     with pytest.raises(AssertionError):

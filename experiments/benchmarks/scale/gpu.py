@@ -152,7 +152,7 @@ class Case:
             lambda: layer_statistics(model, layers, samples.fitting(), samples.judging()), device
         )
         found["gram"] = np.concatenate([np.asarray(s.gram.cpu()).ravel() for s in statistics.values()])
-        importance = Importance(self.workload.model, setting.kind, samples, device=device)
+        importance = Importance(self.workload.model, self.layers, setting.kind, samples, device=device)
         parts["importance"], _ = timed(lambda: importance.get(layers[0].name), device)
         found["importance"] = np.asarray(importance.get(layers[0].name)).ravel()
         for method in layer_methods():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.calibration.importance import Importance
 from palettune.evaluators.calibration.samples import CalibrationSamples
@@ -22,7 +23,7 @@ def calibration_of(samples):
 @pytest.mark.parametrize(("make", "unreached"), CASES, ids=lambda p: p.__name__ if isinstance(p, type) else None)
 def test_layers_without_a_gradient_are_named_and_all_others_have_one(make, unreached):
     model = make().eval()
-    importance = Importance(model, DivergenceKind.SQUARED_ERROR, calibration_of(samples_of(6)))
+    importance = Importance(model, layers_of(model), DivergenceKind.SQUARED_ERROR, calibration_of(samples_of(6)))
     for name, part in model.named_modules():
         if not isinstance(part, (nn.Linear, nn.Embedding)):
             continue

@@ -16,10 +16,10 @@ def test_refused_layers_are_no_layers_and_say_why(unused):
     assert unused.space.groups == (("a", "b"),)
     facts = Inspection.of(unused).to_json()
     assert "unused" in facts["kept"]["pooler"]
-    assert "operand 'x' of mul, which is not a weight operand" in facts["kept"]["cosine"]
+    assert "operand 'y' of add, which is not a weight operand" in facts["kept"]["cosine"]
     assert unused.identity()["refused"] == ["cosine", "pooler"]
     layers = 64 + 2 * 32 * 128 + 64 + 2 * 128 * 16
-    header, biases, cosine = 64, (64 + 256) + (64 + 64), 64 + 2 * 16 * 40
+    header, biases, cosine = 64, (64 + 256) + (64 + 64), 64 + 2 * 6 * 16
     assert unused.reach.largest_bytes == layers + header + biases + cosine
 
 
