@@ -14,6 +14,8 @@ from palettune.device_bench.library_internals import is_convertible
 
 __all__ = ["decomposed"]
 
+#: coremltools converts these without the type that they are asked for, where torch.export names it.
+_WITHOUT_TYPE = frozenset({torch.ops.aten.new_zeros.default, torch.ops.aten.new_full.default})
 #: A decomposition may use ops that need one again.
 _ROUNDS = 4
 
@@ -36,5 +38,11 @@ def decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedPr
 
 def _lacking(program: torch.export.ExportedProgram) -> list[Any]:
     """Ops that do not convert, each once, in the order of the graph."""
-    nodes = [node for node in program.graph.nodes if node.op == "call_function" and not is_convertible(node)]
-    return list(dict.fromkeys(node.target for node in nodes))
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    lacking = [node for node in calls if not is_convertible(node) or (node.target in _WITHOUT_TYPE and _typed(node))]
+    return list(dict.fromkeys(node.target for node in lacking))
+
+
+def _typed(node: Any) -> bool:
+    """Whether the result has another type than the tensor it is made like."""
+    return bool(node.meta["val"].dtype != node.args[0].meta["val"].dtype)

@@ -8,12 +8,13 @@ import numpy as np
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from palettune.device_bench.conversion.ops.converter import converter
-from palettune.device_bench.library_internals import front_end_dtype, front_end_inputs
+from palettune.device_bench.conversion.ops.converter import Converter, converter
+from palettune.device_bench.library_internals import front_end_dtype, front_end_inputs, torch_converter
 
 __all__: list[str] = []
 
 _LOWEST, _HIGHEST = -1.0, 1.0
+_FULL_LIKE, _ZEROS_LIKE = torch_converter("full_like"), torch_converter("zeros_like")
 
 
 @converter()
@@ -46,6 +47,29 @@ def cumsum(context: Any, node: Any) -> None:
     kind = front_end_dtype(context, node, 2) or ("int32" if types.is_bool(x.dtype) else None)
     x = x if kind in (None, types.builtin_to_string(x.dtype)) else mb.cast(x=x, dtype=kind)
     context.add(mb.cumsum(x=x, axis=int(axis.val) % x.rank, exclusive=False, reverse=False, name=node.name))
+
+
+@converter()
+def full_like(context: Any, node: Any) -> None:
+    """``aten.full_like``: of another type than the tensor, which coremltools takes from the number."""
+    _filled_like(context, node, _FULL_LIKE, front_end_inputs(context, node)[1].val, 2)
+
+
+@converter()
+def zeros_like(context: Any, node: Any) -> None:
+    """``aten.zeros_like``, as ``full_like``."""
+    _filled_like(context, node, _ZEROS_LIKE, 0, 1)
+
+
+def _filled_like(context: Any, node: Any, known: Converter, value: Any, position: int) -> None:
+    """Fill with a value; coremltools' own conversion where the type is that of the tensor."""
+    x, kind = front_end_inputs(context, node)[0], front_end_dtype(context, node, position)
+    own = types.builtin_to_string(x.dtype)
+    if kind in (None, own) and (known is _ZEROS_LIKE or own == "fp32"):
+        known(context, node)
+        return
+    typed = types.nptype_from_builtin(types.string_to_builtin(kind or own))(value)
+    context.add(mb.fill(shape=mb.shape(x=x), value=typed, name=node.name))
 
 
 def _promoted(x: Any, y: Any) -> tuple[Any, Any]:

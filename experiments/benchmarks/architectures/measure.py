@@ -36,7 +36,9 @@ from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
 TARGET = DeploymentTarget.IOS18
-ENCODINGS = ("fp16", "lut8", "lut6", "lut4", "int8", "int4-b32")
+ENCODINGS = ("fp16", "lut8", "lut6", "lut4", "int8")
+#: An encoding of layers that are wide enough, which one narrow network has none of.
+BLOCKS = "int4-b32"
 SAMPLES = 4
 RUNS = 61
 #: Constants that are named in a result, of those that are no layer's.
@@ -61,12 +63,12 @@ class Model:
             yield tuple(value.roll(shift, -1) for value in self.inputs), None
 
 
-def experiment(source: nn.Module | str, inputs: tuple[Tensor, ...]) -> Experiment:
+def experiment(source: nn.Module | str, inputs: tuple[Tensor, ...], narrow: bool) -> Experiment:
     return Experiment(
         name="architecture",
         workload=Model(source, inputs),
         deployment_target=TARGET,
-        space={"encodings": ENCODINGS, "groups": "none"},
+        space={"encodings": ENCODINGS if narrow else (*ENCODINGS, BLOCKS), "groups": "none"},
     )
 
 
@@ -95,11 +97,15 @@ def measured(architecture: Architecture, folder: Path) -> dict[str, Any]:
     if "failed" in result["conversion"]:
         return result
     found: list[Preparation] = []
-    stage(result, "torch", lambda: route(experiment(module, inputs), found))
-    stage(result, "package_route", lambda: route(experiment(str(package), inputs), []))
+    narrow = False
+    stage(result, "torch", lambda: route(experiment(module, inputs, narrow), found))
+    if BLOCKS in result["torch"].get("failed", ""):
+        narrow = True
+        stage(result, "torch", lambda: route(experiment(module, inputs, narrow), found))
+    stage(result, "package_route", lambda: route(experiment(str(package), inputs, narrow), []))
     if found:
         configuration = mixed(found[0])
-        stage(result, "export", lambda: exported(configuration, experiment(module, inputs), folder))
+        stage(result, "export", lambda: exported(configuration, experiment(module, inputs, narrow), folder))
         stage(result, "forward", lambda: forward(found[0], configuration, folder))
     return result
 

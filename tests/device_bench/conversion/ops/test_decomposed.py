@@ -30,7 +30,7 @@ def test_an_op_that_torch_cannot_write_stays():
     assert "aten.lgamma.default" in kinds_of(torch.lgamma, torch.ones(3))
 
 
-@pytest.mark.matrix(2)
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize(
     "function",
     [
@@ -39,6 +39,9 @@ def test_an_op_that_torch_cannot_write_stays():
         lambda x: torch.where(x > 0, x, -2.0),
         lambda x: ((x > 0) & (x < 1)) * x,
         lambda x: nn.functional.celu(x, 0.7),
+        lambda x: x + torch.zeros_like(x > 0, dtype=torch.float32).masked_fill(x > 0, -3.5),
+        lambda x: x + (x > 0).new_full((4,), 1.5, dtype=torch.float32) + (x > 0).new_zeros(4, dtype=torch.float32),
+        lambda x: x * torch.ones_like(x > 0, dtype=torch.float32) * torch.full_like(x > 0, 0.5, dtype=torch.float32),
     ],
 )
 def test_a_package_computes_what_torch_does(function, tmp_path):
