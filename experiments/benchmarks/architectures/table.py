@@ -37,7 +37,7 @@ WORDS = """- coverage: bytes of the layers over those of all floating-point cons
 - SNR, fp16: of the package executed with every op rounded to fp16, beside the compressed model in float32.
 - package route: the smallest reachable size of the same network as an `.mlpackage`, over that of the torch module.
 - forward: one forward pass of the assembled model over one of the float model, medians of interleaved runs on a machine
-  that had other work to do: up to a quarter off either way.
+  that had other work to do: rough figures.
 """
 
 
