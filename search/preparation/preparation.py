@@ -17,6 +17,7 @@ from palettune.device_bench.cost.latency_model import LatencyModel, prepare_late
 from palettune.device_bench.cost.latency_reach import check_latency, latency_reach
 from palettune.device_bench.cost.program_ops import ops_of_base_program
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
@@ -151,19 +152,24 @@ def prepare(experiment: Experiment) -> Preparation:
         else DivergenceKind(experiment.objectives.divergence)
     )
     _check_metrics(experiment, workload, outputs)
+    if isinstance(model, PackageModule) and not layers_of(model):
+        raise _without_layers(workload, model.kept)
     base = _base(experiment, workload, interface)
     layers = base.layers
     if not layers:
-        reasons = {**workload.kept, **base.reasons, **base.refusals}
-        raise ExperimentError(
-            f"{workload.path}: the model ({type(model).__name__}) has no layer whose weight can be compressed"
-            f"{_reasons(reasons)}"
-        )
+        raise _without_layers(workload, {**workload.kept, **base.reasons, **base.refusals})
     space = _search_space(experiment, model, layers, workload, base)
     latency = _latency(experiment, _fixed_base(experiment, workload, interface, base), layers)
     preparation = Preparation(experiment, workload, layers, space, base, kind, latency, interface)
     _check_reachable(preparation)
     return preparation
+
+
+def _without_layers(workload: Workload, reasons: Mapping[str, str]) -> ExperimentError:
+    model = type(workload.model).__name__
+    return ExperimentError(
+        f"{workload.path}: the model ({model}) has no layer whose weight can be compressed{_reasons(reasons)}"
+    )
 
 
 def _reasons(kept: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from palettune.device_bench.cost.latency_model import prepare_latency
 from palettune.device_bench.cost.op import CostOp, OpKind, OpList
 from palettune.device_bench.cost.placement import ComputeUnit
 from palettune.device_bench.cost.program_ops import ops_of_base_program, ops_of_package
-from palettune.device_bench.model.compressed_weight import clear, install
+from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.stored_weight import StoredWeight
 from palettune.device_bench.package_model.package_module import PackageModule
@@ -117,7 +117,6 @@ def exported(
     """The package of a configuration, as ``palettune export`` writes it."""
     module = copy.deepcopy(model)
     for layer in layers_of(model):
-        clear(module.get_submodule(layer.name))
         encoding = configuration.encodings[layer.name]
         install(module, layer, compress(model.get_submodule(layer.name).weight, layer, encoding))
     for name in configuration.activations:
@@ -162,7 +161,7 @@ def check(
 ) -> Configuration:
     layers = layers_of(model)
     names = [layer.name for layer in layers]
-    base = base_program(model, inputs, target, names)
+    base = base_program(model, inputs, target, layers)
     if configuration is None:
         takers = set(roundable(model, inputs, names)) if target.rounds_activations else set()
         configuration = sampled(layers, target, set(base.refusals), takers, seed)

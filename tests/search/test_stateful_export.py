@@ -97,7 +97,7 @@ def test_every_worker_finds_the_same_from_its_settings(tmp_path):
     configurations = [preparation.space.uniform(Encoding.parse(e)) for e in ("fp16", "lut2")]
     one, other = Worker(settings), Worker(settings)
     for layer in settings.layers:
-        assert not one.compress(layer, tuple(map(Encoding.parse, ("fp16", "lut4", "lut2"))))
+        assert not one.compress(layer.name, tuple(map(Encoding.parse, ("fp16", "lut4", "lut2"))))
     first = [Evaluate(configuration).run(one) for configuration in configurations]
     second = [Evaluate(configuration).run(other) for configuration in reversed(configurations)]
     assert [evaluation.by_sample for evaluation in first] == [evaluation.by_sample for evaluation in reversed(second)]

@@ -82,8 +82,9 @@ def test_a_network_from_shapes_alone_costs_what_its_conversion_costs():
     for i in range(3):
         built.linear(f"l{i}", (256, 256), 8)
     module = nn.Sequential(*[nn.Linear(256, 256) for _ in range(3)]).eval()
-    names = [layer.name for layer in layers_of(module)]
-    converted = ops_of_base_program(base_program(module, (torch.rand(8, 256),), TARGET, names), layers_of(module))
+    converted = ops_of_base_program(
+        base_program(module, (torch.rand(8, 256),), TARGET, layers_of(module)), layers_of(module)
+    )
     both = [
         prepare_latency(ops, device="M2", unit="CPU_AND_NE").predict(Configuration({})).ms
         for ops in (built.build(), converted)
@@ -145,8 +146,7 @@ def test_a_layer_that_no_op_reads_takes_no_time_and_may_be_named():
 
     module = Half().eval()
     layers = layers_of(module)
-    names = [layer.name for layer in layers]
-    ops = ops_of_base_program(base_program(module, (torch.rand(1, 16),), TARGET, names), layers)
+    ops = ops_of_base_program(base_program(module, (torch.rand(1, 16),), TARGET, layers), layers)
     assert ops.layers == ("used", "unused")
     model = prepare_latency(ops, device="M2", unit="CPU_AND_NE")
     assert model.layer_times("unused", Encoding.parse("int4-b8")) == (0.0, 0.0)
@@ -169,8 +169,7 @@ def test_the_deployment_target_of_a_package_is_its_formats(tmp_path, target, exp
 
 
 def test_ops_in_float32_are_marked_and_move_twice_the_bytes(model, layers, from_base, tmp_path):
-    names = [layer.name for layer in layers]
-    wide = ops_of_base_program(base_program(model, INPUTS, TARGET, names, float32=["stem", "softmax"]), layers)
+    wide = ops_of_base_program(base_program(model, INPUTS, TARGET, layers, float32=["stem", "softmax"]), layers)
     assert not any(op.float32 for op in from_base)
     assert {op.layer or op.kind for op in wide if op.float32} == {"stem", OpKind.SOFTMAX}
     before = {op.layer: op for op in from_base if op.layer}
