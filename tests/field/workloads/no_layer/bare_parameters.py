@@ -1,4 +1,4 @@
-"""Weights that are bare parameters, used with matmul: named with their bytes."""
+"""Weights that are bare parameters, used with matmul."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""A large recurrent layer beside a small head: most bytes stay fp16, and that is said."""
+"""A large recurrent layer beside a small head."""
 
 import torch
 from torch import nn
