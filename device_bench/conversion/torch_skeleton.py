@@ -19,11 +19,15 @@ from palettune.device_bench.model.compressed_weight import clear, installed
 from palettune.device_bench.model.layer_weight import held_tensor
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.model.named_tensors import matrices
-from palettune.space.layer import Layer
+from palettune.space.layer import Layer, LayerKind
+from palettune.space.target import DeploymentTarget
 
 __all__ = ["TorchSkeleton"]
 
 _VALUES = "the model converts only with the actual values of its weight: they are computed with before use"
+_TOO_OLD = (
+    'recurrent ops take no compressed weights before iOS17 and macOS14; set deployment_target = "iOS17" or a later one'
+)
 _ABSENT = "not in the converted program: unused, or replaced by a value computed from it"
 
 
@@ -106,7 +110,7 @@ class TorchSkeleton:
             check_count(len(wanted))
             stand_ins = {one.name: StandIn(one.name, one.shape, number) for number, one in enumerate(wanted)}
             return CodedProgram(WeightCodes(tensors), tensors, of_layers(list(wanted), stand_ins))
-        coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight, _: _next(weight, coded))
+        coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight, _: _next(weight, coded, self.setting.target))
         return coded
 
     def _converted(self, coded: CodedProgram) -> Skeleton:
@@ -134,7 +138,11 @@ class TorchSkeleton:
         return True
 
 
-def _next(weight: FoundWeight, coded: CodedProgram) -> StandIn:
+def _next(weight: FoundWeight, coded: CodedProgram, target: DeploymentTarget) -> StandIn | None:
+    """The stand-in of one weight more; None where the target cannot hold it compressed."""
+    if LayerKind.RECURRENT in weight.kinds and DeploymentTarget(target).generation < 17:
+        coded.refused[weight.part.tensor] = _TOO_OLD
+        return None
     number = len(coded.weights)
     check_count(number + 1)
     return StandIn(weight.part.tensor, weight.part.shape, number)

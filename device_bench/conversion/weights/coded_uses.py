@@ -79,6 +79,8 @@ class CodedUses:
         for op in operations(function):
             if not _is_constant(op):
                 self._read(op)
+            elif op.op_type not in ("const", "shape"):
+                self._check(op)
         for variable in function.outputs:
             self._note(None, "", 0, variable)
 
@@ -87,15 +89,23 @@ class CodedUses:
             for index, variable in enumerate(value if isinstance(value, (list, tuple)) else [value]):
                 self._note(op, operand, index, variable)
 
+    def _check(self, op: Any) -> None:
+        """Note the tensors that an op computes with, for the front end may compute further without any op."""
+        for variable in op.outputs:
+            if self._part(variable) is None:
+                self._computed_by(op, self._made_of(variable))
+
+    def _computed_by(self, op: Any, tensors: frozenset[str]) -> None:
+        reason = f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
+        self.computed.update(dict.fromkeys(tensors - self.computed.keys(), reason))
+
     def _note(self, op: Any, operand: str, index: int, variable: Any) -> None:
         tensors = self._made_of(variable)
         if not tensors:
             return
         part = self._part(variable)
         if part is None or len(tensors) > 1:
-            maker = self._computer(variable.op)
-            reason = f"op {maker.name!r} ({maker.op_type}) computes with its weight before use, and the program holds the result"
-            self.computed.update(dict.fromkeys(tensors - self.computed.keys(), reason))
+            self._computed_by(self._computer(variable.op), tensors)
             return
         kind = "returned by the model as it is" if op is None else weight_kind(op, operand, variable)
         use = CodedUse(

@@ -10,6 +10,7 @@ from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import convert
 from palettune.device_bench.conversion.float32_ops import UnmatchedPatternError
 from palettune.device_bench.model.compressed_weight import install
+from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import weight_bytes
@@ -44,14 +45,14 @@ def export(module, inputs, patterns, folder, encodings=None, target=IOS18):
         install(
             module,
             layer,
-            compress(module.get_submodule(layer.name).weight, layer, configuration.encodings[layer.name]),
+            compress(layer_weight(module, layer), layer, configuration.encodings[layer.name]),
         )
     path = folder / "net.mlpackage"
     package = convert(module, inputs, target, float32=patterns)
     package.save(str(path))
     proof = prove(path, module, inputs, configuration, layers, target, base=base)
     nonzero = {
-        layer.name: int(module.get_submodule(layer.name).weight.count_nonzero())
+        layer.name: int(layer_weight(module, layer).count_nonzero())
         for layer in layers
         if configuration.encodings[layer.name].sparsity is not None
     }

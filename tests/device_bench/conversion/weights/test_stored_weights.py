@@ -92,8 +92,13 @@ SPELLINGS = ("lut4", "int8", "lut6-g8", "sparse50", "fp16", "lut8", "lut3")
 
 
 @pytest.mark.matrix(3)
-@pytest.mark.parametrize("target", [DeploymentTarget.IOS18, DeploymentTarget.IOS16])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *((name, DeploymentTarget.IOS18) for name in CASES),
+        *((name, DeploymentTarget.IOS17 if name == "recurrent" else DeploymentTarget.IOS16) for name in CASES),
+    ],
+)
 def test_every_layer_is_stored_as_asked_and_proven_to_the_byte(name, target, tmp_path):
     torch.manual_seed(0)
     kind, inputs = CASES[name]
@@ -116,6 +121,12 @@ def test_every_layer_is_stored_as_asked_and_proven_to_the_byte(name, target, tmp
     assert (
         prove(path, made, inputs, configuration, base.layers, target).failures == ()
     )  # the base of the assembled model
+
+
+def test_recurrent_weights_stay_as_they_are_where_the_target_holds_none_compressed():
+    base = base_program(Recurrent().eval(), CASES["recurrent"][1], DeploymentTarget.IOS16)
+    assert not base.layers
+    assert "before iOS17" in base.reasons["lstm.weight_ih_l0"]
 
 
 def test_a_module_without_installed_weights_is_converted_as_it_is(tmp_path):
