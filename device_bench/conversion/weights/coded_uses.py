@@ -15,6 +15,15 @@ from palettune.space.layer import LayerKind
 __all__ = ["CodedUse", "CodedUses"]
 
 
+#: Ops that move values. What others make may look like codes in order: so does a mean of rows.
+_MOVING = frozenset(
+    {
+        *("cast", "concat", "expand_dims", "gather", "identity", "reshape", "reverse", "slice_by_index"),
+        *("slice_by_size", "split", "squeeze", "stack", "transpose"),
+    }
+)
+
+
 @dataclass(frozen=True, eq=False)
 class CodedUse:
     """Use of elements of a tensor by an op that computes with something that is not constant.
@@ -92,7 +101,7 @@ class CodedUses:
     def _check(self, op: Any) -> None:
         """Note the tensors that an op computes with, for the front end may compute further without any op."""
         for variable in op.outputs:
-            if self._part(variable) is None:
+            if op.op_type not in _MOVING or self._part(variable) is None:
                 self._computed_by(op, self._made_of(variable))
 
     def _computed_by(self, op: Any, tensors: frozenset[str]) -> None:

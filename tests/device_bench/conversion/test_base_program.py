@@ -149,7 +149,7 @@ def test_bytes_are_exact_and_proven_whatever_is_done_with_weights(seed, tmp_path
         ("Equalized", "linear", "(mul) computes with its weight before use"),
         ("Codebook", "codes", "(mul) computes with its weight before use"),
         ("Modulated", "conv", "operand 'x' of mul, which is not a weight operand"),
-        ("Frozen", "positions", "operand 'y' of add, which is not a weight operand"),
+        ("Frozen", "positions", "(reduce_mean) computes with its weight before use"),
     ],
 )
 def test_the_reason_says_what_is_done_with_the_weight(block, layer, words):

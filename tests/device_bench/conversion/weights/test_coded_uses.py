@@ -65,3 +65,10 @@ def test_a_shape_is_no_use():
     found = uses_of(lambda x, tensor: mb.reshape(x=x, shape=mb.shape(x=mb.transpose(x=tensor("c"), perm=(1, 0)))))
     assert not found.uses
     assert not found.computed
+
+
+def test_a_mean_of_rows_is_computed_though_it_looks_like_a_row():
+    def body(x, tensor):
+        return mb.add(x=x, y=mb.reduce_mean(x=tensor("a"), axes=[0], keep_dims=True))
+
+    assert uses_of(body).computed.keys() == {"a"}
