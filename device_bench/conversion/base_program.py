@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS
 from palettune.device_bench.conversion.package_skeleton import PackageSkeleton
-from palettune.device_bench.conversion.skeleton import Setting, Skeleton
+from palettune.device_bench.conversion.skeleton import NO_PLACE, Setting, Skeleton
 from palettune.device_bench.conversion.torch_skeleton import TorchSkeleton
 from palettune.device_bench.conversion.weights.stand_in import found_in
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
@@ -81,7 +81,6 @@ class BaseProgram:
         constants: how the other constants of two and more axes are stored, by the words of their operands.
         floats: the plain constants of two or more axes that are no layer's weight, the largest first.
         front_end: what read the module, and which values of the example are frozen in the program.
-        float32: names of the layers whose ops compute in float32.
         layers: those that the program holds, in the order of the model.
         reasons: by tensor, why it is no layer; those that nothing is known of are left out.
     """
@@ -94,9 +93,13 @@ class BaseProgram:
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
     floats: tuple[FloatConstant, ...] = ()
     front_end: FrontEnd = field(default_factory=FrontEnd)
-    float32: frozenset[str] = frozenset()
     layers: tuple[Layer, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def float32(self) -> frozenset[str]:
+        """Names of the layers whose ops compute in float32."""
+        return frozenset(layer.name for layer in self.layers if layer.float_bits == 32)
 
     @cached_property
     def digest(self) -> str:
@@ -140,7 +143,7 @@ def base_program(
     Raises:
         ConversionError: the module does not convert.
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
-        BaseProgramError: more layers than stand-ins can tell apart.
+        SkeletonError: more layers than stand-ins can tell apart.
     """
     setting = Setting(module, example_inputs, target, state, tuple(float32), interface)
     skeleton = PackageSkeleton(setting) if isinstance(module, PackageModule) else TorchSkeleton(setting)
@@ -197,7 +200,7 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
             )
     for name in names:
         if not places[name]:
-            refusals.setdefault(name, "not in the converted program: unused, or replaced by a value computed from it")
+            refusals.setdefault(name, NO_PLACE)
         elif len(homes[name]) > 1:
             refusals.setdefault(name, "the program holds its weight more than once")
     rest, ends_with_layer = _rest(found.weight_bytes, entries)
@@ -212,14 +215,9 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
         reasons=found.reasons,
     )
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
-    floats = (
-        () if refusals else float_constants(nodes, base.layer_at, module, _reasons(found, module))
-    )  # else it is converted once more
-    return replace(base, records=records, constants=_constants(nodes, base), floats=floats, float32=frozenset(float32))
-
-
-def _reasons(found: Skeleton, module: nn.Module) -> Mapping[str, str]:
-    return {**found.reasons, **module.kept} if isinstance(module, PackageModule) else found.reasons
+    # with refusals it is converted once more
+    floats = () if refusals else float_constants(nodes, base.layer_at, module, found.reasons)
+    return replace(base, records=records, constants=_constants(nodes, base), floats=floats)
 
 
 def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, StoredConstant]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.library_internals import TorchDispatchMode, TracerWarning
 
-__all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values", "line_of_source"]
+__all__ = ["DataReads", "FrontEnd", "FrozenValue", "data_reads", "export_refusal", "frozen_values", "words_of_line"]
 
 #: A line of Python: file and number.
 Line = tuple[str, int]
@@ -132,11 +132,11 @@ def frozen_values(said: Iterable[warnings.WarningMessage], reads: DataReads | No
             line = (message.filename, message.lineno)
             taken = _taken(str(message.message))
             seen = reads is None or taken.startswith(_UNSEEN) or line in reads.lines
-            found[FrozenValue(taken, *line, line_of_source(line), seen)] = None
+            found[FrozenValue(taken, *line, _source(line), seen)] = None
     warned = {(value.file, value.line) for value in found}
     for line, stack in reads.values.items() if reads is not None else ():
         if not stack & warned:
-            found[FrozenValue("a Python value", *line, line_of_source(line))] = None
+            found[FrozenValue("a Python value", *line, _source(line))] = None
     return tuple(found)
 
 
@@ -189,16 +189,29 @@ def export_refusal(error: Exception) -> str:
         summary = "forward() turns a tensor's data into a Python value"
     else:
         summary = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
-    at = _RAISED_AT.findall(text)
-    if not at:
-        return summary
-    file, number = at[-1]
-    source = line_of_source((file, int(number)))
-    return f"{summary} at {Path(file).name}:{number}" + (f" (`{source}`)" if source else "")
+    at = words_of_line(text)
+    return f"{summary} at {at}" if at else summary
 
 
-def line_of_source(line: Line) -> str:
-    """Return a line of a source file without its indentation; empty where there is none."""
+def words_of_line(trace: str, without: str | None = None) -> str:
+    """Return the innermost line of Python that a trace names, such as ``net.py:12 (`return x.item()`)``; empty without.
+
+    Args:
+        trace: text with lines as Python writes them in a traceback.
+        without: folder whose files are passed over.
+    """
+    lines = [
+        (file, int(line)) for file, line in _RAISED_AT.findall(trace) if not (without and file.startswith(without))
+    ]
+    if not lines:
+        return ""
+    file, number = lines[-1]
+    source = _source((file, number))
+    return f"{Path(file).name}:{number}" + (f" (`{source}`)" if source else "")
+
+
+def _source(line: Line) -> str:
+    """A line of a source file without its indentation; empty where there is none."""
     return linecache.getline(*line).strip()
 
 

@@ -11,6 +11,7 @@ from palettune.device_bench.model.compressed_weight import clear
 from palettune.device_bench.model.layer_weight import held_tensor
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.model.shared_copy import shared_copy
+from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.layer import Layer
 
 __all__ = ["PackageSkeleton"]
@@ -25,6 +26,7 @@ class PackageSkeleton:
     def found(self, wanted: tuple[Layer, ...] | None, refused: Mapping[str, str]) -> Skeleton:
         """Write the package with stand-ins for these layers, or for all of its own; refused tensors keep their values."""
         module = self.setting.module
+        assert isinstance(module, PackageModule)
         known = layers_of(module) if wanted is None else wanted
         layers = [layer for layer in known if layer.tensor not in refused]
         check_count(len(layers))
@@ -41,5 +43,5 @@ class PackageSkeleton:
             layers=tuple(layers),
             by_size={one.size: one for one in stand_ins},
             refusals={layer.name: refused[layer.tensor] for layer in known if layer.tensor in refused},
-            reasons=dict(refused),
+            reasons={**refused, **module.kept},
         )

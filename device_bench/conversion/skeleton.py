@@ -20,7 +20,11 @@ from palettune.space.errors import UserError
 from palettune.space.layer import Layer
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["Setting", "Skeleton", "SkeletonError", "check_count", "skeleton_of"]
+__all__ = ["NO_PLACE", "Setting", "Skeleton", "SkeletonError", "check_count", "skeleton_of"]
+
+
+#: Why a layer has no place in a program.
+NO_PLACE = "not in the converted program: unused, or replaced by a value computed from it"
 
 
 class SkeletonError(UserError):

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from palettune.device_bench.conversion.conversion import ConversionError
-from palettune.device_bench.conversion.skeleton import Setting, Skeleton, check_count, skeleton_of
+from palettune.device_bench.conversion.skeleton import NO_PLACE, Setting, Skeleton, check_count, skeleton_of
 from palettune.device_bench.conversion.weights.discovered_layers import discovered_layers
 from palettune.device_bench.conversion.weights.stand_in import StandIn
-from palettune.device_bench.conversion.weights.stored_weights import coded_copy, of_layers
+from palettune.device_bench.conversion.weights.stored_weights import coded_copy, coded_layers, numbered
 from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
 from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.device_bench.conversion.weights.weight_tables import CodedProgram, coded_program
@@ -28,7 +28,6 @@ _VALUES = "the model converts only with the actual values of its weight: they ar
 _TOO_OLD = (
     'recurrent ops take no compressed weights before iOS17 and macOS14; set deployment_target = "iOS17" or a later one'
 )
-_ABSENT = "not in the converted program: unused, or replaced by a value computed from it"
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class TorchSkeleton:
                 stand_in.size: replace(stand_in, layer=layer.name)
                 for (_, stand_in), layer in zip(coded.weights, layers, strict=True)
             },
-            refusals={layer.name: reasons.get(layer.tensor, _ABSENT) for layer in absent},
+            refusals={layer.name: reasons.get(layer.tensor, NO_PLACE) for layer in absent},
             reasons=dict(reasons),
         )
 
@@ -108,9 +107,8 @@ class TorchSkeleton:
     def _coded(self, tensors: Mapping[str, Tensor], wanted: tuple[Layer, ...] | None) -> CodedProgram:
         if wanted is not None:
             check_count(len(wanted))
-            stand_ins = {one.name: StandIn(one.name, one.shape, number) for number, one in enumerate(wanted)}
-            return CodedProgram(WeightCodes(tensors), tensors, of_layers(list(wanted), stand_ins))
-        coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight, _: _next(weight, coded, self.setting.target))
+            return coded_layers(numbered(wanted), tensors)
+        coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight: _next(weight, coded, self.setting.target))
         return coded
 
     def _converted(self, coded: CodedProgram) -> Skeleton:

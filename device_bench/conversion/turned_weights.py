@@ -16,7 +16,7 @@ from coremltools.converters.mil.mil import types
 from palettune.device_bench.conversion.weights.table_constant import table_constant
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 
-__all__ = ["HOLD", "RELEASE", "is_turned"]
+__all__ = ["HOLD", "RELEASE"]
 
 #: Pass that puts a table of two entries in the place of each such weight.
 HOLD = "palettune::hold_turned_weights"
@@ -28,8 +28,8 @@ _STEPS = 2048
 _OPERANDS = {"linear": ("weight",), "matmul": ("x", "y"), "gather": ("x",)}
 
 
-def is_turned(variable: Any) -> bool:
-    """Return whether a matrix is used only as a weight, upright at least once and transposed at least once.
+def _is_turned(variable: Any) -> bool:
+    """Whether a matrix is used only as a weight, upright at least once and transposed at least once.
 
     A matrix that is transposed twice before a product, as the front end writes ``x @ weight.T``, counts as upright.
     """
@@ -56,7 +56,7 @@ class hold_turned_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltoo
         for function in prog.functions.values():
             with function:
                 for op in list(function.operations):
-                    if op.op_type == "const" and _is_matrix(op.outputs[0].val) and is_turned(op.outputs[0]):
+                    if op.op_type == "const" and _is_matrix(op.outputs[0].val) and _is_turned(op.outputs[0]):
                         number = len(held)
                         held.append(op.outputs[0].val)
                         _put_table(function, op, np.array([number % _STEPS, number // _STEPS + 0.5], np.float32))

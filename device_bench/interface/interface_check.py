@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from palettune.device_bench.interface.program_interface import (
-    DeclaredShape,
     InputDeclaration,
     ProgramInterface,
+    contains_shape,
     shape_words,
 )
 from palettune.space.errors import UserError, suggestion
@@ -20,8 +20,6 @@ __all__ = ["InterfaceError", "check_inputs", "check_outputs"]
 
 #: From this generation on a package may have several inputs with enumerated shapes.
 _SEVERAL_ENUMERATED = 18
-#: By how much a pixel may miss the range of 8 bits: float rounding in the data.
-_PIXEL_SLACK = 0.5
 
 
 class InterfaceError(UserError):
@@ -91,7 +89,7 @@ def _problems(declared: InputDeclaration, example: Tensor) -> Iterator[str]:
     for choice in declared.shapes:
         if len(choice) != len(shape):
             yield f"{key}: {shape_words(choice)} has {len(choice)} dimensions, example_inputs() gives {shape}"
-    if declared.shapes and not any(_holds(choice, shape) for choice in declared.shapes):
+    if declared.shapes and not any(contains_shape(choice, shape) for choice in declared.shapes):
         stated = " or ".join(map(shape_words, declared.shapes))
         yield f"{key}: {stated} does not contain the shape of example_inputs(), {shape}; one of both has to change"
     if declared.dtype is not None:
@@ -119,11 +117,11 @@ def _image_problems(declared: InputDeclaration, example: Tensor) -> Iterator[str
         yield "dtype: an image input holds pixels of 8 bits; leave the key out"
     if any(low != high for low, high in declared.bounds(shape)[:2]):
         yield "shape: of an image only height and width may vary"
-    pixels = image.pixels(example)
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < -_PIXEL_SLACK or high > 255 + _PIXEL_SLACK:
+    outside = image.out_of_range(example)
+    if outside is not None:
         yield (
-            f"image: with this scale and bias the values of example_inputs() are pixels from {low:.4g} to {high:.4g}, "
+            "image: with this scale and bias the values of example_inputs() are pixels from "
+            f"{outside[0]:.4g} to {outside[1]:.4g}, "
             "0 to 255 are expected; value = scale * pixel + bias: a model that takes (pixel / 255 - mean) / deviation "
             "has scale = 1 / (255 * deviation) and bias = -mean / deviation"
         )
@@ -150,7 +148,3 @@ def _check_enumerated(interface: ProgramInterface, target: DeploymentTarget) -> 
             f"inputs: {names} have lists of shapes of different lengths; the first shapes belong together, the second "
             "ones, and so on: give each the same number"
         )
-
-
-def _holds(choice: DeclaredShape, shape: Sequence[int]) -> bool:
-    return len(choice) == len(shape) and all(low <= n <= high for n, (low, high) in zip(shape, choice, strict=True))

@@ -20,9 +20,12 @@ __all__ = [
     "InputType",
     "PixelScaling",
     "ProgramInterface",
+    "contains_shape",
     "shape_words",
 ]
 
+#: By how much a pixel may miss the range of 8 bits: float rounding in the data.
+_SLACK = 0.5
 #: Smallest and largest size of each dimension.
 DeclaredShape = tuple[tuple[int, int], ...]
 InputType = Literal["float32", "float16", "int32"]
@@ -52,6 +55,12 @@ class PixelScaling:
         """Return the pixels [n, channels, height, width] for the values that the model takes; they are not rounded."""
         scale, bias = self._columns(values.dtype)
         return (values - bias) / scale
+
+    def out_of_range(self, values: Tensor) -> tuple[float, float] | None:
+        """Return the smallest and the largest pixel of values that no picture holds; None where one does."""
+        pixels = self.pixels(values)
+        low, high = float(pixels.min()), float(pixels.max())
+        return (low, high) if low < -_SLACK or high > 255 + _SLACK else None
 
     def values(self, pixels: Tensor) -> Tensor:
         """Return the values that the model takes for pixels [n, channels, height, width]."""
@@ -164,7 +173,7 @@ class ProgramInterface:
             return False
         parts = zip(self.of(arguments), example, sample, strict=True)
         return all(
-            any(_within(value.shape, choice) for choice in declared.choices(like.shape))
+            any(contains_shape(choice, value.shape) for choice in declared.choices(like.shape))
             for declared, like, value in parts
         )
 
@@ -178,7 +187,8 @@ def shape_words(shape: DeclaredShape) -> str:
     return "(" + ", ".join(str(low) if low == high else f"{low}..{high}" for low, high in shape) + ")"
 
 
-def _within(shape: Sequence[int], choice: DeclaredShape) -> bool:
+def contains_shape(choice: DeclaredShape, shape: Sequence[int]) -> bool:
+    """Return whether a shape is one of those that a declared one stands for."""
     return len(shape) == len(choice) and all(
         low <= size <= high for size, (low, high) in zip(shape, choice, strict=True)
     )

@@ -19,8 +19,8 @@ __all__ = ["declared_interface"]
 
 #: Batches of the evaluation data that are looked at as pictures.
 _BATCHES = 8
-#: By how much a pixel may miss a whole number, and the range from 0 to 255: float rounding in the data.
-_WHOLE, _SLACK = 0.02, 0.5
+#: By how much a pixel may miss a whole number: float rounding in the data.
+_WHOLE = 0.02
 
 
 def declared_interface(experiment: Experiment, workload: Workload) -> ProgramInterface:
@@ -91,13 +91,13 @@ def _check_pictures(interface: ProgramInterface, workload: Workload, arguments: 
 
 
 def _check_picture(argument: str, image: PixelScaling, values: Tensor, workload: Workload) -> None:
-    pixels = image.pixels(values)
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < -_SLACK or high > 255 + _SLACK:
+    outside = image.out_of_range(values)
+    if outside is not None:
         raise ExperimentError(
-            f"inputs.{argument}.image: with this scale and bias evaluation_data() holds pixels from {low:.4g} to "
-            f"{high:.4g}; 0 to 255 are expected: correct them, or leave `image` out"
+            f"inputs.{argument}.image: with this scale and bias evaluation_data() holds pixels from {outside[0]:.4g} to "
+            f"{outside[1]:.4g}; 0 to 255 are expected: correct them, or leave `image` out"
         )
+    pixels = image.pixels(values)
     if float((pixels - pixels.round()).abs().max()) > _WHOLE:
         workload.note(
             f"inputs.{argument}.image: evaluation_data() holds values between those of whole pixels (of pictures that "

@@ -9,12 +9,12 @@ from typing import Any
 from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.search.preparation.preparation import Preparation
 
-__all__ = ["ENOUGH", "constant_json", "coverage_warning", "large_constants"]
+__all__ = ["constant_json", "coverage_warning", "large_constants"]
 
 #: Bytes above which a constant is listed.
 _LARGE = 2048
 #: Share of the bytes of all large constants that layers should have.
-ENOUGH = 0.95
+_ENOUGH = 0.95
 
 
 def large_constants(constants: Iterable[FloatConstant]) -> tuple[FloatConstant, ...]:
@@ -29,7 +29,7 @@ def large_constants(constants: Iterable[FloatConstant]) -> tuple[FloatConstant, 
 
 def coverage_warning(preparation: Preparation) -> str | None:
     """Return a warning where layers have less than 95 % of the bytes of all large constants; None elsewhere."""
-    if preparation.coverage >= ENOUGH:
+    if preparation.coverage >= _ENOUGH:
         return None
     largest = large_constants(preparation.base.floats)[:3]
     names = "".join(f"; {constant.name}: {constant.reason}" for constant in largest)

@@ -6,7 +6,6 @@ https://docs.pytorch.org/docs/stable/export.html.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any
 
 import torch
 
-from palettune.device_bench.conversion.front_end import export_refusal, line_of_source
+from palettune.device_bench.conversion.front_end import export_refusal, words_of_line
 from palettune.device_bench.library_internals import is_convertible
 
 __all__ = ["FailedOp", "failure_words"]
 
 _TORCH = str(Path(torch.__file__).parent)
-_FRAME = re.compile(r'File "([^"]+)", line (\d+), in')
 _WRAPPED = "model."
 _NAMED = 3
 #: Axes that a tensor of Core ML may have.
@@ -52,7 +50,9 @@ class FailedOp:
         signature = program.graph_signature
         names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         found = [names[name].removeprefix(_WRAPPED) for name in _constants(node) if name in names]
-        return cls(str(node.target), _user_line(node.meta.get("source")), tuple(dict.fromkeys(found)))
+        return cls(
+            str(node.target), words_of_line(node.meta.get("source") or "", without=_TORCH), tuple(dict.fromkeys(found))
+        )
 
 
 def failure_words(error: Exception, program: Any, failed: Iterable[Any] = ()) -> str:
@@ -104,13 +104,3 @@ def _is_constant(node: Any) -> bool:
     if node.op == "placeholder":
         return str(node.name).startswith(("p_", "b_", "c_"))
     return bool(node.all_input_nodes) and all(_is_constant(given) for given in node.all_input_nodes)
-
-
-def _user_line(trace: str | None) -> str:
-    """The innermost line of a trace that is not torch's own."""
-    lines = [(file, int(number)) for file, number in _FRAME.findall(trace or "") if not file.startswith(_TORCH)]
-    if not lines:
-        return ""
-    file, number = lines[-1]
-    source = line_of_source((file, number))
-    return f"{Path(file).name}:{number}" + (f" (`{source}`)" if source else "")

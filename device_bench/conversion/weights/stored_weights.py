@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,6 @@ from coremltools.converters.mil.mil import types
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.weights.stand_in import StandIn, of_table
-from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
 from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.device_bench.conversion.weights.weight_tables import CodedProgram, coded_program
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass, run_pass
@@ -23,7 +22,7 @@ from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.device_bench.package.encoded_weight import encoded_weight
 from palettune.space.layer import Layer
 
-__all__ = ["STORE_WEIGHTS", "coded_copy", "of_layers", "stored_weights"]
+__all__ = ["STORE_WEIGHTS", "coded_copy", "coded_layers", "numbered", "stored_weights"]
 
 #: Pass that puts each layer's own constant in the place of its stand-in.
 STORE_WEIGHTS = "palettune::store_weights"
@@ -49,9 +48,9 @@ def stored_weights(module: nn.Module) -> Iterator[nn.Module]:
         yield module
         return
     layers = [weight.layer for weight in weights.values()]
-    stand_ins = {layer.name: StandIn(layer.name, layer.shape, number) for number, layer in enumerate(layers)}
+    stand_ins = numbered(layers)
     tensors = {layer.tensor: held_tensor(module, layer.tensor).detach() for layer in layers}
-    coded = CodedProgram(WeightCodes(tensors), tensors, of_layers(layers, stand_ins))
+    coded = coded_layers(stand_ins, tensors)
     token = _stored.set(_Stored(module, weights, {one.size: one for one in stand_ins.values()}))
     try:
         with coded_program(coded):
@@ -60,15 +59,17 @@ def stored_weights(module: nn.Module) -> Iterator[nn.Module]:
         _stored.reset(token)
 
 
-def of_layers(layers: list[Layer], stand_ins: Mapping[str, StandIn]) -> Any:
-    """Return the function that chooses the stand-in of a weight that is one of these layers; None of any other."""
-    names = {(layer.tensor, layer.view): layer.name for layer in layers}
+def numbered(layers: Iterable[Layer]) -> dict[Layer, StandIn]:
+    """Return a stand-in for each of some layers."""
+    return {layer: StandIn(layer.name, layer.shape, number) for number, layer in enumerate(layers)}
 
-    def choose(weight: FoundWeight, number: int) -> StandIn | None:
-        name = names.get((weight.part.tensor, weight.part.view))
-        return None if name is None else stand_ins[name]
 
-    return choose
+def coded_layers(stand_ins: Mapping[Layer, StandIn], tensors: Mapping[str, Tensor]) -> CodedProgram:
+    """Return tensors to be coded, in which weights that are one of these layers are found and all others put back."""
+    chosen = {(layer.tensor, layer.view): stand_in for layer, stand_in in stand_ins.items()}
+    return CodedProgram(
+        WeightCodes(tensors), tensors, lambda weight: chosen.get((weight.part.tensor, weight.part.view))
+    )
 
 
 def coded_copy(module: nn.Module, codes: WeightCodes, tensors: Mapping[str, Tensor]) -> nn.Module:

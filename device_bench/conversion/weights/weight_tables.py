@@ -49,7 +49,7 @@ class CodedProgram:
 
     codes: WeightCodes
     tensors: Mapping[str, Tensor]
-    choose: Callable[[FoundWeight, int], StandIn | None]
+    choose: Callable[[FoundWeight], StandIn | None]
     weights: list[tuple[FoundWeight, StandIn]] = field(default_factory=list)
     computed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -90,8 +90,8 @@ def _replace(function: Any, coded: CodedProgram) -> None:
     first = function.operations[0]
     for tensor in coded.tensors:
         weights, refused = chosen_weights(found.uses.get(tensor, ()))
-        for number, weight in enumerate(weights):
-            stand_in = None if tensor in found.computed else coded.choose(weight, number)
+        for weight in weights:
+            stand_in = None if tensor in found.computed else coded.choose(weight)
             if stand_in is None:
                 refused += [(use, "") for use in weight.uses]
                 continue

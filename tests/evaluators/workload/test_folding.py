@@ -15,6 +15,7 @@ from torch.nn.utils import weight_norm as old_weight_norm
 from palettune.device_bench.model.module_layers import layers_of, weightless
 from palettune.evaluators.workload.float_model import LoadingError, held_alike, same_memory, untangle
 from palettune.evaluators.workload.folding import fold
+from tests.evaluators.computed_weights.computing_models import SetAnew
 
 X = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
 
@@ -221,20 +222,6 @@ def test_a_buffer_that_is_an_embeddings_weight_is_tied_to_it() -> None:
     untangle(model)
     (layer,) = layers_of(model)
     assert [name for name, _ in layer.tied] == ["decoder"]
-
-
-class SetAnew(nn.Module):
-    """Spectral normalization as much-copied code has it: the wrapper sets the weight in its own forward pass."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.module = nn.Linear(8, 8)
-        self.weight_bar = nn.Parameter(self.module.weight.detach().clone())
-        del self.module.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.module.weight = self.weight_bar / torch.linalg.matrix_norm(self.weight_bar, 2)
-        return self.module(x)
 
 
 class Updated(nn.Module):

@@ -12,7 +12,7 @@ from tests.device_bench.conversion.weights.coded import function_of
 TENSORS = {"kept": torch.rand(1, 6), "weight": torch.rand(6, 6), "scaled": torch.rand(6, 6)}
 
 
-def replaced(choose=lambda weight, number: StandIn(weight.part.tensor, weight.part.shape, number)):
+def replaced(choose=lambda weight: StandIn(weight.part.tensor, weight.part.shape, 0)):
     def body(x, tensor):
         x = mb.add(x=x, y=tensor("kept"))
         x = mb.linear(x=mb.matmul(x=x, y=mb.transpose(x=tensor("weight"), perm=(1, 0))), weight=tensor("weight"))
@@ -44,7 +44,7 @@ def test_other_tensors_have_their_values_again_and_computed_ones_are_said():
 
 
 def test_a_weight_that_gets_no_stand_in_has_its_values():
-    coded, (_, product, linear, _) = replaced(lambda weight, number: None)
+    coded, (_, product, linear, _) = replaced(lambda weight: None)
     assert not coded.weights
     assert np.array_equal(linear.weight.val, TENSORS["weight"].numpy())
     assert np.array_equal(product.y.val, TENSORS["weight"].numpy().T)
