@@ -14,7 +14,7 @@ from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.display.run_page import run_html
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.preparation.preparation import prepare
+from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.proposing.solution import Solution, solution
 from palettune.search.results.ending import Ending
 from palettune.search.results.explanation import Explanation, explain_front, explain_record
@@ -163,7 +163,8 @@ class Run:
         reporter = observer or SearchObserver()
         picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
         with reporter.stage("checking the workload"):
-            preparation = prepare(self.experiment)
+            layers = [layer.name for layer in self._study.context.space.layers]
+            preparation = prepare_as_searched(self.experiment, layers)
             self._study.check(preparation.identity())
         for words in preparation.workload.notes:
             reporter.warn(words)

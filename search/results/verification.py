@@ -132,7 +132,7 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
     if not package.is_dir():
         raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
     programs = in_precisions(package)
-    workload = load_workload(experiment.workload, experiment.data.options)
+    workload = load_workload(experiment.workload, experiment.data.options, operands=experiment.space.operands)
     first = workload.check()
     interface = declared_interface(experiment, workload)
     arguments = argument_names(workload.model, len(workload.example_inputs))
