@@ -25,6 +25,7 @@ OF_SEVERAL: dict[str, str] = {
     "evaluators/test_joint_limits.py": "joint encodings through compression and conversion",
     "evaluators/test_stateful_search.py": "models with state through scores and every workflow",
     "search/preparation/test_declared_inputs.py": "declared inputs and outputs, from the search to the package",
+    "search/preparation/test_operands.py": "constants that ops take as they are, from the model to the package",
     "search/proposing/test_optuna_suite.py": "Optuna's own tests of samplers, over ours alone and joined",
     "search/test_bad_input.py": "what a user can give wrong, by the command line",
     "search/test_benching_property.py": "latencies measured in any order, through study and front",
