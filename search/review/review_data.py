@@ -12,9 +12,9 @@ from typing import Any
 
 from palettune.device_bench.cost.latency_model import LinearLatency
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.search.experiment.experiment import Experiment
 from palettune.search.proposing.score_level import NEAREST, WITHIN, ScoreLevel
 from palettune.search.review.check_rows import check_rows, escalation_rows
+from palettune.search.review.constraint_rows import constraint_rows
 from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.figures import figure, figures
 from palettune.search.review.history_rows import history_rows, spans_of_work
@@ -64,7 +64,7 @@ def review_data(source: ReviewSource) -> dict[str, Any]:
         "model": {"layers": len(space.layers), "weights": sum(layer.parameters for layer in space.layers)},
         "quality": _quality(source),
         "costs": list(experiment.objectives.cost),
-        "constraints": _constraints(experiment),
+        "constraints": constraint_rows(experiment.constraints),
         "samples": _samples(source),
         "metrics": _metrics(source),
         "encodings": table.rows(),
@@ -107,18 +107,6 @@ def _quality(source: ReviewSource) -> dict[str, Any]:
         found = {"name": asked.metric, "direction": asked.direction, "reference": figure(float_value)}
         found["words"] = f"{asked.metric}, the workload's own metric over all evaluation data{told}"
     return {**found, "divergence_words": words}
-
-
-def _constraints(experiment: Experiment) -> list[dict[str, Any]]:
-    limits = experiment.constraints
-    bounds = [
-        ("size_mb", "<=", limits.max_size_mb),
-        ("latency_ms", "<=", limits.max_latency_ms),
-        ("divergence", "<=", limits.max_divergence),
-        *((name, "<=", bound.max) for name, bound in limits.metrics.items()),
-        *((name, ">=", bound.min) for name, bound in limits.metrics.items()),
-    ]
-    return [{"name": n, "relation": relation, "value": value} for n, relation, value in bounds if value is not None]
 
 
 def _samples(source: ReviewSource) -> dict[str, int | None]:

@@ -15,6 +15,7 @@ from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.review.constraint_rows import broken_constraints
 from palettune.search.review.encoding_table import EncodingTable, rounded_inputs, spelt
 from palettune.search.review.figures import figure, figures
 from palettune.search.review.search_clock import SearchClock
@@ -148,7 +149,11 @@ def status_of(record: Record, front: Front) -> tuple[str, str | None]:
         return "repeat", f"the same configuration as trial {record.answered_from}"
     if any(member.trial == record.trial for member in front.members):
         return "front", None
-    return ("dominated", None) if _feasible(record, front) else ("infeasible", "a constraint is not met")
+    if _feasible(record, front):
+        return "dominated", None
+    constraints, costs = front.objectives.constraints, front.known.costs(record)
+    broken = broken_constraints(constraints, record.evaluation, costs) if record.evaluation is not None else []
+    return "infeasible", "; ".join(broken) or "a constraint is not met"
 
 
 def _feasible(record: Record, front: Front) -> bool:
