@@ -21,6 +21,7 @@ __all__ = [
     "MaxPredictedLatency",
     "MaxSize",
     "MeasureInstead",
+    "NoOpen",
     "Pick",
     "RayAddress",
     "Root",
@@ -48,6 +49,7 @@ RayAddress = Annotated[
     str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="Only write the page.")]
 RunToo = Annotated[
     bool, typer.Option("--run", help="Convert the float model, too, and run it in fp16 on evaluation data.")
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.space.errors import UserError
 
-__all__ = ["RunFolderError", "hold"]
+__all__ = ["RunFolderError", "hold", "is_searching"]
 
 _ATTEMPTS = 100
 _held: set[int] = set()
@@ -46,6 +46,23 @@ def hold(folder: RunFolder, warn: Callable[[str], None]) -> Iterator[None]:
         os.close(handle)
         with suppress(OSError):
             folder.path.rmdir()  # nothing was begun in it
+
+
+def is_searching(folder: RunFolder) -> bool:
+    """Whether a search is at work on a run folder, without touching its lock.
+
+    A process on another host is believed; one of this host is looked for.
+    """
+    try:
+        signed = json.loads(folder.lock.read_text())
+        if signed["host"] != platform.node():
+            return True
+        os.kill(signed["process"], 0)
+    except PermissionError:  # of another user, but there
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _acquire(folder: RunFolder, warn: Callable[[str], None]) -> int:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from palettune.search.experiment.folder_lock import RunFolderError, hold
+from palettune.search.experiment.folder_lock import RunFolderError, hold, is_searching
 from palettune.search.experiment.run_folder import RunFolder
 
 HOLDER = """
@@ -194,3 +194,18 @@ def test_of_two_searches_begun_at_once_one_exits_with_2(project):
             process.communicate()
     with hold(RunFolder(project.root, "tiny"), nobody):
         pass
+
+
+def test_who_reads_knows_whether_a_search_is_at_work(folder, holder):
+    assert not is_searching(folder)
+    process = holder()
+    assert is_searching(folder)
+    process.kill()
+    process.wait()
+    assert folder.lock.exists()
+    assert not is_searching(folder)
+    signed = json.loads(folder.lock.read_text())
+    folder.lock.write_text(json.dumps(signed | {"host": "another"}))  # who can tell from here
+    assert is_searching(folder)
+    folder.lock.write_text("{")
+    assert not is_searching(folder)
