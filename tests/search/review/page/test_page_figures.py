@@ -23,8 +23,9 @@ def test_figures_of_configurations_are_those_of_python(reader):
             assert found["predicted"]["low"] < found["predicted"]["value"] < found["predicted"]["high"]
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.2])
-def test_solving_in_the_browser_comes_within_two_per_cent_of_the_exact_solver(reader, share):
+def test_solving_in_the_browser_comes_near_the_exact_solver(reader, share):
     layers = reader.data["layers"]
     losses, sizes = (tuple(np.array(layer[key], float) for layer in layers) for key in ("loss", "bytes"))
     least, most = (sum(float(end(row)) for row in sizes) for end in (np.min, np.max))
@@ -36,7 +37,7 @@ def test_solving_in_the_browser_comes_within_two_per_cent_of_the_exact_solver(re
     })(await import('solver'), await import('what_if'))"""
     found = reader.do(script, room + reader.data["constant_bytes"])
     assert found["bytes"] <= room + reader.data["constant_bytes"]
-    assert found["loss"] <= exact.loss * 1.02
+    assert found["loss"] <= exact.loss * 1.02 + 1e-5 * max(float(row.max()) for row in losses)
 
 
 def test_a_budget_that_cannot_be_met_says_what_can_be_reached(reader):
