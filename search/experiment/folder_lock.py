@@ -15,7 +15,7 @@ from pathlib import Path
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.space.errors import UserError
 
-__all__ = ["RunFolderError", "hold", "is_searching"]
+__all__ = ["RunFolderError", "hold", "is_held"]
 
 _ATTEMPTS = 100
 _held: set[int] = set()
@@ -48,21 +48,19 @@ def hold(folder: RunFolder, warn: Callable[[str], None]) -> Iterator[None]:
             folder.path.rmdir()  # nothing was begun in it
 
 
-def is_searching(folder: RunFolder) -> bool:
-    """Whether a search is at work on a run folder, without touching its lock.
-
-    A process on another host is believed; one of this host is looked for.
-    """
+def is_held(folder: RunFolder) -> bool:
+    """Whether a search runs on a run folder; nothing is changed there."""
     try:
-        signed = json.loads(folder.lock.read_text())
-        if signed["host"] != platform.node():
-            return True
-        os.kill(signed["process"], 0)
-    except PermissionError:  # of another user, but there
-        return True
-    except (OSError, ValueError, KeyError, TypeError):
+        handle = os.open(folder.lock, os.O_RDONLY)
+    except OSError:
         return False
-    return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go at once: only a file that a crash left is free
+    except OSError:  # held, or no locks there, and the file is all that is known
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _acquire(folder: RunFolder, warn: Callable[[str], None]) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.experiment import Experiment
-from palettune.search.experiment.folder_lock import is_searching
+from palettune.search.experiment.folder_lock import is_held
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
@@ -94,7 +94,7 @@ class ReviewSource:
             latency,
             facts if facts.search_id == context.search_id else ReviewFacts(),
             notes,
-            is_searching(folder),
+            is_held(folder),
             storage,
         )
 

@@ -99,7 +99,6 @@ def test_a_thousand_layers_and_a_thousand_trials_are_two_megabytes_at_most(tmp_p
     assert data_of(html) == data
 
 
-@pytest.mark.skip(reason="what reads a run still loads torch")
 def test_the_page_needs_no_model_and_no_pictures(frozen, tmp_path):
     """Torch and coremltools take seconds; reading a run takes neither."""
     heavy = [

@@ -1,13 +1,11 @@
 """What a review is made of, while a search goes on and after it."""
 
-import json
-import os
-import platform
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.ending import Ending
 from palettune.search.review.review_facts import ReviewFacts
@@ -38,14 +36,11 @@ def test_what_became_of_a_search_is_known_from_its_ending_or_its_budget(source, 
     assert replace(source, facts=facts, experiment=experiment).state == state
 
 
-def test_a_run_folder_in_which_a_search_is_at_work_is_running(frozen, monkeypatch):
-    lock = {"process": os.getpid(), "host": platform.node(), "since": 0, "command": []}
+def test_a_run_folder_in_which_a_search_is_at_work_is_running(frozen):
     assert frozen._review_source().state == "finished"
-    frozen.folder.lock.write_text(json.dumps(lock))
-    try:
+    with hold(frozen.folder, pytest.fail):
         assert frozen._review_source().state == "running"
-    finally:
-        frozen.folder.lock.unlink()
+    assert frozen._review_source().state == "finished"
 
 
 def test_facts_of_another_search_under_the_same_name_are_not_taken(frozen):
