@@ -32,6 +32,7 @@ from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
+from palettune.search.review.review_observer import ReviewObserver
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach_store
@@ -102,8 +103,16 @@ def run_session(
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
             reach_store(folder, places.tracking_uri, heard.warn)
-        mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
-        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
+        review = ReviewObserver(folder, heard.warn, places.storage)
+        mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, heard.warn)
+        watching = Observers([review, mlflow, *observers])  # the page is written before MLflow takes it
+        return _run(experiment, folder, places, watching, stop, fresh, runtime, promotion)
+
+
+def _artifacts(folder: RunFolder, history: SearchHistory) -> Mapping[str, str | bytes]:
+    """What MLflow is left: pictures, and the review page where it could be written."""
+    page = {folder.review.name: folder.review.read_bytes()} if folder.review.exists() else {}
+    return {**artifacts(history), **page}
 
 
 def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
