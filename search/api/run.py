@@ -27,7 +27,8 @@ from palettune.search.results.observer import SearchObserver
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
-from palettune.search.tracking.tracking import TrackingError, log_packages
+from palettune.search.tracking.packages import log_packages
+from palettune.search.tracking.tracking_store import TrackingError
 from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Run", "open_run"]
@@ -64,6 +65,11 @@ class Run:
     def stopped(self) -> bool:
         """Whether this process ran the search, and it was stopped before its own end; ``run_search`` goes on with it."""
         return self.ending is not None and not self.ending.complete
+
+    @property
+    def search_id(self) -> str:
+        """Names the search in MLflow: the tag ``search_id`` of its own run."""
+        return self._study.context.search_id
 
     # -- what was found -----------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -289,15 +288,24 @@ def ui(
     """Open MLflow's own interface on the experiment's store."""
     from palettune.search.api.mlflow_ui import mlflow_ui
 
-    found = mlflow_ui(experiment, root, host, port)
+    found = mlflow_ui(experiment, root)
     print_notes(found.notes)
-    if found.command is None:
-        print_lines(Console(), [f"this search is tracked by {found.address}: open it in a browser"])
+    if found.is_served:
+        print_lines(Console(), ["a server of its own shows this search", *found.lines()])
         return
-    print_lines(Console(), [f"MLflow on {found.address} (Ctrl-C ends it)"])
-    sys.stdout.flush()
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.execv(found.command[0], found.command)
+    from palettune.search.tracking.mlflow_server import bound_socket, serve_mlflow
+
+    listening = bound_socket(host, port)
+    given = listening.getsockname()[1]
+    busy = [] if given == port else [f"port {port} is busy; this is port {given}"]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{given}"
+
+    def ready() -> None:
+        print_lines(Console(), [*busy, *found.lines(address), f"MLflow on {address} (Ctrl-C ends it)"])
+        sys.stdout.flush()
+
+    print_lines(Console(), ["starting MLflow ..."])
+    serve_mlflow(found.store, found.folder.artifacts if found.is_own else None, listening, ready)
 
 
 def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
