@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.tracking.run_contents import encoding_parameters
@@ -169,14 +170,16 @@ class _Shelf:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        # a database looks up models:/ID in the process's global store, which is none of ours
-        source = f"models:/{model.model_id}" if self.uri.startswith("http") else model.artifact_location
-        versions = self.client.search_model_versions(f"name = '{name}'")
-        if not any(version.model_id == model.model_id for version in versions):
-            tags = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
-            self.client.create_model_version(
-                name, source, run.info.run_id, tags, description=package.name, model_id=model.model_id
-            )
+        found = self.client.search_model_versions(f"name = '{name}'")
+        if any(version.source == model.artifact_location for version in found):
+            return
+        tags = {key: value for key, value in model.tags.items() if not key.startswith("mlflow.")}
+        made = self.client.create_model_version(
+            name, model.artifact_location, run.info.run_id, tags, description=package.name, model_id=model.model_id
+        )
+        held = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+        named = json.dumps([*held, {"name": name, "version": int(made.version)}])
+        self.client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: named})
 
 
 def _tags(package: Path, entry: Mapping[str, Any], content: str) -> dict[str, str]:

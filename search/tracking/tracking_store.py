@@ -13,6 +13,7 @@ import sqlalchemy
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import; a search reports to nobody
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # one for each run, with the URI's secrets
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # stages are told by the console
 
 from mlflow import MlflowClient
 

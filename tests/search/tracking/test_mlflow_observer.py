@@ -1,39 +1,24 @@
 """A search as MLflow shows it: the run folder's own store, written by the observer alone."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
 
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
-from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.ending import Ending
 from palettune.search.study.record import Record
 from palettune.search.tracking.mlflow_links import find_links
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.saved_view import VIEW
-from palettune.search.tracking.tracking_store import mlflow_client
 from palettune.space.encoding import Encoding
 from tests.search.loop.small_searches import costs as costs_of
 from tests.search.loop.small_searches import history_of, search
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """An empty store, which takes seconds to make."""
-    folder = RunFolder(tmp_path_factory.mktemp("empty"), "x")
-    folder.create()
-    mlflow_client(folder.tracking_uri).search_experiments()
-    return folder.record
-
-
 @pytest.fixture
-def folder(tmp_path, empty):
-    folder = RunFolder(tmp_path, "x")
-    folder.create()
-    shutil.copy(empty, folder.record)
-    return folder
+def folder(stored):
+    return stored
 
 
 def told(observer, history, trial, encoding, divergence):

@@ -20,10 +20,11 @@ from tests.search.tracking.test_tracking import log
 
 
 @pytest.fixture
-def moved(tmp_path):
+def moved(tmp_path, empty_store):
     """A search with an exported and registered package, in another place than it was made; the old one is gone."""
     folder = RunFolder(tmp_path / "old's place", "x")
     folder.create()
+    shutil.copy(empty_store, folder.record)
     tracker = Tracker(folder, None, "search")
     log(tracker, range(2))
     tracker.texts({"review.html": "<html></html>"})

@@ -1,7 +1,6 @@
 """Exported packages in MLflow: logged models beside the trials, which a second export adds to."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,22 +14,14 @@ from tests.search.tracking.made_up_exports import CONFIGURATION, exported
 from tests.search.tracking.test_tracking import log
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory):
-    """A search of three trials in the run folder's own store, which takes seconds to make."""
-    folder = RunFolder(tmp_path_factory.mktemp("searched"), "x")
-    folder.create()
-    tracker = Tracker(folder, None, "search")
+@pytest.fixture
+def folder(stored):
+    """A search of three trials in the run folder's own store."""
+    tracker = Tracker(stored, None, "search")
     log(tracker, range(3))
     tracker.finish("FINISHED", "done")
     assert tracker.problems == ()
-    return folder
-
-
-@pytest.fixture
-def folder(searched, tmp_path):
-    shutil.copytree(searched.path, tmp_path / "x")
-    return RunFolder(tmp_path, "x")
+    return stored
 
 
 def models_of(folder, uri=None):
@@ -45,8 +36,8 @@ def parent_of(client, folder):
     return parent
 
 
-def manifest_in(client, folder, tmp_path):
-    path = client.download_artifacts(parent_of(client, folder).info.run_id, "packages/manifest.json", str(tmp_path))
+def manifest_in(client, folder):
+    path = client.download_artifacts(parent_of(client, folder).info.run_id, "packages/manifest.json")
     return [entry["trial"] for entry in json.loads(Path(path).read_text())]
 
 
@@ -75,7 +66,7 @@ def test_a_second_export_adds_to_the_first_and_the_same_package_is_there_once(fo
     log_packages(folder, None, "search", *exported(tmp_path / "again", 1, 2))
     client, models = models_of(folder)
     assert sorted(model.tags["trial"] for model in models) == ["0", "1", "2"]
-    assert manifest_in(client, folder, tmp_path) == [0, 1, 2]
+    assert manifest_in(client, folder) == [0, 1, 2]
     log_packages(folder, None, "search", *exported(tmp_path / "changed", 1, content="other weights"))
     _, models = models_of(folder)
     assert sorted(model.tags["trial"] for model in models) == ["0", "1", "1", "2"]
@@ -87,12 +78,11 @@ def test_proven_packages_are_registered_on_request_once_each(folder, tmp_path):
     log_packages(folder, None, "search", *exported(tmp_path / "bad", 2, passed=False), register="lite")
     client, models = models_of(folder)
     versions = client.search_model_versions("name = 'lite'")
-    ids = {model.model_id for model in models if model.tags["trial"] != "2"}
-    assert {version.model_id for version in versions} == ids
     assert sorted(version.version for version in versions) == [1, 2]
     assert {version.tags["trial"] for version in versions} == {"0", "1"}
-    place = client.get_model_version_download_uri("lite", "1")
-    assert place.endswith("/artifacts")
+    of_first = next(model for model in models if model.tags["trial"] == "0")
+    assert client.get_model_version_download_uri("lite", "1") == of_first.artifact_location
+    assert json.loads(of_first.tags["mlflow.modelVersions"]) == [{"name": "lite", "version": 1}]
 
 
 def test_packages_go_to_the_store_of_the_search_which_the_run_folder_remembers(server, tmp_path, request):
@@ -106,7 +96,7 @@ def test_packages_go_to_the_store_of_the_search_which_the_run_folder_remembers(s
     client, (model,) = models_of(folder, server.uri)
     found = {item.path for item in client.list_logged_model_artifacts(model.model_id, "x-trial0-2.09MB.mlpackage")}
     assert "x-trial0-2.09MB.mlpackage/Manifest.json" in found
-    assert manifest_in(client, folder, tmp_path) == [0]
+    assert manifest_in(client, folder) == [0]
     assert len(client.search_model_versions(f"name = '{request.node.name}'")) == 1
     with pytest.raises(TrackingError, match="no run of this search there; --tracking-uri names the store"):
         log_packages(folder, None, "another search", *exported(tmp_path / "out", 0))

@@ -7,11 +7,9 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.tracking.run_index import PARENT, RunIndex, ended
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = RunFolder(tmp_path_factory.mktemp("runs"), "x")
-    folder.create()
-    return folder
+@pytest.fixture
+def folder(stored):
+    return stored
 
 
 def index(folder, search_id="one", own=True):
