@@ -40,12 +40,12 @@ def installed(tmp_path_factory):
         sys.executable,
         "-m",
         "pip",
+        "--python",  # with `--prefix` pip would uninstall the checkout's own installation
+        str(environment / "bin" / "python"),
         "install",
         "--quiet",
         "--no-deps",
         "--no-index",
-        "--prefix",
-        str(environment),
         str(wheel),
     ]
     subprocess.run(install, check=True, capture_output=True)

@@ -132,6 +132,7 @@ def test_one_worker_and_two_give_the_same_trials(project):
     assert signature(project) == one
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 @ON_RAY
@@ -245,6 +246,7 @@ def test_constraints_keep_the_front_within_bounds_and_impossible_ones_start_noth
     assert not (project.root / "other" / "journal.log").exists()
 
 
+@pytest.mark.slow
 def test_predicted_latency_is_a_second_cost(project):
     text = EXPERIMENT.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     text = text.replace("[search]", '[objectives]\ncost = ["size_mb", "latency_ms"]\n\n[search]\nsampler = "guided"')
@@ -308,6 +310,7 @@ def test_dominated_encodings_are_dropped_on_request_and_counted(project):
     assert signature(project)[: len(before)] == before
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("sampler", ["nsga2", "gp", "random"])
 def test_other_samplers_search_by_name(project, sampler):
