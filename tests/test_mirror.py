@@ -24,6 +24,8 @@ OF_SEVERAL: dict[str, str] = {
     "evaluators/test_hard_weights.py": "weights of odd values through compression and conversion",
     "evaluators/test_joint_limits.py": "joint encodings through compression and conversion",
     "evaluators/test_stateful_search.py": "models with state through scores and every workflow",
+    "search/command_line/test_imports.py": "what reading commands load",
+    "search/command_line/test_interrupting.py": "Ctrl-C in a real process, in every stage of a search",
     "search/preparation/test_declared_inputs.py": "declared inputs and outputs, from the search to the package",
     "search/proposing/test_optuna_suite.py": "Optuna's own tests of samplers, over ours alone and joined",
     "search/test_bad_input.py": "what a user can give wrong, by the command line",

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from palettune.device_bench.cost.placement import ComputeUnit
-from palettune.device_bench.package.package import load_spec
 from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Backend", "CoreMLBackend", "Measurement", "MeasurementError", "Runtime", "attached_devices", "measure"]
@@ -130,6 +129,8 @@ def measure(
     """
     if runs < MINIMUM_RUNS or warm_up < 0:
         raise MeasurementError(f"{runs} runs after {warm_up}: at least {MINIMUM_RUNS} runs are needed for a median")
+    from palettune.device_bench.package.package import load_spec  # loads coremltools
+
     setting = ComputeUnit.parse(unit)
     load_spec(path)
     chosen = backend if backend is not None else CoreMLBackend(device)

@@ -24,6 +24,7 @@ from palettune.evaluators.torch_programs.operators import TorchProgramError
 from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program, without_scripts
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.float_model import (
     LoadingError,
     check_loadable,
@@ -42,8 +43,9 @@ from palettune.evaluators.workload.outputs import (
     joined_outputs,
 )
 from palettune.evaluators.workload.sample_axes import WHOLE
-from palettune.evaluators.workload.sampling import DataOptions, Sampling
+from palettune.evaluators.workload.sampling import Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
+from palettune.evaluators.workload.torch_defaults import TorchDefaults
 from palettune.evaluators.workload.workload_imports import import_workload, importable
 from palettune.evaluators.workload.workload_object import (
     WorkloadError,
@@ -51,12 +53,11 @@ from palettune.evaluators.workload.workload_object import (
     WorkloadSource,
     detached_copy,
     require_functions,
+    require_workload_file,
 )
 from palettune.space.errors import UserError
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
-
-_Defaults = tuple[torch.dtype, torch.device]
 
 
 class Split(StrEnum):
@@ -94,12 +95,12 @@ class Workload:
         source: WorkloadSource,
         functions: object,
         options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
-        defaults: _Defaults | None = None,
+        defaults: TorchDefaults | None = None,
     ) -> None:
         self.path = Path(str(source))
         self.source = source
         self.options = options
-        self._own = defaults or _default_type_and_place()
+        self._own = defaults or TorchDefaults.now()
         self.notes: list[str] = []
         self._functions = functions
         self._changes = ""  # what was done to the model's types and place, in words
@@ -402,14 +403,14 @@ class Workload:
     @contextlib.contextmanager
     def _defaults(self) -> Iterator[None]:
         """The workload's default type and device, and a file's folder, while its functions run; ours again after them."""
-        ours = _default_type_and_place()
-        _set_defaults(self._own)
+        ours = TorchDefaults.now()
+        self._own.set()
         try:
             with importable(self._folder) if isinstance(self.source, Path) else contextlib.nullcontext():
                 yield
         finally:
-            self._own = _default_type_and_place()
-            _set_defaults(ours)
+            self._own = TorchDefaults.now()
+            ours.set()
 
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
@@ -435,31 +436,17 @@ def load_workload(source: WorkloadSource, options: DataOptions = DataOptions()) 
     if isinstance(source, WorkloadObject):
         return Workload(source, source.functions, options, source.defaults)
     path = Path(source).resolve()
-    if not path.is_file():
-        raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
-    if path.suffix != ".py":
-        raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
-    ours = _default_type_and_place()
+    require_workload_file(path)
+    ours = TorchDefaults.now()
     try:
         module = import_workload(path)
     except Exception as error:
         raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
     finally:
-        own = _default_type_and_place()
-        _set_defaults(ours)
+        own = TorchDefaults.now()
+        ours.set()
     require_functions(str(path), module)
     return Workload(path, module, options, own)
-
-
-def _default_type_and_place() -> _Defaults:
-    return torch.get_default_dtype(), torch.get_default_device()
-
-
-def _set_defaults(wanted: _Defaults) -> None:
-    if torch.get_default_dtype() != wanted[0]:
-        torch.set_default_dtype(wanted[0])
-    if torch.get_default_device() != wanted[1]:
-        torch.set_default_device(wanted[1])
 
 
 def _to_cpu(value: Tensor) -> Tensor:

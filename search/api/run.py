@@ -6,19 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-
-import pandas
+from typing import TYPE_CHECKING
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.search.display.run_page import run_html
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.preparation.preparation import prepare
-from palettune.search.proposing.solution import Solution, solution
 from palettune.search.results.ending import Ending
 from palettune.search.results.explanation import Explanation, explain_front, explain_record
-from palettune.search.results.export import Exported, export, write_manifest
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.frames import records_frame
 from palettune.search.results.front import Front, Limits, front_of
@@ -27,9 +22,13 @@ from palettune.search.results.observer import SearchObserver
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
-from palettune.search.tracking.packages import log_packages
-from palettune.search.tracking.tracking_store import TrackingError
 from palettune.space.errors import UserError, suggestion
+
+if TYPE_CHECKING:
+    import pandas
+
+    from palettune.search.proposing.solution import Solution
+    from palettune.search.results.export import Exported
 
 __all__ = ["Run", "open_run"]
 
@@ -59,6 +58,8 @@ class Run:
         return f"Run({self.experiment.name!r}: {len(trials)} evaluations, {front!r}; {self.folder.path}{ending})"
 
     def _repr_html_(self) -> str:
+        from palettune.search.display.run_page import run_html  # loads matplotlib
+
         return run_html(self.experiment.name, self.trials, self.front)
 
     @property
@@ -132,6 +133,8 @@ class Run:
         Raises:
             UserError: if the budgets cannot be met: the closest that can, and the layers that block.
         """
+        from palettune.search.proposing.solution import solution  # loads the solver
+
         given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
         budgets = {name: bound for name, bound in given.items() if bound is not None}
         context, latency = self._study.context, self._known.model or self._latency
@@ -168,6 +171,9 @@ class Run:
         """
         reporter = observer or SearchObserver()
         picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
+        from palettune.search.preparation.preparation import prepare  # loads torch and coremltools
+        from palettune.search.results.export import export, write_manifest
+
         with reporter.stage("checking the workload"):
             preparation = prepare(self.experiment)
             self._study.check(preparation.identity())
@@ -184,6 +190,9 @@ class Run:
 
     def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None) -> str | None:
         """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
+        from palettune.search.tracking.packages import log_packages  # loads MLflow
+        from palettune.search.tracking.tracking_store import TrackingError
+
         paths, search_id = [item.path for item in packages], self._study.context.search_id
         try:
             log_packages(self.folder, uri, search_id, paths, manifest)

@@ -9,9 +9,11 @@ import typer
 
 __all__ = [
     "RUNS",
+    "AsCsv",
     "AsJson",
     "BenchDevice",
     "ConfigurationFile",
+    "EveryMember",
     "ExperimentFile",
     "Explain",
     "Fresh",
@@ -28,6 +30,7 @@ __all__ = [
     "Storage",
     "TrackingUri",
     "UnitChoice",
+    "Wide",
     "WorkflowChoice",
 ]
 
@@ -48,6 +51,9 @@ RayAddress = Annotated[
     str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all members and figures as comma-separated values.")]
+EveryMember = Annotated[bool, typer.Option("--all", help="Show all members, and all their layers, not a dozen.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Show all columns, however wide the terminal is.")]
 RunToo = Annotated[
     bool, typer.Option("--run", help="Convert the float model, too, and run it in fp16 on evaluation data.")
 ]
@@ -55,7 +61,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew; an earlier sea
 Inline = Annotated[
     bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
 ]
-Explain = Annotated[bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Say of each member shown why its layers are as they are.")]
 Pick = Annotated[list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")]
 MaxLatency = Annotated[
     float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")

@@ -10,7 +10,7 @@ __all__ = ["solution_lines"]
 
 def solution_lines(found: Solution) -> list[str]:
     """A line for each layer, then the predicted latency, where there is one, and the predicted divergence."""
-    lines = [f"  {name}: {encoding}" for name, encoding in found.configuration.encodings.items()]
+    lines = [f"  {name}: {encoding}" for name, encoding in found.configuration.in_order.items()]
     if found.latency is not None:
         lines.append(
             f"predicted latency {found.latency.ms:.3f} ms (80 % interval {found.latency.low:.3f} to "

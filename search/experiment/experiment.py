@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.inputs_section import InputSection, InputsSection, LabelsSection, PackageName

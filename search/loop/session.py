@@ -20,7 +20,7 @@ from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.new_study import create_study, problem_of
-from palettune.search.loop.search import Search, never
+from palettune.search.loop.search import Search
 from palettune.search.loop.trials import Trials
 from palettune.search.loop.weights_and_scores import fill_bank
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
@@ -35,7 +35,7 @@ from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach_store
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, SearchStopped, never
 from palettune.search.workers.start import start_evaluations
 from palettune.search.workers.worker_settings import worker_settings
 
@@ -87,12 +87,14 @@ def run_session(
 
     Args:
         observers: hear what happens, besides MLflow.
-        stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
+        stop: asked several times a second while trials go on, and about once a second before; true ends the search, which
+            can be gone on with.
         fresh: begin anew; an earlier search of this name is put aside.
         runtime: what talks to Core ML on a bench worker, should one join the cluster.
         promotion: decides what is escalated, and when; the product's own way unless another is given.
 
     Raises:
+        SearchStopped: ``stop`` was true before the first trial.
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
@@ -126,14 +128,16 @@ def _run(
     check_escalation(preparation)
     say_calibration_minutes(preparation, observer)
     check_before_search(preparation, folder, identity, observer)
+    if stop():
+        raise SearchStopped
     evaluations = start_evaluations(preparation, folder, observer, inline=places.inline, ray_address=places.ray_address)
     try:
         if study is None:
             study = create_study(
-                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh
+                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh, stop=stop
             )
         else:
-            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer)
+            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer, stop)
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
         _remember_tracking(folder, places.tracking_uri, observer)
         history = _history(preparation, study, folder)

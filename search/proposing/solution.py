@@ -79,7 +79,7 @@ class Solution:
             "configuration_hash": self.configuration.hash,
             **self.costs,
             **self._latency_json(),
-            "configuration": {name: str(encoding) for name, encoding in self.configuration.encodings.items()},
+            "configuration": {name: str(encoding) for name, encoding in self.configuration.in_order.items()},
         }
 
     def _latency_json(self) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
@@ -18,6 +17,9 @@ from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
 from palettune.space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Front", "Limits", "PickError", "front_of"]
 
@@ -209,15 +211,17 @@ def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None)
     ``measured_latency_ms`` measured, with ``measurement`` for how; each ``None`` where it is not known.
     """
     confirmed = confirmations or {}
-    return [_member_json(r, confirmed.get(r.key), front.known) for r in front.members]
+    knee = front.knee() if front.members else None
+    return [_member_json(r, r is knee, confirmed.get(r.key), front.known) for r in front.members]
 
 
-def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
+def _member_json(record: Record, knee: bool, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
     evaluation = record.evaluation
     assert evaluation is not None
     measured = known.measured(record)
     return {
         "trial": record.trial,
+        "knee": knee,
         "workflow": record.workflow.value,
         "escalated_from": record.escalated_from,
         "size_mb": record.costs.get("size_mb"),
@@ -234,5 +238,5 @@ def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLaten
             "divergence_interval_95": interval(confirmed),
             "metrics": dict(confirmed.metrics),
         },
-        "configuration": json.loads(record.configuration.to_json()),
+        "configuration": record.configuration.to_values(),
     }

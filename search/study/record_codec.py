@@ -107,7 +107,7 @@ def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
     """The configuration that a trial's parameters, and its activations in 8 bits, spell out."""
     found = space.from_parameters(trial.params)
     rounded = trial.user_attrs.get("activations", {})
-    return Configuration(found.encodings, {name: Precision(value) for name, value in rounded.items()})
+    return Configuration(found.in_order, {name: Precision(value) for name, value in rounded.items()})
 
 
 def record_of(trial: FrozenTrial, space: SearchSpace, objectives: ObjectiveSet, result: Result | None) -> Record:

@@ -12,7 +12,7 @@ from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.package_model.package_state import PackageStateError
 from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import compare, load
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.target import DeploymentTarget
