@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,25 +11,22 @@ from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.space.errors import UserError
 
-__all__ = ["MlflowUi", "mlflow_ui"]
+__all__ = ["MlflowUi", "lines_after_a_search", "mlflow_ui", "show_mlflow"]
 
 _REVIEW = "review.html"
-_LOOK_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class MlflowUi:
-    """How to look at a search in MLflow.
+    """Where a search is in MLflow.
 
     Attributes:
-        name: of the experiment.
         folder: of the search.
         store: MLflow's tracking URI of the search.
         search_id: of the study, where there is one.
         notes: what a reader should know of the search.
     """
 
-    name: str
     folder: RunFolder
     store: str
     search_id: str | None = None
@@ -51,17 +48,16 @@ class MlflowUi:
         Args:
             base: address of the server that shows the store; the store itself unless it is given.
         """
-        from palettune.search.tracking.mlflow_links import find_links
-        from palettune.search.tracking.tracking_store import mlflow_client, wait_at_most
+        from palettune.search.tracking.mlflow_links import find_links  # loads MLflow
+        from palettune.search.tracking.tracking_store import mlflow_client
 
-        wait_at_most(_LOOK_SECONDS)
         address = base or without_secrets(self.store)
-        try:
-            links = find_links(mlflow_client(self.store), self.name, self.search_id, address)
-        except Exception:  # of any library behind any store: the page itself says what is wrong
-            links = None
         page = self.folder.path / _REVIEW
         lines = [f"review page: {page.resolve().as_uri()}"] if page.exists() else []
+        try:
+            links = find_links(mlflow_client(self.store), self.folder.name, self.search_id, address)
+        except Exception:  # of any library behind any store: the page itself says what is wrong
+            links = None
         if links is None:
             return [*lines, f"MLflow: {address}"]
         named = {"all runs": links.runs, "the front": links.front, "the search": links.search}
@@ -77,14 +73,47 @@ def mlflow_ui(experiment: Experiment | str | Path, root: str | Path) -> MlflowUi
     loaded = Experiment.of(experiment)
     folder = RunFolder(Path(root), loaded.name)
     store = folder.remembered_tracking_uri or folder.tracking_uri
-    own = store == folder.tracking_uri
-    if own and not folder.record.exists():
-        raise UserError(f"{folder.path}: no MLflow store there; run `palettune search EXPERIMENT.toml` first")
-    if own:
+    if store == folder.tracking_uri:
         from palettune.search.tracking.moved_folder import follow_moved_folder
 
+        if not folder.record.exists():
+            raise UserError(f"{folder.path}: no MLflow store there; run `palettune search EXPERIMENT.toml` first")
         follow_moved_folder(folder)
     if not folder.journal.exists():
-        return MlflowUi(loaded.name, folder, store)
+        return MlflowUi(folder, store)
     run = open_run(loaded, root=root)
-    return MlflowUi(loaded.name, folder, store, run.search_id, run.notes)
+    return MlflowUi(folder, store, run.search_id, run.notes)
+
+
+def show_mlflow(found: MlflowUi, host: str, port: int, say: Callable[[Sequence[str]], None]) -> None:
+    """Serve the store of a search until the process is interrupted; where a server shows it already, say where.
+
+    Args:
+        port: where to listen; the next free one where it is busy.
+        say: told the links as soon as they can be opened.
+
+    Raises:
+        UserError: the address cannot be listened on.
+    """
+    if found.is_served:
+        say(["a server of its own shows this search", *found.lines()])
+        return
+    from palettune.search.tracking.mlflow_server import bound_socket, serve_mlflow  # loads MLflow
+
+    listening = bound_socket(host, port)
+    given = listening.getsockname()[1]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{given}"
+    say([f"port {port} is busy: starting MLflow on port {given} ..." if given != port else "starting MLflow ..."])
+    artifacts = found.folder.artifacts if found.is_own else None
+    serve_mlflow(found.store, artifacts, listening, lambda: say([*found.lines(address), "Ctrl-C ends it"]))
+
+
+def lines_after_a_search(folder: RunFolder, search_id: str, uri: str | None, command: str) -> Sequence[str]:
+    """Where to look when a search has ended: the pages of the server that tracks it, or the command that serves them.
+
+    Args:
+        uri: MLflow's tracking URI of the search; ``None`` for the run folder's own store.
+        command: `palettune ui` with what it takes to find this search.
+    """
+    found = MlflowUi(folder, uri or folder.tracking_uri, search_id)
+    return found.lines() if found.is_served else [f"every run in MLflow: {command}"]

@@ -151,6 +151,7 @@ class Run:
         max_latency_ms: float | None = None,
         max_divergence: float | None = None,
         tracking_uri: str | None = None,
+        register: str | None = None,
         observer: SearchObserver | None = None,
         on_exported: Callable[[Exported], None] = lambda item: None,
     ) -> ExportResult:
@@ -163,6 +164,7 @@ class Run:
             max_latency_ms: only members of at most this latency: measured where it was, else predicted.
             max_divergence: only members of at most this divergence.
             tracking_uri: MLflow's store, where it is not the one of the search.
+            register: name of a model in MLflow's registry, which gets a version for each proven package.
             observer: hears of stages and notes.
             on_exported: called with each package as soon as it is proven, or is not.
 
@@ -183,19 +185,20 @@ class Run:
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)
         manifest = write_manifest(packages, folder)
         with reporter.stage("logging packages to MLflow"):
-            problem = self._log(packages, manifest, tracking_uri)
+            problem = self._log(packages, manifest, tracking_uri, register)
         if problem is not None:
             reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
         return ExportResult(tuple(packages), manifest, problem)
 
-    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None) -> str | None:
+    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None, register: str | None) -> str | None:
         """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
         from palettune.search.tracking.packages import log_packages  # loads MLflow
         from palettune.search.tracking.tracking_store import TrackingError
 
-        paths, search_id = [item.path for item in packages], self._study.context.search_id
+        paths, context = [item.path for item in packages], self._study.context
+        layers = [layer.name for layer in context.space.layers]
         try:
-            log_packages(self.folder, uri, search_id, paths, manifest)
+            log_packages(self.folder, uri, context.search_id, paths, manifest, layers, register)
         except TrackingError as error:
             return str(error)
         return None

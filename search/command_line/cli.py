@@ -88,6 +88,7 @@ def search(
 ) -> None:
     """Run a search, or go on with it; print the front."""
     checked = checked_experiment(experiment)
+    from palettune.search.api.mlflow_ui import lines_after_a_search
     from palettune.search.display.tables import front_table
     from palettune.search.workers.evaluations import SearchStopped
 
@@ -119,8 +120,9 @@ def search(
     )
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
-    where = without_secrets(tracking_uri or run.folder.tracking_uri)
-    print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
+    look = f"palettune ui {experiment}" + _options(root, None, None, None)
+    seen = lines_after_a_search(run.folder, run.search_id, tracking_uri, look)
+    print_lines(console, [f"everything is under {run.folder.path}", *seen])
     console.print(
         f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
         soft_wrap=True,
@@ -205,6 +207,7 @@ def export(
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    register: options.Register = None,
 ) -> None:
     """Export members of the front as proven packages."""
     run = _opened(experiment, root, storage)
@@ -217,6 +220,7 @@ def export(
         max_latency_ms=max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
+        register=register,
         observer=display,
         on_exported=display.on_exported,
     )
@@ -361,26 +365,11 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
     """Open MLflow on the experiment's store."""
-    from palettune.search.api.mlflow_ui import mlflow_ui
+    from palettune.search.api.mlflow_ui import mlflow_ui, show_mlflow
 
     found = mlflow_ui(experiment, root)
     print_notes(found.notes)
-    if found.is_served:
-        print_lines(Console(), ["a server of its own shows this search", *found.lines()])
-        return
-    from palettune.search.tracking.mlflow_server import bound_socket, serve_mlflow
-
-    listening = bound_socket(host, port)
-    given = listening.getsockname()[1]
-    busy = [] if given == port else [f"port {port} is busy; this is port {given}"]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{given}"
-
-    def ready() -> None:
-        print_lines(Console(), [*busy, *found.lines(address), f"MLflow on {address} (Ctrl-C ends it)"])
-        sys.stdout.flush()
-
-    print_lines(Console(), ["starting MLflow ..."])
-    serve_mlflow(found.store, found.folder.artifacts if found.is_own else None, listening, ready)
+    show_mlflow(found, host, port, lambda lines: print_lines(Console(), lines))
 
 
 def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
