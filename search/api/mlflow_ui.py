@@ -13,8 +13,6 @@ from palettune.space.errors import UserError
 
 __all__ = ["MlflowUi", "lines_after_a_search", "mlflow_ui", "show_mlflow"]
 
-_REVIEW = "review.html"
-
 
 @dataclass(frozen=True)
 class MlflowUi:
@@ -43,7 +41,7 @@ class MlflowUi:
         return self.store == self.folder.tracking_uri
 
     def lines(self, base: str | None = None) -> Sequence[str]:
-        """Where to look, a line for each page.
+        """Where to look in MLflow, a line for each page.
 
         Args:
             base: address of the server that shows the store; the store itself unless it is given.
@@ -52,16 +50,14 @@ class MlflowUi:
         from palettune.search.tracking.tracking_store import mlflow_client
 
         address = base or without_secrets(self.store)
-        page = self.folder.path / _REVIEW
-        lines = [f"review page: {page.resolve().as_uri()}"] if page.exists() else []
         try:
             links = find_links(mlflow_client(self.store), self.folder.name, self.search_id, address)
         except Exception:  # of any library behind any store: the page itself says what is wrong
             links = None
         if links is None:
-            return [*lines, f"MLflow: {address}"]
+            return [f"MLflow: {address}"]
         named = {"all runs": links.runs, "the front": links.front, "the search": links.search}
-        return [*lines, *(f"{name}: {address}" for name, address in named.items() if address is not None)]
+        return [f"{name}: {address}" for name, address in named.items() if address is not None]
 
 
 def mlflow_ui(experiment: Experiment | str | Path, root: str | Path) -> MlflowUi:
@@ -96,7 +92,7 @@ def show_mlflow(found: MlflowUi, host: str, port: int, say: Callable[[Sequence[s
         UserError: the address cannot be listened on.
     """
     if found.is_served:
-        say(["a server of its own shows this search", *found.lines()])
+        say(["a server of its own shows this search", *_review(found.folder), *found.lines()])
         return
     from palettune.search.tracking.mlflow_server import bound_socket, serve_mlflow  # loads MLflow
 
@@ -105,7 +101,16 @@ def show_mlflow(found: MlflowUi, host: str, port: int, say: Callable[[Sequence[s
     address = f"http://{f'[{host}]' if ':' in host else host}:{given}"
     say([f"port {port} is busy: starting MLflow on port {given} ..." if given != port else "starting MLflow ..."])
     artifacts = found.folder.artifacts if found.is_own else None
-    serve_mlflow(found.store, artifacts, listening, lambda: say([*found.lines(address), "Ctrl-C ends it"]))
+    serve_mlflow(
+        found.store,
+        artifacts,
+        listening,
+        lambda: say([*_review(found.folder), *found.lines(address), "Ctrl-C ends it"]),
+    )
+
+
+def _review(folder: RunFolder) -> Sequence[str]:
+    return [f"review: {folder.review.resolve().as_uri()}"] if folder.review.exists() else []
 
 
 def lines_after_a_search(folder: RunFolder, search_id: str, uri: str | None, command: str) -> Sequence[str]:

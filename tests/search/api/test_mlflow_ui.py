@@ -74,7 +74,7 @@ def test_it_says_where_to_look_when_it_answers_from_one_process_on_the_next_free
         try:
             said = [process.stdout.readline() for _ in range(5)]
             assert re.match(rf"port {port} is busy: starting MLflow on port \d+ ...", said[0])
-            assert said[1] == f"review page: {(folder.path / 'review.html').resolve().as_uri()}\n"
+            assert said[1] == f"review: {(folder.path / 'review.html').resolve().as_uri()}\n"
             assert "workflowType=machine_learning" in said[2]
             assert said[4] == "Ctrl-C ends it\n"
             base = said[2].split(": ", 1)[1].split("/#/")[0]
