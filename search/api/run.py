@@ -189,11 +189,12 @@ class Run:
         """
         reporter = observer or SearchObserver()
         picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
-        from palettune.search.preparation.preparation import prepare  # loads torch and coremltools
+        from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
         from palettune.search.results.export import export, write_manifest
 
         with reporter.stage("checking the workload"):
-            preparation = prepare(self.experiment)
+            layers = [layer.name for layer in self._study.context.space.layers]
+            preparation = prepare_as_searched(self.experiment, layers)
             self._study.check(preparation.identity())
         for words in preparation.workload.notes:
             reporter.warn(words)

@@ -114,6 +114,7 @@ class Space(Section):
     groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
     prune: bool = False
     float32: tuple[str, ...] = ()
+    operands: bool = True
 
     @field_validator("encodings")
     @classmethod
@@ -295,6 +296,7 @@ class Experiment(Section):
         if not self.inputs:
             left_out.add("inputs")
         values = self.model_dump(mode="json", exclude=left_out)
+        del values["space"]["operands"]  # the menus tell
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
         return values

@@ -36,9 +36,16 @@ function indexLayer(layer, index) {
 }
 
 function indexTrial(trial) {
-  const letters = trial.configuration ?? "";
-  trial.choice = Uint8Array.from(letters, (character) => character.charCodeAt(0) - ZERO);
+  let choice = null;
   trial.escalated = trial.escalated_from != null;
+  Object.defineProperty(trial, "choice", { get: () => (choice ??= unpackedChoice(trial.configuration ?? "")) });
+}
+
+/** The encoding of each layer; unpacked when it is asked for, as a thousand trials of a thousand layers take their time. */
+function unpackedChoice(letters) {
+  const choice = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) choice[i] = letters.charCodeAt(i) - ZERO;
+  return choice;
 }
 
 /** Layers that share one encoding, with what each choice costs all of them together. */

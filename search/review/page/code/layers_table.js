@@ -180,7 +180,7 @@ function move(event, list) {
   let [row, column] = [Number(from.dataset.row), Number(from.dataset.column)];
   const sideways = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const down = { ArrowDown: 1, ArrowUp: -1, PageDown: 12, PageUp: -12 }[event.key];
-  if (sideways) do column += sideways; while (column > 0 && column <= run.count && !has(list[row], column - 1));
+  if (sideways) column = beside(list[row], column, sideways);
   else if (down) row = Math.min(list.length - 1, Math.max(0, row + down));
   else if (event.key === "Home") column = 0;
   else return;
@@ -188,6 +188,13 @@ function move(event, list) {
   if (column < 0 || column > run.count) return;
   if (column > 0 && !has(list[row], column - 1)) column = 0;
   cursor.value = { row, column, moved: true };
+}
+
+/** The next column that the row has a cell in. */
+function beside(row, column, step) {
+  let next = column + step;
+  while (next > 0 && next <= run.count && !has(row, next - 1)) next += step;
+  return next;
 }
 
 function has(row, id) {

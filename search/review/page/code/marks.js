@@ -43,8 +43,11 @@ export function Constraints() {
 export function Dominated() {
   const { shown, x, y, atX, atY } = geometry.value;
   const dot = (trial) => `M${(atX(figure(trial, x)) - 2.6).toFixed(1)} ${atY(figure(trial, y)).toFixed(1)}a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0 -5.2 0`;
-  const path = (status) => shown.filter((trial) => trial.status === status && !trial.baseline && !trial.recipe).map(dot).join("");
-  return html`<g><path class="infeasible" d=${path("infeasible")} /><path class="dominated" d=${path("dominated")} /></g>`;
+  const plain = shown.filter((trial) => trial.status !== "front" && (trial.escalated || (!trial.baseline && !trial.recipe)));
+  const path = (test) => plain.filter(test).map(dot).join("");
+  return html`<g><path class="infeasible" d=${path((trial) => trial.status === "infeasible")} />
+    <path class="dominated" d=${path((trial) => trial.status === "dominated" && !trial.escalated)} />
+    <path class="dominated escalated" d=${path((trial) => trial.status === "dominated" && trial.escalated)} /></g>`;
 }
 
 /** The staircase below which nothing was found, for the two figures shown. */
@@ -73,7 +76,7 @@ export function Escalations() {
     const length = Math.hypot(x2 - x1, y2 - y1);
     if (length < 12) return null;
     const stop = (length - 8) / length;
-    return html`<line key=${trial.trial} class="escalation" x1=${x1} y1=${y1} x2=${x1 + (x2 - x1) * stop} y2=${y1 + (y2 - y1) * stop} marker-end="url(#arrow)" />`;
+    return html`<line key=${trial.trial} class=${trial.status === "front" ? "escalation" : "escalation beaten"} x1=${x1} y1=${y1} x2=${x1 + (x2 - x1) * stop} y2=${y1 + (y2 - y1) * stop} marker-end="url(#arrow)" />`;
   });
 }
 

@@ -16,7 +16,8 @@
   /** The data of the page: gzip in base64, so that the file stays small. */
   async function unpacked() {
     const binary = atob(document.getElementById("data").textContent.trim());
-    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
     const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(plain).json();
   }
