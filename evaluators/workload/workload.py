@@ -84,6 +84,8 @@ class Workload:
         source: the file, or the module or object that has the functions.
         functions: the imported file; the module or object itself.
         options: what the experiment says of the data.
+        operands: whether large tensors that ops take as they are, such as a table that is added, are layers, too: those
+            that are computed from the model's own become parameters.
 
     Attributes:
         path: of the file; the name of a module or object, for messages.
@@ -96,10 +98,13 @@ class Workload:
         functions: object,
         options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
         defaults: TorchDefaults | None = None,
+        *,
+        operands: bool = True,
     ) -> None:
         self.path = Path(str(source))
         self.source = source
         self.options = options
+        self._operands = operands
         self._own = defaults or TorchDefaults.now()
         self.notes: list[str] = []
         self._functions = functions
@@ -152,9 +157,13 @@ class Workload:
         self._changes = "; ".join(changes)
         for words in changes:
             self.note(f"{self.path}: model(): {words}")
+        with contextlib.suppress(
+            WorkloadError
+        ):  # made before a run is recorded, lest they count as the model's own tensors
+            _ = self.example_inputs
         run = lambda: self._run("example_inputs", self.example_inputs, model)  # noqa: E731
         fold(model, run)
-        unfolded = fold_computed(model, run)
+        unfolded = fold_computed(model, run, lambda: self._run_twofold(model), operands=self._operands)
         if unfolded is not None:
             self.note(f"{self.path}: model(): {unfolded}")
         same_memory(tied)
@@ -167,7 +176,7 @@ class Workload:
 
     def _package(self, path: str | Path) -> PackageModule:
         try:
-            return PackageModule(self._folder / path)
+            return PackageModule(self._folder / path, self._operands)
         except UserError as error:
             raise self._error(
                 "model",
@@ -355,6 +364,9 @@ class Workload:
                 )
             raise self._error(function, why) from error
 
+    def _run_twofold(self, model: nn.Module) -> Any:
+        return model(*(torch.cat([value, value]) for value in self.example_inputs))
+
     def _read(self, split: Split) -> Iterable[Batch]:
         if not self.offers(split.value):
             raise self._error(split.value, "is not defined; define it, or leave out what needs it")
@@ -423,18 +435,24 @@ class Workload:
         return WorkloadError(f"{self.path}: {function}() {problem}")
 
 
-def load_workload(source: WorkloadSource, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
+def load_workload(
+    source: WorkloadSource,
+    options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
+    *,
+    operands: bool = True,
+) -> Workload:
     """Load a workload file, whose neighbouring modules only it can import; or functions in memory.
 
     Args:
         source: path of the Python file, or an object with the same functions.
         options: the experiment's options for the data.
+        operands: as for ``Workload``.
 
     Raises:
         WorkloadError: the file is missing, does not import, or lacks a required function.
     """
     if isinstance(source, WorkloadObject):
-        return Workload(source, source.functions, options, source.defaults)
+        return Workload(source, source.functions, options, source.defaults, operands=operands)
     path = Path(source).resolve()
     require_workload_file(path)
     ours = TorchDefaults.now()
@@ -446,7 +464,7 @@ def load_workload(source: WorkloadSource, options: DataOptions = DataOptions()) 
         own = TorchDefaults.now()
         ours.set()
     require_functions(str(path), module)
-    return Workload(path, module, options, own)
+    return Workload(path, module, options, own, operands=operands)
 
 
 def _to_cpu(value: Tensor) -> Tensor:

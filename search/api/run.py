@@ -20,6 +20,7 @@ from palettune.search.results.front import Front, Limits, front_of
 from palettune.search.results.known_latency import KnownLatency, known_latency
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
+from palettune.search.review.exported_packages import remember_packages
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.space.errors import UserError, suggestion
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from palettune.search.proposing.solution import Solution
     from palettune.search.results.export import Exported
+    from palettune.search.review.review_source import ReviewSource
 
 __all__ = ["Run", "open_run"]
 
@@ -44,13 +46,19 @@ class Run:
     """
 
     def __init__(
-        self, experiment: Experiment, folder: RunFolder, study: SearchStudy, ending: Ending | None = None
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        study: SearchStudy,
+        ending: Ending | None = None,
+        storage: str | None = None,
     ) -> None:
         self.experiment = experiment
         self.folder = folder
         self.notes: tuple[str, ...] = study.notes
         self.ending = ending
         self._study = study
+        self._storage = storage
 
     def __repr__(self) -> str:
         trials, front = self.trials, self.front
@@ -137,6 +145,21 @@ class Run:
 
     # -- what is made of it -------------------------------------------------------------------------------------
 
+    def review(self, path: str | Path | None = None) -> Path:
+        """Write the page that shows all of it, for any browser, and give its path.
+
+        Args:
+            path: of the HTML file; ``review.html`` in the run folder unless given.
+
+        Raises:
+            UserError: it cannot be written there.
+        """
+        from palettune.search.review.review_page import write_review
+
+        written = Path(path) if path is not None else self.folder.review
+        write_review(self._review_source(), written)
+        return written
+
     def export(
         self,
         pick: Sequence[str | int] = ("knee",),
@@ -166,17 +189,19 @@ class Run:
         """
         reporter = observer or SearchObserver()
         picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
-        from palettune.search.preparation.preparation import prepare  # loads torch and coremltools
+        from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
         from palettune.search.results.export import export, write_manifest
 
         with reporter.stage("checking the workload"):
-            preparation = prepare(self.experiment)
+            layers = [layer.name for layer in self._study.context.space.layers]
+            preparation = prepare_as_searched(self.experiment, layers)
             self._study.check(preparation.identity())
         for words in preparation.workload.notes:
             reporter.warn(words)
         folder = Path(out)
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)
         manifest = write_manifest(packages, folder)
+        remember_packages(self.folder.exported, self._study.context.search_id, packages)
         with reporter.stage("logging packages to MLflow"):
             problem = self._log(packages, manifest, tracking_uri)
         if problem is not None:
@@ -193,6 +218,23 @@ class Run:
         except TrackingError as error:
             return str(error)
         return None
+
+    def _review_source(self) -> ReviewSource:
+        from palettune.search.review.review_source import ReviewSource
+
+        context, trials = self._study.context, self.trials
+        known = known_latency(self._latency, trials, self._study.measurements())
+        front = front_of(trials, context.objectives(self.experiment), known)
+        return ReviewSource.read(
+            self.experiment,
+            self.folder,
+            context,
+            trials,
+            replace(front, confirmations=self._study.confirmations()),
+            latency=known.model or self._latency,
+            notes=self.notes,
+            storage=self._storage,
+        )
 
     def _record(self, trial: int | Record) -> Record:
         return trial if isinstance(trial, Record) else self.trial(trial)
@@ -248,4 +290,4 @@ def open_run(
     study = SearchStudy.load(open_storage(folder, storage, read=True), loaded)
     if study is None:
         raise UserError(f"{folder.path}: the search has no trials yet; {way_out}")
-    return Run(loaded, folder, study, ending)
+    return Run(loaded, folder, study, ending, storage)

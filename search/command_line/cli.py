@@ -121,6 +121,7 @@ def search(
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     where = without_secrets(tracking_uri or run.folder.tracking_uri)
+    print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
     print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
     console.print(
         f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
@@ -193,6 +194,23 @@ def list_searches(root: Root = RUNS, as_json: AsJson = False) -> None:
         print_json([item.to_json() for item in found])
     else:
         print_table(console, search_list_table(found, root, wide=not console.is_terminal))
+
+
+@app.command()
+def review(
+    experiment: ExperimentFile,
+    root: Root = RUNS,
+    storage: Storage = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The HTML file; in the run folder unless given.")] = None,
+    no_open: options.NoOpen = False,
+) -> None:
+    """Write the page that shows all of a search, and open it."""
+    from palettune.search.command_line.browser import open_in_browser
+
+    written = _opened(experiment, root, storage).review(out)
+    print_lines(Console(), [str(written)])
+    if not no_open:
+        open_in_browser(written)
 
 
 @app.command()

@@ -23,6 +23,7 @@ __all__ = [
     "MaxPredictedLatency",
     "MaxSize",
     "MeasureInstead",
+    "NoOpen",
     "Pick",
     "RayAddress",
     "Root",
@@ -51,6 +52,7 @@ RayAddress = Annotated[
     str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="Only write the page.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print all members and figures as comma-separated values.")]
 EveryMember = Annotated[bool, typer.Option("--all", help="Show all members, and all their layers, not a dozen.")]
 Wide = Annotated[bool, typer.Option("--wide", help="Show all columns, however wide the terminal is.")]

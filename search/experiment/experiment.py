@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Unpack
 
@@ -113,6 +114,7 @@ class Space(Section):
     groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
     prune: bool = False
     float32: tuple[str, ...] = ()
+    operands: bool = True
 
     @field_validator("encodings")
     @classmethod
@@ -185,6 +187,13 @@ def _workload(value: object) -> WorkloadSource:
     return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where an experiment was read from, which is no part of what it is."""
+
+    file: Path | None = field(default=None, compare=False)
+
+
 class Experiment(Section):
     """One experiment, from a file (``Experiment.load``) or made in code.
 
@@ -214,6 +223,7 @@ class Experiment(Section):
     measure: Measure = Measure()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
+    _source: _Source = PrivateAttr(default_factory=_Source)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -229,6 +239,11 @@ class Experiment(Section):
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the experiment was read: keys under their old names."""
         return self._notes
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from, as its path was given; ``None`` where it was made in code."""
+        return self._source.file
 
     def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
         try:
@@ -281,6 +296,7 @@ class Experiment(Section):
         if not self.inputs:
             left_out.add("inputs")
         values = self.model_dump(mode="json", exclude=left_out)
+        del values["space"]["operands"]  # the menus tell
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
         return values
@@ -307,9 +323,11 @@ def load_experiment(path: Path) -> Experiment:
     if isinstance(labels, dict) and isinstance(labels.get("file"), str):
         labels["file"] = path.parent / labels["file"]
     try:
-        return Experiment(**values)
+        experiment = Experiment(**values)
     except ExperimentError as error:
         raise ExperimentError(f"{path}: {error}") from None
+    experiment._source = _Source(path)
+    return experiment
 
 
 def _problem(item: ErrorDetails) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+from optuna.storages import BaseStorage
 
 from palettune.device_bench.measurement.measurement import CoreMLBackend, Runtime
 from palettune.evaluators.quality.evaluation import Evaluation
@@ -24,14 +25,16 @@ from palettune.search.loop.search import Search
 from palettune.search.loop.trials import Trials
 from palettune.search.loop.weights_and_scores import fill_bank
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
+from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.fp16_check import check_before_search
-from palettune.search.preparation.preparation import Preparation, prepare
+from palettune.search.preparation.preparation import Preparation
 from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
+from palettune.search.review.review_observer import ReviewObserver
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach_store
@@ -102,8 +105,16 @@ def run_session(
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
             reach_store(folder, places.tracking_uri, heard.warn)
-        mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
-        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
+        review = ReviewObserver(folder, heard.warn, places.storage)
+        mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, heard.warn)
+        watching = Observers([review, mlflow, *observers])  # the page is written before MLflow takes it
+        return _run(experiment, folder, places, watching, stop, fresh, runtime, promotion)
+
+
+def _artifacts(folder: RunFolder, history: SearchHistory) -> Mapping[str, str | bytes]:
+    """What MLflow is left: pictures, and the review page where it could be written."""
+    page = {folder.review.name: folder.review.read_bytes()} if folder.review.exists() else {}
+    return {**artifacts(history), **page}
 
 
 def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
@@ -120,10 +131,12 @@ def _run(
     runtime: Runtime,
     promotion: Promotion | None,
 ) -> SearchOutcome:
+    storage = None if fresh else _storage(folder, places, observer)
     with observer.stage("checking the workload"):
-        preparation = prepare(experiment)
+        layers = None if storage is None else SearchStudy.searched_layers(storage, experiment.name)
+        preparation = prepare_as_searched(experiment, layers)
         identity = preparation.identity()
-    study = None if fresh else _study(experiment, folder, places, identity, observer)
+    study = None if storage is None else SearchStudy.load(storage, experiment, identity)
     observer.on_prepared(preparation)
     check_escalation(preparation)
     say_calibration_minutes(preparation, observer)
@@ -157,15 +170,13 @@ def _run(
     return SearchOutcome(ending, history.front, folder, history.confirmations, dict(trials.seconds))
 
 
-def _study(
-    experiment: Experiment, folder: RunFolder, places: Places, identity: dict[str, Any], observer: SearchObserver
-) -> SearchStudy | None:
-    """The study to go on with, if there is one."""
+def _storage(folder: RunFolder, places: Places, observer: SearchObserver) -> BaseStorage | None:
+    """Where a study to go on with may be; ``None`` where there is none."""
     if places.storage is None and folder.mend_journal():
         observer.warn(f"{folder.journal}: its last line was written by half, and is cut off")
     if places.storage is None and not folder.journal.exists():
         return None
-    return SearchStudy.load(open_storage(folder, places.storage), experiment, identity)
+    return open_storage(folder, places.storage)
 
 
 def _remember_tracking(folder: RunFolder, uri: str | None, observer: SearchObserver) -> None:

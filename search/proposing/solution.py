@@ -21,6 +21,7 @@ from palettune.search.proposing.allocation import (
     allocation_problem,
     solve_within,
 )
+from palettune.search.proposing.score_level import score_level
 from palettune.search.proposing.solver import Allocation, Infeasible, Problem
 from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
@@ -130,7 +131,7 @@ def _expected(
     """The divergence of a configuration of this score, its interval's ends, and how many evaluations taught them."""
     if loss <= 0:
         return _unseen(scores, records)
-    ratios = _ratios(scores, records, loss)
+    ratios = score_level(scores, records).ratios(loss)
     centre = float(np.median(ratios)) if ratios else 0.0
     spread = float(np.std(ratios)) if len(ratios) > 2 else 0.7  # until measured: a factor of two either way
     sampling = (scores.standard_error(configuration) or 0.0) / max(loss, 1e-12)
@@ -203,16 +204,3 @@ def _too_tight(problem: LatencyProblem, budgets: Mapping[str, float], found: Lat
 def _indices(problem: LatencyProblem, configuration: Configuration) -> tuple[int, ...]:
     space = problem.space
     return tuple(space.menus[g[0]].encodings.index(configuration.encodings[g[0]]) for g in space.groups)
-
-
-def _ratios(scores: Scores, records: Sequence[Record], loss: float) -> list[float]:
-    """log(measured / predicted) of the evaluations whose prediction is nearest to this one's, a dozen at most."""
-    pairs = []
-    for record in records:
-        if record.evaluation is None or record.evaluation.divergence <= 0 or record.answered_from is not None:
-            continue
-        predicted = scores.predict(record.configuration)
-        if predicted > 0:
-            pairs.append((abs(np.log(predicted / max(loss, 1e-12))), np.log(record.evaluation.divergence / predicted)))
-    near = [(distance, ratio) for distance, ratio in sorted(pairs)[:12] if distance < 1.5]
-    return [float(ratio) for _, ratio in near]

@@ -154,7 +154,7 @@ def verify(
     with reporter.stage("reading the package"):
         programs = in_precisions(package)
     with reporter.stage("checking the workload"):
-        workload = load_workload(experiment.workload, experiment.data.options)
+        workload = load_workload(experiment.workload, experiment.data.options, operands=experiment.space.operands)
         first = workload.check()
     interface = declared_interface(experiment, workload)
     arguments = argument_names(workload.model, len(workload.example_inputs))

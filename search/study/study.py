@@ -118,6 +118,14 @@ class SearchStudy:
             study.set_user_attr(_WORKLOAD, str(experiment.workload))  # moved
         return found
 
+    @staticmethod
+    def searched_layers(storage: BaseStorage, name: str) -> frozenset[str] | None:
+        """Names of the layers of the study under a name; ``None`` where there is no study yet."""
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        held = optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler()).user_attrs.get(_CONTEXT)
+        return None if held is None else frozenset(item["name"] for item in held.get("layers", ()))
+
     @classmethod
     def create(
         cls, storage: BaseStorage, experiment: Experiment, identity: Mapping[str, Any], context: StudyContext

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 import palettune
+from palettune.search.command_line import browser
 from palettune.search.command_line.cli import app, main
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
@@ -192,3 +193,20 @@ def test_the_command_line_shows_exports_and_proves(project):
     nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
     assert nothing.returncode == 2
     assert "no member of the front is within the bounds" in nothing.stderr
+
+
+def test_a_review_is_written_and_opened_unless_it_is_not_wanted(command, monkeypatch, tmp_path):
+    class Reviewed:
+        notes = ("edited since",)
+
+        def review(self, out):
+            return out or tmp_path / "review.html"
+
+    opened = []
+    monkeypatch.setattr(palettune, "open_run", lambda *_, **__: Reviewed())
+    monkeypatch.setattr(browser, "open_in_browser", opened.append)
+    assert command("review", "x.toml") == (0, f"{tmp_path / 'review.html'}\n", "note: edited since\n")
+    assert opened == [tmp_path / "review.html"]
+    code, out, _ = command("review", "x.toml", "--no-open", "--out", tmp_path / "other.html")
+    assert (code, out) == (0, f"{tmp_path / 'other.html'}\n")
+    assert len(opened) == 1
