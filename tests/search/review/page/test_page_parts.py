@@ -1,5 +1,6 @@
 """The page's parts fit together: each is named in the page, imports what exists and uses it, and asks for no network."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_a_module_begins_with_what_it_is_and_every_export_says_what_it_does(name
     assert lines[0].startswith("// ")
     bare = [
         line
-        for before, line in zip(lines, lines[1:], strict=False)
+        for before, line in itertools.pairwise(lines)
         if re.match(r"export (async )?function", line) and not before.endswith("*/")
     ]
     assert bare == []
