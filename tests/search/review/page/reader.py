@@ -18,7 +18,9 @@ class Reader:
         self.page, self.data, self.path = page, data, path
         self.complaints: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None
+        )
         page.on("requestfailed", lambda asked: self.complaints.append(f"asked for {asked.url}"))
 
     def open(self, fragment: str = "") -> None:
@@ -27,7 +29,9 @@ class Reader:
 
     def begin(self) -> None:
         """The state of a page without a fragment, as pasting such an address does it."""
-        self.page.evaluate("import('state').then((state) => (state.reset(), (state.choosingSecond.value = state.wordsShown.value = false), (state.hovered.value = null)))")
+        self.page.evaluate(
+            "import('state').then((state) => (state.reset(), (state.choosingSecond.value = state.wordsShown.value = false), (state.hovered.value = null)))"
+        )
         self.page.evaluate("scrollTo(0, 0)")
         self.settle()
 
@@ -71,7 +75,9 @@ class Reader:
 
     def chosen(self) -> tuple[int | None, int | None]:
         """A and B."""
-        state = self.do("((state) => [state.a.value?.trial ?? null, state.b.value?.trial ?? null])(await import('state'))")
+        state = self.do(
+            "((state) => [state.a.value?.trial ?? null, state.b.value?.trial ?? null])(await import('state'))"
+        )
         return state[0], state[1]
 
     def fragment(self) -> str:

@@ -33,7 +33,11 @@ def test_1_which_member_is_best_within_a_size(reader, act):
     act(reader.page.fill, "#budget-size_mb-number", str(budget_of(reader, number)))
     act(reader.page.keyboard.press, "Enter")
     text = reader.text(".answer .measured")
-    fits = [t for t in reader.data["trials"] if t["status"] in ("front", "dominated") and t["size_mb"] <= budget_of(reader, number)]
+    fits = [
+        t
+        for t in reader.data["trials"]
+        if t["status"] in ("front", "dominated") and t["size_mb"] <= budget_of(reader, number)
+    ]
     assert f"trial {min(fits, key=lambda t: t['divergence'])['trial']}" in text
     assert text.startswith("Best measured within it")
 
@@ -108,7 +112,9 @@ def test_8_where_do_two_members_differ(reader, act):
 
 
 def test_9_what_is_it_worth_against_one_encoding_for_all(reader, act):
-    uniform = next(t for t in reader.data["trials"] if t["baseline"] and t["trial"] not in reader.data["front"] and t["divergence"])
+    uniform = next(
+        t for t in reader.data["trials"] if t["baseline"] and t["trial"] not in reader.data["front"] and t["divergence"]
+    )
     act(reader.page.select_option, "select[aria-label='Trial B']", str(uniform["trial"]))
     assert reader.chosen() == (reader.data["knee"], uniform["trial"])
     row = reader.text("#comparison .figures tr:has(th:text-is('divergence'))")
@@ -138,7 +144,9 @@ def test_12_how_do_i_take_it(reader, act):
 
 def test_can_predictions_be_trusted_here(reader, act):
     act(reader.page.click, "nav >> text=History")
-    assert re.search(r"Half of [\d,]+ predictions made before the trial are within a factor of [\d.]+", reader.text("#history"))
+    assert re.search(
+        r"Half of [\d,]+ predictions made before the trial are within a factor of [\d.]+", reader.text("#history")
+    )
 
 
 def test_what_if_is_taken_along_as_a_configuration(reader, act, tmp_path):

@@ -2,13 +2,21 @@
 
 import pytest
 
-SEEN = {"light": (1400, "light"), "dark": (1400, "dark"), "phone": (390, "light"), "dark phone": (390, "dark"), "tablet": (900, "light")}
+SEEN = {
+    "light": (1400, "light"),
+    "dark": (1400, "dark"),
+    "phone": (390, "light"),
+    "dark phone": (390, "dark"),
+    "tablet": (900, "light"),
+}
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
 def violations(reader):
     """What axe-core finds, as lines."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core: pip install axe-playwright-python")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="no axe-core: pip install axe-playwright-python"
+    )
     found = axe.Axe().run(reader.page, options=RULES).response["violations"]
     return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
@@ -52,7 +60,9 @@ def test_axe_finds_nothing_where_everything_is_shown(visit, screenshots, name):
     assert violations(reader) == []
 
 
-@pytest.mark.parametrize("width", [320, pytest.param(390, marks=pytest.mark.slow), pytest.param(768, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "width", [320, pytest.param(390, marks=pytest.mark.slow), pytest.param(768, marks=pytest.mark.slow)]
+)
 def test_narrow_pages_do_not_scroll_sideways(visit, width):
     reader = visit(width=width, height=800)
     reader.open(everything(reader))
@@ -96,7 +106,9 @@ def test_paper_has_every_layer_and_no_controls(visit, screenshots):
 @pytest.mark.slow
 def test_a_thousand_layers_and_trials_are_a_page_of_few_elements(visit):
     reader = visit(layers=1000, trials=1000)
-    reader.page.evaluate("import('state').then((state) => { state.folded.value = new Set(); state.everyTrial.value = true })")
+    reader.page.evaluate(
+        "import('state').then((state) => { state.folded.value = new Set(); state.everyTrial.value = true })"
+    )
     reader.settle()
     for place in (0, 8_000, 20_000):
         reader.page.evaluate("(y) => scrollTo(0, y)", place)
@@ -114,7 +126,9 @@ def test_within_another_page_it_works_without_an_address_and_a_clipboard(visit, 
     """As MLflow shows artifacts: in a frame that may run scripts and nothing else."""
     _, path = made_up()
     frame = tmp_path / "frame.html"
-    frame.write_text(f'<iframe sandbox="allow-scripts" style="width:1200px;height:900px" src="{path.as_uri()}"></iframe>')
+    frame.write_text(
+        f'<iframe sandbox="allow-scripts" style="width:1200px;height:900px" src="{path.as_uri()}"></iframe>'
+    )
     reader = visit(layers=12, trials=40)
     reader.page.goto(frame.as_uri())
     inner = reader.page.frame_locator("iframe")

@@ -190,7 +190,9 @@ def test_the_address_follows_what_is_chosen(reader):
     assert reader.fragment() == f"a={first}&b={second}"
 
 
-@pytest.mark.parametrize("fragment", ["a=99999&b=x", "if=999.1_x.y", "layer=-1&sort=no&y=no&x=no&mb=x", "%%%=&&&", "fold=9999"])
+@pytest.mark.parametrize(
+    "fragment", ["a=99999&b=x", "if=999.1_x.y", "layer=-1&sort=no&y=no&x=no&mb=x", "%%%=&&&", "fold=9999"]
+)
 def test_a_damaged_address_shows_the_page_as_at_first(reader, fragment):
     reader.page.evaluate("(text) => { location.hash = text }", fragment)
     reader.settle()
