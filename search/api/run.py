@@ -75,6 +75,11 @@ class Run:
         """Whether this process ran the search, and it was stopped before its own end; ``run_search`` goes on with it."""
         return self.ending is not None and not self.ending.complete
 
+    @property
+    def search_id(self) -> str:
+        """Names the search in MLflow: the tag ``search_id`` of its own run."""
+        return self._study.context.search_id
+
     # -- what was found -----------------------------------------------------------------------------------------
 
     @property
@@ -169,6 +174,7 @@ class Run:
         max_latency_ms: float | None = None,
         max_divergence: float | None = None,
         tracking_uri: str | None = None,
+        register: str | None = None,
         observer: SearchObserver | None = None,
         on_exported: Callable[[Exported], None] = lambda item: None,
     ) -> ExportResult:
@@ -181,6 +187,7 @@ class Run:
             max_latency_ms: only members of at most this latency: measured where it was, else predicted.
             max_divergence: only members of at most this divergence.
             tracking_uri: MLflow's store, where it is not the one of the search.
+            register: name of a model in MLflow's registry, which gets a version for each proven package.
             observer: hears of stages and notes.
             on_exported: called with each package as soon as it is proven, or is not.
 
@@ -203,18 +210,20 @@ class Run:
         manifest = write_manifest(packages, folder)
         remember_packages(self.folder.exported, self._study.context.search_id, packages)
         with reporter.stage("logging packages to MLflow"):
-            problem = self._log(packages, manifest, tracking_uri)
+            problem = self._log(packages, manifest, tracking_uri, register)
         if problem is not None:
             reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
         return ExportResult(tuple(packages), manifest, problem)
 
-    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None) -> str | None:
+    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None, register: str | None) -> str | None:
         """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
-        from palettune.search.tracking.tracking import TrackingError, log_packages  # loads MLflow
+        from palettune.search.tracking.packages import log_packages  # loads MLflow
+        from palettune.search.tracking.tracking_store import TrackingError
 
-        paths, search_id = [item.path for item in packages], self._study.context.search_id
+        paths, context = [item.path for item in packages], self._study.context
+        layers = [layer.name for layer in context.space.layers]
         try:
-            log_packages(self.folder, uri, search_id, paths, manifest)
+            log_packages(self.folder, uri, context.search_id, paths, manifest, layers, register)
         except TrackingError as error:
             return str(error)
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -89,6 +88,7 @@ def search(
 ) -> None:
     """Run a search, or go on with it; print the front."""
     checked = checked_experiment(experiment)
+    from palettune.search.api.mlflow_ui import lines_after_a_search
     from palettune.search.display.tables import front_table
     from palettune.search.workers.evaluations import SearchStopped
 
@@ -120,9 +120,10 @@ def search(
     )
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
-    where = without_secrets(tracking_uri or run.folder.tracking_uri)
     print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
-    print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
+    look = f"palettune ui {experiment}" + _options(root, None, None, None)
+    seen = lines_after_a_search(run.folder, run.search_id, tracking_uri, look)
+    print_lines(console, [f"everything is under {run.folder.path}", *seen])
     console.print(
         f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
         soft_wrap=True,
@@ -224,6 +225,7 @@ def export(
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    register: options.Register = None,
 ) -> None:
     """Export members of the front as proven packages."""
     run = _opened(experiment, root, storage)
@@ -236,6 +238,7 @@ def export(
         max_latency_ms=max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
+        register=register,
         observer=display,
         on_exported=display.on_exported,
     )
@@ -380,17 +383,11 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
     """Open MLflow on the experiment's store."""
-    from palettune.search.api.mlflow_ui import mlflow_ui
+    from palettune.search.api.mlflow_ui import mlflow_ui, show_mlflow
 
-    found = mlflow_ui(experiment, root, host, port)
+    found = mlflow_ui(experiment, root)
     print_notes(found.notes)
-    if found.command is None:
-        print_lines(Console(), [f"this search is tracked by {found.address}: open it in a browser"])
-        return
-    print_lines(Console(), [f"MLflow on {found.address} (Ctrl-C ends it)"])
-    sys.stdout.flush()
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.execv(found.command[0], found.command)
+    show_mlflow(found, host, port, lambda lines: print_lines(Console(), lines))
 
 
 def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:

@@ -26,6 +26,7 @@ __all__ = [
     "NoOpen",
     "Pick",
     "RayAddress",
+    "Register",
     "Root",
     "RunToo",
     "Storage",
@@ -64,6 +65,9 @@ Inline = Annotated[
     bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Say of each member shown why its layers are as they are.")]
+Register = Annotated[
+    str | None, typer.Option("--register", help="Name of a model in MLflow's registry: a version for each package.")
+]
 Pick = Annotated[list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")]
 MaxLatency = Annotated[
     float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")

@@ -52,6 +52,7 @@ class TrialRows:
         self._names = [layer.name for layer in self.space.layers]
         self._weights = sum(layer.parameters for layer in self.space.layers) or 1
         self._members = {record.trial: place for place, record in enumerate(self.front.members)}
+        self._confirmed = {key.partition(":")[0] for key in self.front.confirmations}
         self._layers = np.arange(len(self._names))
         self._by_place = self._table_of_losses()
 
@@ -111,8 +112,7 @@ class TrialRows:
         }
 
     def _quality(self, record: Record) -> dict[str, Any]:
-        found, confirmed = record.evaluation, self.front.confirmations
-        unseen = confirmed.get(record.key) if confirmed else None
+        found, unseen = record.evaluation, self._unseen(record)
         ends = interval(found) if found is not None else None
         return {
             **_measured(found, ends),
@@ -121,6 +121,11 @@ class TrialRows:
             "verdict": _verdict(unseen, ends),
             "distinct_from_next": self._distinct(record),
         }
+
+    def _unseen(self, record: Record) -> Evaluation | None:
+        """What a record gave on unseen data; its own hash, which takes long, is asked for only where it may be there."""
+        known = record.evaluation is not None and record.evaluation.configuration_hash in self._confirmed
+        return self.front.confirmations.get(record.key) if known else None
 
     def _distinct(self, record: Record) -> bool | None:
         """Whether a member is told apart from the next larger one; ``None`` elsewhere."""

@@ -78,7 +78,8 @@ def test_a_budget_is_solved_without_an_evaluation(run):
 
 def test_members_are_exported_proven_and_listed_in_mlflow(run, tmp_path):
     shown = []
-    found = run.export(["knee", run.front.members[0].trial], tmp_path / "out", on_exported=shown.append)
+    picked = ["knee", run.front.members[0].trial]
+    found = run.export(picked, tmp_path / "out", on_exported=shown.append, register="tiny-lite")
     assert len(found) == 2
     assert found.proven
     assert list(found) == shown
@@ -91,7 +92,11 @@ def test_members_are_exported_proven_and_listed_in_mlflow(run, tmp_path):
     (listed,) = client.search_experiments(filter_string="name = 'tiny'")
     parent = client.search_runs([listed.experiment_id], "tags.kind = 'search'")[0]
     names = {item.path for item in client.list_artifacts(parent.info.run_id, "packages")}
-    assert f"packages/{found[0].path.name}" in names
+    assert names == {"packages/manifest.json"}
+    models = client.search_logged_models([listed.experiment_id])
+    assert {model.tags["package"] for model in models} == {item.path.name for item in found}
+    (version,) = client.search_model_versions(f"name = 'tiny-lite' AND tags.trial = '{found[0].record.trial}'")
+    assert version.source.endswith("/artifacts")
     checked = pt.verify(found[0].path, run.experiment)
     assert checked.passed
     assert repr(checked).startswith("Verification(passed; divergence")

@@ -98,7 +98,7 @@ def test_a_search_that_a_server_tracks_is_shown_where_it_is(command, project):
     folder.create()
     folder.remember_tracking_uri("http://host:5000")
     code, out, _ = command("ui", project.experiment, "--root", project.root)
-    assert (code, out) == (0, "this search is tracked by http://host:5000: open it in a browser\n")
+    assert (code, out) == (0, "a server of its own shows this search\nMLflow: http://host:5000\n")
 
 
 @pytest.mark.slow

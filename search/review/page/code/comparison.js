@@ -93,9 +93,9 @@ function Figures({ one, other }) {
   const trials = other ? [one, other] : [one];
   return html`<table class="figures"><caption class="unseen-by-eye">${other ? "A against B" : "Figures of A"}</caption>
     <thead><tr><th scope="col"><span class="unseen-by-eye">figure</span></th><th scope="col" class="a">A <span class="muted">${one.trial}</span></th>
-      ${other && html`<th scope="col" class="b">B <span class="muted">${other.trial}</span></th><th scope="col">B to A</th>`}</tr></thead>
+      ${other && html`<th scope="col" class="b">B <span class="muted">${other.trial}</span></th><th scope="col" class="relation">B to A</th>`}</tr></thead>
     <tbody>${rowsOf(trials).map(([name, show, relate]) => html`<tr key=${name} class=${WORDY.has(name) ? "wordy" : ""}><th scope="row">${name}</th><td>${show(one)}</td>
-      ${other && html`<td>${show(other)}</td><td class="muted">${relate ? relate(one, other) : ""}</td>`}</tr>`)}</tbody></table>`;
+      ${other && html`<td>${show(other)}</td><td class="muted relation">${relate ? relate(one, other) : ""}</td>`}</tr>`)}</tbody></table>`;
 }
 
 /** Bars on one scale, and below them each encoding's bytes. */

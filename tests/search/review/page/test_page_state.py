@@ -168,6 +168,7 @@ FRAGMENTS = [
 ]
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("form", FRAGMENTS)
 def test_a_link_shows_what_its_sender_saw(reader, form):
     fragment = form.format(first=reader.data["front"][0], second=reader.data["front"][-1])
@@ -176,8 +177,8 @@ def test_a_link_shows_what_its_sender_saw(reader, form):
     assert reader.do("(await import('fragment')).fragment()") == fragment
     drawn = reader.page.inner_text("main")
     reader.begin()
+    reader.fragment()
     assert reader.page.inner_text("main") != drawn
-    reader.page.evaluate("(text) => { location.hash = text }", "")
     reader.page.evaluate("(text) => { location.hash = text }", fragment)
     reader.settle()
     assert reader.page.inner_text("main") == drawn
@@ -190,6 +191,7 @@ def test_the_address_follows_what_is_chosen(reader):
     assert reader.fragment() == f"a={first}&b={second}"
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     "fragment", ["a=99999&b=x", "if=999.1_x.y", "layer=-1&sort=no&y=no&x=no&mb=x", "%%%=&&&", "fold=9999"]
 )
