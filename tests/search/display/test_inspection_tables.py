@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.preparation.inspection import Inspection
 from palettune.space.encoding import Encoding
@@ -114,3 +115,18 @@ def test_at_80_columns_each_layer_is_one_line_with_its_figures(inspection):
     assert len(rows) == 4
     assert all(len(row) <= 80 and "1.0" in row and "…" not in row for row in rows)
     assert rows[3].rstrip().endswith(("only fp16 lut8", "2 encodings"))
+
+
+def test_at_80_columns_no_figure_of_any_table_is_cut(inspection):
+    text = io.StringIO()
+    constant = FloatConstant(
+        "encoder.position_embedding_of_the_first_block", (1, 512, 768), 1572864, "it is a table " * 8
+    )
+    refused = {Encoding.parse("lut4-g16"): "groups of 16 do not divide the 24 input channels of this layer " * 2}
+    layers = tuple(replace(item, refused=refused) for item in inspection.layers)
+    print_inspection(replace(inspection, uncompressed=(constant,), layers=layers), Console(file=text, width=80))
+    shown = text.getvalue()
+    assert "…" not in shown
+    assert " 1572.9 " in shown
+    assert " 1x512x768 " in shown
+    assert any(line.split("│")[1:3] == [" lut4-g16 ", " 2      "] for line in shown.splitlines() if "│" in line)
