@@ -281,7 +281,7 @@ def apply(
     if as_json:
         print_json(found.to_json())
     else:
-        Console().print(applied_table(found))
+        print_table(Console(), applied_table(found))
         print_lines(Console(), [f"manifest: {found.export.manifest}"])
     if not found.proven:
         raise typer.Exit(1)
