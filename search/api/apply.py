@@ -14,19 +14,18 @@ from palettune.search.api.stored_configuration import FormerResult, StoredConfig
 from palettune.search.experiment.experiment import Constraints, Experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.experiment.rungs.rung import Rung
+from palettune.search.preparation.configuration_fit import check_fits
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import Exported, export, write_manifest
+from palettune.search.results.export import Exported, export
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.observer import SearchObserver
+from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
-from palettune.space.errors import UserError, suggestion
-from palettune.space.legality import refusal
+from palettune.space.errors import UserError
 
 __all__ = ["apply"]
-
-_SHOWN = 10
 
 
 def apply(
@@ -67,7 +66,7 @@ def apply(
     folder = RunFolder(Path(root), asked.name)
     with reporter.stage("checking the workload"):
         preparation = prepare(_without_search(asked))
-        _check_fits(stored.configuration, preparation)
+        check_fits(stored.configuration, preparation)
     for words in preparation.notes:
         reporter.warn(words)
     former = stored.former or _former_in_run(asked, Path(root), stored.configuration)
@@ -112,28 +111,6 @@ def _former_in_run(experiment: Experiment, root: Path, configuration: Configurat
     same = [r for r in run.trials if r.configuration.hash == configuration.hash and r.answered_from is None]
     found = [FormerResult.of_record(record, f"trial {record.trial} of {run.folder.path}") for record in same]
     return next((former for former in reversed(found) if former is not None), None)
-
-
-def _check_fits(configuration: Configuration, preparation: Preparation) -> None:
-    """Raise UserError that names every layer, a few at most, at which a configuration does not fit a model."""
-    layers = {layer.name: layer for layer in preparation.layers}
-    kept = {**preparation.workload.kept, **preparation.base.refusals}
-    target = preparation.experiment.deployment_target
-    problems = []
-    for name, encoding in configuration.encodings.items():
-        if name not in layers:
-            problems.append(f"layer {name!r}: {kept.get(name) or f'the model has none{suggestion(name, layers)}'}")
-        elif (reason := refusal(layers[name], encoding, target)) is not None:
-            problems.append(f"layer {name!r} cannot take {str(encoding)!r}: {reason}")
-    problems += [
-        f"layer {name!r} of the model has no encoding" for name in layers if name not in configuration.encodings
-    ]
-    if configuration.activations and not target.rounds_activations:
-        problems.append(f"{target} has no activations in 8 bits: raise deployment_target to iOS17 (macOS14) or later")
-    if problems:
-        more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        listed = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
-        raise UserError(f"the configuration does not fit the model of {preparation.workload.path}:\n{listed}{more}")
 
 
 def _rungs(

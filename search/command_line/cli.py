@@ -14,6 +14,7 @@ from rich.markup import escape
 
 import palettune
 from palettune.search.command_line import options
+from palettune.search.command_line.budgets import Budgets, evaluated_first, fixes, words_of
 from palettune.search.command_line.options import RUNS, AsJson, ExperimentFile, Root, Storage, TrackingUri
 from palettune.search.command_line.printing import (
     print_json,
@@ -82,6 +83,7 @@ def search(
 ) -> None:
     """Run a search, or go on with it; print the front at the end."""
     from palettune.search.display.tables import front_table
+    from palettune.search.results.front_members.front_sentence import front_sentence
 
     console = wide_console()
     with stop_flag() as stop:
@@ -102,6 +104,7 @@ def search(
         raise _Stopped
     found = run.front
     console.print(front_table(found, f"front of {run.experiment.name} ({run.ending})", found.confirmations))
+    print_lines(console, [front_sentence(found)] if found.members else [])
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     where = without_secrets(tracking_uri or run.folder.tracking_uri)
@@ -124,6 +127,7 @@ def front(
     """Print the front of a search."""
     from palettune.search.display.tables import front_table
     from palettune.search.results.explanation import explanation_table
+    from palettune.search.results.front_members.front_sentence import front_sentence
 
     run = _opened(experiment, root, storage)
     found = run.front
@@ -134,6 +138,7 @@ def front(
     for explanation in run.explain_front() if explain else ():
         console.print(explanation_table(explanation))
     console.print(front_table(found, f"front of {run.experiment.name}", found.confirmations))
+    print_lines(console, [front_sentence(found)] if found.members else [])
 
 
 @app.command()
@@ -144,19 +149,36 @@ def export(
     max_size_mb: Annotated[float | None, typer.Option(help="Only members of at most this size.")] = None,
     max_latency_ms: options.MaxLatency = None,
     max_divergence: Annotated[float | None, typer.Option(help="Only members of at most this divergence.")] = None,
+    solve: options.SolveFirst = False,
+    configuration: options.ConfigurationOption = None,
+    calibrate: options.Calibrate = False,
+    fix: options.Fix = None,
+    forbid: options.Forbid = None,
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Export members of the front as proven packages."""
+    """Export members of the front, or other evaluations, as proven packages."""
     run = _opened(experiment, root, storage)
     console = Console()
     display = palettune.Display(console)
+    picked: list[str | int | palettune.Record] = list(words_of(pick))
+    record = evaluated_first(
+        run,
+        Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ())) if solve else None,
+        configuration,
+        calibrate=calibrate,
+        tracking_uri=tracking_uri,
+        observer=display,
+    )
+    if record is not None:
+        print_lines(console, [f"trial {record.trial}: {record!r}"])
+        picked.append(record)
     found = run.export(
-        [word for words in pick or ["knee"] for word in words.replace(",", " ").split()],
+        picked or ["knee"],
         out,
-        max_size_mb=max_size_mb,
-        max_latency_ms=max_latency_ms,
+        max_size_mb=None if record is not None else max_size_mb,
+        max_latency_ms=None if record is not None else max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
         observer=display,
@@ -205,19 +227,37 @@ def solve(
     experiment: ExperimentFile,
     max_size_mb: options.MaxSize = None,
     max_latency_ms: options.MaxPredictedLatency = None,
+    fix: options.Fix = None,
+    forbid: options.Forbid = None,
+    evaluate: options.EvaluateIt = False,
+    calibrate: options.Calibrate = False,
     root: Root = RUNS,
     storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    ray_address: options.RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the best configuration for budgets from saved scores; evaluate nothing."""
+    """Say what is best for budgets: as measured, and as predicted."""
     from palettune.search.display.solution_lines import solution_lines
 
     run = _opened(experiment, root, storage)
-    found = run.solve(max_size_mb=max_size_mb, max_latency_ms=max_latency_ms)
+    budgets = Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ()))
+    found = budgets.solved(run)
+    if evaluate or calibrate:
+        observers = [] if as_json else [palettune.Display(Console(stderr=True))]
+        run.evaluate(
+            found.configuration,
+            calibrate=calibrate,
+            origin=f"solved for {budgets}",
+            tracking_uri=tracking_uri,
+            ray_address=ray_address,
+            observers=observers,
+        )
+        found = budgets.solved(run)
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(Console(), solution_lines(found))
+        print_lines(Console(), solution_lines(found, str(experiment), budgets.options))
 
 
 @app.command()

@@ -11,9 +11,14 @@ __all__ = [
     "RUNS",
     "AsJson",
     "BenchDevice",
+    "Calibrate",
     "ConfigurationFile",
+    "ConfigurationOption",
+    "EvaluateIt",
     "ExperimentFile",
     "Explain",
+    "Fix",
+    "Forbid",
     "Fresh",
     "Inline",
     "InputShapes",
@@ -25,6 +30,7 @@ __all__ = [
     "RayAddress",
     "Root",
     "RunToo",
+    "SolveFirst",
     "Storage",
     "TrackingUri",
     "UnitChoice",
@@ -56,7 +62,25 @@ Inline = Annotated[
     bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")]
-Pick = Annotated[list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")]
+Pick = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick", help="knee, all, smallest, spread:N, divergence<X, uniform:ENCODING, recipe:NAME or trials."
+    ),
+]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option("--fix", metavar="LAYER=ENC", help="A layer, or a pattern of layers, and its encoding."),
+]
+Forbid = Annotated[
+    list[str] | None, typer.Option("--forbid", metavar="ENC", help="An encoding that no other layer is to have.")
+]
+EvaluateIt = Annotated[bool, typer.Option("--evaluate", help="Evaluate the answer, and add it to the search.")]
+Calibrate = Annotated[bool, typer.Option("--calibrate", help="Evaluate it, and calibrate its weights with data.")]
+SolveFirst = Annotated[bool, typer.Option("--solve", help="Solve for the budgets given, evaluate, and export that.")]
+ConfigurationOption = Annotated[
+    Path | None, typer.Option("--configuration", help="Evaluate the configuration of a JSON file, and export that.")
+]
 MaxLatency = Annotated[
     float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")
 ]

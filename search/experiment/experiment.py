@@ -26,6 +26,7 @@ from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.inputs_section import InputSection, InputsSection, LabelsSection, PackageName
+from palettune.search.experiment.package_section import PackageSection
 from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Wanted
@@ -159,11 +160,12 @@ class Data(Section):
 
     sequence: int | None = Field(default=None, ge=1)
     batch_axis: Literal[0, 1, "none"] | None = None
+    groups: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
 
     @property
     def options(self) -> DataOptions:
         """The same as a workload takes it."""
-        return DataOptions(self.sequence, self.batch_axis)
+        return DataOptions(self.sequence, self.batch_axis, self.groups)
 
 
 class Measure(Section):
@@ -212,6 +214,7 @@ class Experiment(Section):
     budget: Budget = Budget()
     escalation: EscalationSettings = EscalationSettings()
     measure: Measure = Measure()
+    package: PackageSection = PackageSection()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
 
@@ -275,14 +278,17 @@ class Experiment(Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources, measurements and mere names."""
-        left_out = {"budget", "resources", "workload", "escalation", "measure", "outputs", "labels"}
-        if self.data == Data():  # searches begun before there was such a section go on
+        left_out = {"budget", "resources", "workload", "escalation", "measure", "outputs", "labels", "package"}
+        if (
+            self.data.model_copy(update={"groups": None}) == Data()
+        ):  # searches begun before there was such a section go on
             left_out.add("data")
         if not self.inputs:
             left_out.add("inputs")
         values = self.model_dump(mode="json", exclude=left_out)
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
+        values.get("data", {}).pop("groups", None)  # they decide no trial, only how sure a figure is
         return values
 
 

@@ -34,4 +34,5 @@ class ExperimentValues(TypedDict):
     budget: NotRequired[SectionValues]
     escalation: NotRequired[SectionValues]
     measure: NotRequired[SectionValues]
+    package: NotRequired[SectionValues]
     resources: NotRequired[Mapping[str, SectionValues]]

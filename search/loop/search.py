@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from palettune.device_bench.measurement.measurement import Measurement
 from palettune.search.escalation.escalations import Escalations
-from palettune.search.loop.confirmation import confirm_members
+from palettune.search.loop.confirmation import confirm_members, members_to_confirm
 from palettune.search.loop.trials import Trials
 from palettune.search.on_device.device_measurements import DeviceMeasurements
 from palettune.search.results.ending import Ending
@@ -117,7 +117,7 @@ class Search:
     def _confirm_front(self) -> None:
         """Measure members of the front on data that the search never saw."""
         if self._confirm and not self._stop():
-            members = self._history.front.spread(self._confirm)
+            members = members_to_confirm(self._history.front, self._confirm)
             confirm_members(self._history.study, self._evaluations, members, self._observer, self._stop)
 
     # -- beside the trials --------------------------------------------------------------------------------------

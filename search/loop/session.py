@@ -24,6 +24,7 @@ from palettune.search.loop.search import Search, never
 from palettune.search.loop.trials import Trials
 from palettune.search.loop.weights_and_scores import fill_bank
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
+from palettune.search.preparation.data_groups import data_groups
 from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.fp16_check import check_before_search
 from palettune.search.preparation.preparation import Preparation, prepare
@@ -39,7 +40,7 @@ from palettune.search.workers.evaluations import Evaluations
 from palettune.search.workers.start import start_evaluations
 from palettune.search.workers.worker_settings import worker_settings
 
-__all__ = ["Places", "SearchOutcome", "run_session"]
+__all__ = ["Places", "SearchOutcome", "history_of", "run_session", "search_record"]
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,13 @@ def run_session(
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
             reach_store(folder, places.tracking_uri, heard.warn)
-        mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
+        mlflow = search_record(folder, places.tracking_uri, heard.warn)
         return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
+
+
+def search_record(folder: RunFolder, uri: str | None, warn: Callable[[str], None]) -> MlflowObserver:
+    """What writes a search into MLflow."""
+    return MlflowObserver(folder, uri, artifacts, _rungs, warn)
 
 
 def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
@@ -121,6 +127,7 @@ def _run(
     with observer.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
+        groups = data_groups(preparation)
     study = None if fresh else _study(experiment, folder, places, identity, observer)
     observer.on_prepared(preparation)
     check_escalation(preparation)
@@ -135,8 +142,9 @@ def _run(
         else:
             fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer)
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
+        study.keep_groups(groups)
         _remember_tracking(folder, places.tracking_uri, observer)
-        history = _history(preparation, study, folder)
+        history = history_of(preparation, study, folder)
         trials = _trials(preparation, history, evaluations)
         ending = Search(
             history,
@@ -173,7 +181,8 @@ def _remember_tracking(folder: RunFolder, uri: str | None, observer: SearchObser
     folder.remember_tracking_uri(absolute(uri) if uri else None)
 
 
-def _history(preparation: Preparation, study: SearchStudy, folder: RunFolder) -> SearchHistory:
+def history_of(preparation: Preparation, study: SearchStudy, folder: RunFolder) -> SearchHistory:
+    """What a study holds, with the scores of its run folder."""
     experiment = preparation.experiment
     scores = Scores.load(folder.scores / study.context.scores_file)
     objectives = study.context.objectives(experiment)

@@ -17,6 +17,8 @@ from palettune.space.configuration import Configuration, Precision
 from palettune.space.search_space import SearchSpace
 
 __all__ = [
+    "ADDED",
+    "CONFIGURATION",
     "CONSTRAINTS",
     "ESCALATED_FROM",
     "attributes_of",
@@ -28,6 +30,10 @@ __all__ = [
     "result_of",
 ]
 
+ADDED = "added"
+"""The trial attribute that tells what somebody added from what the search decided itself."""
+CONFIGURATION = "configuration"
+"""The trial attribute that holds a configuration outside the search space, as JSON."""
 CONSTRAINTS = "constraints"
 """The trial attribute that holds constraint violations; at most 0 is met."""
 ESCALATED_FROM = "escalated_from"
@@ -65,7 +71,9 @@ def result_of(attributes: Mapping[str, Any]) -> Result | EscalationResult | None
 
 
 def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
-    """The configuration that a trial's parameters, and its activations in 8 bits, spell out."""
+    """The configuration that a trial's parameters, and its activations in 8 bits, spell out; or that it holds whole."""
+    if CONFIGURATION in trial.user_attrs:
+        return Configuration.from_json(trial.user_attrs[CONFIGURATION])
     found = space.from_parameters(trial.params)
     rounded = trial.user_attrs.get("activations", {})
     return Configuration(found.encodings, {name: Precision(value) for name, value in rounded.items()})
