@@ -91,6 +91,12 @@ class Run:
         """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
         return records_frame(self.trials, self.front.members)
 
+    @property
+    def recipes(self) -> dict[str, Record]:
+        """Evaluations of recipes, by the recipe's name."""
+        by_trial = {record.trial: record for record in self.trials}
+        return {name: by_trial[trial] for name, trial in self._study.recipes().items() if trial in by_trial}
+
     def trial(self, number: int) -> Record:
         """One evaluation by its number.
 
@@ -234,7 +240,7 @@ class Run:
         Raises:
             PickError: naming the word or bound, and what there is.
         """
-        picks = Picks(self.front, self.trials, self._study.context.space)
+        picks = Picks(self.front, self.trials, self._study.context.space, self._study.recipes())
         found: list[Record] = []
         for item in wanted:
             found += [item] if isinstance(item, Record) else picks.pick([str(item)], limits)

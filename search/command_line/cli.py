@@ -80,10 +80,11 @@ def search(
     ray_address: options.RayAddress = None,
     fresh: options.Fresh = False,
     inline: options.Inline = False,
+    also: options.Also = None,
 ) -> None:
     """Run a search, or go on with it; print the front at the end."""
+    from palettune.search.display.below_front import below_front
     from palettune.search.display.tables import front_table
-    from palettune.search.results.front_members.front_sentence import front_sentence
 
     console = wide_console()
     with stop_flag() as stop:
@@ -95,6 +96,7 @@ def search(
             ray_address=ray_address,
             inline=inline,
             fresh=fresh,
+            also=also or [],
             observers=[palettune.Display(console)],
             stop=stop,
         )
@@ -104,7 +106,7 @@ def search(
         raise _Stopped
     found = run.front
     console.print(front_table(found, f"front of {run.experiment.name} ({run.ending})", found.confirmations))
-    print_lines(console, [front_sentence(found)] if found.members else [])
+    print_lines(console, below_front(found, run.recipes))
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     where = without_secrets(tracking_uri or run.folder.tracking_uri)
@@ -125,9 +127,9 @@ def front(
     explain: options.Explain = False,
 ) -> None:
     """Print the front of a search."""
+    from palettune.search.display.below_front import below_front
     from palettune.search.display.tables import front_table
     from palettune.search.results.explanation import explanation_table
-    from palettune.search.results.front_members.front_sentence import front_sentence
 
     run = _opened(experiment, root, storage)
     found = run.front
@@ -138,7 +140,7 @@ def front(
     for explanation in run.explain_front() if explain else ():
         console.print(explanation_table(explanation))
     console.print(front_table(found, f"front of {run.experiment.name}", found.confirmations))
-    print_lines(console, [front_sentence(found)] if found.members else [])
+    print_lines(console, below_front(found, run.recipes))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "RUNS",
+    "Also",
     "AsJson",
     "BenchDevice",
     "Calibrate",
@@ -60,6 +61,9 @@ RunToo = Annotated[
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew; an earlier search of this name is put aside.")]
 Inline = Annotated[
     bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
+]
+Also = Annotated[
+    list[Path] | None, typer.Option("--also", help="A recipe to compare with, in JSON, YAML or TOML; repeatable.")
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")]
 Pick = Annotated[

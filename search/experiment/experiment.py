@@ -24,6 +24,7 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
+from palettune.search.experiment.compare_section import CompareSection
 from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.inputs_section import InputSection, InputsSection, LabelsSection, PackageName
 from palettune.search.experiment.package_section import PackageSection
@@ -215,6 +216,7 @@ class Experiment(Section):
     escalation: EscalationSettings = EscalationSettings()
     measure: Measure = Measure()
     package: PackageSection = PackageSection()
+    compare: CompareSection = CompareSection()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
 
@@ -278,7 +280,17 @@ class Experiment(Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources, measurements and mere names."""
-        left_out = {"budget", "resources", "workload", "escalation", "measure", "outputs", "labels", "package"}
+        left_out = {
+            "budget",
+            "resources",
+            "workload",
+            "escalation",
+            "measure",
+            "outputs",
+            "labels",
+            "package",
+            "compare",
+        }
         if (
             self.data.model_copy(update={"groups": None}) == Data()
         ):  # searches begun before there was such a section go on
@@ -309,6 +321,9 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
     if isinstance(values.get("workload"), str):
         values["workload"] = path.parent / values["workload"]
+    compare = values.get("compare")
+    if isinstance(compare, dict) and isinstance(compare.get("recipes"), list):
+        compare["recipes"] = [path.parent / str(recipe) for recipe in compare["recipes"]]
     labels = values.get("labels")
     if isinstance(labels, dict) and isinstance(labels.get("file"), str):
         labels["file"] = path.parent / labels["file"]

@@ -35,4 +35,5 @@ class ExperimentValues(TypedDict):
     escalation: NotRequired[SectionValues]
     measure: NotRequired[SectionValues]
     package: NotRequired[SectionValues]
+    compare: NotRequired[SectionValues]
     resources: NotRequired[Mapping[str, SectionValues]]

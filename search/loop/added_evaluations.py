@@ -26,11 +26,13 @@ class AskedEvaluation:
     Attributes:
         origin: what asks for it, in words.
         rungs: it goes through after the evaluation without data, each from what the one before gave.
+        recipe: name under which the result is found again; ``None`` for what is no recipe.
     """
 
     origin: str
     configuration: Configuration
     rungs: tuple[Rung, ...] = ()
+    recipe: str | None = None
 
 
 class AddedEvaluations:
@@ -66,6 +68,8 @@ class AddedEvaluations:
                 for rung in item.rungs:
                     record = self._escalated(rung, record, item) if record.evaluation is not None else record
                     advance(1)
+                if item.recipe is not None:
+                    self._study.keep_recipe(item.recipe, record.trial)
                 done.append(record)
         if self._confirm:
             found = [record for record in done if record.evaluation is not None]

@@ -39,6 +39,7 @@ class Search:
         stop: asked several times a second; true ends the search at once, and what is in flight stays RUNNING in the
             study, so that it can be gone on with.
         confirm: members of the front to be confirmed on data that the search never saw.
+        beside: evaluates what is compared with the search, before its first trial.
     """
 
     def __init__(
@@ -52,11 +53,12 @@ class Search:
         observer: SearchObserver | None = None,
         stop: Callable[[], bool] = never,
         confirm: int = 0,
+        beside: Callable[[], object] = never,
     ) -> None:
         self._history, self._evaluations, self._trials = history, evaluations, trials
         self._escalations, self._measurements = escalations, measurements
         self._observer = observer or SearchObserver()
-        self._stop, self._confirm = stop, confirm
+        self._stop, self._confirm, self._beside = stop, confirm, beside
 
     def run(self) -> Ending:
         """Go on from what the study holds, to the end."""
@@ -74,6 +76,7 @@ class Search:
         return ending
 
     def _run_to_the_end(self) -> Ending:
+        self._beside()
         ending = self._run_trials()
         if ending.complete:
             self._finish_escalations()

@@ -18,8 +18,12 @@ from palettune.search.escalation.escalations import Escalations, check_escalatio
 from palettune.search.escalation.promotion import Promotion
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import hold
+from palettune.search.experiment.recipes.recipe_file import Recipe, read_recipe
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.loop.added_columns import prepare_columns
+from palettune.search.loop.added_evaluations import AddedEvaluations
 from palettune.search.loop.new_study import create_study, problem_of
+from palettune.search.loop.recipe_evaluations import recipe_evaluations
 from palettune.search.loop.search import Search, never
 from palettune.search.loop.trials import Trials
 from palettune.search.loop.weights_and_scores import fill_bank
@@ -83,6 +87,7 @@ def run_session(
     fresh: bool = False,
     runtime: Runtime = CoreMLBackend,
     promotion: Promotion | None = None,
+    also: Sequence[Path] = (),
 ) -> SearchOutcome:
     """Run a search, or go on with it; what is already known is never computed again.
 
@@ -92,17 +97,21 @@ def run_session(
         fresh: begin anew; an earlier search of this name is put aside.
         runtime: what talks to Core ML on a bench worker, should one join the cluster.
         promotion: decides what is escalated, and when; the product's own way unless another is given.
+        also: files of recipes that are evaluated beside the search, besides those that the experiment names.
 
     Raises:
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
     heard = Observers(observers)
+    recipes = [read_recipe(path) for path in dict.fromkeys((*experiment.compare.recipes, *also))]
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
             reach_store(folder, places.tracking_uri, heard.warn)
         mlflow = search_record(folder, places.tracking_uri, heard.warn)
-        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
+        return _run(
+            experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion, recipes
+        )
 
 
 def search_record(folder: RunFolder, uri: str | None, warn: Callable[[str], None]) -> MlflowObserver:
@@ -123,11 +132,13 @@ def _run(
     fresh: bool,
     runtime: Runtime,
     promotion: Promotion | None,
+    recipes: Sequence[Recipe],
 ) -> SearchOutcome:
     with observer.stage("checking the workload"):
         preparation = prepare(experiment)
         identity = preparation.identity()
         groups = data_groups(preparation)
+        asked = recipe_evaluations(preparation, recipes, observer.warn)
     study = None if fresh else _study(experiment, folder, places, identity, observer)
     observer.on_prepared(preparation)
     check_escalation(preparation)
@@ -144,7 +155,11 @@ def _run(
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
         study.keep_groups(groups)
         _remember_tracking(folder, places.tracking_uri, observer)
+        configurations = [item.configuration for item in asked]
+        prepare_columns(preparation, study.context, folder, evaluations, configurations, observer)
         history = history_of(preparation, study, folder)
+        confirm = preparation.workload.offers(Split.CONFIRMATION.value)
+        adding = AddedEvaluations(history, evaluations, preparation.costs, observer, confirm=confirm)
         trials = _trials(preparation, history, evaluations)
         ending = Search(
             history,
@@ -154,7 +169,8 @@ def _run(
             measurements=None if places.inline else _measurements(preparation, study, folder, observer, runtime),
             observer=observer,
             stop=stop,
-            confirm=experiment.search.confirm if preparation.workload.offers(Split.CONFIRMATION.value) else 0,
+            confirm=experiment.search.confirm if confirm else 0,
+            beside=partial(adding.evaluate, asked, stop),
         ).run()
     finally:
         evaluations.stop()

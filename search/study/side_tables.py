@@ -55,7 +55,8 @@ class SideTables:
 
     def keep_recipe(self, name: str, trial: int) -> None:
         """Keep which trial evaluated a recipe."""
-        self._study.set_user_attr(_RECIPE + name, trial)
+        if self.recipes().get(name) != trial:
+            self._study.set_user_attr(_RECIPE + name, trial)
 
     def recipes(self) -> dict[str, int]:
         """The trial of each recipe, by its name."""

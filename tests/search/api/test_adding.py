@@ -97,3 +97,21 @@ def test_every_pick_is_exported_into_one_manifest(run, tmp_path):
     entries = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert {e["trial"] for e in entries} == {p.record.trial for p in (*first, *second)}
     assert all(e["proof"]["passed"] for e in entries)
+
+
+@pytest.mark.slow
+def test_recipes_are_evaluated_beside_a_search_explained_picked_and_exported(tiny, tmp_path):
+    (tmp_path / "ours.yaml").write_text("global_config: {n_bits: 6}\n")
+    (tmp_path / "bare.json").write_text('{"head": "lut8"}')
+    experiment = experiment_of(tiny / "workload.py", compare={"recipes": [tmp_path / "bare.json"]})
+    shutil.copytree(tiny / "runs", tmp_path / "runs")
+    run = pt.run_search(experiment, root=tmp_path / "runs", inline=True, observers=[], also=[tmp_path / "ours.yaml"])
+    assert set(run.recipes) == {"ours", "bare"}
+    ours = run.recipes["ours"]
+    assert {str(e) for e in ours.configuration.encodings.values()} == {"lut6"}
+    assert all(reason.score >= 0 for reason in run.explain(ours).layers)
+    assert run.pick(["recipe:ours"]) == (ours,)
+    assert run.export(["recipe:bare"], tmp_path / "out").proven
+    before = len(run.trials)
+    again = pt.run_search(experiment, root=tmp_path / "runs", inline=True, observers=[], also=[tmp_path / "ours.yaml"])
+    assert len(again.trials) == before
