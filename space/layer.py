@@ -22,6 +22,7 @@ class LayerKind(StrEnum):
     EMBEDDING = "embedding"
     MATMUL = "matmul"
     RECURRENT = "recurrent"
+    OPERAND = "operand"
 
     @property
     def is_transposed(self) -> bool:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from palettune.space.encoding import FP16, Axis, Encoding, Entries, Granularity
 from palettune.space.encoding_parts import Linear, Sparsity, Table
 from palettune.space.footprint import table_count
-from palettune.space.layer import Layer
+from palettune.space.layer import Layer, LayerKind
 from palettune.space.sparsity import nonzero_count, pruned_unit_size
 from palettune.space.target import DeploymentTarget
 
@@ -61,6 +61,9 @@ def refusals(layer: Layer, encoding: Encoding, target: DeploymentTarget, *, min_
         for what in _new_in_18(layer, encoding):
             yield Refusal(f"{what} needs iOS18 or macOS15, and the target is {target}")
     if encoding.sparsity is not None:
+        if LayerKind.OPERAND in layer.kinds:
+            reason = "nothing of an operand is pruned: zeros in a mask would let through what it hides"
+            yield Refusal(reason, Authority.PALETTUNE)
         yield from _sparsity(layer, encoding.sparsity)
     if encoding.table is not None:
         yield from _table(layer, encoding.table)

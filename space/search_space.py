@@ -107,7 +107,7 @@ class SearchSpace:
         for group in self.groups:
             encoding = Encoding.parse(parameters[group[0]]) if group[0] in choices else FP16
             encodings.update(dict.fromkeys(group, encoding))
-        configuration = Configuration(encodings)
+        configuration = self.configuration(encodings)
         self.to_parameters(configuration)
         return configuration
 
@@ -121,7 +121,11 @@ class SearchSpace:
         for group in self.groups:
             allowed = self.menus[group[0]].encodings
             encodings.update(dict.fromkeys(group, next(e for e in _relatives(encoding) if e in allowed)))
-        return Configuration(encodings)
+        return self.configuration(encodings)
+
+    def configuration(self, encodings: Mapping[str, Encoding]) -> Configuration:
+        """Return the configuration of these encodings, whose layers are in the order of the model."""
+        return Configuration({layer.name: encodings[layer.name] for layer in self.layers})
 
     def _check(self, group: tuple[str, ...], configuration: Configuration) -> None:
         found = {configuration.encodings.get(name) for name in group}

@@ -23,11 +23,12 @@ from palettune.device_bench.conversion.weights.stand_in import found_in
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.device_bench.package.float_constants import FloatConstant, float_constants
+from palettune.device_bench.package.operand_ops import OPERANDS
 from palettune.device_bench.package.package import PackageWeight
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
 from palettune.device_bench.package.program_graph import Operand, ProgramNode, fingerprint
 from palettune.device_bench.package_model.package_module import PackageModule
-from palettune.space.layer import Layer
+from palettune.space.layer import Layer, LayerKind
 from palettune.space.target import DeploymentTarget
 
 __all__ = ["BaseProgram", "NodeRecord", "WeightPlace", "base_program", "record"]
@@ -125,6 +126,7 @@ def base_program(
     *,
     float32: Sequence[str] = (),
     interface: ProgramInterface = PLAIN,
+    operands: bool = True,
 ) -> BaseProgram:
     """Convert a module with stand-ins for its weights, and read where each of them is used.
 
@@ -139,13 +141,14 @@ def base_program(
         float32: as for ``convert``.
         state: as for ``convert``.
         interface: as for ``convert``.
+        operands: whether a large tensor that an op takes as it is, such as a table that is added, is a layer, too.
 
     Raises:
         ConversionError: the module does not convert.
         UnmatchedPatternError: a pattern of ``float32`` that matches nothing.
         SkeletonError: more layers than stand-ins can tell apart.
     """
-    setting = Setting(module, example_inputs, target, state, tuple(float32), interface)
+    setting = Setting(module, example_inputs, target, state, tuple(float32), interface, operands)
     skeleton = PackageSkeleton(setting) if isinstance(module, PackageModule) else TorchSkeleton(setting)
     wanted = None if layers is None else tuple(layers)
     refused: dict[str, str] = {}
@@ -182,6 +185,7 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
     refusals: dict[str, str] = {}
     entries: dict[tuple[str, int], int] = {}
     homes: dict[str, set[str]] = {name: set() for name in names}
+    taken = {layer.name for layer in found.layers if LayerKind.OPERAND in layer.kinds}
     float32: set[str] = set()
     for place, operand in _operands(nodes):
         stand_in = found_in(operand, found.by_size)
@@ -194,7 +198,8 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
         places[name].append(place)
         homes[name].add(operand.name)
         node = nodes[place.node]
-        if place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
+        as_it_is = name in taken and place.operand in OPERANDS.get(node.kind, ())
+        if not as_it_is and place.operand not in WEIGHT_OPERANDS.get(node.kind, ()):
             refusals.setdefault(
                 name, f"its weight is used by op {node.name!r} ({node.kind}), where it cannot be compressed"
             )

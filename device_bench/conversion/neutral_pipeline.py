@@ -16,8 +16,9 @@ from coremltools import PassPipeline
 from coremltools.converters.mil.mil import Builder as mb
 
 from palettune.device_bench.conversion.distinct_outputs import DISTINCT_OUTPUTS
+from palettune.device_bench.conversion.repeated_constants import REPEATED_CONSTANTS
 from palettune.device_bench.conversion.turned_weights import HOLD, RELEASE
-from palettune.device_bench.conversion.weights.stored_weights import STORE_WEIGHTS
+from palettune.device_bench.conversion.weights.stored_weights import STORE_WEIGHTS, is_stored
 from palettune.device_bench.library_internals import AbstractGraphPass, register_pass
 from palettune.device_bench.package.program_graph import RECURRENT_OPS
 
@@ -63,6 +64,7 @@ def neutral_pipeline() -> PassPipeline:
         *passes,
         RELEASE,
         DISTINCT_OUTPUTS,
+        REPEATED_CONSTANTS,
         _HALVED,
         STORE_WEIGHTS,
         _SET_APART,
@@ -149,7 +151,7 @@ def _is_weight(op: Any) -> bool:
     if op.op_type != "const":
         return False
     var = op.outputs[0]
-    return any(
+    return is_stored(op) or any(
         user.op_type.startswith("constexpr_")
         or any(user.inputs.get(name) is var for name in WEIGHT_OPERANDS.get(user.op_type, ()))
         for user in var.child_ops

@@ -33,7 +33,7 @@ class SkeletonError(UserError):
 
 @dataclass(frozen=True)
 class Setting:
-    """Module to convert, and how; see ``conversion.convert``."""
+    """Module to convert, and how; see ``conversion.convert`` and ``base_program``."""
 
     module: nn.Module
     inputs: tuple[Tensor, ...]
@@ -41,6 +41,7 @@ class Setting:
     state: RecurrentState
     float32: tuple[str, ...]
     interface: ProgramInterface = PLAIN
+    operands: bool = True
 
 
 @dataclass(frozen=True)

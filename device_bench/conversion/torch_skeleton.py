@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from palettune.device_bench.conversion.conversion import ConversionError
@@ -16,7 +17,7 @@ from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
 from palettune.device_bench.conversion.weights.weight_codes import WeightCodes
 from palettune.device_bench.conversion.weights.weight_tables import CodedProgram, coded_program
 from palettune.device_bench.model.compressed_weight import clear, installed
-from palettune.device_bench.model.layer_weight import held_tensor
+from palettune.device_bench.model.layer_weight import elements_of, held_tensor
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.model.named_tensors import matrices
 from palettune.space.layer import Layer, LayerKind
@@ -24,6 +25,7 @@ from palettune.space.target import DeploymentTarget
 
 __all__ = ["TorchSkeleton"]
 
+_LARGEST_HALF = torch.finfo(torch.float16).max
 _VALUES = "the model converts only with the actual values of its weight: they are computed with before use"
 _TOO_OLD = (
     'recurrent ops take no compressed weights before iOS17 and macOS14; set deployment_target = "iOS17" or a later one'
@@ -55,9 +57,10 @@ class TorchSkeleton:
                     raise
                 reasons[culprit] = _VALUES
                 continue
-            if not coded.computed:
+            again = {**coded.computed, **_zeros(coded)}
+            if not again:
                 break
-            reasons.update(coded.computed)
+            reasons.update(again)
         reasons.update(coded.refused)
         return self._named(skeleton, coded, wanted, reasons)
 
@@ -108,7 +111,7 @@ class TorchSkeleton:
         if wanted is not None:
             check_count(len(wanted))
             return coded_layers(numbered(wanted), tensors)
-        coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight: _next(weight, coded, self.setting.target))
+        coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight: _next(weight, coded, self.setting))
         return coded
 
     def _converted(self, coded: CodedProgram) -> Skeleton:
@@ -136,11 +139,38 @@ class TorchSkeleton:
         return True
 
 
-def _next(weight: FoundWeight, coded: CodedProgram, target: DeploymentTarget) -> StandIn | None:
+def _zeros(coded: CodedProgram) -> dict[str, str]:
+    """Tensors of zeros that are no layers, with the reason: a front end may leave out what it computes with zeros."""
+    held = {weight.part.tensor for weight, _ in coded.weights}
+    return {
+        name: reason
+        for name, reason in coded.refused.items()
+        if name not in held and not bool(coded.tensors[name].any())
+    }
+
+
+def _next(weight: FoundWeight, coded: CodedProgram, setting: Setting) -> StandIn | None:
     """The stand-in of one weight more; None where the target cannot hold it compressed."""
-    if LayerKind.RECURRENT in weight.kinds and DeploymentTarget(target).generation < 17:
-        coded.refused[weight.part.tensor] = _TOO_OLD
+    reason = _TOO_OLD if _is_too_new(weight, setting.target) else _operand_reason(weight, coded, setting)
+    if reason is not None:
+        coded.refused[weight.part.tensor] = reason
         return None
     number = len(coded.weights)
     check_count(number + 1)
     return StandIn(weight.part.tensor, weight.part.shape, number)
+
+
+def _is_too_new(weight: FoundWeight, target: DeploymentTarget) -> bool:
+    return LayerKind.RECURRENT in weight.kinds and DeploymentTarget(target).generation < 17
+
+
+def _operand_reason(weight: FoundWeight, coded: CodedProgram, setting: Setting) -> str | None:
+    """Why a tensor that an op takes as it is, such as a mask, is no layer; None where it is one, or is a weight."""
+    use = next((use for use in weight.uses if use.kind is LayerKind.OPERAND), None)
+    if use is None:
+        return None
+    if not setting.operands:
+        return f"operand {use.operand!r} of {use.op.op_type}, which is not a weight operand (op {use.op.name!r})"
+    values = elements_of(coded.tensors[weight.part.tensor], weight.part.view, weight.part.shape)
+    largest = float(values.abs().max())
+    return None if largest <= _LARGEST_HALF else f"largest value {largest:g}, beyond what fp16 holds"

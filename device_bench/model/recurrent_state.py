@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from palettune.device_bench.library_internals import buffer_slots
+from palettune.device_bench.library_internals import buffer_slots, post_hooks, pre_hooks
 from palettune.device_bench.model.held_value import ABSENT, HeldTensor, HeldValue, Holder
 
 __all__ = ["NO_STATE", "Place", "RecurrentState", "snapshot"]
@@ -80,10 +80,12 @@ class RecurrentState:
     Attributes:
         values: by place.
         read: the places that outputs depend on; others are written and never read, such as attention maps kept for inspection.
+        hooks: names of the modules with the hooks that they have.
     """
 
     values: Mapping[Place, HeldValue] = field(default_factory=dict)
     read: frozenset[Place] = frozenset()
+    hooks: frozenset[tuple[str, int]] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.values)
@@ -122,10 +124,16 @@ class RecurrentState:
         return replace(self, values={place: holder.hold(place.get(module)) for place in self.values})
 
     def changed(self, module: nn.Module) -> dict[Place, HeldValue]:
-        """Return the places whose values changed or appeared since, with their earlier values."""
+        """Return the places whose values changed or appeared since, with their earlier values.
+
+        Where a forward pass has installed hooks, which stay, an attribute that appeared and is true says so, and stays, too.
+        """
         found = {place: held for place, held in self.values.items() if not held.same(place.get(module))}
         gone = Holder().hold(ABSENT)
-        return found | {place: gone for place in _places(module) if place not in self.values}
+        appeared = [place for place in _places(module) if place not in self.values]
+        if not _hooks(module) <= self.hooks:
+            appeared = [place for place in appeared if place.get(module) is not True]
+        return found | dict.fromkeys(appeared, gone)
 
     def only(self, places: Collection[Place]) -> RecurrentState:
         """Return the state of these places alone."""
@@ -143,7 +151,14 @@ NO_STATE = RecurrentState()
 def snapshot(module: nn.Module) -> RecurrentState:
     """Return the values of everything in a module that a forward pass may change, except its parameters."""
     holder = Holder()
-    return RecurrentState({place: holder.hold(place.get(module)) for place in _places(module)})
+    values = {place: holder.hold(place.get(module)) for place in _places(module)}
+    return RecurrentState(values, hooks=_hooks(module))
+
+
+def _hooks(module: nn.Module) -> frozenset[tuple[str, int]]:
+    return frozenset(
+        (name, key) for name, part in module.named_modules() for key in (*pre_hooks(part), *post_hooks(part))
+    )
 
 
 def _places(module: nn.Module) -> Iterable[Place]:

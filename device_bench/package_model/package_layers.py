@@ -3,8 +3,8 @@
 A weight is a constant that ops take as their weight, in the sense of the MIL op set
 (https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html). Axes of output and input
 channels are those that ``coremltools.optimize.coreml`` takes (``optimize/_utils.py``,
-``select_input_output_channel_axis``). Where it would compress any large constant, such as one that is added, only
-weights are layers here.
+``select_input_output_channel_axis``). A large constant that an op takes as it is, such as one that is added, is a layer
+too (``operand_ops``), whose axes are its first two.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from palettune.device_bench.library_internals import should_use_weight_file
+from palettune.device_bench.package.operand_ops import operand_refusal
 from palettune.device_bench.package.program_graph import RECURRENT_OPS
 from palettune.space.layer import LayerKind
 
@@ -34,9 +35,10 @@ class PackageWeightUse:
         constant: name of the constant in the program.
         op: the op, coremltools' own.
         operand: the parameter that takes the weight.
-        activation: the parameter that takes what the weight works on.
+        activation: the parameter that takes what the weight works on; empty for an operand that is taken as it is.
         kind: what the op does with the weight.
         float_bits: of the constant, 16 or 32.
+        positions: of the constant among several values of the parameter; empty where it takes one.
     """
 
     constant: str
@@ -45,6 +47,7 @@ class PackageWeightUse:
     activation: str
     kind: LayerKind
     float_bits: int
+    positions: tuple[int, ...] = ()
 
 
 def operations(block: Any) -> Iterator[Any]:
@@ -55,16 +58,21 @@ def operations(block: Any) -> Iterator[Any]:
         yield op
 
 
-def weight_uses(function: Any) -> dict[str, tuple[PackageWeightUse, ...]]:
-    """Return the compressible weights of a MIL function by the constant's name, each with all of its uses."""
+def weight_uses(function: Any, operands: bool = True) -> dict[str, tuple[PackageWeightUse, ...]]:
+    """Return the compressible weights of a MIL function by the constant's name, each with all of its uses.
+
+    Args:
+        function: coremltools' function.
+        operands: whether large constants that ops take as they are count.
+    """
     found = {}
     for op in operations(function):
-        if op.op_type == "const" and _is_large_float(op.outputs[0].val) and _kept(op, function) is None:
+        if op.op_type == "const" and _is_large_float(op.outputs[0].val) and _kept(op, function, operands) is None:
             found[op.outputs[0].name] = tuple(_uses(op))
     return found
 
 
-def uncompressed_reasons(function: Any) -> dict[str, str]:
+def uncompressed_reasons(function: Any, operands: bool = True) -> dict[str, str]:
     """Return, by name, why the other constants of a weight file are not compressed; unused ones are left out."""
     reasons: dict[str, str] = {}
     for op in operations(function):
@@ -75,7 +83,7 @@ def uncompressed_reasons(function: Any) -> dict[str, str]:
             if not all(child.op_type.startswith("constexpr_") for child in variable.child_ops):
                 reasons[variable.name] = "compressed already"
         elif op.op_type == "const" and not _feeds_constant(op) and _is_large_float(variable.val):
-            reason = _kept(op, function)
+            reason = _kept(op, function, operands)
             if reason is not None:
                 reasons[variable.name] = reason
     return reasons
@@ -89,7 +97,7 @@ def _feeds_constant(op: Any) -> bool:
     return any(child.op_type.startswith("constexpr_") for child in op.outputs[0].child_ops)
 
 
-def _kept(op: Any, function: Any) -> str | None:
+def _kept(op: Any, function: Any, operands: bool) -> str | None:
     """Why a constant is no layer, in words that hold for all constants alike; None where it is one."""
     variable = op.outputs[0]
     if variable.rank < 2:
@@ -98,7 +106,7 @@ def _kept(op: Any, function: Any) -> str | None:
         return "not an operand of any op"
     taken = [(child, operand) for child in dict.fromkeys(variable.child_ops) for operand in _operands(child, variable)]
     for child, operand in taken:
-        kind = weight_kind(child, operand, variable)
+        kind = weight_kind(child, operand, variable, operands)
         if not isinstance(kind, LayerKind):
             return kind
     if not taken:
@@ -109,21 +117,31 @@ def _kept(op: Any, function: Any) -> str | None:
     return None
 
 
-def weight_kind(op: Any, operand: str, variable: Any) -> LayerKind | str:
+def weight_kind(op: Any, operand: str, variable: Any, operands: bool = True) -> LayerKind | str:
     """Return what an op does with an operand as its weight; else why the operand is no weight of two or more axes.
 
     Args:
         op: a MIL op, coremltools' own.
         operand: name of its parameter.
         variable: what the op takes there.
+        operands: whether a large constant that an op takes as it is counts as one.
     """
     works_on = _ROLES.get(op.op_type, {}).get(operand)
-    if works_on is None:
-        return f"operand {operand!r} of {op.op_type}, which is not a weight operand"
-    kind = _kind(op, operand, variable)
+    kind = None if works_on is None else _kind(op, operand, variable)
     if kind is None:
-        return f"a weight of rank {variable.rank} of {op.op_type}, which has no defined channel axes"
+        return _kind_of_operand(op, operand, variable, operands)
+    assert works_on is not None
     return f"{op.op_type} has only constant operands" if op.inputs[works_on].val is not None else kind
+
+
+def _kind_of_operand(op: Any, operand: str, variable: Any, operands: bool) -> LayerKind | str:
+    refusal = operand_refusal(op.op_type, operand, variable.shape)
+    if refusal is None and operands:
+        constant = all(output.val is not None for output in op.outputs)
+        return f"{op.op_type} has only constant operands" if constant else LayerKind.OPERAND
+    if operand in _ROLES.get(op.op_type, {}):
+        return f"a weight of rank {variable.rank} of {op.op_type}, which has no defined channel axes"
+    return refusal if refusal is not None else f"operand {operand!r} of {op.op_type}, which is not a weight operand"
 
 
 def _uses(op: Any) -> Iterator[PackageWeightUse]:
@@ -131,9 +149,17 @@ def _uses(op: Any) -> Iterator[PackageWeightUse]:
     bits = 8 * variable.val.dtype.itemsize
     for child in dict.fromkeys(variable.child_ops):
         for operand in _operands(child, variable):
-            kind = _kind(child, operand, variable)
-            assert kind is not None  # or else it is kept
-            yield PackageWeightUse(variable.name, child, operand, _ROLES[child.op_type][operand], kind, bits)
+            kind = weight_kind(child, operand, variable)
+            assert isinstance(kind, LayerKind)  # or else it is kept
+            activation = "" if kind is LayerKind.OPERAND else _ROLES[child.op_type][operand]
+            positions = _positions(child.inputs[operand], variable)
+            yield PackageWeightUse(variable.name, child, operand, activation, kind, bits, positions)
+
+
+def _positions(value: Any, variable: Any) -> tuple[int, ...]:
+    """Where a variable is among several values; empty for a single one."""
+    several = isinstance(value, (list, tuple))
+    return tuple(index for index, item in enumerate(value) if item is variable) if several else ()
 
 
 def _operands(op: Any, variable: Any) -> list[str]:

@@ -1,13 +1,16 @@
 """Core ML programs as torch modules, so that a package can be handled like a torch model.
 
 The program runs in the reference runtime. Each op with a compressible weight is a submodule with a parameter
-``weight``, called in place of the op: hooks see the op's inputs and outputs, and can replace them.
+``weight``, called in place of the op: hooks see the op's inputs and outputs, and can replace them. A constant that an op
+takes as it is, such as a table that is added, is a submodule, too, which is never called.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ from palettune.space.layer import LayerKind
 __all__ = ["PackageLayer", "PackageModule", "RecurrentOp"]
 
 _RECURRENT = LayerKind.RECURRENT
+#: In the place of an operand that an op does not have.
+_NONE = -1
 Kernel = Callable[..., Any]
 
 
@@ -40,7 +45,7 @@ class PackageLayer(nn.Module):
         layer_kind: what the op does with the weight.
         groups: of a convolution.
         float_bits: of the floats that the program computes with.
-        activation_name: the op's parameter that takes what the weight works on.
+        activation_name: the op's parameter that takes what the weight works on; empty for an operand taken as it is.
     """
 
     weight: nn.Parameter
@@ -138,6 +143,15 @@ class RecurrentOp(nn.Module):
         return self(tensors[0], kernel=kernel, tensors=tensors, attributes=attributes)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A layer's weight that an op takes as it is: as which of its tensors, and where among several values of that."""
+
+    layer: str
+    operand: int
+    positions: tuple[int, ...]
+
+
 class PackageModule(nn.Module):
     """A Core ML program as a torch module: its weights are parameters, computed with in float32.
 
@@ -150,13 +164,18 @@ class PackageModule(nn.Module):
         program: it runs; shared by all copies.
         kept: why the constants that are no layer stay as they are, by name.
         calls: names of the submodules by the first output of the op that they stand for.
+        operands: the constants that ops take as they are, by the first output of the op.
         content: digest of everything in the package, as bytes.
     """
 
     content: Tensor
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, operands: bool = True) -> None:
         """Load a package.
+
+        Args:
+            path: of the ``.mlpackage``.
+            operands: whether large constants that ops take as they are, such as a table that is added, are layers.
 
         Raises:
             ProgramError: not an ML Program of one function, or damaged.
@@ -172,9 +191,10 @@ class PackageModule(nn.Module):
             )
         cpu = torch.device("cpu")
         self.program = Program(file, plan_function(file, ComputePrecision.FP32, cpu), ComputePrecision.FP32, cpu)
-        self.kept = uncompressed_reasons(file.function)
+        self.kept = uncompressed_reasons(file.function, operands)
         self.calls: dict[str, str] = {}
-        for uses in weight_uses(file.function).values():
+        self.operands: dict[str, list[_Taken]] = {}
+        for uses in weight_uses(file.function, operands).values():
             self._add(uses, file)
         self._states = dict(
             zip(self.program.states, (f"state_{i}" for i in range(len(self.program.states))), strict=True)
@@ -194,11 +214,26 @@ class PackageModule(nn.Module):
             module = self.get_submodule(name)
             assert isinstance(module, (PackageLayer, RecurrentOp))
             calls[output] = module.call
+        for output, taken in self.operands.items():
+            calls[output] = partial(self._with_operands, taken)
         state = {name: self.get_buffer(buffer).clone() for name, buffer in self._states.items()}
         outputs = self.program.run_tensors(dict(zip(names, inputs, strict=False)), calls=calls, state=state)
         for name, buffer in self._states.items():
             self.get_buffer(buffer).copy_(state[name].detach())
         return outputs
+
+    def _with_operands(
+        self, taken: Sequence[_Taken], kernel: Kernel, tensors: list[Any], attributes: Mapping[str, Any]
+    ) -> Any:
+        """Run an op with the weights of layers in the place of its constant operands."""
+        for one in taken:
+            weight = self.get_submodule(one.layer).get_parameter("weight")
+            given = tensors[one.operand]
+            several = (
+                [weight if i in one.positions else item for i, item in enumerate(given)] if one.positions else weight
+            )
+            tensors[one.operand] = several
+        return kernel(*tensors, **attributes)
 
     def constants(self) -> dict[str, str]:
         """Return layer names by the name of the constant that holds each layer's weight."""
@@ -210,12 +245,17 @@ class PackageModule(nn.Module):
 
     def _add(self, uses: tuple[PackageWeightUse, ...], file: ProgramFile) -> None:
         weight = nn.Parameter(self.program.weights[uses[0].constant].tensor, requires_grad=False)
+        held = ""
         for use in uses:
             kernel = find(use.op.op_type, file.function.opset_version)
             assert kernel is not None  # or else the program would not have been prepared
-            operand, activation = (kernel.tensors.index(name) for name in (use.operand, use.activation))
-            layer = _layer_class(use)(weight, use, operand, activation)
+            operand = kernel.tensors.index(use.operand)
             output = use.op.outputs[0].name
+            if use.kind is LayerKind.OPERAND:
+                held = held or _attach(self, use.constant, PackageLayer(weight, use, operand, _NONE))
+                self.operands.setdefault(output, []).append(_Taken(held, operand, use.positions))
+                continue
+            layer = _layer_class(use)(weight, use, operand, kernel.tensors.index(use.activation))
             if use.kind is _RECURRENT:
                 if output not in self.calls:
                     self.calls[output] = _attach(self, use.op.name, RecurrentOp())

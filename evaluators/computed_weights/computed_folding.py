@@ -31,7 +31,9 @@ from palettune.evaluators.library_internals import own_parameters
 __all__ = ["fold_computed"]
 
 
-def fold_computed(model: nn.Module, run: Callable[[], Any]) -> str | None:
+def fold_computed(
+    model: nn.Module, run: Callable[[], Any], run_twofold: Callable[[], Any] | None = None, *, operands: bool = True
+) -> str | None:
     """Replace weights that forward passes compute from the model's own tensors alone by parameters, in place.
 
     A weight that is computed from a layer's own ``weight`` of the same shape takes its place; any other one becomes the
@@ -41,19 +43,23 @@ def fold_computed(model: nn.Module, run: Callable[[], Any]) -> str | None:
     Args:
         model: float32, on the CPU, in evaluation mode; its state is restored after each run.
         run: runs it on its example inputs and returns its outputs: once, and twice more if there is something to fold.
+        run_twofold: runs it on twice its example inputs, one after the other along the first axis.
+        operands: whether large tables that an op takes as they are become parameters, too: relative positions that are
+            looked up from a table and added, for example. One that depends on the number of samples is left as it is.
 
     Returns:
         What the user should know: that outputs would change, so that nothing was folded. None otherwise.
     """
     runner = _Runner(model, run)
     found = runner.recorded(0)
-    if found is None or not fold_plan(model, found).folds:
+    if found is None or not fold_plan(model, found, operands).folds:
         return None
     again = runner.recorded(1)
     if again is None:
         return None
     _note_random(found, again)
-    plan = fold_plan(model, found)
+    twofold = runner.recorded(0, run_twofold) if operands and run_twofold is not None else None
+    plan = fold_plan(model, found, operands, twofold)
     if not plan.folds:
         return None
     folding = _Folding(model, found, plan)
@@ -61,6 +67,8 @@ def fold_computed(model: nn.Module, run: Callable[[], Any]) -> str | None:
     if runner.gives(found.outputs) or not runner.is_deterministic():
         return None
     folding.undo()
+    if operands:
+        return fold_computed(model, run, operands=False)
     return (
         f"weights that are computed before use ({', '.join(names)}) stay as they are: outputs change when they are "
         "replaced by parameters; do so yourself in model() to have them compressed"
@@ -74,10 +82,10 @@ class _Runner:
         self._model = model
         self._run = run
 
-    def recorded(self, seed: int) -> ForwardRecord | None:
+    def recorded(self, seed: int, run: Callable[[], Any] | None = None) -> ForwardRecord | None:
         """Record a run; None where it fails, which is said when the model is checked."""
         with self._restored(), same_numbers(seed), contextlib.suppress(Exception):
-            return record_forward(self._model, self._run)
+            return record_forward(self._model, run or self._run)
         return None
 
     def gives(self, wanted: list[Tensor]) -> bool:

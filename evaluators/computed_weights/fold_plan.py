@@ -9,9 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.model.module_layers import kind_of
+from palettune.device_bench.package.operand_ops import LEAST_ELEMENTS
+from palettune.evaluators.computed_weights.call_key import CallKey
 from palettune.evaluators.computed_weights.held_tensors import held_tensors
 from palettune.evaluators.computed_weights.recorder import Call, ForwardRecord, Path, Source
-from palettune.evaluators.computed_weights.weight_operands import is_product, is_weight_operand
+from palettune.evaluators.computed_weights.weight_operands import (
+    is_moved_by,
+    is_product,
+    is_taken_operand,
+    is_weight_operand,
+)
 
 __all__ = ["Fold", "FoldPlan", "fold_plan"]
 
@@ -49,15 +56,20 @@ class FoldPlan:
     skipped: set[int]
 
 
-def fold_plan(model: nn.Module, record: ForwardRecord) -> FoldPlan:
+def fold_plan(
+    model: nn.Module, record: ForwardRecord, operands: bool = False, twofold: ForwardRecord | None = None
+) -> FoldPlan:
     """Choose what to fold: floating-point matrices, computed by calculations alone, that are the weight of an op.
 
     Args:
         model: the model that was recorded.
         record: of a forward pass, with everything impure noted.
+        operands: whether to fold large tables that an op takes as they are, too.
+        twofold: record of a forward pass of twice the samples; a table that it computes in another way is not folded.
     """
     finder = _Finder(model, record)
-    folds = [fold for number in sorted(finder.chosen()) if (fold := finder.fold(number)) is not None]
+    wanted = finder.chosen() | (finder.tables(twofold) if operands else set())
+    folds = [fold for number in sorted(wanted) if (fold := finder.fold(number)) is not None]
     finder.join_scopes(folds)
     skipped = _skippable(record, folds)
     modules = dict(model.named_modules())
@@ -95,6 +107,31 @@ class _Finder:
             if target is not None and self._is_weight(target, all(map(is_product, weights))):
                 found.add(target)
         return found
+
+    def tables(self, twofold: ForwardRecord | None) -> set[int]:
+        """Numbers of the tensors that are computed, and taken as they are by an op that a program holds them for."""
+        found = set()
+        known = None if twofold is None else {call.key for call in twofold.calls}
+        for number, uses in self.record.uses.items():
+            target = self._target(number) if number not in self.impure and any(map(is_taken_operand, uses)) else None
+            if target is not None and self._is_table(target, known):
+                found.add(target)
+        return found
+
+    def _is_table(self, number: int, known: set[CallKey] | None) -> bool:
+        """Whether a tensor is a large one of the model's own values that a conversion does not find in their place."""
+        value = self.record.values[number]
+        long = sum(size > 1 for size in value.shape) > 1 and value.numel() >= LEAST_ELEMENTS
+        if value.dtype is not torch.float32 or not long or self.maker[number].kind is not Tensor:
+            return False
+        chain, numbers = self._ancestors(number)
+        if known is not None and any(call.key not in known for call in chain):
+            return False  # it depends on the number of samples
+        sources = [self.record.values[one] for one in numbers if self.record.values[one].is_floating_point()]
+        made = [call for call in chain if any(self.record.values[one].is_floating_point() for one in call.results)]
+        moved = all(is_moved_by(call.key[0]) for call in made)
+        in_place = moved and value.numel() <= max((source.numel() for source in sources), default=0)
+        return bool(sources) and not in_place and float(value.abs().max()) <= torch.finfo(torch.float16).max
 
     def _target(self, number: int) -> int | None:
         """The last tensor that is calculated on the way to a use, or what is turned of it alone; None for a plain one."""

@@ -1,10 +1,10 @@
-"""Operands of torch functions that are weights: what a converted program can hold compressed there."""
+"""Operands of torch functions that a converted program can hold compressed: weights, and tables that are taken as they are."""
 
 from __future__ import annotations
 
 from palettune.evaluators.computed_weights.recorder import OperandUse
 
-__all__ = ["is_product", "is_weight_operand"]
+__all__ = ["is_moved_by", "is_product", "is_taken_operand", "is_weight_operand"]
 
 _WEIGHTS: dict[str, tuple[int | str, ...]] = {
     "linear": (1, "weight"),
@@ -28,6 +28,23 @@ _CONVOLUTIONS = (
 )
 _PRODUCTS = ("matmul", "mm", "bmm", "rmatmul", "einsum", "tensordot", "inner")
 _SUMS_OF_PRODUCTS = ("addmm", "baddbmm", "addbmm")
+_SUMS = ("add", "radd", "iadd", "sub", "rsub", "isub", "mul", "rmul", "imul", "maximum", "minimum")
+_TAKEN: dict[str, tuple[int | str, ...]] = {
+    **dict.fromkeys(_SUMS, (0, 1, "other")),
+    **dict.fromkeys(("div", "truediv", "true_divide"), (0,)),
+    **dict.fromkeys(("cat", "concat", "concatenate", "stack"), (0, "tensors")),
+    "where": (1, 2, "other"),
+    "masked_fill": (0,),
+    "scaled_dot_product_attention": (3, "attn_mask"),
+}
+_MOVES = frozenset(
+    {
+        *("alias", "clone", "contiguous", "detach", "embedding", "expand", "expand_as", "flatten", "flip", "float"),
+        *("gather", "get", "getitem", "index", "index_select", "movedim", "narrow", "permute", "ravel", "repeat"),
+        *("reshape", "roll", "select", "squeeze", "swapaxes", "t", "to", "transpose", "type_as", "unflatten"),
+        *("unsqueeze", "view", "view_as"),
+    }
+)
 
 
 def is_product(use: OperandUse) -> bool:
@@ -46,7 +63,21 @@ def is_weight_operand(use: OperandUse) -> bool:
     return use.position in _WEIGHTS.get(name, ()) or is_product(use)
 
 
+def is_taken_operand(use: OperandUse) -> bool:
+    """Return whether the use is an operand that is taken as it is: added, multiplied by element, joined, chosen from."""
+    return use.position in _TAKEN.get(_base(use), ())
+
+
+def is_moved_by(function: str) -> bool:
+    """Return whether a function, by its name in the record, moves or repeats values without computing with them."""
+    return _word(function) in _MOVES
+
+
 def _base(use: OperandUse) -> str:
+    return _word(use.function)
+
+
+def _word(function: str) -> str:
     """``conv2d`` of ``_VariableFunctionsClass.conv2d`` and ``torch.ops.aten.conv2d.default``."""
-    words = use.function.replace("::", ".").removesuffix(".default").split(".")
+    words = function.replace("::", ".").removesuffix(".default").removesuffix(".Tensor").split(".")
     return words[-1].strip("_")

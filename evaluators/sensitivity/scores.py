@@ -46,6 +46,7 @@ class Scores:
     refusal: str | None = None
     methods: Mapping[str, str] = field(default_factory=dict)
     _index: dict[Column, int] = field(init=False, repr=False, compare=False)
+    _means: dict[int, float] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {column: i for i, column in enumerate(self.columns)})
@@ -88,7 +89,10 @@ class Scores:
 
     def score(self, layer: str, encoding: Encoding) -> float:
         """Return the predicted divergence of one layer in one encoding, all others float."""
-        return float(self.by_sample[:, self.index(layer, encoding)].mean())
+        index = self.index(layer, encoding)
+        if index not in self._means:
+            self._means[index] = float(self.by_sample[:, index].mean())
+        return self._means[index]
 
     def predict(self, configuration: Configuration) -> float:
         """Return the predicted divergence of a configuration: the sum of its layers' scores."""

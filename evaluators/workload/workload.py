@@ -24,6 +24,7 @@ from palettune.evaluators.torch_programs.operators import TorchProgramError
 from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program, without_scripts
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.float_model import (
     LoadingError,
     check_loadable,
@@ -43,8 +44,9 @@ from palettune.evaluators.workload.outputs import (
 )
 from palettune.evaluators.workload.sample_axes import WHOLE
 from palettune.evaluators.workload.sample_groups import SampleGroupsError, as_groups
-from palettune.evaluators.workload.sampling import DataOptions, Sampling
+from palettune.evaluators.workload.sampling import Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
+from palettune.evaluators.workload.torch_defaults import TorchDefaults
 from palettune.evaluators.workload.workload_imports import import_beside, import_workload, importable
 from palettune.evaluators.workload.workload_object import (
     WorkloadError,
@@ -52,12 +54,11 @@ from palettune.evaluators.workload.workload_object import (
     WorkloadSource,
     detached_copy,
     require_functions,
+    require_workload_file,
 )
 from palettune.space.errors import UserError
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
-
-_Defaults = tuple[torch.dtype, torch.device]
 
 
 class Split(StrEnum):
@@ -84,6 +85,8 @@ class Workload:
         source: the file, or the module or object that has the functions.
         functions: the imported file; the module or object itself.
         options: what the experiment says of the data.
+        operands: whether large tensors that ops take as they are, such as a table that is added, are layers, too: those
+            that are computed from the model's own become parameters.
 
     Attributes:
         path: of the file; the name of a module or object, for messages.
@@ -95,12 +98,15 @@ class Workload:
         source: WorkloadSource,
         functions: object,
         options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
-        defaults: _Defaults | None = None,
+        defaults: TorchDefaults | None = None,
+        *,
+        operands: bool = True,
     ) -> None:
         self.path = Path(str(source))
         self.source = source
         self.options = options
-        self._own = defaults or _default_type_and_place()
+        self._operands = operands
+        self._own = defaults or TorchDefaults.now()
         self.notes: list[str] = []
         self._functions = functions
         self._changes = ""  # what was done to the model's types and place, in words
@@ -152,9 +158,13 @@ class Workload:
         self._changes = "; ".join(changes)
         for words in changes:
             self.note(f"{self.path}: model(): {words}")
+        with contextlib.suppress(
+            WorkloadError
+        ):  # made before a run is recorded, lest they count as the model's own tensors
+            _ = self.example_inputs
         run = lambda: self._run("example_inputs", self.example_inputs, model)  # noqa: E731
         fold(model, run)
-        unfolded = fold_computed(model, run)
+        unfolded = fold_computed(model, run, lambda: self._run_twofold(model), operands=self._operands)
         if unfolded is not None:
             self.note(f"{self.path}: model(): {unfolded}")
         same_memory(tied)
@@ -167,7 +177,7 @@ class Workload:
 
     def _package(self, path: str | Path) -> PackageModule:
         try:
-            return PackageModule(self._folder / path)
+            return PackageModule(self._folder / path, self._operands)
         except UserError as error:
             raise self._error(
                 "model",
@@ -386,6 +396,9 @@ class Workload:
                 )
             raise self._error(function, why) from error
 
+    def _run_twofold(self, model: nn.Module) -> Any:
+        return model(*(torch.cat([value, value]) for value in self.example_inputs))
+
     def _read(self, split: Split) -> Iterable[Batch]:
         if not self.offers(split.value):
             raise self._error(split.value, "is not defined; define it, or leave out what needs it")
@@ -434,14 +447,14 @@ class Workload:
     @contextlib.contextmanager
     def _defaults(self) -> Iterator[None]:
         """The workload's default type and device, and a file's folder, while its functions run; ours again after them."""
-        ours = _default_type_and_place()
-        _set_defaults(self._own)
+        ours = TorchDefaults.now()
+        self._own.set()
         try:
             with importable(self._folder) if isinstance(self.source, Path) else contextlib.nullcontext():
                 yield
         finally:
-            self._own = _default_type_and_place()
-            _set_defaults(ours)
+            self._own = TorchDefaults.now()
+            ours.set()
 
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
@@ -454,44 +467,36 @@ class Workload:
         return WorkloadError(f"{self.path}: {function}() {problem}")
 
 
-def load_workload(source: WorkloadSource, options: DataOptions = DataOptions()) -> Workload:  # noqa: B008 (frozen)
+def load_workload(
+    source: WorkloadSource,
+    options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
+    *,
+    operands: bool = True,
+) -> Workload:
     """Load a workload file, whose neighbouring modules only it can import; or functions in memory.
 
     Args:
         source: path of the Python file, or an object with the same functions.
         options: the experiment's options for the data.
+        operands: as for ``Workload``.
 
     Raises:
         WorkloadError: the file is missing, does not import, or lacks a required function.
     """
     if isinstance(source, WorkloadObject):
-        return Workload(source, source.functions, options, source.defaults)
+        return Workload(source, source.functions, options, source.defaults, operands=operands)
     path = Path(source).resolve()
-    if not path.is_file():
-        raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
-    if path.suffix != ".py":
-        raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
-    ours = _default_type_and_place()
+    require_workload_file(path)
+    ours = TorchDefaults.now()
     try:
         module = import_workload(path)
     except Exception as error:
         raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
     finally:
-        own = _default_type_and_place()
-        _set_defaults(ours)
+        own = TorchDefaults.now()
+        ours.set()
     require_functions(str(path), module)
-    return Workload(path, module, options, own)
-
-
-def _default_type_and_place() -> _Defaults:
-    return torch.get_default_dtype(), torch.get_default_device()
-
-
-def _set_defaults(wanted: _Defaults) -> None:
-    if torch.get_default_dtype() != wanted[0]:
-        torch.set_default_dtype(wanted[0])
-    if torch.get_default_device() != wanted[1]:
-        torch.set_default_device(wanted[1])
+    return Workload(path, module, options, own, operands=operands)
 
 
 def _to_cpu(value: Tensor) -> Tensor:

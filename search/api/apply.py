@@ -23,7 +23,9 @@ from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
+from palettune.space.encoding import FP16
 from palettune.space.errors import UserError
+from palettune.space.layer import LayerKind
 
 __all__ = ["apply"]
 
@@ -66,16 +68,17 @@ def apply(
     folder = RunFolder(Path(root), asked.name)
     with reporter.stage("checking the workload"):
         preparation = prepare(_without_search(asked))
-        check_fits(stored.configuration, preparation)
+        configuration = _with_operands(stored.configuration, preparation)
+        check_fits(configuration, preparation)
     for words in preparation.notes:
         reporter.warn(words)
     former = stored.former or _former_in_run(asked, Path(root), stored.configuration)
-    rungs = _rungs(preparation, stored.configuration, former, workflow)
+    rungs = _rungs(preparation, configuration, former, workflow)
     if former is None:
         reporter.say("no result of this configuration with other weights was found to compare with")
     folder.create()
     worker = Worker(worker_settings(preparation, folder, asked.needs))
-    record = evaluate_once(worker, preparation, stored.configuration, rungs, reporter)
+    record = evaluate_once(worker, preparation, configuration, rungs, reporter)
     if former is not None and former.trial is not None:
         record = replace(record, trial=former.trial)
     float_metrics = worker.evaluator.float_metrics
@@ -111,6 +114,14 @@ def _former_in_run(experiment: Experiment, root: Path, configuration: Configurat
     same = [r for r in run.trials if r.configuration.hash == configuration.hash and r.answered_from is None]
     found = [FormerResult.of_record(record, f"trial {record.trial} of {run.folder.path}") for record in same]
     return next((former for former in reversed(found) if former is not None), None)
+
+
+def _with_operands(configuration: Configuration, preparation: Preparation) -> Configuration:
+    """A configuration from before operands were layers leaves all of them as they are."""
+    operands = [layer.name for layer in preparation.layers if LayerKind.OPERAND in layer.kinds]
+    if any(name in configuration.encodings for name in operands):
+        return configuration
+    return replace(configuration, encodings={**configuration.encodings, **dict.fromkeys(operands, FP16)})
 
 
 def _rungs(

@@ -6,33 +6,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-
-import pandas
+from typing import TYPE_CHECKING
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.search.display.run_page import run_html
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.preparation.preparation import prepare
-from palettune.search.proposing.restricted_space import restricted_space
-from palettune.search.proposing.solution import Solution, solution
 from palettune.search.results.ending import Ending
 from palettune.search.results.explanation import Explanation, explain_front, explain_record
-from palettune.search.results.export import Exported, export
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.frames import records_frame
 from palettune.search.results.front import Front, Limits, front_of
 from palettune.search.results.front_members.picks import Picks, best_within
 from palettune.search.results.known_latency import KnownLatency, known_latency
 from palettune.search.results.observer import SearchObserver
-from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
+from palettune.search.review.exported_packages import remember_packages
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
-from palettune.search.tracking.tracking import TrackingError, log_packages
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError, suggestion
+
+if TYPE_CHECKING:
+    import pandas
+
+    from palettune.search.proposing.solution import Solution
+    from palettune.search.results.export import Exported
+    from palettune.search.review.review_source import ReviewSource
 
 __all__ = ["Run", "open_run"]
 
@@ -67,12 +67,19 @@ class Run:
         return f"Run({self.experiment.name!r}: {len(trials)} evaluations, {front!r}; {self.folder.path}{ending})"
 
     def _repr_html_(self) -> str:
+        from palettune.search.display.run_page import run_html  # loads matplotlib
+
         return run_html(self.experiment.name, self.trials, self.front)
 
     @property
     def stopped(self) -> bool:
         """Whether this process ran the search, and it was stopped before its own end; ``run_search`` goes on with it."""
         return self.ending is not None and not self.ending.complete
+
+    @property
+    def search_id(self) -> str:
+        """Names the search in MLflow: the tag ``search_id`` of its own run."""
+        return self._study.context.search_id
 
     # -- what was found -----------------------------------------------------------------------------------------
 
@@ -85,7 +92,7 @@ class Run:
     def front(self) -> Front:
         """The Pareto front, ranked by measured latencies where there are some."""
         found = front_of(self.trials, self._study.context.objectives(self.experiment), self._known)
-        return replace(found, confirmations=self._study.confirmations())
+        return replace(found, confirmations=self._study.confirmations(), recipes=self._study.recipes())
 
     def trials_frame(self) -> pandas.DataFrame:
         """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
@@ -152,6 +159,9 @@ class Run:
         Raises:
             UserError: if the budgets cannot be met: the closest that can, and the layers that block.
         """
+        from palettune.search.proposing.restricted_space import restricted_space
+        from palettune.search.proposing.solution import solution  # loads the solver
+
         given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
         budgets = {name: bound for name, bound in given.items() if bound is not None}
         context, latency = self._study.context, self._known.model or self._latency
@@ -190,6 +200,21 @@ class Run:
         places = Places(self.folder.root, self._storage, tracking_uri, ray_address, inline=ray_address is None)
         return evaluate_in_run(self.experiment, self.trials, places, configuration, calibrate, origin, observers)
 
+    def review(self, path: str | Path | None = None) -> Path:
+        """Write the page that shows all of it, for any browser, and give its path.
+
+        Args:
+            path: of the HTML file; ``review.html`` in the run folder unless given.
+
+        Raises:
+            UserError: it cannot be written there.
+        """
+        from palettune.search.review.review_page import write_review
+
+        written = Path(path) if path is not None else self.folder.review
+        write_review(self._review_source(), written)
+        return written
+
     def export(
         self,
         pick: Sequence[str | int | Record] = ("knee",),
@@ -199,6 +224,7 @@ class Run:
         max_latency_ms: float | None = None,
         max_divergence: float | None = None,
         tracking_uri: str | None = None,
+        register: str | None = None,
         observer: SearchObserver | None = None,
         on_exported: Callable[[Exported], None] = lambda item: None,
     ) -> ExportResult:
@@ -212,6 +238,7 @@ class Run:
             max_latency_ms: only members of at most this latency: measured where it was, else predicted.
             max_divergence: only members of at most this divergence.
             tracking_uri: MLflow's store, where it is not the one of the search.
+            register: name of a model in MLflow's registry, which gets a version for each proven package.
             observer: hears of stages and notes.
             on_exported: called with each package as soon as it is proven, or is not.
 
@@ -220,16 +247,21 @@ class Run:
         """
         reporter = observer or SearchObserver()
         picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
+        from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
+        from palettune.search.results.export import export
+
         with reporter.stage("checking the workload"):
-            preparation = prepare(self.experiment)
+            layers = [layer.name for layer in self._study.context.space.layers]
+            preparation = prepare_as_searched(self.experiment, layers)
             self._study.check(preparation.identity())
         for words in preparation.workload.notes:
             reporter.warn(words)
         folder = Path(out)
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)
         manifest = write_manifest(packages, folder)
+        remember_packages(self.folder.exported, self._study.context.search_id, packages)
         with reporter.stage("logging packages to MLflow"):
-            problem = self._log(packages, manifest, tracking_uri)
+            problem = self._log(packages, manifest, tracking_uri, register)
         if problem is not None:
             reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
         return ExportResult(tuple(packages), manifest, problem)
@@ -246,14 +278,35 @@ class Run:
             found += [item] if isinstance(item, Record) else picks.pick([str(item)], limits)
         return tuple({record.trial: record for record in found}.values())
 
-    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None) -> str | None:
+    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None, register: str | None) -> str | None:
         """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
-        paths, search_id = [item.path for item in packages], self._study.context.search_id
+        from palettune.search.tracking.packages import log_packages  # loads MLflow
+        from palettune.search.tracking.tracking_store import TrackingError
+
+        paths, context = [item.path for item in packages], self._study.context
+        layers = [layer.name for layer in context.space.layers]
         try:
-            log_packages(self.folder, uri, search_id, paths, manifest)
+            log_packages(self.folder, uri, context.search_id, paths, manifest, layers, register)
         except TrackingError as error:
             return str(error)
         return None
+
+    def _review_source(self) -> ReviewSource:
+        from palettune.search.review.review_source import ReviewSource
+
+        context, trials = self._study.context, self.trials
+        known = known_latency(self._latency, trials, self._study.measurements())
+        front = front_of(trials, context.objectives(self.experiment), known)
+        return ReviewSource.read(
+            self.experiment,
+            self.folder,
+            context,
+            trials,
+            replace(front, confirmations=self._study.confirmations(), recipes=self._study.recipes()),
+            latency=known.model or self._latency,
+            notes=self.notes,
+            storage=self._storage,
+        )
 
     def _record(self, trial: int | Record) -> Record:
         return trial if isinstance(trial, Record) else self.trial(trial)

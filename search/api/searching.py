@@ -8,9 +8,9 @@ from pathlib import Path
 from palettune.search.api.run import Run, open_run
 from palettune.search.display.notebook import NotebookObserver, in_notebook
 from palettune.search.experiment.experiment import Experiment
-from palettune.search.loop.search import never
 from palettune.search.loop.session import Places, run_session
 from palettune.search.results.observer import SearchObserver
+from palettune.search.workers.evaluations import never
 
 __all__ = ["run_search"]
 
@@ -42,9 +42,11 @@ def run_search(
         fresh: begin anew; an earlier search of this name is put aside.
         observers: hear what happens. Without it a notebook shows a live front, and a script is silent.
         also: files of recipes to compare the search with, besides those that the experiment names.
-        stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
+        stop: asked several times a second while trials go on, and about once a second before; true ends the search, which
+            can be gone on with.
 
     Raises:
+        SearchStopped: ``stop`` was true before the first trial, so that there is no run yet.
         UserError: for anything the user can mend; the message names the file, key or layer.
     """
     loaded = Experiment.of(experiment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 
 import palettune
+from palettune.device_bench.package.package_folder import require_package
 from palettune.search.command_line import options
 from palettune.search.command_line.budgets import Budgets, evaluated_first, fixes, words_of
+from palettune.search.command_line.checks import checked_experiment
 from palettune.search.command_line.options import RUNS, AsJson, ExperimentFile, Root, Storage, TrackingUri
 from palettune.search.command_line.printing import (
     print_json,
     print_lines,
     print_notes,
+    print_table,
     silence_libraries,
     wide_console,
 )
@@ -59,10 +61,14 @@ def inspect(
     as_json: AsJson = False,
     run: options.RunToo = False,
 ) -> None:
-    """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
+    """Show layers, menus and reachable sizes; search nothing.
+
+    Also encodings that a layer cannot take, with the reason, and what is known of encodings on the device.
+    """
+    checked = checked_experiment(experiment)
     from palettune.search.display.inspection_tables import print_inspection
 
-    found = palettune.inspect(experiment, run=run)
+    found = palettune.inspect(checked, run=run)
     if as_json:
         print_json(found.to_json())
     else:
@@ -82,35 +88,47 @@ def search(
     inline: options.Inline = False,
     also: options.Also = None,
 ) -> None:
-    """Run a search, or go on with it; print the front at the end."""
+    """Run a search, or go on with it; print the front."""
+    checked = checked_experiment(experiment)
+    from palettune.search.api.mlflow_ui import lines_after_a_search
     from palettune.search.display.below_front import below_front
     from palettune.search.display.tables import front_table
+    from palettune.search.workers.evaluations import SearchStopped
 
-    console = wide_console()
-    with stop_flag() as stop:
-        run = palettune.run_search(
-            experiment,
-            root=root,
-            storage=storage,
-            tracking_uri=tracking_uri,
-            ray_address=ray_address,
-            inline=inline,
-            fresh=fresh,
-            also=also or [],
-            observers=[palettune.Display(console)],
-            stop=stop,
-        )
-    if run.stopped:
+    console = Console()
+    run: palettune.Run | None = None
+    try:
+        with stop_flag() as stop:
+            run = palettune.run_search(
+                checked,
+                root=root,
+                storage=storage,
+                tracking_uri=tracking_uri,
+                ray_address=ray_address,
+                inline=inline,
+                fresh=fresh,
+                also=also or [],
+                observers=[palettune.Display(console)],
+                stop=stop,
+            )
+    except (SearchStopped, KeyboardInterrupt):
+        if not stop.raised:
+            raise
+    if run is None or run.stopped:
         again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
         raise _Stopped
     found = run.front
-    console.print(front_table(found, f"front of {run.experiment.name} ({run.ending})", found.confirmations))
+    print_table(
+        console, front_table(found, f"front of {run.experiment.name} ({run.ending})", wide=not console.is_terminal)
+    )
     print_lines(console, below_front(found, run.recipes))
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
-    where = without_secrets(tracking_uri or run.folder.tracking_uri)
-    print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
+    print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
+    look = f"palettune ui {experiment}" + _options(root, None, None, None)
+    seen = lines_after_a_search(run.folder, run.search_id, tracking_uri, look)
+    print_lines(console, [f"everything is under {run.folder.path}", *seen])
     console.print(
         f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
         soft_wrap=True,
@@ -124,23 +142,83 @@ def front(
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
+    as_csv: options.AsCsv = False,
+    every: options.EveryMember = False,
+    wide: options.Wide = False,
     explain: options.Explain = False,
 ) -> None:
     """Print the front of a search."""
     from palettune.search.display.below_front import below_front
-    from palettune.search.display.tables import front_table
-    from palettune.search.results.explanation import explanation_table
+    from palettune.search.display.explanation_table import FEW_LAYERS, explanation_table
+    from palettune.search.display.front_csv import front_csv
+    from palettune.search.display.tables import front_table, shown_members
 
     run = _opened(experiment, root, storage)
-    found = run.front
+    found, console = run.front, Console()
     if as_json:
         print_json(found.to_json())
-        return
-    console = wide_console()
-    for explanation in run.explain_front() if explain else ():
-        console.print(explanation_table(explanation))
-    console.print(front_table(found, f"front of {run.experiment.name}", found.confirmations))
-    print_lines(console, below_front(found, run.recipes))
+    elif as_csv:
+        print(front_csv(found), end="")
+    else:
+        wide = wide or not console.is_terminal
+        print_table(console, front_table(found, f"front of {run.experiment.name}", every=every, wide=wide))
+        print_lines(console, below_front(found, run.recipes))
+        if explain:
+            shown = {record.trial for record in (found.members if every else shown_members(found))}
+            for explanation in (item for item in run.explain_front() if item.record.trial in shown):
+                console.print()
+                most = None if every else FEW_LAYERS
+                print_table(console, explanation_table(explanation, most=most, wide=wide))
+
+
+@app.command()
+def explain(
+    experiment: ExperimentFile,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial, on the front or not.")],
+    root: Root = RUNS,
+    storage: Storage = None,
+    as_json: AsJson = False,
+    wide: options.Wide = False,
+) -> None:
+    """Say why each layer of a trial has its encoding."""
+    from palettune.search.display.explanation_table import explanation_table
+
+    found = _opened(experiment, root, storage).explain(trial)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        console = Console()
+        print_table(console, explanation_table(found, wide=wide or not console.is_terminal))
+
+
+@app.command("list")
+def list_searches(root: Root = RUNS, as_json: AsJson = False) -> None:
+    """List the searches of a folder, the latest first."""
+    from palettune.search.display.search_list_table import search_list_table
+    from palettune.search.study.search_list import list_searches as found_searches
+
+    found, console = found_searches(root), Console()
+    if as_json:
+        print_json([item.to_json() for item in found])
+    else:
+        print_table(console, search_list_table(found, root, wide=not console.is_terminal))
+
+
+@app.command()
+def review(
+    experiment: ExperimentFile,
+    root: Root = RUNS,
+    storage: Storage = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The HTML file; in the run folder unless given.")] = None,
+    no_open: options.NoOpen = False,
+) -> None:
+    """Write the page that shows all of a search, and open it."""
+    from palettune.search.command_line.browser import open_in_browser
+
+    written = _opened(experiment, root, storage).review(out)
+    print_lines(Console(), [str(written)])
+    if not no_open:
+        open_in_browser(written)
 
 
 @app.command()
@@ -159,8 +237,9 @@ def export(
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    register: options.Register = None,
 ) -> None:
-    """Export members of the front, or other evaluations, as proven packages."""
+    """Export evaluations as proven packages."""
     run = _opened(experiment, root, storage)
     console = Console()
     display = palettune.Display(console)
@@ -183,6 +262,7 @@ def export(
         max_latency_ms=None if record is not None else max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
+        register=register,
         observer=display,
         on_exported=display.on_exported,
     )
@@ -201,13 +281,20 @@ def apply(
     root: Root = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Make the same choices for new weights, after retraining say: compress, compare, export and prove; no search."""
+    """Make the same choices for new weights; no search.
+
+    After retraining, for example: the weights are compressed, compared, exported and proven.
+    """
+    from palettune.search.api.stored_configuration import read_configuration
+
+    read_configuration(configuration, trial)  # what is wrong with it is said before seconds are spent on imports
+    checked = checked_experiment(experiment)
     from palettune.search.api.applied_table import applied_table
 
     display = None if as_json else palettune.Display()
     found = palettune.apply(
         configuration,
-        experiment,
+        checked,
         out=out,
         root=root,
         trial=trial,
@@ -239,7 +326,7 @@ def solve(
     ray_address: options.RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is best for budgets: as measured, and as predicted."""
+    """Say what is best for budgets."""
     from palettune.search.display.solution_lines import solution_lines
 
     run = _opened(experiment, root, storage)
@@ -268,8 +355,13 @@ def verify(
     against: Annotated[Path, typer.Option("--against", help="The experiment file of its model and data.")],
     as_json: AsJson = False,
 ) -> None:
-    """Run a package on this machine; compare it with the float model, and with its own record (exit code 1: far off)."""
-    found = palettune.verify(package, against)
+    """Run a package here and compare it with its record.
+
+    And with the float model. Exit code 1 where it is far off.
+    """
+    require_package(package)
+    checked = checked_experiment(against)
+    found = palettune.verify(package, checked, observer=None if as_json else palettune.Display())
     if as_json:
         print_json(found.to_json())
     else:
@@ -289,7 +381,11 @@ def bench(
     shape: options.InputShapes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
+    """Predict, or measure, the latency of a package.
+
+    On a device by its name, for each of its compute units; with --measure it is measured.
+    """
+    require_package(package)
     from palettune.search.on_device.latency_table import latency_table
     from palettune.search.on_device.package_latency import measure_latency, shapes_of
 
@@ -315,7 +411,7 @@ def bench_worker(
     ] = None,
     model: Annotated[str | None, typer.Option(help="What it is ('iPhone 15 Pro'), where Xcode does not tell.")] = None,
 ) -> None:
-    """Join this Mac to a Ray cluster, to measure what searches there send it."""
+    """Join this Mac to a cluster, to measure latencies."""
     from palettune.search.on_device.bench_worker import join
 
     join(ray_address, device, model, lambda line: print_lines(Console(), [line]))
@@ -328,18 +424,12 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless told otherwise.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
-    """Open MLflow's own interface on the experiment's store."""
-    from palettune.search.api.mlflow_ui import mlflow_ui
+    """Open MLflow on the experiment's store."""
+    from palettune.search.api.mlflow_ui import mlflow_ui, show_mlflow
 
-    found = mlflow_ui(experiment, root, host, port)
+    found = mlflow_ui(experiment, root)
     print_notes(found.notes)
-    if found.command is None:
-        print_lines(Console(), [f"this search is tracked by {found.address}: open it in a browser"])
-        return
-    print_lines(Console(), [f"MLflow on {found.address} (Ctrl-C ends it)"])
-    sys.stdout.flush()
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.execv(found.command[0], found.command)
+    show_mlflow(found, host, port, lambda lines: print_lines(Console(), lines))
 
 
 def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:

@@ -28,7 +28,7 @@ def solution_lines(found: Solution, experiment: str = "EXPERIMENT.toml", options
             f"{found.latency.high:.3f}) on {found.predicted_for}, taught by {found.latency_measured_on} measurements"
         )
     lines += [_advice(found), *_commands(found, experiment, options)]
-    return lines + [f"  {name}: {encoding}" for name, encoding in found.encodings.items()]
+    return lines + [f"  {name}: {encoding}" for name, encoding in found.configuration.in_order.items()]
 
 
 def _best(found: Solution) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Unpack
 
@@ -22,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
 from palettune.search.experiment.compare_section import CompareSection
 from palettune.search.experiment.experiment_values import ExperimentValues
@@ -115,6 +116,7 @@ class Space(Section):
     groups: Literal["auto", "none"] | tuple[tuple[str, ...], ...] = "auto"
     prune: bool = False
     float32: tuple[str, ...] = ()
+    operands: bool = True
 
     @field_validator("encodings")
     @classmethod
@@ -188,6 +190,13 @@ def _workload(value: object) -> WorkloadSource:
     return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where an experiment was read from, which is no part of what it is."""
+
+    file: Path | None = field(default=None, compare=False)
+
+
 class Experiment(Section):
     """One experiment, from a file (``Experiment.load``) or made in code.
 
@@ -219,6 +228,7 @@ class Experiment(Section):
     compare: CompareSection = CompareSection()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
+    _source: _Source = PrivateAttr(default_factory=_Source)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -234,6 +244,11 @@ class Experiment(Section):
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the experiment was read: keys under their old names."""
         return self._notes
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from, as its path was given; ``None`` where it was made in code."""
+        return self._source.file
 
     def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
         try:
@@ -298,6 +313,7 @@ class Experiment(Section):
         if not self.inputs:
             left_out.add("inputs")
         values = self.model_dump(mode="json", exclude=left_out)
+        del values["space"]["operands"]  # the menus tell
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
         values.get("data", {}).pop("groups", None)  # they decide no trial, only how sure a figure is
@@ -328,9 +344,11 @@ def load_experiment(path: Path) -> Experiment:
     if isinstance(labels, dict) and isinstance(labels.get("file"), str):
         labels["file"] = path.parent / labels["file"]
     try:
-        return Experiment(**values)
+        experiment = Experiment(**values)
     except ExperimentError as error:
         raise ExperimentError(f"{path}: {error}") from None
+    experiment._source = _Source(path)
+    return experiment
 
 
 def _problem(item: ErrorDetails) -> str:

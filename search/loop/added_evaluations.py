@@ -77,7 +77,7 @@ class AddedEvaluations:
         return done
 
     def _data_free(self, item: AskedEvaluation) -> Record:
-        configuration = Configuration(item.configuration.encodings)  # 8-bit activations come with their rung
+        configuration = Configuration(item.configuration.in_order)  # 8-bit activations come with their rung
         known = self._known(configuration, lambda record: record.workflow is Workflow.DATA_FREE)
         if known is not None:
             return known

@@ -11,16 +11,17 @@ from palettune.search.experiment.folder_lock import hold
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.added_columns import prepare_columns
 from palettune.search.loop.added_evaluations import AddedEvaluations, AskedEvaluation
-from palettune.search.loop.search import never
 from palettune.search.loop.session import Places, history_of, search_record
+from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.preparation.data_groups import data_groups
-from palettune.search.preparation.preparation import Preparation, prepare
+from palettune.search.preparation.preparation import Preparation
 from palettune.search.results.ending import Ending
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.tracking_store import reach_store
+from palettune.search.workers.evaluations import never
 from palettune.search.workers.start import start_evaluations
 from palettune.space.errors import UserError
 
@@ -51,10 +52,11 @@ def add_to_search(
         uri = places.tracking_uri or folder.remembered_tracking_uri
         with heard.stage("opening MLflow"):
             reach_store(folder, uri, heard.warn)
-        record = search_record(folder, uri, heard.warn)
+        record = search_record(folder, replace(places, tracking_uri=uri), heard.warn)
         with heard.stage("checking the workload"):
-            preparation = prepare(experiment)
-            study = SearchStudy.load(open_storage(folder, places.storage), experiment, preparation.identity())
+            storage = open_storage(folder, places.storage)
+            preparation = prepare_as_searched(experiment, SearchStudy.searched_layers(storage, experiment.name))
+            study = SearchStudy.load(storage, experiment, preparation.identity())
         if study is None:
             raise UserError(
                 f"{folder.path}: the search has no trials yet; `palettune search EXPERIMENT.toml` makes some"

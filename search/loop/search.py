@@ -13,17 +13,12 @@ from palettune.search.results.ending import Ending
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, never
 
 __all__ = ["Search", "never"]
 
 _WAIT = 0.2
 """Seconds after which the loop looks around though no evaluation has ended."""
-
-
-def never() -> bool:
-    """Nobody asks for an early end."""
-    return False
 
 
 class Search:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+from optuna.storages import BaseStorage
 
 from palettune.device_bench.measurement.measurement import CoreMLBackend, Runtime
 from palettune.evaluators.quality.evaluation import Evaluation
@@ -24,23 +25,25 @@ from palettune.search.loop.added_columns import prepare_columns
 from palettune.search.loop.added_evaluations import AddedEvaluations
 from palettune.search.loop.new_study import create_study, problem_of
 from palettune.search.loop.recipe_evaluations import recipe_evaluations
-from palettune.search.loop.search import Search, never
+from palettune.search.loop.search import Search
 from palettune.search.loop.trials import Trials
 from palettune.search.loop.weights_and_scores import fill_bank
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
+from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.preparation.data_groups import data_groups
 from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.fp16_check import check_before_search
-from palettune.search.preparation.preparation import Preparation, prepare
+from palettune.search.preparation.preparation import Preparation
 from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
+from palettune.search.review.review_observer import ReviewObserver
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach_store
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, SearchStopped, never
 from palettune.search.workers.start import start_evaluations
 from palettune.search.workers.worker_settings import worker_settings
 
@@ -93,13 +96,15 @@ def run_session(
 
     Args:
         observers: hear what happens, besides MLflow.
-        stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
+        stop: asked several times a second while trials go on, and about once a second before; true ends the search, which
+            can be gone on with.
         fresh: begin anew; an earlier search of this name is put aside.
         runtime: what talks to Core ML on a bench worker, should one join the cluster.
         promotion: decides what is escalated, and when; the product's own way unless another is given.
         also: files of recipes that are evaluated beside the search, besides those that the experiment names.
 
     Raises:
+        SearchStopped: ``stop`` was true before the first trial.
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
@@ -108,15 +113,22 @@ def run_session(
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
             reach_store(folder, places.tracking_uri, heard.warn)
-        mlflow = search_record(folder, places.tracking_uri, heard.warn)
-        return _run(
-            experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion, recipes
-        )
+        record = search_record(folder, places, heard.warn)
+        watching = Observers([record, *observers])
+        return _run(experiment, folder, places, watching, stop, fresh, runtime, promotion, recipes)
 
 
-def search_record(folder: RunFolder, uri: str | None, warn: Callable[[str], None]) -> MlflowObserver:
-    """What writes a search into MLflow."""
-    return MlflowObserver(folder, uri, artifacts, _rungs, warn)
+def search_record(folder: RunFolder, places: Places, warn: Callable[[str], None]) -> SearchObserver:
+    """What writes a search for its readers: the review page, then MLflow, which takes the page."""
+    review = ReviewObserver(folder, warn, places.storage)
+    mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, warn)
+    return Observers([review, mlflow])
+
+
+def _artifacts(folder: RunFolder, history: SearchHistory) -> Mapping[str, str | bytes]:
+    """What MLflow is left: pictures, and the review page where it could be written."""
+    page = {folder.review.name: folder.review.read_bytes()} if folder.review.exists() else {}
+    return {**artifacts(history), **page}
 
 
 def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
@@ -134,24 +146,28 @@ def _run(
     promotion: Promotion | None,
     recipes: Sequence[Recipe],
 ) -> SearchOutcome:
+    storage = None if fresh else _storage(folder, places, observer)
     with observer.stage("checking the workload"):
-        preparation = prepare(experiment)
+        layers = None if storage is None else SearchStudy.searched_layers(storage, experiment.name)
+        preparation = prepare_as_searched(experiment, layers)
         identity = preparation.identity()
         groups = data_groups(preparation)
         asked = recipe_evaluations(preparation, recipes, observer.warn)
-    study = None if fresh else _study(experiment, folder, places, identity, observer)
+    study = None if storage is None else SearchStudy.load(storage, experiment, identity)
     observer.on_prepared(preparation)
     check_escalation(preparation)
     say_calibration_minutes(preparation, observer)
     check_before_search(preparation, folder, identity, observer)
+    if stop():
+        raise SearchStopped
     evaluations = start_evaluations(preparation, folder, observer, inline=places.inline, ray_address=places.ray_address)
     try:
         if study is None:
             study = create_study(
-                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh
+                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh, stop=stop
             )
         else:
-            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer)
+            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer, stop)
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
         study.keep_groups(groups)
         _remember_tracking(folder, places.tracking_uri, observer)
@@ -177,15 +193,13 @@ def _run(
     return SearchOutcome(ending, history.front, folder, history.confirmations, dict(trials.seconds))
 
 
-def _study(
-    experiment: Experiment, folder: RunFolder, places: Places, identity: dict[str, Any], observer: SearchObserver
-) -> SearchStudy | None:
-    """The study to go on with, if there is one."""
+def _storage(folder: RunFolder, places: Places, observer: SearchObserver) -> BaseStorage | None:
+    """Where a study to go on with may be; ``None`` where there is none."""
     if places.storage is None and folder.mend_journal():
         observer.warn(f"{folder.journal}: its last line was written by half, and is cut off")
     if places.storage is None and not folder.journal.exists():
         return None
-    return SearchStudy.load(open_storage(folder, places.storage), experiment, identity)
+    return open_storage(folder, places.storage)
 
 
 def _remember_tracking(folder: RunFolder, uri: str | None, observer: SearchObserver) -> None:

@@ -141,7 +141,7 @@ def prepare(experiment: Experiment) -> Preparation:
     Raises:
         UserError: naming the file, function, key or layer.
     """
-    workload = load_workload(experiment.workload, experiment.data.options)
+    workload = load_workload(experiment.workload, experiment.data.options, operands=experiment.space.operands)
     model = workload.model
     outputs = workload.check()
     interface = declared_interface(experiment, workload)
@@ -194,7 +194,16 @@ def _base(
         target = experiment.deployment_target
         state = workload.sampling.state
         inputs = workload.example_inputs
-        return base_program(workload.model, inputs, target, layers, state, float32=float32, interface=interface)
+        return base_program(
+            workload.model,
+            inputs,
+            target,
+            layers,
+            state,
+            float32=float32,
+            interface=interface,
+            operands=experiment.space.operands,
+        )
     except UnmatchedPatternError as error:
         raise ExperimentError(f"space.float32: {error}") from error
 

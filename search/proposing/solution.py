@@ -23,11 +23,11 @@ from palettune.search.proposing.allocation import (
     solve_within,
 )
 from palettune.search.proposing.escalation_forecast import EscalationForecast, escalation_forecasts
+from palettune.search.proposing.score_level import score_level
 from palettune.search.proposing.solver import Allocation, Infeasible, Problem
 from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
 from palettune.space.configuration import Configuration
-from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 from palettune.space.reach import BudgetError, Reach, check_budget, reachable_sizes
 
@@ -54,7 +54,6 @@ class Solution:
         best: the best measured member of the front within the budgets; ``None`` where none is.
         evaluated: evaluations of this very configuration, if there are any.
         budgets: upper bounds by cost name that it was solved for.
-        layers: names in the order of the model.
     """
 
     configuration: Configuration
@@ -71,7 +70,6 @@ class Solution:
     best: Record | None = None
     evaluated: tuple[Record, ...] = ()
     budgets: Mapping[str, float] = field(default_factory=dict)
-    layers: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         timed = f", {self.latency.ms:.3f} ms on {self.predicted_for}" if self.latency is not None else ""
@@ -80,12 +78,6 @@ class Solution:
             f"Solution(predicted: {self.costs['size_mb']:.3f} MB{timed}, divergence {self.divergence:.4g}{ends}; "
             f"configuration {self.configuration.hash})"
         )
-
-    @property
-    def encodings(self) -> dict[str, Encoding]:
-        """The encoding of each layer, in the order of the model."""
-        found = self.configuration.encodings
-        return {name: found[name] for name in self.layers or found}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; says that it is a prediction."""
@@ -102,7 +94,7 @@ class Solution:
             "best_measured": None if self.best is None else _measured_json(self.best),
             "evaluated_as": [_measured_json(record) for record in self.evaluated],
             "budgets": dict(self.budgets),
-            "configuration": {name: str(encoding) for name, encoding in self.encodings.items()},
+            "configuration": {name: str(encoding) for name, encoding in self.configuration.in_order.items()},
         }
 
     def _latency_json(self) -> dict[str, Any]:
@@ -159,7 +151,6 @@ def solution(
         best,
         _evaluated(records, configuration),
         dict(budgets),
-        tuple(layer.name for layer in context.space.layers),
     )
 
 
@@ -190,7 +181,7 @@ def _expected(
     """The divergence of a configuration of this score, its interval's ends, and how many evaluations taught them."""
     if loss <= 0:
         return _unseen(scores, records)
-    ratios = _ratios(scores, records, loss)
+    ratios = score_level(scores, records).ratios(loss)
     centre = float(np.median(ratios)) if ratios else 0.0
     spread = float(np.std(ratios)) if len(ratios) > 2 else 0.7  # until measured: a factor of two either way
     sampling = (scores.standard_error(configuration) or 0.0) / max(loss, 1e-12)
@@ -263,16 +254,3 @@ def _too_tight(problem: LatencyProblem, budgets: Mapping[str, float], found: Lat
 def _indices(problem: LatencyProblem, configuration: Configuration) -> tuple[int, ...]:
     space = problem.space
     return tuple(space.menus[g[0]].encodings.index(configuration.encodings[g[0]]) for g in space.groups)
-
-
-def _ratios(scores: Scores, records: Sequence[Record], loss: float) -> list[float]:
-    """log(measured / predicted) of the evaluations whose prediction is nearest to this one's, a dozen at most."""
-    pairs = []
-    for record in records:
-        if record.evaluation is None or record.evaluation.divergence <= 0 or record.answered_from is not None:
-            continue
-        predicted = scores.predict(record.configuration)
-        if predicted > 0:
-            pairs.append((abs(np.log(predicted / max(loss, 1e-12))), np.log(record.evaluation.divergence / predicted)))
-    near = [(distance, ratio) for distance, ratio in sorted(pairs)[:12] if distance < 1.5]
-    return [float(ratio) for _, ratio in near]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +112,7 @@ class Exported:
             "trial": self.record.trial,
             "workflow": self.record.workflow.value,
             "configuration_hash": self.record.configuration.hash,
-            "configuration": json.loads(self.record.configuration.to_json()),
+            "configuration": self.record.configuration.to_values(),
             "methods": dict(self.methods),
             "predicted_weight_bytes": self.predicted_weight_bytes,
             "weight_bytes": self.weight_bytes,

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
@@ -21,6 +20,9 @@ from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
 from palettune.space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Front", "Limits", "PickError", "front_of"]
 
@@ -55,12 +57,14 @@ class Front:
     Attributes:
         known: latencies as they are known best; they rank members, and stand beside the predicted ones.
         confirmations: evaluations of members on data that the search never saw, by the record's key.
+        recipes: trial of each recipe that the search is compared with, by the recipe's name; on the front or not.
     """
 
     members: tuple[Record, ...]
     objectives: ObjectiveSet
     known: KnownLatency = field(default_factory=KnownLatency)
     confirmations: Mapping[str, Evaluation] = field(default_factory=dict)
+    recipes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -245,19 +249,21 @@ def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None)
     """
     judged = replace(front, confirmations=confirmations or {})
     alike = {first.trial: second.trial for first, second in front.alike}
+    knee = front.knee() if front.members else None
     return [
-        _member_json(r, judged.confirmations.get(r.key), front.known)
+        _member_json(r, r is knee, judged.confirmations.get(r.key), front.known)
         | {"verdict": judged.verdict(r).value, "not_told_apart_from": alike.get(r.trial)}
         for r in front.members
     ]
 
 
-def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
+def _member_json(record: Record, knee: bool, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
     evaluation = record.evaluation
     assert evaluation is not None
     measured = known.measured(record)
     return {
         "trial": record.trial,
+        "knee": knee,
         "workflow": record.workflow.value,
         "escalated_from": record.escalated_from,
         "size_mb": record.costs.get("size_mb"),
@@ -274,5 +280,5 @@ def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLaten
             "divergence_interval_95": interval(confirmed),
             "metrics": dict(confirmed.metrics),
         },
-        "configuration": json.loads(record.configuration.to_json()),
+        "configuration": record.configuration.to_values(),
     }

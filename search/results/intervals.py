@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from palettune.evaluators.quality.evaluation import Evaluation
 
@@ -35,6 +34,8 @@ def mean_interval(
 ) -> tuple[float, float] | None:
     """The same for any values, (samples,); ``None`` with fewer than eight sources.
 
+    Without groups as ``scipy.stats.bootstrap`` gives it, which takes longer to import than a front to be shown.
+
     Args:
         groups: number of the source of each sample; empty where each is a source of its own.
     """
@@ -42,25 +43,18 @@ def mean_interval(
         return None
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    if groups:
-        return _clustered(values, groups, confidence)
-    found = bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    means = _means(values, groups)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
 
 
-def _clustered(values: NDArray[np.float64], groups: Sequence[int], confidence: float) -> tuple[float, float]:
-    """Ends for samples in groups, which are drawn whole: the mean is over all samples drawn."""
+def _means(values: NDArray[np.float64], groups: Sequence[int]) -> NDArray[np.float64]:
+    """Means of samples drawn again and again; those of a group are drawn together, the mean is over all of them."""
+    chance = np.random.default_rng(0)
+    if not groups:
+        return np.asarray(values[chance.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=-1))
     _, place = np.unique(groups, return_inverse=True)
     sums, counts = np.bincount(place, weights=values), np.bincount(place)
-    drawn = np.random.default_rng(0).integers(0, len(sums), (_RESAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, (tail, 1 - tail))
-    return float(low), float(high)
+    drawn = chance.integers(0, len(sums), (_RESAMPLES, len(sums)))
+    return np.asarray(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))

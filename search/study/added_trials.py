@@ -7,9 +7,11 @@ no budget: what a search finds does not depend on them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -18,15 +20,17 @@ from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.study.escalation import Escalation, EscalationResult
+from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import Record, Result
 from palettune.search.study.record_codec import (
     ADDED,
     CONFIGURATION,
-    CONSTRAINTS,
     ESCALATED_FROM,
     attributes_of,
     attributes_of_escalation,
     escalation_of,
+    keep_violations,
+    long_values_of,
     record_of,
     record_of_escalation,
     result_of,
@@ -41,26 +45,27 @@ _Span = tuple[float, float]
 
 
 class AddedTrials:
-    """The added trials of a study, each written at once when its result is there.
+    """The added trials of a study, each written when its result is there.
 
     A configuration outside the search space has no parameters, and stands in an attribute.
 
     Args:
         study: all trials; asked for no proposal.
+        values: the long values of results, by trial.
         settings: of the rungs; escalations under other settings are left out.
-        constrained: whether trials carry constraint violations.
     """
 
     def __init__(
         self,
         study: Study,
+        storage: BaseStorage,
+        values: LongValues,
         space: SearchSpace,
         settings: EscalationSettings,
         objectives: ObjectiveSet,
-        constrained: bool,
     ) -> None:
-        self._study, self._space, self._settings = study, space, settings
-        self._objectives, self._constrained = objectives, constrained
+        self._study, self._storage, self._values = study, storage, values
+        self._space, self._settings, self._objectives = space, settings, objectives
 
     def add(
         self, origin: str, configuration: Configuration, result: Result, costs: Mapping[str, float], span: _Span
@@ -88,7 +93,8 @@ class AddedTrials:
     def records(self) -> list[tuple[float, Record]]:
         """Every added trial with the moment of being added, by number."""
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if ADDED in trial.user_attrs]
-        return [(_moment(trial), self._record(trial)) for trial in trials if self._counts(trial)]
+        finished = [trial for trial in trials if trial.state.is_finished()]  # one cut short is added again
+        return [(_moment(trial), self._record(trial)) for trial in finished if self._counts(trial)]
 
     def _write(
         self,
@@ -98,23 +104,34 @@ class AddedTrials:
         costs: Mapping[str, float],
         span: _Span,
     ) -> Record:
-        attributes = known | {ADDED: True} | attributes_of(result, span)
-        parameters = self._parameters(configuration)
+        number = self._begin(known, configuration)
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        trial = self._storage.get_trial_id_from_study_id_trial_number(study, number)
+        self._values.keep(number, long_values_of(result))
+        for name, value in attributes_of(result, span).items():
+            self._storage.set_trial_user_attr(trial, name, value)
+        judged = Record.judged(result, self._objectives, costs, **_unknown(configuration))
+        if judged.evaluation is None or judged.values is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            violations = self._objectives.violations_by_key(judged.evaluation, judged.costs)
+            keep_violations(self._storage, trial, violations)
+            self._study.tell(number, list(judged.values))
+        return self._record(self._study.get_trials(deepcopy=False)[number])
+
+    def _begin(self, known: dict[str, Any], configuration: Configuration) -> int:
+        """A trial that is RUNNING, for the moment that it takes to write it; its number."""
+        parameters, attributes, choices = self._parameters(configuration), known | {ADDED: True}, self._space.choices
         if parameters is None:
             attributes[CONFIGURATION] = configuration.to_json()
-        choices = self._space.choices
-        judged = Record.judged(result, self._objectives, costs, **_unknown(configuration))
-        if judged.evaluation is not None and self._constrained:
-            attributes[CONSTRAINTS] = self._objectives.violations(judged.evaluation, judged.costs)
         trial = create_trial(
-            state=TrialState.COMPLETE if judged.values is not None else TrialState.FAIL,
-            values=judged.values,
+            state=TrialState.RUNNING,
             params=parameters or {},
             distributions={name: CategoricalDistribution(choices[name]) for name in parameters or ()},
             user_attrs=attributes,
         )
         self._study.add_trial(trial)
-        return self._record(self._study.get_trials(deepcopy=False)[-1])
+        return int(self._study.get_trials(deepcopy=False)[-1].number)
 
     def _parameters(self, configuration: Configuration) -> dict[str, str] | None:
         try:
@@ -123,10 +140,11 @@ class AddedTrials:
             return None
 
     def _record(self, trial: FrozenTrial) -> Record:
+        held = partial(self._values.of, trial.number)
         if ESCALATED_FROM in trial.user_attrs:
-            record = record_of_escalation(escalation_of(trial, self._space), self._objectives)
+            record = record_of_escalation(escalation_of(trial, self._space, held), self._objectives)
         else:
-            result = result_of(trial.user_attrs)
+            result = result_of(trial.user_attrs, held)
             assert result is None or isinstance(result, Result)
             record = record_of(trial, self._space, self._objectives, result)
         return record.as_added()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from typing import Any
 
@@ -23,8 +23,9 @@ from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.study.added_trials import AddedTrials
 from palettune.search.study.data_free_view import DataFreeView
 from palettune.search.study.escalation_trials import EscalationTrials
+from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import FirstTrial, Record, Result
-from palettune.search.study.record_codec import CONSTRAINTS, attributes_of, record_of, result_of
+from palettune.search.study.record_codec import attributes_of, keep_violations, long_values_of, record_of, result_of
 from palettune.search.study.side_tables import CONFIRMATION_DATA, EVALUATION_DATA, SideTables
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study_context import StudyContext
@@ -69,19 +70,19 @@ class SearchStudy:
         self._study = study
         self._view = DataFreeView(study.study_name, storage)
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._tables = SideTables(study)
-        self._constrained = bool(experiment.constraints.model_dump(exclude_defaults=True))
+        self._values = LongValues(storage, self._study_id)
+        self._tables = SideTables(study, self._values)
         self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
         self.escalations = EscalationTrials(
             study,
             storage,
+            self._values,
             self._space,
             experiment.escalation,
             self.objectives,
-            self._constrained,
             lambda: {record.trial: record for record in self.records()},
         )
-        self.added = AddedTrials(study, self._space, experiment.escalation, self.objectives, self._constrained)
+        self.added = AddedTrials(study, storage, self._values, self._space, experiment.escalation, self.objectives)
 
     @cached_property
     def objectives(self) -> ObjectiveSet:
@@ -117,9 +118,19 @@ class SearchStudy:
             found.notes = (*experiment.notes, *noted, *found.escalations.notes())
             return found
         found.escalations.adopt()
+        if study.metric_names is None:  # studies from before objectives were named
+            _name_objectives(study, found.objectives)
         if study.user_attrs.get(_WORKLOAD) != str(experiment.workload):
             study.set_user_attr(_WORKLOAD, str(experiment.workload))  # moved
         return found
+
+    @staticmethod
+    def searched_layers(storage: BaseStorage, name: str) -> frozenset[str] | None:
+        """Names of the layers of the study under a name; ``None`` where there is no study yet."""
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        held = optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler()).user_attrs.get(_CONTEXT)
+        return None if held is None else frozenset(item["name"] for item in held.get("layers", ()))
 
     @classmethod
     def create(
@@ -134,9 +145,7 @@ class SearchStudy:
             directions=objectives.directions,
             load_if_exists=True,
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([objective.name for objective in objectives.objectives])
+        _name_objectives(study, objectives)
         study.set_user_attr(_FORMAT, FORMAT)
         study.set_user_attr(_IDENTITY, dict(identity))
         study.set_user_attr(_WORKLOAD, str(experiment.workload))
@@ -190,7 +199,7 @@ class SearchStudy:
         for place, frozen in enumerate(self._trials()):
             if frozen.state == TrialState.RUNNING:
                 configuration = self._describe(self._completed(frozen.number, place, sampler))
-                result = result_of(frozen.user_attrs)
+                result = result_of(frozen.user_attrs, partial(self._values.of, frozen.number))
                 assert result is None or isinstance(result, Result)
                 found.append((frozen.number, configuration, result))
         return found
@@ -206,6 +215,7 @@ class SearchStudy:
 
     def keep(self, number: int, result: Result, span: tuple[float, float]) -> None:
         """Write a result as soon as it exists, before its turn to be told comes."""
+        self._values.keep(number, long_values_of(result))
         for name, value in attributes_of(result, span).items():
             self._storage.set_trial_user_attr(self._trial_id(number), name, value)
 
@@ -222,8 +232,7 @@ class SearchStudy:
         elif isinstance(result, Screened):
             self._view.tell(number, state=TrialState.PRUNED)
         else:
-            if self._constrained:
-                self._storage.set_trial_user_attr(trial, CONSTRAINTS, objectives.violations(result, costs))
+            keep_violations(self._storage, trial, objectives.violations_by_key(result, costs))
             self._view.tell(number, objectives.values(result, costs))
         return record_of(self._storage.get_trial(trial), self._space, objectives, result)
 
@@ -249,7 +258,8 @@ class SearchStudy:
         found: list[tuple[float, Record]] = []
         results: dict[int, Result] = {}
         for trial in self._trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
-            result = result_of(trial.user_attrs) or results.get(trial.user_attrs.get("answered_from", -1))
+            own = result_of(trial.user_attrs, partial(self._values.of, trial.number))
+            result = own or results.get(trial.user_attrs.get("answered_from", -1))
             assert result is None or isinstance(result, Result)
             if result is not None:
                 results[trial.number] = result
@@ -308,3 +318,9 @@ class SearchStudy:
             if key not in known:
                 trial.set_user_attr(key, value)
         return configuration
+
+
+def _name_objectives(study: Study, objectives: ObjectiveSet) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([objective.name for objective in objectives.objectives])

@@ -37,7 +37,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.device = worker_device(settings.gpus)
-        self.workload = load_workload(settings.workload, settings.data)
+        self.workload = load_workload(settings.workload, settings.data, operands=settings.operands)
         bank = WeightBank(settings.bank, settings.other_banks)
         self.weights = LayerWeights(self.workload.model, settings.layers, bank, settings.seed)
         self.setting = WorkflowSetting(self.workload, self.weights, settings.kind, settings.seed, device=self.device)

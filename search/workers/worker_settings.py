@@ -7,7 +7,7 @@ from pathlib import Path
 
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadSource
 from palettune.search.experiment.experiment import EscalationSettings, Needs
 from palettune.search.experiment.run_folder import RunFolder
@@ -31,6 +31,7 @@ class WorkerSettings:
         float32: patterns of the ops that compute in float32.
         data: what the experiment says of the data.
         interface: of the packages that the worker converts.
+        operands: whether large tensors that ops take as they are, such as a table that is added, are layers, too.
         gpus: share of a GPU that one worker is given; with any share above 0 it computes on the GPU.
     """
 
@@ -47,6 +48,7 @@ class WorkerSettings:
     float32: tuple[str, ...] = ()
     data: DataOptions = field(default_factory=DataOptions)
     interface: ProgramInterface = PLAIN
+    operands: bool = True
     gpus: float = 0
 
 
@@ -67,5 +69,6 @@ def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -
         float32=experiment.space.float32,
         data=experiment.data.options,
         interface=preparation.interface,
+        operands=experiment.space.operands,
         gpus=needs.gpus,
     )

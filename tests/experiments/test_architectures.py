@@ -15,17 +15,17 @@ from experiments.benchmarks.architectures.measure import measured
 from experiments.benchmarks.architectures.run import RESULTS
 from experiments.benchmarks.architectures.table import page
 
-#: With the least coverage of each. What is missing: tables of positions that are added, constants of a scan, and the
-#: experts, which are looked up whole, three axes at a time.
+#: Of every family but the embedders, which are like the encoders of others, as far as transformers alone has them; with
+#: the least coverage of each.
 EIGHT = {
-    "encodec": 0.99,
-    "mamba2": 0.97,
-    "qwen3_moe": 0.2,
-    "yolos": 0.96,
-    "wav2vec2": 0.99,
     "hifigan": 0.99,
-    "bert": 0.97,
-    "llama": 0.99,
+    "encodec": 0.99,
+    "mamba2": 0.99,
+    "mixtral": 0.99,
+    "yolos": 0.99,
+    "segformer": 0.99,
+    "swin2sr": 0.99,
+    "whisper": 0.99,
 }
 
 
@@ -57,7 +57,7 @@ def test_the_page_is_that_of_the_results():
 def test_an_architecture_is_covered_exported_and_proven(name, tmp_path):
     architecture = next(one for one in FORTY if one.name == name)
     threads = torch.get_num_threads()
-    result = measured(architecture, tmp_path)
+    result = measured(architecture, tmp_path, ("conversion", "package_route", "export"))
     torch.set_num_threads(threads)
     assert "failed" not in result["conversion"], result["conversion"]
     assert result["torch"]["coverage"] >= EIGHT[name], result["torch"]["not_layers"]

@@ -8,7 +8,7 @@ from optuna.distributions import IntDistribution
 from optuna.samplers import NSGAIISampler, TPESampler
 from optuna.study import Study
 
-from palettune.search.library_internals import FilteredStudy, actor_id
+from palettune.search.library_internals import FilteredStudy, actor_id, set_constraints
 
 
 class Even(FilteredStudy):
@@ -31,6 +31,17 @@ def test_samplers_see_the_trials_that_are_shown():
             study.tell(trial, [trial.params["x"], -trial.params["x"]])
     assert [trial.number for trial in study.trials] == [0, 2, 4, 6, 8, 10]
     assert len(Study("some", storage).trials) == 12
+
+
+def test_constraints_are_read_by_optuna_as_its_own():
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(study_name="some", storage=storage, directions=["minimize", "minimize"])
+    for violation in (0.5, -0.5):
+        trial = study.ask({"x": IntDistribution(0, 9)})
+        set_constraints(storage, trial._trial_id, {"max_size_mb": violation, "max_divergence": -1})
+        study.tell(trial, [violation, -violation])
+    assert study.trials[0].constraints == {"max_size_mb": 0.5, "max_divergence": -1.0}
+    assert [trial.number for trial in study.best_trials] == [1]
 
 
 def test_a_handle_of_an_actor_holds_its_id():

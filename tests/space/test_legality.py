@@ -19,6 +19,8 @@ CONV = Layer("conv", LayerKind.CONV2D, (24, 6, 3, 3))
 DEPTHWISE = Layer("depthwise", LayerKind.CONV2D, (32, 1, 3, 3), groups=32)
 TRANSPOSED = Layer("transposed", LayerKind.CONV_TRANSPOSE2D, (6, 24, 3, 3))
 LINEAR = Layer("linear", LayerKind.LINEAR, (24, 16))
+MASK = Layer("mask", LayerKind.OPERAND, (1, 2, 32, 32))
+LOOKED_UP = Layer("table", LayerKind.EMBEDDING, (64, 32), tied=(("table", LayerKind.OPERAND),))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,9 @@ LINEAR = Layer("linear", LayerKind.LINEAR, (24, 16))
         (LINEAR, "sparse50-channel", IOS18, "pruned one by one"),
         (LINEAR, "sparse50-kernel", IOS18, "kernels of one value"),
         (LINEAR, "sparse50-b5", IOS18, "blocks of 5 do not divide"),
+        (MASK, "sparse50", IOS18, "nothing of an operand is pruned"),
+        (LOOKED_UP, "sparse50", IOS18, "nothing of an operand is pruned"),
+        (MASK, "lut4-g2in", IOS18, "write the encoding without groups"),
         (
             LINEAR,
             "lut4-g8",

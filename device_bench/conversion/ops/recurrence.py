@@ -10,7 +10,7 @@ from coremltools.converters.mil import Builder as mb
 
 from palettune.device_bench.library_internals import is_symbolic
 
-__all__ = ["UNROLLED", "product", "recurrence"]
+__all__ = ["UNROLLED", "at_run_time", "product", "recurrence"]
 
 #: Up to so many steps are written out: ops on the Neural Engine and the GPU, where a loop runs on the CPU.
 UNROLLED = 16
@@ -35,6 +35,19 @@ def recurrence(inputs: Any, states: Sequence[Any], step: Step) -> tuple[Any, tup
     return (_unrolled if short else _looped)(inputs, tuple(states), step)
 
 
+def at_run_time(state: Any, x: Any) -> Any:
+    """Return a state, which a product would compute with while converting if it were a constant other than zeros.
+
+    Args:
+        state: (batch, width).
+        x: (batch, any width); not constant.
+    """
+    if state.val is None or not np.any(state.val):
+        return state
+    column = mb.slice_by_index(x=x, begin=[0, 0], end=[0, 1], begin_mask=[True, False], end_mask=[True, False])
+    return mb.add(x=mb.fill_like(ref_tensor=column, value=0.0), y=state)
+
+
 def product(x: Any, weight: Any, bias: Any = None) -> Any:
     """``x @ weight.T + bias``, as a linear op where the weight is a constant; of zeros without the weight."""
     if x.val is not None and not np.any(x.val) and (bias is None or bias.val is not None):
@@ -51,8 +64,9 @@ def _unrolled(inputs: Any, states: tuple[Any, ...], step: Step) -> tuple[Any, tu
     length = inputs.shape[0]
     steps = mb.split(x=inputs, num_splits=length, axis=0) if length > 1 else [inputs]
     outputs = []
-    for one in steps:
-        states = step(mb.squeeze(x=one, axes=[0]), states)
+    for index, one in enumerate(steps):
+        x = mb.squeeze(x=one, axes=[0])
+        states = step(x, states if index else tuple(at_run_time(state, x) for state in states))
         outputs.append(states[0])
     return mb.stack(values=outputs, axis=0), states
 

@@ -16,7 +16,7 @@ import numpy as np
 from coremltools.converters.mil import Builder as mb
 
 from palettune.device_bench.conversion.ops.converter import converter
-from palettune.device_bench.conversion.ops.recurrence import product, recurrence
+from palettune.device_bench.conversion.ops.recurrence import at_run_time, product, recurrence
 from palettune.device_bench.library_internals import front_end_inputs
 
 __all__ = ["LSTM_GATES", "RecurrentCall", "gru_step", "lstm_step"]
@@ -140,6 +140,7 @@ def rnn_relu_input(context: Any, node: Any) -> None:
 def lstm_cell(context: Any, node: Any) -> None:
     """``aten.lstm_cell``: one step; ``input, (h, c), weight_ih, weight_hh, bias_ih, bias_hh``."""
     x, states, weight_ih, weight_hh, bias_ih, bias_hh = _cell(context, node)
+    states = [at_run_time(state, x) for state in states]
     weights = Direction(weight_ih, weight_hh, bias_ih, bias_hh, None)
     context.add(lstm_step(product(x, weight_ih, bias_ih), tuple(states), weights), node.name)
 
@@ -148,6 +149,7 @@ def lstm_cell(context: Any, node: Any) -> None:
 def gru_cell(context: Any, node: Any) -> None:
     """``aten.gru_cell``: one step; arguments as of ``lstm_cell`` with h alone."""
     x, h, weight_ih, weight_hh, bias_ih, bias_hh = _cell(context, node)
+    h = at_run_time(h, x)
     context.add(gru_step(product(x, weight_ih, bias_ih), h, weight_hh, bias_hh), node.name)
 
 
@@ -165,6 +167,7 @@ def rnn_relu_cell(context: Any, node: Any) -> None:
 
 def _simple_cell(context: Any, node: Any) -> Any:
     x, h, weight_ih, weight_hh, bias_ih, bias_hh = _cell(context, node)
+    h = at_run_time(h, x)
     return mb.add(x=product(x, weight_ih, bias_ih), y=product(h, weight_hh, bias_hh))
 
 

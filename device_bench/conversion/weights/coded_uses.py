@@ -19,7 +19,7 @@ __all__ = ["CodedUse", "CodedUses"]
 _MOVING = frozenset(
     {
         *("cast", "concat", "expand_dims", "gather", "identity", "reshape", "reverse", "slice_by_index"),
-        *("slice_by_size", "split", "squeeze", "stack", "transpose"),
+        *("gather_along_axis", "gather_nd", "slice_by_size", "split", "squeeze", "stack", "tile", "transpose"),
     }
 )
 

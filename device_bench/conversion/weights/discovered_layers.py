@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
 from palettune.device_bench.conversion.weights.weight_choice import FoundWeight
-from palettune.space.layer import Layer
+from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["discovered_layers"]
 
@@ -33,7 +34,7 @@ def discovered_layers(module: nn.Module, weights: Sequence[FoundWeight], own: Se
         tensor = weight.part.tensor
         plain = by_tensor.get(tensor)
         if plain is not None and weight.part.view is None:
-            found.append(plain)
+            found.append(_used_as(plain, weight.kinds))
             continue
         owner, _, leaf = tensor.rpartition(".")
         name = owner if owner and leaf == "weight" and owners[owner] == 1 and parts[tensor] == 1 else tensor
@@ -43,3 +44,10 @@ def discovered_layers(module: nn.Module, weights: Sequence[FoundWeight], own: Se
         tied = tuple((name, other) for other in others)
         found.append(Layer(name, kind, weight.part.shape, weight.groups, tied, parameter=tensor, view=weight.part.view))
     return tuple(found)
+
+
+def _used_as(layer: Layer, kinds: Sequence[LayerKind]) -> Layer:
+    """A module's layer, whose weight the program takes as it is where it does so."""
+    if LayerKind.OPERAND not in kinds:
+        return layer
+    return replace(layer, kind=kinds[0], tied=(*layer.tied, *((layer.name, other) for other in kinds[1:])))

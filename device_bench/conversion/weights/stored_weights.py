@@ -22,7 +22,7 @@ from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.device_bench.package.encoded_weight import encoded_weight
 from palettune.space.layer import Layer
 
-__all__ = ["STORE_WEIGHTS", "coded_copy", "coded_layers", "numbered", "stored_weights"]
+__all__ = ["STORE_WEIGHTS", "coded_copy", "coded_layers", "is_stored", "numbered", "stored_weights"]
 
 #: Pass that puts each layer's own constant in the place of its stand-in.
 STORE_WEIGHTS = "palettune::store_weights"
@@ -106,8 +106,14 @@ class store_weights(AbstractGraphPass):  # type: ignore[misc]  # coremltools reg
         half = types.nptype_from_builtin(old.dtype) == np.float16
         values = layer_weight(module, weight.layer)
         new = encoded_weight(values, weight.buffers, op.name, half=half, before_op=op)
+        new.op.palettune_stored = True
         function.replace_uses_of_var_after_op(anchor_op=op, old_var=old, new_var=new, force_replace=True)
         function.remove_ops([op])
+
+
+def is_stored(op: Any) -> bool:
+    """Return whether an op of a program makes the weight of a layer, as ``STORE_WEIGHTS`` has put it there."""
+    return getattr(op, "palettune_stored", False) is True
 
 
 def _stand_in(op: Any, by_size: Mapping[float, StandIn]) -> StandIn | None:

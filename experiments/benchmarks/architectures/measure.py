@@ -1,6 +1,6 @@
 """What Palettune does with one architecture, by its own code path: conversion, coverage, export, proof, speed.
 
-python -m experiments.benchmarks.architectures.measure NAME RESULT.json
+python -m experiments.benchmarks.architectures.measure NAME RESULT.json [--parts forward scores]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,11 @@ from torch import Tensor, nn
 from experiments.benchmarks.architectures.architecture import Architecture
 from experiments.benchmarks.architectures.forty import FORTY
 from palettune.device_bench.conversion.conversion import ConversionError, converted
+from palettune.evaluators.quality.divergence import Reference
+from palettune.evaluators.sensitivity.base import ScoringSetting
+from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.weights.assembly import Assembler
+from palettune.evaluators.workload.workload import Split
 from palettune.search.api.apply import apply
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
@@ -41,6 +45,10 @@ ENCODINGS = ("fp16", "lut8", "lut6", "lut4", "int8")
 BLOCKS = "int4-b32"
 SAMPLES = 4
 RUNS = 61
+#: Repetitions of the samples, and runs, from which the time of scoring is taken.
+REPEATED, SCORED = 4, 1
+#: What is measured of each architecture; its layers are found for every part.
+PARTS = ("conversion", "package_route", "export", "forward", "scores")
 #: Constants that are named in a result, of those that are no layer's.
 NAMED = 8
 
@@ -83,8 +91,8 @@ def mixed(preparation: Preparation) -> Configuration:
     )
 
 
-def measured(architecture: Architecture, folder: Path) -> dict[str, Any]:
-    """Everything that is known of an architecture; each stage that fails says why."""
+def measured(architecture: Architecture, folder: Path, parts: Collection[str] = PARTS) -> dict[str, Any]:
+    """Everything that is known of an architecture, or some parts of it; each that fails says why."""
     module, inputs = architecture.built()
     package = folder / "fp16.mlpackage"
     result: dict[str, Any] = {
@@ -93,20 +101,28 @@ def measured(architecture: Architecture, folder: Path) -> dict[str, Any]:
         "package": architecture.package,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
     }
-    stage(result, "conversion", lambda: conversion(module, inputs, package), ConversionError)
-    if "failed" in result["conversion"]:
-        return result
+    if "conversion" in parts:
+        stage(result, "conversion", lambda: conversion(module, inputs, package), ConversionError)
+        if "failed" in result["conversion"]:
+            return result
     found: list[Preparation] = []
     narrow = False
     stage(result, "torch", lambda: route(experiment(module, inputs, narrow), found))
     if BLOCKS in result["torch"].get("failed", ""):
         narrow = True
         stage(result, "torch", lambda: route(experiment(module, inputs, narrow), found))
-    stage(result, "package_route", lambda: route(experiment(str(package), inputs, narrow), []))
+    if "package_route" in parts:
+        stage(result, "package_route", lambda: route(experiment(str(package), inputs, narrow), []))
     if found:
         configuration = mixed(found[0])
-        stage(result, "export", lambda: exported(configuration, experiment(module, inputs, narrow), folder))
-        stage(result, "forward", lambda: forward(found[0], configuration, folder))
+        stages = {
+            "export": lambda: exported(configuration, experiment(module, inputs, narrow), folder),
+            "forward": lambda: forward(found[0], configuration, folder),
+            "scores": lambda: scores(found[0], folder),
+        }
+        for name, measure in stages.items():
+            if name in parts:
+                stage(result, name, measure)
     return result
 
 
@@ -178,17 +194,50 @@ def forward(preparation: Preparation, configuration: Configuration, folder: Path
     return {"ms": 1000 * middle["float"], "ratio": middle["assembled"] / middle["float"], "runs": RUNS}
 
 
+def scores(preparation: Preparation, folder: Path) -> dict[str, Any]:
+    """What scoring every layer in every encoding takes, in forward passes over the same samples; weights are in the bank."""
+    worker = Worker(
+        worker_settings(preparation, RunFolder(folder / "runs", "architecture"), preparation.experiment.needs)
+    )
+    columns, model = preparation.columns(), preparation.workload.model
+    for layer, encoding in columns:
+        worker.weights.get(layer, encoding)
+    samples = REPEATED * [batch.inputs for batch in preparation.workload.batches(Split.EVALUATION)]
+    energy = Reference.of(preparation.kind, [model(*inputs) for inputs in samples]).energy
+    sampling = preparation.workload.sampling
+    score = FisherScore(ScoringSetting(model, worker.weights, preparation.kind, energy, sampling=sampling))
+    times: dict[str, list[float]] = {"forward": [], "scores": []}
+    for _ in range(SCORED):
+        for name, call in (
+            ("forward", lambda: passed(model, samples)),
+            ("scores", lambda: score.score(columns, samples)),
+        ):
+            started = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - started)
+    passes = statistics.median(times["scores"]) / statistics.median(times["forward"])
+    return {"columns": len(columns), "passes": passes, "runs": SCORED}
+
+
+def passed(model: nn.Module, samples: Sequence[tuple[Tensor, ...]]) -> None:
+    with torch.no_grad():
+        for inputs in samples:
+            model(*inputs)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     architecture = next(one for one in FORTY if one.name == options.name)
     with tempfile.TemporaryDirectory() as folder:
-        result = measured(architecture, Path(folder))
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+        result = measured(architecture, Path(folder), options.parts)
+    before = {} if options.parts == PARTS or not options.out.exists() else json.loads(options.out.read_text())
+    options.out.write_text(json.dumps(before | result, indent=2) + "\n")
     return 0
 
 

@@ -24,8 +24,10 @@ which needs `pip install 'palettune[architectures]'`.
 
 def page(results: Sequence[dict[str, Any]]) -> str:
     """The whole page, in Markdown."""
-    lines = ["| family | architecture | converts | coverage | bytes | proof | SNR, fp16 | package route | forward |"]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| family | architecture | converts | coverage | bytes | proof | SNR, fp16 | package route | forward | scores |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|")
     ordered = sorted(results, key=lambda result: FAMILIES.index(result["families"][0]))
     lines += [row(result) for result in ordered]
     return f"{HEAD}{summary(results)}\n\n" + "\n".join(lines) + f"\n\n{WORDS}{reasons(ordered)}"
@@ -36,8 +38,8 @@ WORDS = """- coverage: bytes of the layers over those of all floating-point cons
 - proof: the package holds what was asked for, and computes in float32 and in fp16 what the compressed model does.
 - SNR, fp16: of the package executed with every op rounded to fp16, beside the compressed model in float32.
 - package route: the smallest reachable size of the same network as an `.mlpackage`, over that of the torch module.
-- forward: one forward pass of the assembled model over one of the float model, medians of interleaved runs on a machine
-  that had other work to do: rough figures.
+- forward: one forward pass of the assembled model over one of the float model, medians of interleaved runs.
+- scores: the time of scoring every layer in every encoding, in forward passes over the same samples.
 """
 
 
@@ -59,9 +61,10 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
 def row(result: dict[str, Any]) -> str:
     cells = [", ".join(result["families"]), f"{result['name']} ({result['package']})"]
     if not converts(result):
-        return f"| {' | '.join([*cells, 'no', *[''] * 6])} |"
+        return f"| {' | '.join([*cells, 'no', *[''] * 7])} |"
     ratio, exact = routes(result), is_exact(result)
     snr, forward = value(result, "export", "fp16_snr_db"), value(result, "forward", "ratio")
+    scores = value(result, "scores", "passes")
     coverage, size = value(result, "torch", "coverage"), value(result, "export", "bytes")
     cells += [
         "exported" if value(result, "conversion", "front_end") == "torch.export" else "traced",
@@ -71,6 +74,7 @@ def row(result: dict[str, Any]) -> str:
         f"{snr:.0f} dB" if snr is not None else "",
         f"{ratio:.3f}" if ratio is not None else "",
         f"{forward:.2f}" if forward is not None else "",
+        f"{scores:.1f}" if scores is not None else "",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -80,7 +84,7 @@ def reasons(results: Sequence[dict[str, Any]]) -> str:
     found = [
         f"- {result['name']}, {stage.replace('_', ' ')}: {words}"
         for result in results
-        for stage in ("conversion", "torch", "package_route", "export", "forward")
+        for stage in ("conversion", "torch", "package_route", "export", "forward", "scores")
         if (words := failure(result.get(stage) or {}))
     ]
     return "\n## What does not work\n\n" + "\n".join(found) + "\n" if found else ""

@@ -79,3 +79,40 @@ def test_places_are_buffers_or_attributes_or_absent():
 def test_only_what_outputs_depend_on_is_recurrent():
     assert not NO_STATE
     assert not snapshot(Outer()).recurrent
+
+
+class Hooked(nn.Module):
+    """Installs a hook in its first forward pass, as libraries do that collect inner outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Identity()
+        self.seen = []
+
+    def forward(self, x):
+        if not getattr(self, "installed", False):
+            self.layer.register_forward_hook(lambda *given: self.seen.append(1))
+            self.installed = True
+        self.seen = []
+        self.counted = True
+        return self.layer(x) * len(self.seen)
+
+
+def test_what_says_that_hooks_are_installed_stays_as_they_do():
+    module, x = Hooked(), torch.ones(2)
+    before = snapshot(module)
+    assert torch.equal(module(x), x)
+    changed = before.changed(module)
+    assert Place("", "installed") not in changed
+    type(before)(changed).restore(module)
+    assert torch.equal(module(x), x)
+    module.later = True
+    assert Place("", "later") in snapshot(Hooked()).changed(Counting())
+
+
+class Counting(nn.Module):
+    """Has no hooks, and an attribute more."""
+
+    def __init__(self):
+        super().__init__()
+        self.later = True

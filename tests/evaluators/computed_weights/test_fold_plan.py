@@ -97,3 +97,41 @@ def test_folds_that_share_a_call_have_one_scope() -> None:
             return self.part(x) + F.linear(x, self.part.w.exp() + 1)
 
     assert {fold.scope for fold in planned(Shared()).folds} == {""}
+
+
+class Table(nn.Module):
+    """Any forward pass over a parameter of 64 rows."""
+
+    def __init__(self, forward: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.randn(64, 32))
+        self.register_buffer("places", torch.arange(64))
+        self.run = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(self, x)
+
+
+@pytest.mark.parametrize(
+    ("why", "forward", "folded"),
+    [
+        ("computed and added", lambda m, x: x + m.rows.exp(), True),
+        ("looked up again and again", lambda m, x: x + m.rows[m.places.repeat(2)].view(2, 64, 32).sum(0), True),
+        ("repeated", lambda m, x: torch.cat([x, m.rows[m.places.repeat(2)]]), True),
+        ("only moved, which a conversion finds", lambda m, x: x + m.rows[m.places.flip(0)], False),
+        ("a vector", lambda m, x: x + m.rows.exp().sum(0), False),
+        ("small", lambda m, x: x[:, :8] + m.rows[:, :8].exp(), False),
+        ("as many rows as samples", lambda m, x: x + m.rows.exp()[: len(x)].exp(), False),
+        ("not finite", lambda m, x: x + m.rows.exp().fill_(-torch.inf), False),
+        ("divides", lambda m, x: x / m.rows.exp(), False),
+    ],
+)
+def test_tables_that_are_taken_as_they_are(
+    why: str, forward: Callable[[nn.Module, Tensor], Tensor], folded: bool
+) -> None:
+    model, x = Table(forward).eval(), torch.randn(64 if "samples" not in why else 32, 32)
+    with torch.no_grad():
+        record = record_forward(model, lambda: model(x))
+        twofold = record_forward(model, lambda: model(torch.cat([x, x]))) if "samples" in why else None
+    assert not fold_plan(model, record).folds
+    assert bool(fold_plan(model, record, True, twofold).folds) is folded

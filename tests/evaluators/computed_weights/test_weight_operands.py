@@ -8,7 +8,12 @@ import torch.nn.functional as F
 
 from palettune.evaluators.computed_weights.call_key import function_name
 from palettune.evaluators.computed_weights.recorder import OperandUse
-from palettune.evaluators.computed_weights.weight_operands import is_product, is_weight_operand
+from palettune.evaluators.computed_weights.weight_operands import (
+    is_moved_by,
+    is_product,
+    is_taken_operand,
+    is_weight_operand,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +47,28 @@ def test_weights_of_functions(function: object, position: int | str, weight: boo
 
 def test_what_is_returned_or_kept_is_no_weight() -> None:
     assert not any(is_weight_operand(OperandUse(name, 0)) for name in ("return", "attribute"))
+
+
+@pytest.mark.parametrize(
+    ("function", "position", "taken"),
+    [
+        (torch.add, 1, True),
+        (torch.Tensor.__radd__, 1, True),
+        (torch.ops.aten.add.Tensor, 0, True),
+        (torch.Tensor.__truediv__, 0, True),
+        (torch.div, 1, False),
+        (torch.cat, 0, True),
+        (torch.where, 2, True),
+        (torch.where, 0, False),
+        (F.scaled_dot_product_attention, "attn_mask", True),
+        (F.linear, 1, False),
+    ],
+)
+def test_operands_that_are_taken_as_they_are(function: object, position: int | str, taken: bool) -> None:
+    assert is_taken_operand(OperandUse(function_name(function), position)) is taken
+
+
+def test_functions_that_move_values() -> None:
+    moving = (torch.Tensor.__getitem__, F.embedding, torch.Tensor.permute, torch.ops.aten.index.Tensor)
+    assert all(is_moved_by(function_name(function)) for function in moving)
+    assert not any(is_moved_by(function_name(function)) for function in (torch.exp, torch.mul, torch.Tensor.sum))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.sample_groups import SampleGroupsError, as_groups
-from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload import Split, WorkloadError, load_workload
 from tests.evaluators.workload.test_workload import GOOD, write
 

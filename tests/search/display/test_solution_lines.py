@@ -5,13 +5,16 @@ from dataclasses import replace
 from palettune.search.display.solution_lines import solution_lines
 from palettune.search.proposing.escalation_forecast import EscalationForecast
 from palettune.search.proposing.solution import Solution
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from tests.search import latency_space
 from tests.search.made_up import record
 
+LUT4, LUT8 = (Encoding.parse(name) for name in ("lut4", "lut8"))
 MEASURED = record(42, 0.08, 2.4)
 FOUND = Solution(
-    record(0, 1.0, 1.0).configuration, {"size_mb": 2.5}, 0.125, 0.1, 0.2, 7, 0.03, best=MEASURED,
-    budgets={"size_mb": 2.5}, layers=("l1", "l0"),
+    Configuration({"l1": LUT4, "l0": LUT8}), {"size_mb": 2.5}, 0.125, 0.1, 0.2, 7, 0.03, best=MEASURED,
+    budgets={"size_mb": 2.5},
 )  # fmt: skip
 CALIBRATION = EscalationForecast("calibration", 0.5, 0.4, 0.7, 4, 0.0625)
 

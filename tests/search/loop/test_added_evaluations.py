@@ -4,10 +4,9 @@ from dataclasses import replace
 
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
 from palettune.search.loop.added_evaluations import AddedEvaluations, AskedEvaluation
-from palettune.search.loop.search import never
 from palettune.search.results.observer import SearchObserver
 from palettune.search.study.escalation import EscalationResult
-from palettune.search.workers.evaluations import Answer, Evaluations, Pending
+from palettune.search.workers.evaluations import Answer, Evaluations, Pending, never
 from palettune.search.workers.requests import Confirm, Escalate, Evaluate
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding

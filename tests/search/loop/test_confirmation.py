@@ -7,8 +7,8 @@ import pytest
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
 from palettune.search.experiment.reporter import Reporter
 from palettune.search.loop.confirmation import confirm_members, members_to_confirm
-from palettune.search.loop.search import never
 from palettune.search.results.front import Front
+from palettune.search.workers.evaluations import never
 from palettune.search.workers.recorded_evaluations import RecordedEvaluations
 from palettune.search.workers.requests import Confirm
 from tests.search.loop.small_searches import measured, search

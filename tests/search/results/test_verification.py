@@ -266,6 +266,7 @@ def torch_case(folder, lengths, batch=1):
     return write_case(folder, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_of_data_that_do_not_all_fit_the_rest_is_run_and_counted(batch, tmp_path, capsys, monkeypatch):
     toml = torch_case(tmp_path, [9, 24, 31, 24, 24], batch)
@@ -283,6 +284,7 @@ def test_of_data_that_do_not_all_fit_the_rest_is_run_and_counted(batch, tmp_path
     assert f"{3 * batch} of {5 * batch} samples fit" in shown.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_data_of_which_nothing_fits_are_refused_with_what_to_do(tmp_path, capsys, monkeypatch):
     toml = torch_case(tmp_path, [9, 31, 10, 11, 12])
     item = exported(toml, console=Console(quiet=True))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from palettune.device_bench.conversion.base_program import base_program
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.conversion.ops.recurrent import LSTM_GATES
 from palettune.device_bench.package.package import weights
@@ -52,6 +53,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize(("kind", "settings", "op"), CASES)
 def test_a_layer_computes_what_torch_does(kind, settings, op, tmp_path):
@@ -62,6 +64,7 @@ def test_a_layer_computes_what_torch_does(kind, settings, op, tmp_path):
     assert "while_loop" not in kinds.values()
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("target", ["iOS16", "iOS18"])
 @pytest.mark.parametrize("settings", [{"bidirectional": True}, {"num_layers": 2, "batch_first": True}])
@@ -83,6 +86,7 @@ def test_an_lstm_holds_its_gates_in_the_order_of_mil(tmp_path):
     assert any(np.array_equal(weight.value, wanted) for weight in weights(tmp_path / "one.mlpackage"))
 
 
+@pytest.mark.slow
 def test_several_layers_in_one_model_keep_their_weights(tmp_path):
     class Two(nn.Module):
         def __init__(self):
@@ -110,3 +114,27 @@ def test_a_cell_computes_what_torch_does(kind, bias, tmp_path):
 def test_a_cell_of_rectified_units(tmp_path):
     torch.manual_seed(1)
     check(nn.RNNCell(6, 5, nonlinearity="relu"), (torch.randn(2, 6),), tmp_path)
+
+
+class Begun(nn.Module):
+    """A GRU, or one step of one, from a learned state."""
+
+    def __init__(self, cell: bool, scale: float) -> None:
+        super().__init__()
+        self.gru = nn.GRUCell(16, 32) if cell else nn.GRU(16, 32, batch_first=True)
+        self.start = nn.Parameter(scale * torch.randn(1, 32) if cell else scale * torch.randn(1, 1, 32))
+
+    def forward(self, x):
+        if isinstance(self.gru, nn.GRUCell):
+            return self.gru(x[:, 0], self.start.expand(len(x), -1))
+        return self.gru(x, self.start.expand(-1, len(x), -1).contiguous())[0]
+
+
+@pytest.mark.parametrize(("cell", "scale"), [(False, 1.0), (True, 1.0), (False, 0.0)])
+def test_a_learned_first_state_leaves_the_weights_as_they_are(cell, scale, tmp_path):
+    torch.manual_seed(0)
+    module, x = Begun(cell, scale).eval(), torch.randn(1, 5, 16)
+    base = base_program(module, (x,), DeploymentTarget.IOS18)
+    suffix = "" if cell else "_l0"
+    assert {f"gru.weight_ih{suffix}", f"gru.weight_hh{suffix}"} == {layer.name for layer in base.layers}
+    check(module, (x,), tmp_path)

@@ -45,7 +45,7 @@ def test_groups_of_a_convolution_are_known():
 def test_what_is_no_weight_says_why():
     found = uses_of(lambda x, tensor: mb.add(x=x, y=tensor("a")))
     assert [(use.kind, use.reason) for use in found.uses["a"]] == [
-        (None, "operand 'y' of add, which is not a weight operand")
+        (None, "operand 'y' of add, which is not a weight operand and has fewer than 1024 elements")
     ]
     returned = uses_of(lambda x, tensor: (mb.identity(x=x), tensor("a")))
     assert returned.uses["a"][0].reason == "returned by the model as it is"

@@ -39,7 +39,7 @@ def test_a_weight_is_one_table_for_all_its_uses():
 def test_other_tensors_have_their_values_again_and_computed_ones_are_said():
     coded, (add, *_) = replaced()
     assert np.array_equal(add.y.val, TENSORS["kept"].numpy())
-    assert coded.refused["kept"].startswith("operand 'y' of add, which is not a weight operand (op 'add")
+    assert coded.refused["kept"].startswith("operand 'y' of add, which is not a weight operand")
     assert coded.computed.keys() == {"scaled"}
 
 
