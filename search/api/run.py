@@ -249,6 +249,7 @@ class Run:
         picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
         from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
         from palettune.search.results.export import export
+        from palettune.search.results.packages.manifest import write_manifest
 
         with reporter.stage("checking the workload"):
             layers = [layer.name for layer in self._study.context.space.layers]
