@@ -343,10 +343,11 @@ def solve(
             observers=observers,
         )
         found = budgets.solved(run)
+    places = _options(root, storage, None, None)
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(Console(), solution_lines(found, str(experiment), budgets.options))
+        print_lines(Console(), solution_lines(found, str(experiment), budgets.options, places))
 
 
 @app.command()

@@ -14,12 +14,15 @@ __all__ = ["solution_lines"]
 _UNITS = {"size_mb": "MB", "latency_ms": "ms"}
 
 
-def solution_lines(found: Solution, experiment: str = "EXPERIMENT.toml", options: str = "") -> list[str]:
+def solution_lines(
+    found: Solution, experiment: str = "EXPERIMENT.toml", options: str = "", places: str = ""
+) -> list[str]:
     """The best measured member within the budgets, the prediction, what to do with either, and a line for each layer.
 
     Args:
         experiment: the experiment file, for the commands.
         options: what else was said on the command line beside the budgets, for the commands.
+        places: options that say where the search lies, likewise.
     """
     lines = [_best(found), _prediction(found), *map(_forecast, found.forecasts)]
     if found.latency is not None:
@@ -27,7 +30,7 @@ def solution_lines(found: Solution, experiment: str = "EXPERIMENT.toml", options
             f"predicted latency {found.latency.ms:.3f} ms (80 % interval {found.latency.low:.3f} to "
             f"{found.latency.high:.3f}) on {found.predicted_for}, taught by {found.latency_measured_on} measurements"
         )
-    lines += [_advice(found), *_commands(found, experiment, options)]
+    lines += [_advice(found), *_commands(found, experiment, options, places)]
     return lines + [f"  {name}: {encoding}" for name, encoding in found.configuration.in_order.items()]
 
 
@@ -80,11 +83,11 @@ def _advice(found: Solution) -> str:
     return f"it is not predicted to be better than trial {found.best.trial}, which is measured: take that"
 
 
-def _commands(found: Solution, experiment: str, options: str) -> list[str]:
+def _commands(found: Solution, experiment: str, options: str, places: str) -> list[str]:
     bounds = "".join(f" --max-{name.replace('_', '-')} {value:g}" for name, value in found.budgets.items())
-    solve = f"palettune solve {experiment}{bounds}{options}"
+    solve = f"palettune solve {experiment}{bounds}{options}{places}"
     known = found.evaluated or ((found.best,) if found.best is not None else ())
-    take = [f"  palettune export {experiment} --pick {record.trial} --out DIR" for record in known[-1:]]
+    take = [f"  palettune export {experiment} --pick {record.trial} --out DIR{places}" for record in known[-1:]]
     if found.evaluated:
         return take
     return [*take, f"  {solve} --evaluate", *([f"  {solve} --calibrate"] if found.forecasts else [])]

@@ -35,12 +35,12 @@ def test_a_prediction_that_is_not_better_is_said_to_be_so():
 
 
 def test_what_escalation_has_gained_here_is_said_and_counts():
-    lines = solution_lines(replace(FOUND, forecasts=(CALIBRATION,)), "mine.toml", " --forbid lut2")
+    lines = solution_lines(replace(FOUND, forecasts=(CALIBRATION,)), "mine.toml", " --forbid lut2", " --root r")
     assert (
         "calibration has left 0.50 of the divergence here (4 escalations nearby, 0.40 to 0.70): about 0.0625" in lines
     )
     assert "it may be better than trial 42, which only an evaluation can tell" in lines
-    assert "  palettune solve mine.toml --max-size-mb 2.5 --forbid lut2 --calibrate" in lines
+    assert "  palettune solve mine.toml --max-size-mb 2.5 --forbid lut2 --root r --calibrate" in lines
     sure = solution_lines(replace(FOUND, low=0.01, divergence=0.02, high=0.03))
     assert "the whole interval of the prediction lies below what trial 42 has: evaluate it" in sure
 
