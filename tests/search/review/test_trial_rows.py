@@ -20,7 +20,13 @@ LOSSES = {"l0": [0.0, 0.01, 0.1, 1.0], "l1": [0.0, 0.02, 0.2, 2.0]}
 
 def evaluated(divergence, spread=0.3, count=32, seed=0, workflow=Workflow.DATA_FREE):
     by_sample = divergence * np.random.default_rng(seed).lognormal(0, spread, count)
-    return Evaluation(record(0, 0.2, 2.0).configuration.hash, workflow, float(by_sample.mean()), tuple(map(float, by_sample)), {"top1": 0.5})
+    return Evaluation(
+        record(0, 0.2, 2.0).configuration.hash,
+        workflow,
+        float(by_sample.mean()),
+        tuple(map(float, by_sample)),
+        {"top1": 0.5},
+    )
 
 
 def rows_of(records, losses=LOSSES, confirmations=None):
