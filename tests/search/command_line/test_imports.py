@@ -64,6 +64,7 @@ def test_reading_commands_load_nothing_that_takes_seconds(searched):
         (["front", *files, "--json"], HEAVY + SOLVER),
         (["front", *files, "--explain"], HEAVY + SOLVER),
         (["explain", *files, "3"], HEAVY + SOLVER),
+        (["explain", *files, "knee"], HEAVY + SOLVER),
         (["explain", *files, "3", "--json"], HEAVY + SOLVER),
         (["front", *files, "--csv"], HEAVY + SOLVER),
         (["list", "--root", str(searched / "runs")], HEAVY + SOLVER),
