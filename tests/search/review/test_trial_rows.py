@@ -11,7 +11,7 @@ from palettune.search.results.front import front_of
 from palettune.search.results.intervals import interval
 from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.search_clock import SearchClock
-from palettune.search.review.trial_rows import TrialRows, gain_rows, told_apart
+from palettune.search.review.trial_rows import TrialRows, gain_rows
 from palettune.space.configuration import Precision
 from tests.search.made_up import MENU, OBJECTIVES, SPACE, TARGET, record
 
@@ -20,7 +20,13 @@ LOSSES = {"l0": [0.0, 0.01, 0.1, 1.0], "l1": [0.0, 0.02, 0.2, 2.0]}
 
 def evaluated(divergence, spread=0.3, count=32, seed=0, workflow=Workflow.DATA_FREE):
     by_sample = divergence * np.random.default_rng(seed).lognormal(0, spread, count)
-    return Evaluation(record(0, 0.2, 2.0).configuration.hash, workflow, float(by_sample.mean()), tuple(map(float, by_sample)), {"top1": 0.5})
+    return Evaluation(
+        record(0, 0.2, 2.0).configuration.hash,
+        workflow,
+        float(by_sample.mean()),
+        tuple(map(float, by_sample)),
+        {"top1": 0.5},
+    )
 
 
 def rows_of(records, losses=LOSSES, confirmations=None):
@@ -102,8 +108,6 @@ def test_neighbours_are_told_apart_by_their_samples_and_the_last_has_none():
         replace(record(2, 0.199, 3.0), evaluation=near),
     ]
     assert [row["distinct_from_next"] for row in rows_of(records).values()] == [True, False, None]
-    assert told_apart(same, replace(same, by_sample=same.by_sample[:4])) is None
-    assert told_apart(None, same) is None
 
 
 def test_methods_are_counted_by_layer_or_compared_as_a_whole():
