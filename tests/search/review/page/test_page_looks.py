@@ -1,6 +1,10 @@
 """How the page looks: dark, on a phone, on paper, for those who do not see it; and that a thousand layers stay light."""
 
+import json
+
 import pytest
+
+from palettune.search.review.review_page import review_html
 
 SEEN = {
     "light": (1400, "light"),
@@ -61,8 +65,15 @@ def test_axe_finds_nothing_where_everything_is_shown(visit, screenshots, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 768])
-def test_narrow_pages_do_not_scroll_sideways(visit, width):
-    reader = visit(width=width, height=800)
+def test_narrow_pages_do_not_scroll_sideways(visit, made_up, tmp_path, width):
+    """Nor where names and notes are long and without a space."""
+    data = json.loads(json.dumps(made_up(12, 40)[0]))
+    data["commands"]["experiment"] = "experiments/" + "a_long_name_" * 12 + ".toml"
+    data["checks"]["notes"] = ["/" + "folder/" * 60, "n" * 300]
+    data["name"], data["layers"][0]["name"] = "n" * 80, "module." * 30 + "0.weight"
+    path = tmp_path / "long.html"
+    path.write_text(review_html(data), encoding="utf-8")
+    reader = visit(width=width, height=800, found=(data, path))
     reader.open(everything(reader))
     reader.page.reload()
     reader.page.wait_for_selector("main")
