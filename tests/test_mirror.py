@@ -27,6 +27,7 @@ OF_SEVERAL: dict[str, str] = {
     "search/command_line/test_imports.py": "what reading commands load",
     "search/command_line/test_interrupting.py": "Ctrl-C in a real process, in every stage of a search",
     "search/preparation/test_declared_inputs.py": "declared inputs and outputs, from the search to the package",
+    "search/preparation/test_operands.py": "constants that ops take as they are, from the model to the package",
     "search/proposing/test_optuna_suite.py": "Optuna's own tests of samplers, over ours alone and joined",
     "search/review/page/test_page_answers.py": "the page in a browser: a reviewer's questions",
     "search/review/page/test_page_figures.py": "the page in a browser: its figures are those of Python",

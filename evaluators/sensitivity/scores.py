@@ -103,6 +103,31 @@ class Scores:
         rows = self._rows(configuration)
         return float(rows.std(ddof=1) / np.sqrt(len(rows))) if len(rows) > 1 else None
 
+    def has(self, column: Column) -> bool:
+        """Return whether one (layer, encoding) has a score."""
+        return column in self._index
+
+    def covers(self, configuration: Configuration) -> bool:
+        """Return whether every (layer, encoding) of a configuration has a score."""
+        return all(self.has(column) for column in configuration.encodings.items())
+
+    def extended(self, other: Scores) -> Scores:
+        """Return a copy with the columns of ``other`` that these scores lack; its rows are the same samples, or one."""
+        rows = len(self.by_sample)
+        chosen = [i for i, column in enumerate(other.columns) if not self.has(column)]
+        added = other.by_sample[:, chosen]
+        if len(added) != rows:
+            added = added.mean(axis=0, keepdims=True).repeat(rows, axis=0)
+        both = self.signed is not None and other.signed is not None and len(other.signed) == rows
+        signed = np.concatenate([self.signed, other.signed[:, chosen]], 1) if both else None  # type: ignore[index]
+        return replace(
+            self,
+            columns=(*self.columns, *(other.columns[i] for i in chosen)),
+            by_sample=np.concatenate([self.by_sample, added], axis=1),
+            signed=signed,
+            seconds=self.seconds + other.seconds,
+        )
+
     def _rows(self, configuration: Configuration) -> NDArray[np.float64]:
         indices = [self.index(layer, encoding) for layer, encoding in configuration.encodings.items()]
         return np.asarray(self.by_sample[:, indices].sum(axis=1))

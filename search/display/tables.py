@@ -78,6 +78,7 @@ def _quality(front: Front, shown: Sequence[Record]) -> list[TableColumn]:
     if front.confirmations:
         unseen = [front.confirmations.get(record.key) for record in shown]
         found.append(TableColumn("unseen", [digits(e.divergence if e else None) for e in unseen], rank=4))
+        found.append(TableColumn("verdict", [front.verdict(record).value for record in shown], rank=5, left=True))
     return found
 
 

@@ -11,7 +11,7 @@ from palettune.search.results.front import front_of
 from palettune.search.results.intervals import interval
 from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.search_clock import SearchClock
-from palettune.search.review.trial_rows import TrialRows, gain_rows, told_apart
+from palettune.search.review.trial_rows import TrialRows, gain_rows
 from palettune.space.configuration import Precision
 from tests.search.made_up import MENU, OBJECTIVES, SPACE, TARGET, record
 
@@ -108,8 +108,6 @@ def test_neighbours_are_told_apart_by_their_samples_and_the_last_has_none():
         replace(record(2, 0.199, 3.0), evaluation=near),
     ]
     assert [row["distinct_from_next"] for row in rows_of(records).values()] == [True, False, None]
-    assert told_apart(same, replace(same, by_sample=same.by_sample[:4])) is None
-    assert told_apart(None, same) is None
 
 
 def test_methods_are_counted_by_layer_or_compared_as_a_whole():
