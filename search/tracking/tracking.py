@@ -201,7 +201,7 @@ class Tracker:
             tags,
             encoding_parameters(record.configuration, self._scale.layers),
         )
-        self._artifacts(lambda: self._client.log_text(run_id, record.configuration.to_json(), "configuration.json"))
+        self._artifacts(lambda: self._client.log_dict(run_id, record.configuration.to_values(), "configuration.json"))
         if run.info.run_name != name and run.info.run_name.startswith("trial "):  # as runs were once named
             self._client.update_run(run_id, name=name)
         self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", over)

@@ -134,6 +134,8 @@ def test_the_command_line_shows_exports_and_proves(project):
         "divergence",
         "divergence_interval_95",
         "metrics",
+        "verdict",
+        "not_told_apart_from",
         "confirmation",
         "configuration",
     }
