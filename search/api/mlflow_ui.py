@@ -56,7 +56,8 @@ class MlflowUi:
             links = None
         if links is None:
             return [f"MLflow: {address}"]
-        named = {"all runs": links.runs, "the front": links.front, "the search": links.search}
+        named = {"all runs": links.runs, "the front": links.front, "its charts": links.charts}
+        named["the search"] = links.search
         return [f"{name}: {address}" for name, address in named.items() if address is not None]
 
 

@@ -174,7 +174,7 @@ def front(
 @app.command()
 def explain(
     experiment: ExperimentFile,
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial, on the front or not.")],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Number of a trial, on the front or not; or knee.")],
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
@@ -183,7 +183,8 @@ def explain(
     """Say why each layer of a trial has its encoding."""
     from palettune.search.display.explanation_table import explanation_table
 
-    found = _opened(experiment, root, storage).explain(trial)
+    run = _opened(experiment, root, storage)
+    found = run.explain(_trial(run, trial))
     if as_json:
         print_json(found.to_json())
     else:
@@ -305,7 +306,7 @@ def apply(
     if as_json:
         print_json(found.to_json())
     else:
-        Console().print(applied_table(found))
+        print_table(Console(), applied_table(found))
         print_lines(Console(), [f"manifest: {found.export.manifest}"])
     if not found.proven:
         raise typer.Exit(1)
@@ -438,6 +439,15 @@ def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
     run = palettune.open_run(experiment, root=root, storage=storage)
     print_notes(run.notes)
     return run
+
+
+def _trial(run: palettune.Run, word: str) -> palettune.Record:
+    """A trial by its number, or the knee."""
+    if word == "knee":
+        return run.front.knee()
+    if not word.isdigit():
+        raise UserError(f"{word}: expected the number of a trial, or `knee`")
+    return run.trial(int(word))
 
 
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:

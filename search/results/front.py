@@ -79,6 +79,8 @@ class Front:
 
     def _repr_html_(self) -> str:
         shown = self.to_frame()
+        if "knee" in shown:
+            shown["knee"] = ["*" if knee else "" for knee in shown["knee"]]
         if "configuration" in shown:
             shown["configuration"] = [encoding_summary(record.configuration) for record in self.members]
         return f"<p>{self!r}</p>{shown.to_html()}"

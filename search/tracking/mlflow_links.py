@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 
-from palettune.search.tracking.saved_view import VIEW, view_tag
+from palettune.search.tracking.saved_view import FRONT_VIEW, RUNS_VIEW, view_tag
 
 __all__ = ["MlflowLinks", "find_links"]
 
@@ -22,23 +22,28 @@ class MlflowLinks:
         base: address of the server.
         experiment: MLflow's id of the experiment.
         parent: id of the search's own run; ``None`` where the store holds none.
-        viewed: whether the experiment has the saved view of the front.
+        views: keys of the saved views that the experiment has.
     """
 
     base: str
     experiment: str
     parent: str | None = None
-    viewed: bool = False
+    views: frozenset[str] = frozenset()
 
     @property
     def runs(self) -> str:
-        """The table of all runs."""
-        return f"{self._experiment}/runs?{_TRAINING}"
+        """The table of all runs, with their figures where the experiment has that view."""
+        return self._view(RUNS_VIEW) or f"{self._experiment}/runs?{_TRAINING}"
 
     @property
     def front(self) -> str | None:
         """The saved view of the front."""
-        return f"{self._experiment}/runs?viewStateShareKey={VIEW}&{_TRAINING}" if self.viewed else None
+        return self._view(FRONT_VIEW)
+
+    @property
+    def charts(self) -> str | None:
+        """The same as charts: quality over each cost, and a bar for each figure."""
+        return f"{self.front}&compareRunsMode=CHART" if self.front else None
 
     @property
     def search(self) -> str | None:
@@ -48,6 +53,9 @@ class MlflowLinks:
     def artifact(self, name: str) -> str | None:
         """A file of the search's own run."""
         return f"{self._experiment}/runs/{self.parent}/artifacts/{name}?{_TRAINING}" if self.parent else None
+
+    def _view(self, key: str) -> str | None:
+        return f"{self._experiment}/runs?viewStateShareKey={key}&{_TRAINING}" if key in self.views else None
 
     @property
     def _experiment(self) -> str:
@@ -67,4 +75,5 @@ def find_links(client: MlflowClient, name: str, search_id: str | None, base: str
     which = f"tags.search_id = '{search_id}'" if search_id else "tags.kind = 'search'"
     runs = client.search_runs([found.experiment_id], which, max_results=1, order_by=["attributes.start_time DESC"])
     parent = runs[0].info.run_id if runs else None
-    return MlflowLinks(base, str(found.experiment_id), parent, view_tag() in found.tags)
+    views = frozenset(key for key in (RUNS_VIEW, FRONT_VIEW) if view_tag(key) in found.tags)
+    return MlflowLinks(base, str(found.experiment_id), parent, views)

@@ -18,7 +18,7 @@ from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
 from palettune.search.tracking.front_marks import FrontMarks
 from palettune.search.tracking.run_contents import ModelScale
-from palettune.search.tracking.saved_view import saved_view
+from palettune.search.tracking.saved_view import saved_views
 from palettune.search.tracking.search_contents import search_parameters, source_tags, version_tags
 from palettune.search.tracking.search_note import search_note
 from palettune.search.tracking.tracking import Tracker
@@ -55,8 +55,8 @@ class MlflowObserver(SearchObserver):
         tags = source_tags(experiment) | (predicted_tags(history.latency) if history.latency is not None else {})
         scale = ModelScale.of(context)
         self._tracker = tracker = Tracker(self._folder, self._uri, context.search_id, scale, tags, self._warn)
-        view = saved_view(history.objectives, _metrics(experiment, history), int(time.time() * 1000))
-        tracker.describe(search_parameters(experiment, context), partial(version_tags, experiment), view)
+        views = saved_views(history.objectives, _metrics(experiment, history), int(time.time() * 1000))
+        tracker.describe(search_parameters(experiment, context), partial(version_tags, experiment), views)
         tracker.rebuild([(step.record, step.metrics) for step in history.steps])
         for record, measurement in history.measured():
             self.on_measured(record, measurement, history)

@@ -61,9 +61,9 @@ class ModelScale:
         """``bits_per_weight`` of the layers, and ``compression``: how many times smaller than fp16."""
         found = {}
         if self.weights:
-            found["bits_per_weight"] = (size_mb * MEGABYTE - self.rest_bytes) * 8 / self.weights
+            found["bits_per_weight"] = _short((size_mb * MEGABYTE - self.rest_bytes) * 8 / self.weights)
         if self.float_mb and size_mb:
-            found["compression"] = self.float_mb / size_mb
+            found["compression"] = _short(self.float_mb / size_mb)
         return found
 
 
@@ -84,6 +84,11 @@ def _way(record: Record) -> str:
         return record.origin if named else record.workflow.value.replace("_", "-")
     rung = record.rung or record.workflow.value
     return _WAYS.get(rung, rung.replace("_", " "))
+
+
+def _short(value: float) -> float:
+    """Four digits that count: MLflow shows all that there are."""
+    return float(f"{value:.4g}")
 
 
 def _figure(value: float) -> str:
@@ -119,7 +124,7 @@ def measured_metrics(record: Record, scale: ModelScale) -> dict[str, float]:
     values: dict[str, float] = dict(record.costs)
     if "size_mb" in values:
         values |= scale.relative(values["size_mb"])
-    values["seconds"] = record.span[1] - record.span[0]
+    values["seconds"] = _short(record.span[1] - record.span[0])
     if record.evaluation is not None:
         values |= _quality(record.evaluation, "")
     for gain in record.gains:
@@ -137,7 +142,7 @@ def _quality(evaluation: Evaluation, prefix: str) -> dict[str, float]:
     found = {"divergence": evaluation.divergence}
     ends = interval(evaluation)
     if ends is not None:
-        found |= {"divergence.low": ends[0], "divergence.high": ends[1]}
+        found |= {"divergence.low": _short(ends[0]), "divergence.high": _short(ends[1])}
     return {mlflow_key(prefix + name): value for name, value in (found | dict(evaluation.metrics)).items()}
 
 

@@ -29,7 +29,6 @@ from palettune.search.tracking.run_contents import (
     unseen_metrics,
 )
 from palettune.search.tracking.run_index import PARENT, RunIndex, ended
-from palettune.search.tracking.saved_view import view_tag
 from palettune.search.tracking.tracking_store import TrackingError, mlflow_client, shown, words
 from palettune.search.tracking.write_queue import WriteQueue
 
@@ -132,15 +131,17 @@ class Tracker:
             f"trial {trial}", lambda index: self._add(index, trial, "unseen.divergence", unseen_metrics(confirmed))
         )
 
-    def describe(self, parameters: Mapping[str, str], tags: Callable[[], Mapping[str, str]], view: str) -> None:
-        """Queue what the search's own run says of the whole search, and the experiment's saved view of the front.
+    def describe(
+        self, parameters: Mapping[str, str], tags: Callable[[], Mapping[str, str]], views: Mapping[str, str]
+    ) -> None:
+        """Queue what the search's own run says of the whole search, and the experiment's saved views.
 
         Args:
             parameters: which cannot change once they are written; what the run has already is left as it is.
             tags: found out by the queue's own thread.
-            view: of ``saved_view``.
+            views: of ``saved_views``; those that the experiment has are left as they are.
         """
-        self._later("the search's own run", lambda index: self._describe(index, parameters, tags(), view))
+        self._later("the search's own run", lambda index: self._describe(index, parameters, tags(), views))
 
     def mark(self, marks: FrontMarks) -> None:
         """Queue the marks of the front, and the note; only the latest of those that wait are written."""
@@ -222,11 +223,14 @@ class Tracker:
             now = int(time.time() * 1000)
             self._batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()], tags)
 
-    def _describe(self, index: RunIndex, parameters: Mapping[str, str], tags: Mapping[str, str], view: str) -> None:
+    def _describe(
+        self, index: RunIndex, parameters: Mapping[str, str], tags: Mapping[str, str], views: Mapping[str, str]
+    ) -> None:
         known = self._client.get_run(index.parent).data.params
         self._batch(index.parent, [], tags, {name: value for name, value in parameters.items() if name not in known})
-        if view_tag() not in self._client.get_experiment(index.experiment).tags:  # a user may have changed it
-            self._client.set_experiment_tag(index.experiment, view_tag(), view)
+        held = self._client.get_experiment(index.experiment).tags
+        for name in [name for name in views if name not in held]:
+            self._client.set_experiment_tag(index.experiment, name, views[name])
 
     def _write_marks(self, index: RunIndex) -> None:
         """Set and remove tags, so that exactly the members of the front have them."""

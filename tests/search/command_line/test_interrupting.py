@@ -129,10 +129,9 @@ def test_a_search_on_workers_stops_while_it_compresses(project, searching):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_search_on_workers_stops_while_it_scores_and_goes_on(project, searching):
+def test_a_search_on_workers_stops_while_it_scores(project, searching):
     project.write(EXPERIMENT, WORKLOAD)
     one = searching(project, TINY_WORKLOAD_SLOW="3")
     one.wait_for("compressing layers:", 240)  # it is over
     one.interrupted(lambda: True)
     assert any("stopped; nothing is lost" in line for line in one.said)
-    assert project.run("search").returncode == 0

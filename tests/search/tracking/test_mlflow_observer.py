@@ -10,7 +10,7 @@ from palettune.search.results.ending import Ending
 from palettune.search.study.record import Record
 from palettune.search.tracking.mlflow_links import find_links
 from palettune.search.tracking.mlflow_observer import MlflowObserver
-from palettune.search.tracking.saved_view import VIEW
+from palettune.search.tracking.saved_view import FRONT_VIEW
 from palettune.space.encoding import Encoding
 from tests.search.loop.small_searches import costs as costs_of
 from tests.search.loop.small_searches import history_of, search
@@ -104,7 +104,7 @@ def test_runs_have_names_encodings_and_figures_at_step_0_and_the_front_is_marked
     assert {"divergence", "size_mb", "bits_per_weight", "compression", "seconds"} <= set(last.data.metrics)
     for name in last.data.metrics:
         assert [metric.step for metric in client.get_metric_history(last.info.run_id, name)] == [0], name
-    assert VIEW in "".join(experiment.tags)
+    assert FRONT_VIEW in "".join(experiment.tags)
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert find_links(client, "x", "id", "http://host/").front.endswith("workflowType=machine_learning")
 

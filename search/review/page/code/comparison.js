@@ -1,7 +1,7 @@
 // A, and A against B: every figure side by side, bytes by encoding, what an escalation gained, commands.
 import { html } from "preact";
 import { figure, rises, run } from "data";
-import { counted, digits, kilobytes, megabytes, milliseconds, percent, times, workflowWords } from "format";
+import { counted, digits, factor, kilobytes, megabytes, milliseconds, percent, workflowWords } from "format";
 import { Command } from "clipboard";
 import { distinctWords, smaller, verdictWords } from "sentences";
 import { encodingColour } from "colours";
@@ -50,13 +50,14 @@ function Picker({ value, pick, name, none = false }) {
 /** Rows of figures: a name, a value of each trial, and what B is to A. */
 function rowsOf(trials) {
   const any = (read) => trials.some((trial) => read(trial) != null);
-  const ratio = (read) => (one, other) => (read(one) > 0 && read(other) > 0 ? times(read(other) / read(one)) : "");
+  const ratio = (read) => (one, other) => (read(one) > 0 && read(other) > 0 ? factor(read(other) / read(one)) : "");
   const share = (read) => (one, other) => (read(one) > 0 && read(other) != null ? signed(read(other) / read(one) - 1) : "");
   const rows = [
     ["size", (t) => `${megabytes(t.size_mb)} MB`, share((t) => t.size_mb)],
     ["smaller than fp16", smaller],
     ["bits per weight", (t) => digits(t.bits_per_weight)],
   ];
+  if (any((t) => t.activations)) rows.push(["layers with int8 inputs", (t) => String([...(t.activations ?? "")].filter((one) => one === "1").length)]);
   if (any((t) => t.latency_ms)) rows.push(["latency, predicted", (t) => milliseconds(t.latency_ms), share((t) => t.latency_ms)]);
   if (any((t) => t.measured_latency_ms)) rows.push(["latency, measured", (t) => milliseconds(t.measured_latency_ms), share((t) => t.measured_latency_ms)]);
   rows.push(["divergence", (t) => html`<b>${digits(t.divergence)}</b>`, ratio((t) => t.divergence)]);

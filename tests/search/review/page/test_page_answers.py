@@ -118,7 +118,7 @@ def test_9_what_is_it_worth_against_one_encoding_for_all(reader, act):
     act(reader.page.select_option, "select[aria-label='Trial B']", str(uniform["trial"]))
     assert reader.chosen() == (reader.data["knee"], uniform["trial"])
     row = reader.text("#comparison .figures tr:has(th:text-is('divergence'))")
-    assert re.search(r"×[\d.,]+$", row)
+    assert re.search(r"[×÷][\d.,]+$", row)
 
 
 def test_10_was_it_worth_going_on_searching(reader, act):

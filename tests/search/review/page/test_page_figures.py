@@ -70,6 +70,11 @@ def test_numbers_are_written_alike(reader):
     ]  # fmt: skip
 
 
+def test_factors_are_multiplications_or_divisions(reader):
+    script = "((f) => value.map((number) => f.factor(number)))(await import('format'))"
+    assert reader.do(script, [16.2, 0.000433, 1.001, 0.5]) == ["×16.2", "÷2,309", "same", "÷2.00"]
+
+
 @pytest.mark.parametrize(
     ("name", "block"),
     [
