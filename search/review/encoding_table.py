@@ -28,10 +28,10 @@ class EncodingTable:
     """Every encoding of a menu or of an experiment, most bits first; an encoding's number is its place.
 
     Args:
-        asked: what the experiment asks for, which may be legal for no layer by now.
+        others: what the experiment asks for or somebody brought, which menus may not offer.
     """
 
-    def __init__(self, space: SearchSpace, asked: Iterable[Encoding], target: DeploymentTarget) -> None:
+    def __init__(self, space: SearchSpace, others: Iterable[Encoding], target: DeploymentTarget) -> None:
         largest: dict[Encoding, Layer] = {}
         for menu in space.menus.values():
             for encoding in menu.encodings:
@@ -39,7 +39,7 @@ class EncodingTable:
                 if held is None or menu.layer.parameters > held.parameters:
                     largest[encoding] = menu.layer
         bits = {e: round(stored_bits(layer, e, target), 3) for e, layer in largest.items()}
-        bits |= {e: float(e.bits) for e in asked if e not in bits}
+        bits |= {e: float(e.bits) for e in others if e not in bits}
         self._bits = bits
         self._all = sorted(bits, key=lambda e: (-bits[e], e.sort_key))
         self._places = {encoding: place for place, encoding in enumerate(self._all)}

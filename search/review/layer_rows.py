@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from palettune.device_bench.cost.latency_model import LatencyModel, LinearLatency
-from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.figures import figures
@@ -17,36 +17,32 @@ from palettune.space.layer import Layer
 from palettune.space.legality import refusal
 from palettune.space.search_space import SearchSpace
 
-__all__ = ["layer_rows", "losses_of_menus"]
+__all__ = ["layer_rows", "losses_of_columns"]
 
 _PRECISE = 9
 """Digits of what the page adds up, so that its sums are those of ``solve``."""
 _USUAL = "fisher"
 
 
-def losses_of_menus(space: SearchSpace, scores: Scores | None) -> dict[str, list[float]]:
-    """By layer the predicted divergence of each encoding of its menu; nothing without scores."""
+def losses_of_columns(scores: Scores | None) -> dict[Column, float]:
+    """The predicted divergence of each layer in each encoding that was scored; nothing without scores."""
     if scores is None:
         return {}
-    means = scores.by_sample.mean(axis=0)
-    return {
-        name: [float(means[scores.index(name, encoding)]) for encoding in menu.encodings]
-        for name, menu in space.menus.items()
-    }
+    return dict(zip(scores.columns, scores.by_sample.mean(axis=0).tolist(), strict=True))
 
 
 def layer_rows(
     experiment: Experiment,
     space: SearchSpace,
     table: EncodingTable,
-    losses: Mapping[str, Sequence[float]],
+    losses: Mapping[Column, float],
     scores: Scores | None,
     latency: LinearLatency | None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each layer in the model's order, and the reasons that refusals refer to by number.
 
     Args:
-        losses: of ``losses_of_menus``.
+        losses: of ``losses_of_columns``.
         latency: additive around one configuration; ``None`` without a device.
     """
     owner = {name: number for number, group in enumerate(space.groups) for name in group}
@@ -63,7 +59,7 @@ def layer_rows(
             "group": owner[layer.name],
             "menu": [table.place(encoding) for encoding in menu],
             "bytes": [layer_bytes(layer, encoding, experiment.deployment_target) for encoding in menu],
-            "loss": figures(losses[layer.name], _PRECISE) if losses else None,
+            "loss": figures((losses[layer.name, e] for e in menu), _PRECISE) if losses else None,
             **_times(layer.name, menu, latency),
             "refused": [
                 [table.place(encoding), reasons.setdefault(reason, len(reasons))]

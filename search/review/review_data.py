@@ -19,7 +19,7 @@ from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.figures import figure, figures
 from palettune.search.review.history_rows import history_rows, spans_of_work
 from palettune.search.review.latency_terms import latency_terms
-from palettune.search.review.layer_rows import layer_rows, losses_of_menus
+from palettune.search.review.layer_rows import layer_rows, losses_of_columns
 from palettune.search.review.review_source import ReviewSource
 from palettune.search.review.search_clock import SearchClock
 from palettune.search.review.trial_rows import TrialRows
@@ -47,9 +47,10 @@ def review_data(source: ReviewSource) -> dict[str, Any]:
     """Everything that the page shows of a search: numbers, texts, lists and mappings, ``None`` where nothing is known."""
     experiment, context, front = source.experiment, source.context, source.front
     space = context.space
+    losses = losses_of_columns(source.scores)
     others = [e for r in source.records if r.added for e in r.configuration.encodings.values()]
-    table = EncodingTable(space, [*experiment.space.parsed, *others], experiment.deployment_target)
-    losses = losses_of_menus(space, source.scores)
+    others += [*experiment.space.parsed, *(encoding for _, encoding in losses)]
+    table = EncodingTable(space, others, experiment.deployment_target)
     clock = SearchClock(spans_of_work(source.records, source.facts.phases))
     trials = TrialRows(space, table, front, clock, losses, context.rest_bytes)
     rows = trials.rows(source.records)

@@ -53,10 +53,17 @@ class ReviewFacts:
     ending: Ending | None = None
 
     def after(self, earlier: ReviewFacts) -> ReviewFacts:
-        """The same with the phases of earlier sessions of the same search before its own."""
+        """The same with what earlier sessions of the same search noted.
+
+        A session that only adds evaluations notes neither what is known of the model nor how the search ended.
+        """
         if earlier.search_id != self.search_id:
-            return self
-        return replace(self, phases=(*earlier.phases, *self.phases))
+            return replace(self, ending=None) if self.ending is Ending.ADDED else self
+        found = replace(self, phases=(*earlier.phases, *self.phases))
+        if self.coverage is None:
+            found = replace(found, coverage=earlier.coverage, uncompressed=earlier.uncompressed, notes=earlier.notes)
+            found = replace(found, ending=earlier.ending)
+        return found
 
     def save(self, path: Path) -> None:
         """Write them, atomically."""

@@ -100,7 +100,7 @@ class ReviewObserver(SearchObserver):
             self._thread.join()
         self._facts = replace(self._facts, ending=ending)
         self._save()
-        self._write(self._source(history))
+        self._write(self._source(history, searching=False))
 
     def _note(self, name: str, began: float) -> None:
         self._facts = replace(self._facts, phases=(*self._facts.phases, Phase(name, began, time.time())))
@@ -113,14 +113,14 @@ class ReviewObserver(SearchObserver):
         with self._not_ending_the_search():
             self._whole.save(self._folder.facts)
 
-    def _source(self, history: SearchHistory) -> ReviewSource:
-        return ReviewSource.of(history, self._folder, self._whole, self._storage)
+    def _source(self, history: SearchHistory, *, searching: bool) -> ReviewSource:
+        return ReviewSource.of(history, self._folder, self._whole, self._storage, searching=searching)
 
     def _refresh(self, history: SearchHistory) -> None:
         """Begin a page, unless one is being written or the last one is new."""
         if time.monotonic() < self._due or (self._thread is not None and self._thread.is_alive()):
             return
-        source = self._source(history)
+        source = self._source(history, searching=True)
         self._thread = threading.Thread(target=self._write, args=(source,), name="review page", daemon=True)
         self._thread.start()
 

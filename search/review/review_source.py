@@ -53,7 +53,15 @@ class ReviewSource:
     storage: str | None = None
 
     @classmethod
-    def of(cls, history: SearchHistory, folder: RunFolder, facts: ReviewFacts, storage: str | None) -> ReviewSource:
+    def of(
+        cls,
+        history: SearchHistory,
+        folder: RunFolder,
+        facts: ReviewFacts,
+        storage: str | None,
+        *,
+        searching: bool = False,
+    ) -> ReviewSource:
         """A search that goes on, or has just ended: what it has found by now."""
         known = history.known
         return cls(
@@ -65,7 +73,7 @@ class ReviewSource:
             history.scores,
             known.model or history.latency,
             facts,
-            searching=facts.ending is None,
+            searching=searching,
             storage=storage,
         )
 

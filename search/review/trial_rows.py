@@ -10,9 +10,11 @@ import numpy as np
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.evaluators.quality.gain import Gain
+from palettune.evaluators.sensitivity.scores import Column
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front
+from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.review.constraint_rows import broken_constraints
@@ -33,7 +35,7 @@ class TrialRows:
     """Makes the rows of one search's evaluations.
 
     Attributes:
-        losses: by layer the predicted divergence of each encoding of its menu; nothing without scores.
+        losses: of ``losses_of_columns``; nothing without scores.
         rest_bytes: of everything in the weight file that is no layer's weight.
         level: taught by the records that have a row by now.
     """
@@ -42,7 +44,7 @@ class TrialRows:
     table: EncodingTable
     front: Front
     clock: SearchClock
-    losses: Mapping[str, Sequence[float]]
+    losses: Mapping[Column, float]
     rest_bytes: int
     level: ScoreLevel = field(default_factory=ScoreLevel)
 
@@ -52,14 +54,16 @@ class TrialRows:
         self._members = {record.trial: place for place, record in enumerate(self.front.members)}
         self._recipes = {trial: name for name, trial in self.front.recipes.items()}
         self._confirmed = {key.partition(":")[0] for key in self.front.confirmations}
+        self._alike = {first.trial for first, _ in self.front.alike}
         self._layers = np.arange(len(self._names))
         self._by_place = self._table_of_losses()
 
     def _table_of_losses(self) -> np.ndarray:
-        """(layers, encodings) predicted divergences; not a number where a menu lacks the encoding."""
+        """(layers, encodings) predicted divergences; not a number where there is no score."""
         found = np.full((len(self._names), len(self.table.rows())), np.nan)
-        for row, name in enumerate(self._names if self.losses else ()):
-            found[row, [self.table.place(e) for e in self.space.menus[name].encodings]] = self.losses[name]
+        rows = {name: row for row, name in enumerate(self._names)}
+        for (name, encoding), loss in self.losses.items():
+            found[rows[name], self.table.place(encoding)] = loss
         return found
 
     def rows(self, records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -72,8 +76,7 @@ class TrialRows:
 
     def _row(self, record: Record) -> dict[str, Any]:
         places = self.table.places(record.configuration, self._names)
-        total = float(self._by_place[self._layers, places].sum()) if self.losses else np.nan
-        loss = total if np.isfinite(total) else None  # a recipe may have encodings that no menu offers
+        loss = figure(float(self._by_place[self._layers, places].sum()), _PRECISE)
         return {
             "trial": record.trial,
             "workflow": record.workflow.value,
@@ -89,7 +92,7 @@ class TrialRows:
             "activations": rounded_inputs(record.configuration, self._names),
             "gains": gain_rows(record.gains),
             "span": [figure(self.clock.at(moment)) for moment in record.span],
-            "loss": figure(loss, _PRECISE),
+            "loss": loss,
             "predicted": figure(self._predicted(record, loss)),
         }
 
@@ -118,7 +121,7 @@ class TrialRows:
             **_measured(found, ends),
             "agreement": None,
             "unseen": None if unseen is None else _measured(unseen, interval(unseen)),
-            "verdict": _verdict(unseen, ends),
+            "verdict": _verdict(found, unseen),
             "distinct_from_next": self._distinct(record),
         }
 
@@ -134,7 +137,7 @@ class TrialRows:
             return None
         if not self.front.comparable:
             return None
-        return all(record.trial != first.trial for first, _ in self.front.alike)
+        return record.trial not in self._alike
 
     def _predicted(self, record: Record, loss: float | None) -> float | None:
         """What the scores and the evaluations before this one let expect of it, which it then teaches in turn."""
@@ -209,8 +212,7 @@ def _measured(evaluation: Evaluation | None, ends: tuple[float, float] | None) -
     }
 
 
-def _verdict(unseen: Evaluation | None, ends: tuple[float, float] | None) -> str:
-    """Whether the divergence on unseen data is within what the search measured."""
-    if unseen is None or ends is None:
-        return "unchecked"
-    return "holds" if unseen.divergence <= ends[1] else "above"
+def _verdict(seen: Evaluation | None, unseen: Evaluation | None) -> str:
+    """The verdict in one word; too few samples check nothing."""
+    verdict = member_verdict(seen, unseen) if seen is not None else MemberVerdict.UNCHECKED
+    return {MemberVerdict.HOLDS: "holds", MemberVerdict.ABOVE: "above"}.get(verdict, "unchecked")

@@ -1,7 +1,6 @@
 """A run of a former version, read and not searched, and a search of a study in memory."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,5 +43,4 @@ def history():
 @pytest.fixture
 def source(history, tmp_path):
     """The same as a page is made from it."""
-    made = ReviewSource.of(history, RunFolder(tmp_path, "x"), ReviewFacts(), None)
-    return replace(made, searching=False)
+    return ReviewSource.of(history, RunFolder(tmp_path, "x"), ReviewFacts(), None)

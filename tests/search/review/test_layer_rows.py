@@ -9,7 +9,7 @@ import pytest
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.review.encoding_table import EncodingTable
-from palettune.search.review.layer_rows import layer_rows, losses_of_menus
+from palettune.search.review.layer_rows import layer_rows, losses_of_columns
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
@@ -20,7 +20,7 @@ def rows_of(whole, made=None, latency=None, **keys):
     keys.setdefault("encodings", [str(e) for e in MENU])
     experiment = Experiment(name="x", workload=Path("workload.py"), space=keys)
     table = EncodingTable(whole, experiment.space.parsed, TARGET)
-    rows, reasons = layer_rows(experiment, whole, table, losses_of_menus(whole, made), made, latency)
+    rows, reasons = layer_rows(experiment, whole, table, losses_of_columns(made), made, latency)
     return rows, reasons, table
 
 
@@ -89,6 +89,6 @@ def test_a_score_is_a_mean_over_samples():
     whole = space()
     columns = tuple((name, e) for name in WIDTHS for e in whole.menus[name].encodings)
     table = np.random.default_rng(0).random((5, len(columns)))
-    found = losses_of_menus(whole, Scores("fisher", columns, table))
-    assert found["a"] == pytest.approx(table[:, : len(MENU)].mean(axis=0))
-    assert losses_of_menus(whole, None) == {}
+    found = losses_of_columns(Scores("fisher", columns, table))
+    assert found == pytest.approx(dict(zip(columns, table.mean(axis=0), strict=True)))
+    assert losses_of_columns(None) == {}

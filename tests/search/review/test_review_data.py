@@ -13,6 +13,8 @@ from palettune.search.results.ending import Ending
 from palettune.search.review.review_data import review_data
 from palettune.search.review.review_facts import ReviewFacts
 from palettune.search.review.review_source import ReviewSource
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from tests.search.review.page_reader import encodings_of, predicted, total
 
 
@@ -88,6 +90,20 @@ def test_a_search_that_has_found_nothing_yet_has_a_page(source):
     assert (nothing["front"], nothing["knee"], nothing["trials"], nothing["seconds"]) == ([], None, [], 0.0)
     assert nothing["history"] == {"hypervolume": [], "phases": []}
     assert nothing["samples"] == {"searched": None, "unseen": None, "sources_unseen": None}
+
+
+def test_an_encoding_that_somebody_brought_is_there_though_no_menu_offers_it(source):
+    lut6 = Encoding.parse("lut6")
+    brought = Configuration(dict.fromkeys(source.records[0].configuration.encodings, lut6))
+    record = replace(source.records[0], trial=77, configuration=brought, added=True)
+    made = replace(
+        source, records=(*source.records, record), front=replace(source.front, recipes={"by hand": record.trial})
+    )
+    found = review_data(made)
+    (row,) = (row for row in found["trials"] if row["recipe"] == "by hand")
+    assert set(encodings_of(found, row).values()) == {"lut6"}
+    assert (row["trial"], row["loss"], row["predicted"]) == (77, None, None)  # nobody scored it
+    assert len(found["prediction"]["points"]) == len(review_data(source)["prediction"]["points"])
 
 
 def test_constraints_and_metrics_say_which_way_is_better(source):

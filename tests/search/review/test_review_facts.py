@@ -31,3 +31,11 @@ def test_a_search_that_goes_on_keeps_its_earlier_phases_and_no_other_search_s():
     assert now.after(FACTS).phases == (*FACTS.phases, *now.phases)
     assert now.after(FACTS).ending is None
     assert now.after(replace(FACTS, search_id="another")) == now
+
+
+@pytest.mark.parametrize("ending", [Ending.ADDED, Ending.STOPPED, None])
+def test_a_session_that_only_adds_keeps_what_is_known_of_the_model_and_how_the_search_ended(ending):
+    adding = ReviewFacts("id", phases=(Phase("adding", 5.0, 6.0),), ending=ending)
+    assert adding.after(FACTS) == replace(FACTS, phases=(*FACTS.phases, *adding.phases))
+    if ending is Ending.ADDED:  # to a run of an earlier version, of which nobody knows how it ended
+        assert adding.after(ReviewFacts()).ending is None

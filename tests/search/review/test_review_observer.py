@@ -65,11 +65,12 @@ def test_the_last_page_holds_the_whole_search(folder, history, small):
     assert facts.ending is Ending.TRIALS
 
 
-def test_a_search_that_goes_on_keeps_what_earlier_sessions_noted(folder, history, page):
+def test_a_search_that_goes_on_keeps_what_earlier_sessions_noted(folder, history, page, small):
     for name in ("first", "second"):
         observer = ReviewObserver(folder, pytest.fail)
         with observer.stage(name):
             pass
+        observer.on_prepared(small[0])
         observer.on_search_started(history)
         ended(observer)
         assert ReviewFacts.load(folder.facts).ending is None

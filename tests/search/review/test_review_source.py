@@ -13,7 +13,7 @@ from palettune.search.review.review_source import ReviewSource
 
 
 def test_a_search_that_goes_on_is_taken_as_it_is_now(history, tmp_path):
-    made = ReviewSource.of(history, RunFolder(tmp_path, "x"), ReviewFacts(), None)
+    made = ReviewSource.of(history, RunFolder(tmp_path, "x"), ReviewFacts(), None, searching=True)
     assert made.state == "running"
     assert list(made.records) == list(history.records)
     assert made.front.members == history.front.members

@@ -13,9 +13,13 @@ from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.search_clock import SearchClock
 from palettune.search.review.trial_rows import TrialRows, gain_rows
 from palettune.space.configuration import Precision
-from tests.search.made_up import MENU, OBJECTIVES, SPACE, TARGET, record
+from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, record
 
-LOSSES = {"l0": [0.0, 0.01, 0.1, 1.0], "l1": [0.0, 0.02, 0.2, 2.0]}
+LOSSES = {
+    (layer.name, encoding): loss * factor
+    for layer, factor in zip(LAYERS, (1, 2), strict=True)
+    for encoding, loss in zip(MENU, (0.0, 0.01, 0.1, 1.0), strict=True)
+}
 
 
 def evaluated(divergence, spread=0.3, count=32, seed=0, workflow=Workflow.DATA_FREE):
