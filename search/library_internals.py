@@ -1,4 +1,4 @@
-"""Private names of Optuna, Ray and MLflow that ``search`` needs.
+"""Private names of Optuna, Ray, MLflow and Python that ``search`` needs.
 
 Every use of such a name in this room stands here, with the version that it was tested with;
 ``tests/search/test_library_internals.py`` fails when a name is gone or behaves otherwise.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["FilteredStudy", "actor_id", "mlflow_application", "set_constraints"]
+__all__ = ["FilteredStudy", "actor_id", "end_process", "mlflow_application", "set_constraints"]
 
 
 class FilteredStudy(Study):  # type: ignore[misc]
@@ -73,3 +73,8 @@ def mlflow_application(store: str, artifacts: Path | None) -> Any:
 
     initialize_backend_stores(store, store, given[constants.ARTIFACT_ROOT_ENV_VAR])
     return app
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process at once, whatever its threads are doing; nothing is cleaned up (``os._exit``)."""
+    os._exit(code)

@@ -1,8 +1,8 @@
-"""Graph pass that stores what a large constant repeats once: equal rows, first states of zeros.
+"""Graph pass that stores what a large constant repeats once: equal rows, first states of zeros, masks of two values.
 
 An axis along which the values are equal gets length 1 where the op that takes the constant broadcasts; elsewhere, a constant
-of one value becomes a table with one bit a value. The program computes the very same. Before iOS18 there are no such tables,
-for theirs have a form that cannot be raised to a later target.
+of few values becomes a table of these. The program computes the very same. Before iOS18 there are no such tables, for theirs
+have a form that cannot be raised to a later target.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
+from numpy.typing import NDArray
 
-from palettune.device_bench.conversion.weights.table_constant import table_constant
 from palettune.device_bench.library_internals import AbstractGraphPass, opset_has, register_pass
 from palettune.device_bench.package.operand_ops import LEAST_ELEMENTS, OPERANDS
 
@@ -23,6 +23,8 @@ __all__ = ["REPEATED_CONSTANTS"]
 
 #: The pass.
 REPEATED_CONSTANTS = "palettune::store_repeated_constants_once"
+#: Bits of an index into the values that a constant has.
+_BITS = {1: types.uint1, 2: types.uint2, 4: types.uint4}
 _BROADCASTING = ("add", "sub", "mul", "real_div", "maximum", "minimum")
 
 
@@ -53,17 +55,24 @@ def _shorten(function: Any, op: Any) -> None:
     if axes:
         short = value[tuple(slice(1) if axis in axes else slice(None) for axis in range(value.ndim))]
         new = mb.const(val=np.ascontiguousarray(short), name=op.name, before_op=op)
-    elif bool((value == value.flat[0]).all()) and all(_takes(user, old) for user in old.child_ops):
-        if not opset_has(ct.target.iOS18):
-            return
-        table = np.array([value.flat[0], value.flat[0] + 1], types.nptype_from_builtin(old.dtype))
-        new = table_constant(old.shape, table, op.name, op)
     else:
-        return
+        levels, indices = np.unique(value, return_inverse=True)
+        known = opset_has(ct.target.iOS18) and all(_takes(user, old) for user in old.child_ops)
+        if not known or len(levels) > 2 ** max(_BITS):
+            return
+        new = _table(levels, indices.reshape(value.shape), op)
     function.replace_uses_of_var_after_op(
         anchor_op=op, old_var=old, new_var=new, no_check_var_types=True, force_replace=True
     )
     function.remove_ops([op])
+
+
+def _table(levels: NDArray[Any], indices: NDArray[Any], op: Any) -> Any:
+    bits = next(bits for bits in _BITS if len(levels) <= 2**bits)
+    entries = np.concatenate([levels, np.repeat(levels[-1:], 2**bits - len(levels))])
+    numbers = indices.astype(types.nptype_from_builtin(_BITS[bits]))
+    lut = entries.reshape([1] * indices.ndim + [2**bits, 1])
+    return mb.constexpr_lut_to_dense(indices=numbers, lut=lut, before_op=op, name=op.name)
 
 
 def _broadcast_axes(variable: Any) -> set[int]:

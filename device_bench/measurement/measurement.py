@@ -7,7 +7,6 @@ written to that documentation and tested against a stand-in for it; it has not y
 
 from __future__ import annotations
 
-import asyncio
 import json
 import platform
 import statistics
@@ -209,6 +208,8 @@ class CoreMLBackend:
 
     def __init__(self, name: str | None = None) -> None:
         _check_mac()
+        import asyncio
+
         self._loop = asyncio.new_event_loop()
         self._remote = None if name is None else self._prepared(name)
         self._benchmarker: Any = None

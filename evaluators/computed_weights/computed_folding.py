@@ -52,6 +52,8 @@ def fold_computed(
     """
     runner = _Runner(model, run)
     found = runner.recorded(0)
+    if found is not None and operands and _written_anew(model, found):
+        found = runner.recorded(0)
     if found is None or not fold_plan(model, found, operands).folds:
         return None
     again = runner.recorded(1)
@@ -73,6 +75,16 @@ def fold_computed(
         f"weights that are computed before use ({', '.join(names)}) stay as they are: outputs change when they are "
         "replaced by parameters; do so yourself in model() to have them compressed"
     )
+
+
+def _written_anew(model: nn.Module, found: ForwardRecord) -> bool:
+    """Let modules that write what is computed of the model's own tensors return it instead; whether there are any."""
+    modules = dict(model.named_modules())
+    writing = [modules[call.path[-1]] for call in found.calls if not call.computes and call.path]
+    changed = [module for module in writing if getattr(module, "inplace", False) is True]
+    for module in changed:
+        module.inplace = False  # a plain attribute
+    return bool(changed)
 
 
 class _Runner:

@@ -43,10 +43,11 @@ from palettune.evaluators.workload.outputs import (
     joined_outputs,
 )
 from palettune.evaluators.workload.sample_axes import WHOLE
+from palettune.evaluators.workload.sample_groups import SampleGroupsError, as_groups
 from palettune.evaluators.workload.sampling import Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
 from palettune.evaluators.workload.torch_defaults import TorchDefaults
-from palettune.evaluators.workload.workload_imports import import_workload, importable
+from palettune.evaluators.workload.workload_imports import import_beside, import_workload, importable
 from palettune.evaluators.workload.workload_object import (
     WorkloadError,
     WorkloadObject,
@@ -239,6 +240,37 @@ class Workload:
         if not isinstance(labels, (list, tuple)):
             raise self._error(function, f"returned a {type(labels).__name__}; expected a list of labels")
         return labels
+
+    def groups(self, split: Split, samples: int) -> tuple[int, ...]:
+        """Return the group number of each sample of a split; empty where every sample is a source of its own.
+
+        Args:
+            samples: how many the split has.
+
+        Raises:
+            WorkloadError: there is no such function, it fails, or it returns something else.
+        """
+        name = self.options.groups
+        if name is None:
+            return ()
+        try:
+            with self._defaults():
+                returned = self._function(name)(split.value, samples)
+            return as_groups(returned, samples)
+        except SampleGroupsError as error:
+            raise self._error(name, f"{error} (of {split.value})") from None
+        except Exception as error:
+            raise self._error(name, f"failed: {type(error).__name__}: {error} (`data.groups` names it)") from error
+
+    def _function(self, name: str) -> Any:
+        """A function of the workload, or of a module beside its file."""
+        module, _, function = name.rpartition(".")
+        if module and isinstance(self.source, Path):
+            return getattr(import_beside(self.source, module), function)
+        found: Any = self._functions
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
 
     def digest(self, split: Split) -> str:
         """Return the content hash of the inputs of one split."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,14 @@ from palettune.search.results.explanation import Explanation, explain_front, exp
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.frames import records_frame
 from palettune.search.results.front import Front, Limits, front_of
+from palettune.search.results.front_members.picks import Picks, best_within
 from palettune.search.results.known_latency import KnownLatency, known_latency
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
 from palettune.search.review.exported_packages import remember_packages
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
+from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError, suggestion
 
 if TYPE_CHECKING:
@@ -57,8 +59,7 @@ class Run:
         self.folder = folder
         self.notes: tuple[str, ...] = study.notes
         self.ending = ending
-        self._study = study
-        self._storage = storage
+        self._study, self._storage = study, storage
 
     def __repr__(self) -> str:
         trials, front = self.trials, self.front
@@ -91,11 +92,17 @@ class Run:
     def front(self) -> Front:
         """The Pareto front, ranked by measured latencies where there are some."""
         found = front_of(self.trials, self._study.context.objectives(self.experiment), self._known)
-        return replace(found, confirmations=self._study.confirmations())
+        return replace(found, confirmations=self._study.confirmations(), recipes=self._study.recipes())
 
     def trials_frame(self) -> pandas.DataFrame:
         """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
         return records_frame(self.trials, self.front.members)
+
+    @property
+    def recipes(self) -> dict[str, Record]:
+        """Evaluations of recipes, by the recipe's name."""
+        by_trial = {record.trial: record for record in self.trials}
+        return {name: by_trial[trial] for name, trial in self._study.recipes().items() if trial in by_trial}
 
     def trial(self, number: int) -> Record:
         """One evaluation by its number.
@@ -131,24 +138,67 @@ class Run:
         target = self.experiment.deployment_target
         return compare_records(self._record(first), self._record(second), layers, target)
 
-    def solve(self, *, max_size_mb: float | None = None, max_latency_ms: float | None = None) -> Solution:
+    def solve(
+        self,
+        *,
+        max_size_mb: float | None = None,
+        max_latency_ms: float | None = None,
+        fix: Mapping[str, str] | None = None,
+        forbid: Sequence[str] = (),
+    ) -> Solution:
         """Predict the best configuration for budgets from saved scores; nothing is evaluated.
+
+        The answer also holds the best member of the front within the budgets, which is measured.
 
         Args:
             max_size_mb: budget of the weight file, in 10^6 bytes.
             max_latency_ms: budget of the predicted latency on the experiment's device.
+            fix: layer name or pattern -> the encoding that it is to have.
+            forbid: encodings, or patterns of them, that no other layer is to have.
 
         Raises:
             UserError: if the budgets cannot be met: the closest that can, and the layers that block.
         """
+        from palettune.search.proposing.restricted_space import restricted_space
         from palettune.search.proposing.solution import solution  # loads the solver
 
         given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
         budgets = {name: bound for name, bound in given.items() if bound is not None}
         context, latency = self._study.context, self._known.model or self._latency
-        return solution(self.experiment, context, self._scores, self._study.records(), budgets, latency)
+        restricted = replace(context, space=restricted_space(context.space, fix or {}, forbid))
+        best = best_within(self.front, Limits(max_size_mb, max_latency_ms))
+        return solution(self.experiment, restricted, self._scores, self.trials, budgets, latency, best)
 
     # -- what is made of it -------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        configuration: Configuration | str | Path,
+        *,
+        calibrate: bool = False,
+        origin: str | None = None,
+        tracking_uri: str | None = None,
+        ray_address: str | None = None,
+        observers: Sequence[SearchObserver] = (),
+    ) -> Record:
+        """Evaluate a configuration, and add it to the search's trials; what was evaluated before is only given back.
+
+        Args:
+            configuration: one that fits the model, within the search space or not; or a JSON file that holds one.
+            calibrate: find its weights with data, too.
+            origin: where it comes from, in words, for the record.
+            tracking_uri: MLflow's store, where it is not the one of the search.
+            ray_address: Ray cluster to work on; this process does it without.
+            observers: hear what happens.
+
+        Raises:
+            UserError: it does not fit the model, the evaluation fails, or a search is running in the folder.
+        """
+        from palettune.search.api.adding import evaluate_in_run  # loads the libraries that run models
+        from palettune.search.loop.session import Places
+
+        places = Places(self.folder.root, self._storage, tracking_uri, ray_address, inline=ray_address is None)
+        return evaluate_in_run(self.experiment, self.trials, places, configuration, calibrate, origin, observers)
 
     def review(self, path: str | Path | None = None) -> Path:
         """Write the page that shows all of it, for any browser, and give its path.
@@ -167,7 +217,7 @@ class Run:
 
     def export(
         self,
-        pick: Sequence[str | int] = ("knee",),
+        pick: Sequence[str | int | Record] = ("knee",),
         out: str | Path = "exported",
         *,
         max_size_mb: float | None = None,
@@ -178,10 +228,11 @@ class Run:
         observer: SearchObserver | None = None,
         on_exported: Callable[[Exported], None] = lambda item: None,
     ) -> ExportResult:
-        """Export members of the front as proven packages, with ``manifest.json``, and list them in MLflow.
+        """Export evaluations as proven packages, with ``manifest.json``, and list them in MLflow.
 
         Args:
-            pick: ``"knee"``, ``"all"``, ``"spread:N"`` or numbers of trials.
+            pick: ``"knee"``, ``"all"``, ``"smallest"``, ``"spread:N"``, ``"divergence<0.01"``, ``"uniform:lut8"``,
+                ``"recipe:NAME"``, numbers of any trials, or records.
             out: folder for the packages; packages of the same name are replaced.
             max_size_mb: only members of at most this size.
             max_latency_ms: only members of at most this latency: measured where it was, else predicted.
@@ -195,9 +246,10 @@ class Run:
             UserError: nothing is picked, or the model, its data or the experiment are not those searched.
         """
         reporter = observer or SearchObserver()
-        picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
+        picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
         from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
-        from palettune.search.results.export import export, write_manifest
+        from palettune.search.results.export import export
+        from palettune.search.results.packages.manifest import write_manifest
 
         with reporter.stage("checking the workload"):
             layers = [layer.name for layer in self._study.context.space.layers]
@@ -214,6 +266,18 @@ class Run:
         if problem is not None:
             reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
         return ExportResult(tuple(packages), manifest, problem)
+
+    def pick(self, wanted: Sequence[str | int | Record], limits: Limits = Limits()) -> tuple[Record, ...]:  # noqa: B008
+        """The evaluations that words, numbers or records name, each once.
+
+        Raises:
+            PickError: naming the word or bound, and what there is.
+        """
+        picks = Picks(self.front, self.trials, self._study.context.space, self._study.recipes())
+        found: list[Record] = []
+        for item in wanted:
+            found += [item] if isinstance(item, Record) else picks.pick([str(item)], limits)
+        return tuple({record.trial: record for record in found}.values())
 
     def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None, register: str | None) -> str | None:
         """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
@@ -239,7 +303,7 @@ class Run:
             self.folder,
             context,
             trials,
-            replace(front, confirmations=self._study.confirmations()),
+            replace(front, confirmations=self._study.confirmations(), recipes=self._study.recipes()),
             latency=known.model or self._latency,
             notes=self.notes,
             storage=self._storage,

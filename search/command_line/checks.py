@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from palettune.evaluators.workload.workload_object import require_workload_file
-from palettune.search.experiment.experiment import Experiment
+
+if TYPE_CHECKING:
+    from palettune.search.experiment.experiment import Experiment
 
 __all__ = ["checked_experiment"]
 
@@ -16,6 +19,8 @@ def checked_experiment(path: Path) -> Experiment:
     Raises:
         UserError: naming the file or the key.
     """
+    from palettune.search.experiment.experiment import Experiment  # loads pydantic, of which completion needs none
+
     experiment = Experiment.load(path)
     if isinstance(experiment.workload, Path):
         require_workload_file(experiment.workload)

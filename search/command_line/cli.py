@@ -14,6 +14,7 @@ from rich.markup import escape
 import palettune
 from palettune.device_bench.package.package_folder import require_package
 from palettune.search.command_line import options
+from palettune.search.command_line.budgets import Budgets, evaluated_first, fixes, words_of
 from palettune.search.command_line.checks import checked_experiment
 from palettune.search.command_line.options import RUNS, AsJson, ExperimentFile, Root, Storage, TrackingUri
 from palettune.search.command_line.printing import (
@@ -85,10 +86,12 @@ def search(
     ray_address: options.RayAddress = None,
     fresh: options.Fresh = False,
     inline: options.Inline = False,
+    also: options.Also = None,
 ) -> None:
     """Run a search, or go on with it; print the front."""
     checked = checked_experiment(experiment)
     from palettune.search.api.mlflow_ui import lines_after_a_search
+    from palettune.search.display.below_front import below_front
     from palettune.search.display.tables import front_table
     from palettune.search.workers.evaluations import SearchStopped
 
@@ -104,6 +107,7 @@ def search(
                 ray_address=ray_address,
                 inline=inline,
                 fresh=fresh,
+                also=also or [],
                 observers=[palettune.Display(console)],
                 stop=stop,
             )
@@ -118,6 +122,7 @@ def search(
     print_table(
         console, front_table(found, f"front of {run.experiment.name} ({run.ending})", wide=not console.is_terminal)
     )
+    print_lines(console, below_front(found, run.recipes))
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
@@ -143,6 +148,7 @@ def front(
     explain: options.Explain = False,
 ) -> None:
     """Print the front of a search."""
+    from palettune.search.display.below_front import below_front
     from palettune.search.display.explanation_table import FEW_LAYERS, explanation_table
     from palettune.search.display.front_csv import front_csv
     from palettune.search.display.tables import front_table, shown_members
@@ -156,6 +162,7 @@ def front(
     else:
         wide = wide or not console.is_terminal
         print_table(console, front_table(found, f"front of {run.experiment.name}", every=every, wide=wide))
+        print_lines(console, below_front(found, run.recipes))
         if explain:
             shown = {record.trial for record in (found.members if every else shown_members(found))}
             for explanation in (item for item in run.explain_front() if item.record.trial in shown):
@@ -167,7 +174,7 @@ def front(
 @app.command()
 def explain(
     experiment: ExperimentFile,
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial, on the front or not.")],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Number of a trial, on the front or not; or knee.")],
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
@@ -176,7 +183,8 @@ def explain(
     """Say why each layer of a trial has its encoding."""
     from palettune.search.display.explanation_table import explanation_table
 
-    found = _opened(experiment, root, storage).explain(trial)
+    run = _opened(experiment, root, storage)
+    found = run.explain(_trial(run, trial))
     if as_json:
         print_json(found.to_json())
     else:
@@ -222,20 +230,37 @@ def export(
     max_size_mb: Annotated[float | None, typer.Option(help="Only members of at most this size.")] = None,
     max_latency_ms: options.MaxLatency = None,
     max_divergence: Annotated[float | None, typer.Option(help="Only members of at most this divergence.")] = None,
+    solve: options.SolveFirst = False,
+    configuration: options.ConfigurationOption = None,
+    calibrate: options.Calibrate = False,
+    fix: options.Fix = None,
+    forbid: options.Forbid = None,
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     register: options.Register = None,
 ) -> None:
-    """Export members of the front as proven packages."""
+    """Export evaluations as proven packages."""
     run = _opened(experiment, root, storage)
     console = Console()
     display = palettune.Display(console)
+    picked: list[str | int | palettune.Record] = list(words_of(pick))
+    record = evaluated_first(
+        run,
+        Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ())) if solve else None,
+        configuration,
+        calibrate=calibrate,
+        tracking_uri=tracking_uri,
+        observer=display,
+    )
+    if record is not None:
+        print_lines(console, [f"trial {record.trial}: {record!r}"])
+        picked.append(record)
     found = run.export(
-        [word for words in pick or ["knee"] for word in words.replace(",", " ").split()],
+        picked or ["knee"],
         out,
-        max_size_mb=max_size_mb,
-        max_latency_ms=max_latency_ms,
+        max_size_mb=None if record is not None else max_size_mb,
+        max_latency_ms=None if record is not None else max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
         register=register,
@@ -281,7 +306,7 @@ def apply(
     if as_json:
         print_json(found.to_json())
     else:
-        Console().print(applied_table(found))
+        print_table(Console(), applied_table(found))
         print_lines(Console(), [f"manifest: {found.export.manifest}"])
     if not found.proven:
         raise typer.Exit(1)
@@ -292,19 +317,38 @@ def solve(
     experiment: ExperimentFile,
     max_size_mb: options.MaxSize = None,
     max_latency_ms: options.MaxPredictedLatency = None,
+    fix: options.Fix = None,
+    forbid: options.Forbid = None,
+    evaluate: options.EvaluateIt = False,
+    calibrate: options.Calibrate = False,
     root: Root = RUNS,
     storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    ray_address: options.RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the best configuration for budgets."""
+    """Say what is best for budgets."""
     from palettune.search.display.solution_lines import solution_lines
 
     run = _opened(experiment, root, storage)
-    found = run.solve(max_size_mb=max_size_mb, max_latency_ms=max_latency_ms)
+    budgets = Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ()))
+    found = budgets.solved(run)
+    if evaluate or calibrate:
+        observers = [] if as_json else [palettune.Display(Console(stderr=True))]
+        run.evaluate(
+            found.configuration,
+            calibrate=calibrate,
+            origin=f"solved for {budgets}",
+            tracking_uri=tracking_uri,
+            ray_address=ray_address,
+            observers=observers,
+        )
+        found = budgets.solved(run)
+    places = _options(root, storage, None, None)
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(Console(), solution_lines(found))
+        print_lines(Console(), solution_lines(found, str(experiment), budgets.options, places))
 
 
 @app.command()
@@ -395,6 +439,15 @@ def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
     run = palettune.open_run(experiment, root=root, storage=storage)
     print_notes(run.notes)
     return run
+
+
+def _trial(run: palettune.Run, word: str) -> palettune.Record:
+    """A trial by its number, or the knee."""
+    if word == "knee":
+        return run.front.knee()
+    if not word.isdigit():
+        raise UserError(f"{word}: expected the number of a trial, or `knee`")
+    return run.trial(int(word))
 
 
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:

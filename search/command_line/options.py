@@ -9,13 +9,19 @@ import typer
 
 __all__ = [
     "RUNS",
+    "Also",
     "AsCsv",
     "AsJson",
     "BenchDevice",
+    "Calibrate",
     "ConfigurationFile",
+    "ConfigurationOption",
+    "EvaluateIt",
     "EveryMember",
     "ExperimentFile",
     "Explain",
+    "Fix",
+    "Forbid",
     "Fresh",
     "Inline",
     "InputShapes",
@@ -29,6 +35,7 @@ __all__ = [
     "Register",
     "Root",
     "RunToo",
+    "SolveFirst",
     "Storage",
     "TrackingUri",
     "UnitChoice",
@@ -64,11 +71,32 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew; an earlier sea
 Inline = Annotated[
     bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
 ]
+Also = Annotated[
+    list[Path] | None, typer.Option("--also", help="A recipe to compare with, in JSON, YAML or TOML; repeatable.")
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Say of each member shown why its layers are as they are.")]
+Pick = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick", help="knee, all, smallest, spread:N, divergence<X, uniform:ENCODING, recipe:NAME or trials."
+    ),
+]
 Register = Annotated[
     str | None, typer.Option("--register", help="Name of a model in MLflow's registry: a version for each package.")
 ]
-Pick = Annotated[list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option("--fix", metavar="LAYER=ENC", help="A layer, or a pattern of layers, and its encoding."),
+]
+Forbid = Annotated[
+    list[str] | None, typer.Option("--forbid", metavar="ENC", help="An encoding that no other layer is to have.")
+]
+EvaluateIt = Annotated[bool, typer.Option("--evaluate", help="Evaluate the answer, and add it to the search.")]
+Calibrate = Annotated[bool, typer.Option("--calibrate", help="Evaluate it, and calibrate its weights with data.")]
+SolveFirst = Annotated[bool, typer.Option("--solve", help="Solve for the budgets given, evaluate, and export that.")]
+ConfigurationOption = Annotated[
+    Path | None, typer.Option("--configuration", help="Evaluate the configuration of a JSON file, and export that.")
+]
 MaxLatency = Annotated[
     float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")
 ]

@@ -77,12 +77,18 @@ def _to_stderr(words: str) -> None:
     os.write(2, f"\n{words}\n".encode())  # not by a buffer, whose lock may be held
 
 
+def _end(code: int) -> None:
+    from palettune.search.library_internals import end_process
+
+    end_process(code)
+
+
 @contextmanager
 def stop_flag(
     say: Callable[[str], None] = _to_stderr,
     *,
     patience: float = _PATIENCE,
-    end: Callable[[int], object] = os._exit,
+    end: Callable[[int], object] = _end,
 ) -> Iterator[StopFlag]:
     """Turn the first Ctrl-C (or SIGTERM) into a request, which the flag given tells; the second one interrupts."""
     flag = StopFlag(say, patience, end)

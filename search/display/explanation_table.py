@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 
-from rich.console import Console, Group
-from rich.text import Text
+from rich.console import Console
 
 from palettune.search.display.fitted_table import FittedTable, TableColumn
 from palettune.search.results.explanation import USUAL, Explanation, LayerReason
@@ -19,7 +18,7 @@ FEW_LAYERS = 5
 """Layers of a member, where many members are explained."""
 
 
-def explanation_table(explanation: Explanation, *, most: int | None = None, wide: bool = False) -> Group:
+def explanation_table(explanation: Explanation, *, most: int | None = None, wide: bool = False) -> FittedTable:
     """One member for a terminal; print it with ``soft_wrap=True``.
 
     Args:
@@ -31,8 +30,8 @@ def explanation_table(explanation: Explanation, *, most: int | None = None, wide
     left = len(explanation.layers) - len(shown)
     if left:
         notes.append(f"and {left} smaller layers: palettune explain EXPERIMENT.toml {explanation.record.trial}")
-    table = FittedTable(_columns(shown, explanation.rate_ms is not None), wide=wide, notes=notes)
-    return Group(Text(explanation.sentence), Text(), table)
+    columns = _columns(shown, explanation.rate_ms is not None)
+    return FittedTable(columns, wide=wide, intro=(explanation.sentence, ""), notes=notes)
 
 
 def _columns(shown: Sequence[LayerReason], timed: bool) -> list[TableColumn]:

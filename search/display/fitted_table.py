@@ -14,8 +14,8 @@ from rich.text import Text
 __all__ = ["FittedTable", "TableColumn"]
 
 _GAP = 2
-_LONGEST = 200
-"""Characters of a line of notes, where the width of the console does not matter."""
+_ENDLESS = 10_000
+"""Characters of a line of words, where the width of the console does not matter."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class FittedTable:
     Attributes:
         wide: show all columns, however wide the console is.
         marked: row that is set in bold; ``None`` for none.
-        notes: lines below.
+        intro: lines above, broken between words.
+        notes: lines below, likewise.
         hint: what shows the columns that were left out, in words.
     """
 
@@ -61,20 +62,24 @@ class FittedTable:
     title: str | None = None
     wide: bool = False
     marked: int | None = None
+    intro: Sequence[str] = ()
     notes: Sequence[str] = ()
     hint: str = "--wide"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         kept = self.kept(None if self.wide else options.max_width)
-        if self.title is not None:
-            yield Text(self.title, style="italic")
+        width = _ENDLESS if self.wide else options.max_width
+        words = options.update(width=width, no_wrap=False, overflow="fold")
+        title = [Text(self.title, style="italic")] if self.title is not None else []
+        for text in (*map(Text, self.intro), *title):
+            yield from console.render(text, words)
         if kept:
             yield from console.render(_table(kept, self.marked), options.update(width=_width(kept)))
         headers = {column.header for column in kept}
         left_out = [column.header for column in self.columns if column.header not in headers]
         shown = [f"not shown at this width: {', '.join(left_out)} ({self.hint})"] if left_out else []
         for line in (*self.notes, *shown):
-            yield from console.render(Text(line), options.update(width=_LONGEST if self.wide else options.max_width))
+            yield from console.render(Text(line), words)
 
     def kept(self, width: int | None) -> list[TableColumn]:
         """The columns that a width has room for, in their order; all without a width."""

@@ -92,7 +92,8 @@ def _menu(menu: tuple[Encoding, ...], common: tuple[Encoding, ...]) -> str:
 def _uncompressed(found: Inspection) -> Table:
     table = Table(title="constants above 2 kB that are no layer's", header_style="bold")
     for column in ("name", "shape", "kB", "reason"):
-        table.add_column(column, justify="right" if column == "kB" else "left", overflow="fold")
+        figures = column in ("shape", "kB")
+        table.add_column(column, justify="right" if column == "kB" else "left", overflow="fold", no_wrap=figures)
     for constant in found.uncompressed:
         shape = "x".join(map(str, constant.shape))
         table.add_row(escape(constant.name), shape, f"{constant.bytes / 1e3:.1f}", escape(constant.reason))
@@ -102,7 +103,7 @@ def _uncompressed(found: Inspection) -> Table:
 def _refused(refused: Mapping[tuple[str, str], int]) -> Table:
     table = Table(title="refused encodings", header_style="bold")
     for column in ("encoding", "layers", "reason"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column != "reason")
     for (name, reason), count in sorted(refused.items()):
         table.add_row(name, str(count), escape(reason))
     return table
@@ -111,7 +112,7 @@ def _refused(refused: Mapping[tuple[str, str], int]) -> Table:
 def _advice(pieces: tuple[GroupedAdvice, ...]) -> Table:
     table = Table(title="advice (nothing is forbidden by it)", header_style="bold", show_lines=True)
     for column in ("on", "encodings", "layers", "what is known", "source"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "layers")
     for item in pieces:
         mark = "" if item.suits else "[yellow]![/yellow] "
         spelt = " ".join(map(str, item.encodings))

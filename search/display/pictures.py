@@ -96,6 +96,10 @@ def front_figure(
     fx, fy = [r.costs[x] for r in front.members], [(r.values or ())[0] for r in front.members]
     axes.step(fx, fy, where="post", color=_FRONT, linewidth=1.8, zorder=3)
     axes.scatter(fx, fy, color=_FRONT, s=22, label="front", edgecolor="white", linewidth=0.5, zorder=4)
+    if front.members:
+        knee = front.knee()
+        place = [knee.costs[x]], [(knee.values or ())[0]]
+        axes.scatter(*place, color=_FRONT, marker="*", s=150, label="knee", edgecolor="white", linewidth=0.5, zorder=6)
     seen = _confirmed(front, confirmations)
     if seen:
         xs, ys = [r.costs[x] for r, _ in seen], [value for _, value in seen]
@@ -131,7 +135,8 @@ def layer_map_png(name: str, layers: Sequence[Layer], front: Front, target: Depl
     axes = figure.add_subplot()
     image = axes.imshow(np.minimum(bits, 16), aspect="auto", cmap="viridis", vmin=0, vmax=16, interpolation="nearest")
     axes.set_yticks(range(len(layers)), [layer.name for layer in layers], fontsize=6)
-    labels = [f"{r.costs['size_mb']:.2f}" for r in front.members]
+    knee = front.knee() if front.members else None
+    labels = [f"{'* ' if r is knee else ''}{r.costs['size_mb']:.2f}" for r in front.members]
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
     axes.set_xlabel("front member (MB)")
     axes.set_title(f"{name}: stored bits per weight")

@@ -42,7 +42,7 @@ def front_table(front: Front, title: str | None = None, *, every: bool = False, 
         TableColumn("proposed by", [record.origin for record in shown], rank=9, left=True),
     ]
     marked = next((index for index, record in enumerate(shown) if record is knee), None)
-    return FittedTable(columns, title, wide, marked, _notes(front, knee, len(shown)))
+    return FittedTable(columns, title, wide, marked, notes=_notes(front, knee, len(shown)))
 
 
 def shown_members(front: Front) -> Sequence[Record]:
@@ -78,6 +78,7 @@ def _quality(front: Front, shown: Sequence[Record]) -> list[TableColumn]:
     if front.confirmations:
         unseen = [front.confirmations.get(record.key) for record in shown]
         found.append(TableColumn("unseen", [digits(e.divergence if e else None) for e in unseen], rank=4))
+        found.append(TableColumn("verdict", [front.verdict(record).value for record in shown], rank=5, left=True))
     return found
 
 

@@ -25,8 +25,10 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
+from palettune.search.experiment.compare_section import CompareSection
 from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.inputs_section import InputSection, InputsSection, LabelsSection, PackageName
+from palettune.search.experiment.package_section import PackageSection
 from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Wanted
@@ -161,11 +163,12 @@ class Data(Section):
 
     sequence: int | None = Field(default=None, ge=1)
     batch_axis: Literal[0, 1, "none"] | None = None
+    groups: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
 
     @property
     def options(self) -> DataOptions:
         """The same as a workload takes it."""
-        return DataOptions(self.sequence, self.batch_axis)
+        return DataOptions(self.sequence, self.batch_axis, self.groups)
 
 
 class Measure(Section):
@@ -221,6 +224,8 @@ class Experiment(Section):
     budget: Budget = Budget()
     escalation: EscalationSettings = EscalationSettings()
     measure: Measure = Measure()
+    package: PackageSection = PackageSection()
+    compare: CompareSection = CompareSection()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
     _source: _Source = PrivateAttr(default_factory=_Source)
@@ -290,8 +295,20 @@ class Experiment(Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources, measurements and mere names."""
-        left_out = {"budget", "resources", "workload", "escalation", "measure", "outputs", "labels"}
-        if self.data == Data():  # searches begun before there was such a section go on
+        left_out = {
+            "budget",
+            "resources",
+            "workload",
+            "escalation",
+            "measure",
+            "outputs",
+            "labels",
+            "package",
+            "compare",
+        }
+        if (
+            self.data.model_copy(update={"groups": None}) == Data()
+        ):  # searches begun before there was such a section go on
             left_out.add("data")
         if not self.inputs:
             left_out.add("inputs")
@@ -299,6 +316,7 @@ class Experiment(Section):
         del values["space"]["operands"]  # the menus tell
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
+        values.get("data", {}).pop("groups", None)  # they decide no trial, only how sure a figure is
         return values
 
 
@@ -319,6 +337,9 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
     if isinstance(values.get("workload"), str):
         values["workload"] = path.parent / values["workload"]
+    compare = values.get("compare")
+    if isinstance(compare, dict) and isinstance(compare.get("recipes"), list):
+        compare["recipes"] = [path.parent / str(recipe) for recipe in compare["recipes"]]
     labels = values.get("labels")
     if isinstance(labels, dict) and isinstance(labels.get("file"), str):
         labels["file"] = path.parent / labels["file"]

@@ -22,7 +22,7 @@ from palettune.search.workers.requests import Compress, Score
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 
-__all__ = ["fill_bank", "score_layers"]
+__all__ = ["fill_bank", "score_columns", "score_layers"]
 
 
 def fill_bank(
@@ -102,10 +102,7 @@ def score_layers(
         SearchStopped: ``stop`` was true.
     """
     experiment = preparation.experiment
-    split = preparation.workload.scoring_split
-    wanted = experiment.search.score_samples
-    sampling = preparation.workload.sampling
-    count = len(single_samples(preparation.workload.batches(split), wanted, sampling.axes))
+    sampling, count = preparation.workload.sampling, _samples(preparation)
     columns = tuple(preparation.columns())
     method = registry()[experiment.search.scores]
     name = evaluation_identity(
@@ -130,6 +127,25 @@ def score_layers(
     scores = _completed(scores, columns, work)
     scores.save(path)
     return scores, path.name
+
+
+def score_columns(
+    preparation: Preparation,
+    evaluations: Evaluations,
+    energy: Sequence[float],
+    reporter: Reporter,
+    columns: Sequence[Column],
+) -> Scores:
+    """Scores of some (layer, encoding), on the samples that all others are scored on."""
+    work = _Scoring(evaluations, _samples(preparation), tuple(energy), reporter, never)
+    method = registry()[preparation.experiment.search.scores]
+    return _completed(work.run("scoring sensitivities", method, columns), columns, work)
+
+
+def _samples(preparation: Preparation) -> int:
+    """How many samples scores are taken on."""
+    workload, wanted = preparation.workload, preparation.experiment.search.score_samples
+    return len(single_samples(workload.batches(workload.scoring_split), wanted, workload.sampling.axes))
 
 
 @dataclass(frozen=True)

@@ -182,11 +182,11 @@ def explain_record(
             [
                 np.array([
                     (scores.score(n, e), layer_bytes(space.menus[n].layer, e, target), milliseconds(n, e))
-                    for e in space.menus[group[0]].encodings for n in group
+                    for e in _choices(space, group, record) for n in group
                 ]).reshape(-1, len(group), 3).sum(axis=1)
                 for group in space.groups
             ],
-            [space.menus[g[0]].encodings.index(record.configuration.encodings[g[0]]) for g in space.groups],
+            [_choices(space, g, record).index(record.configuration.encodings[g[0]]) for g in space.groups],
         )  # fmt: skip
     reasons = []
     for name, encoding in record.configuration.in_order.items():
@@ -221,6 +221,12 @@ def explain_record(
             )
         )
     return Explanation(record, rate, tuple(reasons), rate_ms if linear is not None else None)
+
+
+def _choices(space: SearchSpace, group: Sequence[str], record: Record) -> tuple[Encoding, ...]:
+    """The encodings of a group's menu, and the one that a configuration from elsewhere has."""
+    offered, own = space.menus[group[0]].encodings, record.configuration.encodings[group[0]]
+    return offered if own in offered else (*offered, own)
 
 
 def _rates(groups: Sequence[NDArray[np.float64]], chosen: Sequence[int]) -> tuple[float, float]:

@@ -40,7 +40,7 @@ class SearchMetrics:
             self._losses.append(self._objectives.losses(record.values))
         rows = np.array(self._losses).reshape(len(self._losses), len(self._objectives.objectives))
         self._volumes.append(hypervolume(rows))
-        new = record.answered_from is None and record.escalated_from is None
+        new = record.answered_from is None and record.escalated_from is None and not record.added
         if self._scores is not None and record.evaluation is not None and new:
             self._pairs.append((self._scores.predict(record.configuration), record.evaluation.divergence))
         found = {"hypervolume": self.hypervolume}

@@ -47,7 +47,8 @@ def review_data(source: ReviewSource) -> dict[str, Any]:
     """Everything that the page shows of a search: numbers, texts, lists and mappings, ``None`` where nothing is known."""
     experiment, context, front = source.experiment, source.context, source.front
     space = context.space
-    table = EncodingTable(space, experiment.space.parsed, experiment.deployment_target)
+    others = [e for r in source.records if r.added for e in r.configuration.encodings.values()]
+    table = EncodingTable(space, [*experiment.space.parsed, *others], experiment.deployment_target)
     losses = losses_of_menus(space, source.scores)
     clock = SearchClock(spans_of_work(source.records, source.facts.phases))
     trials = TrialRows(space, table, front, clock, losses, context.rest_bytes)
@@ -112,8 +113,10 @@ def _quality(source: ReviewSource) -> dict[str, Any]:
 def _samples(source: ReviewSource) -> dict[str, int | None]:
     """How many samples the search measured on, and how many it never saw."""
     searched = next((len(r.evaluation.by_sample) for r in source.records if r.evaluation is not None), None)
-    unseen = next((len(found.by_sample) for found in source.front.confirmations.values()), None)
-    return {"searched": searched, "unseen": unseen, "sources_unseen": None}
+    confirmed = next(iter(source.front.confirmations.values()), None)
+    unseen = len(confirmed.by_sample) if confirmed is not None else None
+    groups = confirmed.groups if confirmed is not None else ()
+    return {"searched": searched, "unseen": unseen, "sources_unseen": len(set(groups)) or None}
 
 
 def _metrics(source: ReviewSource) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ class ReviewSource:
             folder,
             history.study.context,
             tuple(history.records),
-            replace(history.front, confirmations=dict(history.confirmations)),
+            replace(history.front, confirmations=dict(history.confirmations), recipes=history.study.recipes()),
             history.scores,
             known.model or history.latency,
             facts,

@@ -22,12 +22,10 @@ from palettune.search.review.search_clock import SearchClock
 from palettune.search.study.record import Record
 from palettune.space.search_space import SearchSpace
 
-__all__ = ["TrialRows", "gain_rows", "status_of", "told_apart"]
+__all__ = ["TrialRows", "gain_rows", "status_of"]
 
 _PRECISE = 9
 _UNIFORM = "uniform "
-_CERTAIN = 1.96
-"""Standard errors of a paired difference beyond which two evaluations are told apart."""
 
 
 @dataclass
@@ -52,6 +50,8 @@ class TrialRows:
         self._names = [layer.name for layer in self.space.layers]
         self._weights = sum(layer.parameters for layer in self.space.layers) or 1
         self._members = {record.trial: place for place, record in enumerate(self.front.members)}
+        self._recipes = {trial: name for name, trial in self.front.recipes.items()}
+        self._confirmed = {key.partition(":")[0] for key in self.front.confirmations}
         self._layers = np.arange(len(self._names))
         self._by_place = self._table_of_losses()
 
@@ -72,7 +72,8 @@ class TrialRows:
 
     def _row(self, record: Record) -> dict[str, Any]:
         places = self.table.places(record.configuration, self._names)
-        loss = float(self._by_place[self._layers, places].sum()) if self.losses else None
+        total = float(self._by_place[self._layers, places].sum()) if self.losses else np.nan
+        loss = total if np.isfinite(total) else None  # a recipe may have encodings that no menu offers
         return {
             "trial": record.trial,
             "workflow": record.workflow.value,
@@ -81,7 +82,7 @@ class TrialRows:
             **self._what_became(record),
             "escalated_from": record.escalated_from,
             "baseline": _baseline(record),
-            "recipe": None,
+            "recipe": self._recipes.get(record.trial),
             **self._costs(record),
             **self._quality(record),
             "configuration": spelt(places),
@@ -111,8 +112,7 @@ class TrialRows:
         }
 
     def _quality(self, record: Record) -> dict[str, Any]:
-        found, confirmed = record.evaluation, self.front.confirmations
-        unseen = confirmed.get(record.key) if confirmed else None
+        found, unseen = record.evaluation, self._unseen(record)
         ends = interval(found) if found is not None else None
         return {
             **_measured(found, ends),
@@ -122,12 +122,19 @@ class TrialRows:
             "distinct_from_next": self._distinct(record),
         }
 
+    def _unseen(self, record: Record) -> Evaluation | None:
+        """What a record gave on unseen data; its own hash, which takes long, is asked for only where it may be there."""
+        known = record.evaluation is not None and record.evaluation.configuration_hash in self._confirmed
+        return self.front.confirmations.get(record.key) if known else None
+
     def _distinct(self, record: Record) -> bool | None:
         """Whether a member is told apart from the next larger one; ``None`` elsewhere."""
         place = self._members.get(record.trial)
         if place is None or place + 1 == len(self.front.members):
             return None
-        return told_apart(record.evaluation, self.front.members[place + 1].evaluation)
+        if not self.front.comparable:
+            return None
+        return all(record.trial != first.trial for first, _ in self.front.alike)
 
     def _predicted(self, record: Record, loss: float | None) -> float | None:
         """What the scores and the evaluations before this one let expect of it, which it then teaches in turn."""
@@ -183,14 +190,6 @@ def _gain_row(method: str, gains: Sequence[Gain]) -> dict[str, Any]:
         "layers": sum(gain.kept for gain in layers),
         "tried": len(layers),
     }
-
-
-def told_apart(first: Evaluation | None, second: Evaluation | None) -> bool | None:
-    """Whether two evaluations differ on the same samples beyond chance; ``None`` where that cannot be said."""
-    if first is None or second is None or len(first.by_sample) != len(second.by_sample) or len(first.by_sample) < 2:
-        return None
-    difference = np.subtract(second.by_sample, first.by_sample)
-    return bool(abs(difference.mean()) > _CERTAIN * difference.std(ddof=1) / np.sqrt(difference.size))
 
 
 def _baseline(record: Record) -> str | None:

@@ -10,7 +10,7 @@ from functools import partial
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.rungs.registry import EscalationSettings
@@ -20,6 +20,7 @@ from palettune.search.study.former_escalations import former_escalations
 from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import Record
 from palettune.search.study.record_codec import (
+    ADDED,
     ESCALATED_FROM,
     attributes_of,
     attributes_of_escalation,
@@ -116,10 +117,10 @@ class EscalationTrials:
                 self._study.tell(escalation.trial, state=TrialState.FAIL)
 
     def all(self) -> list[Escalation]:
-        """Every escalation that the study holds, in the order in which they were decided."""
+        """Every escalation that the search decided, in that order."""
         settings = self._study.user_attrs.get(_FORMER_SETTINGS, {})
         former = [replace(e, settings=settings.get(e.rung)) for e in self._former()]
-        trials = [t for t in self._study.get_trials(deepcopy=False) if ESCALATED_FROM in t.user_attrs]
+        trials = [t for t in self._study.get_trials(deepcopy=False) if _decided_here(t)]
         return [*former, *(escalation_of(t, self._space, partial(self._values.of, t.number)) for t in trials)]
 
     def present(self) -> list[Escalation]:
@@ -172,3 +173,7 @@ class EscalationTrials:
     def _trial_id(self, escalation: Escalation) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)
         return int(self._storage.get_trial_id_from_study_id_trial_number(study, escalation.trial))
+
+
+def _decided_here(trial: FrozenTrial) -> bool:
+    return ESCALATED_FROM in trial.user_attrs and ADDED not in trial.user_attrs

@@ -19,6 +19,8 @@ from palettune.space.configuration import Configuration, Precision
 from palettune.space.search_space import SearchSpace
 
 __all__ = [
+    "ADDED",
+    "CONFIGURATION",
     "CONSTRAINTS",
     "ESCALATED_FROM",
     "attributes_of",
@@ -32,6 +34,10 @@ __all__ = [
     "result_of",
 ]
 
+ADDED = "added"
+"""The trial attribute that tells what somebody added from what the search decided itself."""
+CONFIGURATION = "configuration"
+"""The trial attribute that holds a configuration outside the search space, as JSON."""
 CONSTRAINTS = "constraints"
 """The trial attribute that holds constraint violations; at most 0 is met."""
 ESCALATED_FROM = "escalated_from"
@@ -104,7 +110,10 @@ def keep_violations(storage: BaseStorage, trial_id: int, violations: Mapping[str
 
 
 def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
-    """The configuration that a trial's parameters, and its activations in 8 bits, spell out."""
+    """The configuration that a trial's parameters, and its activations in 8 bits, spell out; or that it holds whole."""
+    if CONFIGURATION in trial.user_attrs:
+        held = Configuration.from_json(trial.user_attrs[CONFIGURATION])
+        return Configuration({layer.name: held.encodings[layer.name] for layer in space.layers})
     found = space.from_parameters(trial.params)
     rounded = trial.user_attrs.get("activations", {})
     return Configuration(found.in_order, {name: Precision(value) for name, value in rounded.items()})

@@ -20,12 +20,13 @@ from palettune.device_bench.measurement.measurement import Measurement
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.study.added_trials import AddedTrials
 from palettune.search.study.data_free_view import DataFreeView
 from palettune.search.study.escalation_trials import EscalationTrials
 from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import FirstTrial, Record, Result
 from palettune.search.study.record_codec import attributes_of, keep_violations, long_values_of, record_of, result_of
-from palettune.search.study.side_tables import SideTables
+from palettune.search.study.side_tables import CONFIRMATION_DATA, EVALUATION_DATA, SideTables
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study_context import StudyContext
 from palettune.search.study.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
@@ -55,6 +56,7 @@ class SearchStudy:
 
     Attributes:
         escalations: the trials that are evaluations under a dearer workflow.
+        added: trials that were added to what the search decides itself.
         notes: what a reader of the study should know of its workload.
     """
 
@@ -80,6 +82,7 @@ class SearchStudy:
             self.objectives,
             lambda: {record.trial: record for record in self.records()},
         )
+        self.added = AddedTrials(study, storage, self._values, self._space, experiment.escalation, self.objectives)
 
     @cached_property
     def objectives(self) -> ObjectiveSet:
@@ -241,13 +244,14 @@ class SearchStudy:
 
     def records(self) -> list[Record]:
         """Every finished data-free trial, by number."""
-        return [record for _, record in self._told()]
+        return self._grouped([record for _, record in self._told()])
 
     def evaluations(self) -> list[Record]:
-        """Every finished trial and every escalation that the present settings made, in the order of being told."""
+        """Every finished trial, escalation of the present settings and added trial, in the order of being told."""
         escalations = self.escalations.present()
         told = [(e.told_at, self.escalations.record(e)) for e in escalations if e.told_at is not None]
-        return [record for _, record in sorted([*self._told(), *told], key=lambda pair: pair[0])]
+        told += self.added.records()
+        return self._grouped([record for _, record in sorted([*self._told(), *told], key=lambda pair: pair[0])])
 
     def _told(self) -> list[tuple[float, Record]]:
         """Data-free records by number, each with the moment of being told."""
@@ -269,7 +273,24 @@ class SearchStudy:
 
     def confirmations(self) -> dict[str, Evaluation]:
         """Evaluations on the confirmation data, by the record's key."""
-        return self._tables.confirmations()
+        groups = self._tables.groups().get(CONFIRMATION_DATA, ())
+        return {key: found.grouped(groups) for key, found in self._tables.confirmations().items()}
+
+    def keep_groups(self, groups: Mapping[str, Sequence[int]]) -> None:
+        """Keep which samples come from one source: group numbers by the name of the data's function."""
+        self._tables.keep_groups(groups)
+
+    def _grouped(self, records: list[Record]) -> list[Record]:
+        groups = self._tables.groups().get(EVALUATION_DATA)
+        return [record.grouped(groups) for record in records] if groups else records
+
+    def keep_recipe(self, name: str, trial: int) -> None:
+        """Keep which trial evaluated a recipe."""
+        self._tables.keep_recipe(name, trial)
+
+    def recipes(self) -> dict[str, int]:
+        """The trial of each recipe, by its name."""
+        return self._tables.recipes()
 
     def keep_measurement(self, configuration_hash: str, measurement: Measurement) -> None:
         """Keep the latency of a configuration, as measured on the experiment's device and compute unit."""

@@ -1,6 +1,8 @@
 """The private names of Optuna and Ray that search builds on are there, and do what is taken for granted."""
 
 import inspect
+import subprocess
+import sys
 
 import optuna
 import ray
@@ -50,3 +52,15 @@ def test_a_handle_of_an_actor_holds_its_id():
 
     assert actor_id(Handle()) == Handle._actor_id.hex()
     assert "_actor_id" in inspect.getsource(ray.actor.ActorHandle)
+
+
+def test_a_process_ends_at_once_whatever_it_is_doing():
+    code = (
+        "import atexit, threading\n"
+        "from palettune.search.library_internals import end_process\n"
+        "atexit.register(print, 'cleaned up')\n"
+        "threading.Timer(0.01, end_process, [130]).start()\n"
+        "while True:\n    try:\n        pass\n    except BaseException:\n        pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (130, "")

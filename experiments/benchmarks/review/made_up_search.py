@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
@@ -21,7 +22,7 @@ from palettune.search.review.review_source import ReviewSource
 from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
 from palettune.space.configuration import Configuration
-from palettune.space.encoding import Encoding
+from palettune.space.encoding import FP16, Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.layer import Layer, LayerKind
 from palettune.space.search_space import SearchSpace
@@ -43,7 +44,7 @@ def made_up_source(layers: int, trials: int, root: Path, seed: int = 0) -> Revie
     space = _space(layers, experiment, random)
     scores = _scores(space, random)
     context = StudyContext(
-        "made up", DivergenceKind.KL, 5.0, {"top1": 0.75}, {"size_mb": _megabytes(space, experiment, Encoding())}, _REST,
+        "made up", DivergenceKind.KL, 5.0, {"top1": 0.75}, {"size_mb": _float_megabytes(space, experiment)}, _REST,
         "scores", space,
     )  # fmt: skip
     records = _records(experiment, space, scores, context, trials, random)
@@ -73,7 +74,7 @@ def _scores(space: SearchSpace, random: np.random.Generator) -> Scores:
         level = 10.0 ** random.uniform(-3.5, 0.5)
         for encoding in menu.encodings:
             columns.append((name, encoding))
-            bits = 16 if encoding == Encoding() else encoding.bits
+            bits = 16 if encoding == FP16 else encoding.bits
             means.append(
                 0.0 if bits == 16 and encoding.sparsity is None else level * 4.0**-bits * random.uniform(0.7, 1.4)
             )
@@ -81,14 +82,48 @@ def _scores(space: SearchSpace, random: np.random.Generator) -> Scores:
     return Scores("fisher", tuple(columns), table)
 
 
-def _megabytes(space: SearchSpace, experiment: Experiment, encoding: Encoding) -> float:
-    configuration = space.uniform(encoding)
-    return _size(space, experiment, configuration) / MEGABYTE
+def _float_megabytes(space: SearchSpace, experiment: Experiment) -> float:
+    return (_REST + sum(layer_bytes(layer, FP16, experiment.deployment_target) for layer in space.layers)) / MEGABYTE
 
 
-def _size(space: SearchSpace, experiment: Experiment, configuration: Configuration) -> int:
-    target = experiment.deployment_target
-    return _REST + sum(layer_bytes(space.menus[n].layer, e, target) for n, e in configuration.encodings.items())
+@dataclass(frozen=True)
+class _Tables:
+    """Of each layer, by place in its menu: bytes, scores and encodings."""
+
+    menus: tuple[tuple[Encoding, ...], ...]
+    names: tuple[str, ...]
+    bytes: NDArray[np.int64]
+    losses: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, space: SearchSpace, experiment: Experiment, scores: Scores) -> _Tables:
+        menus = tuple(space.menus[layer.name].encodings for layer in space.layers)
+        means = scores.by_sample.mean(axis=0)
+        sizes, losses = np.zeros((2, len(menus), max(map(len, menus))))
+        for row, (layer, menu) in enumerate(zip(space.layers, menus, strict=True)):
+            sizes[row, : len(menu)] = [layer_bytes(layer, e, experiment.deployment_target) for e in menu]
+            losses[row, : len(menu)] = [means[scores.index(layer.name, e)] for e in menu]
+        return cls(menus, tuple(layer.name for layer in space.layers), sizes.astype(np.int64), losses)
+
+    def size(self, choices: NDArray[np.int64]) -> int:
+        return _REST + int(self.bytes[np.arange(len(choices)), choices].sum())
+
+    def loss(self, choices: NDArray[np.int64]) -> float:
+        return float(self.losses[np.arange(len(choices)), choices].sum())
+
+    def configuration(self, choices: NDArray[np.int64]) -> Configuration:
+        return Configuration({n: menu[c] for n, menu, c in zip(self.names, self.menus, choices, strict=True)})
+
+    def choices(self, configuration: Configuration) -> NDArray[np.int64]:
+        pairs = zip(self.names, self.menus, strict=True)
+        return np.array([menu.index(configuration.encodings[name]) for name, menu in pairs])
+
+    def mutated(self, choices: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+        """The same with a tenth of the layers changed."""
+        changed = choices.copy()
+        for row in np.flatnonzero(random.random(len(choices)) < 0.1):
+            changed[row] = random.integers(len(self.menus[row]))
+        return changed
 
 
 def _records(
@@ -99,20 +134,30 @@ def _records(
     count: int,
     random: np.random.Generator,
 ) -> list[Record]:
-    objectives = context.objectives(experiment)
+    """Uniform configurations first, then earlier ones with changes; every eighth is an escalation."""
+    objectives, tables = context.objectives(experiment), _Tables.of(space, experiment, scores)
     found: list[Record] = []
+    chosen: list[NDArray[np.int64]] = []
     for number in range(count):
         source = found[int(random.integers(len(found)))] if found and number % 8 == 7 else None
-        configuration = source.configuration if source else _configuration(space, experiment, found, number, random)
+        if source is not None:
+            choices, configuration = chosen[source.trial], source.configuration
+        elif number < len(experiment.space.encodings):
+            configuration = space.uniform(experiment.space.parsed[number])
+            choices = tables.choices(configuration)
+        else:
+            choices = tables.mutated(chosen[int(random.integers(len(chosen)))], random)
+            configuration = tables.configuration(choices)
+        chosen.append(choices)
         share = random.uniform(0.4, 0.9) if source else random.lognormal(0.0, 0.2)
-        divergence = (scores.predict(configuration) + 1e-6) * share
+        divergence = (tables.loss(choices) + 1e-6) * share
         by_sample = tuple(float(value) for value in divergence * random.lognormal(0, 0.5, _SAMPLES))
         workflow = Workflow.CALIBRATION if source else Workflow.DATA_FREE
         metrics = {"top1": 0.75 - 0.1 * min(divergence, 5.0)}
         evaluation = Evaluation(configuration.hash, workflow, float(np.mean(by_sample)), by_sample, metrics)
         gains = (Gain("moment_matching", None, divergence / share, divergence, 0.01, 48, True),) if source else ()
         origin = f"escalated from {source.trial}" if source else _origin(experiment, number)
-        costs = {"size_mb": _size(space, experiment, configuration) / MEGABYTE}
+        costs = {"size_mb": tables.size(choices) / MEGABYTE}
         span = (_START + number, _START + number + 1.5)
         found.append(
             Record.judged(
@@ -127,21 +172,6 @@ def _records(
 def _origin(experiment: Experiment, number: int) -> str:
     encodings = experiment.space.encodings
     return f"uniform {encodings[number]}" if number < len(encodings) else "guided"
-
-
-def _configuration(
-    space: SearchSpace, experiment: Experiment, found: list[Record], number: int, random: np.random.Generator
-) -> Configuration:
-    """A uniform one first; then an earlier one with a tenth of its layers changed."""
-    encodings = experiment.space.parsed
-    if number < len(experiment.space.encodings):
-        return space.uniform(encodings[number])
-    base = dict(found[int(random.integers(len(found)))].configuration.encodings)
-    for group in space.groups:
-        if random.random() < 0.1:
-            menu = space.menus[group[0]].encodings
-            base |= dict.fromkeys(group, menu[int(random.integers(len(menu)))])
-    return Configuration(base)
 
 
 def _confirmed(record: Record, random: np.random.Generator) -> Evaluation:

@@ -44,12 +44,12 @@ def test_an_axis_that_the_constant_makes_stays(shape):
     assert found.shape == ((1, 32, 64) if shape[1] == 1 else (1, 1, 64))
 
 
-def test_one_value_is_a_table_where_nothing_broadcasts():
+def test_few_values_are_a_table_where_nothing_broadcasts():
     zeros = np.full((1, 32, 64), 0.25, np.float32)
     ops = passed(lambda x: mb.concat(values=[x, zeros], axis=0))
     assert constant_of(ops, "concat", "values").op.op_type == "constexpr_lut_to_dense"
     table = constant_of(ops, "concat", "values").op
-    assert np.ravel(table.lut.val).tolist() == [0.25, 1.25]
+    assert np.ravel(table.lut.val).tolist() == [0.25, 0.25]
     assert not np.any(table.indices.val)
     old = passed(lambda x: mb.concat(values=[x, zeros], axis=0), target=ct.target.iOS17)
     assert constant_of(old, "concat", "values").op.op_type == "const"
@@ -72,3 +72,16 @@ def test_all_else_stays(body):
     assert not any(op.op_type.startswith("constexpr") for op in ops)
     shapes = {op.outputs[0].shape for op in ops if op.op_type == "const"}
     assert shapes & {(1, 32, 64), (1, 1, 64), (64, 64)}
+
+
+@pytest.mark.parametrize(("count", "bits"), [(2, 1), (3, 2), (16, 4), (17, None)])
+def test_a_mask_is_a_table_of_its_values(count, bits):
+    levels = np.linspace(-100, 0, count, dtype=np.float32)
+    mask = np.random.default_rng(0).choice(levels, (1, 32, 64))
+    found = constant_of(passed(lambda x: mb.add(x=x, y=mask)), "add")
+    if bits is None:
+        assert found.op.op_type == "const"
+        return
+    lut = np.ravel(found.op.lut.val)
+    assert len(lut) == 2**bits
+    assert np.array_equal(lut[np.array(found.op.indices.val, int)], mask)

@@ -37,7 +37,7 @@ def test_the_same_choices_are_made_for_new_weights_and_proven(run, front_file, r
     assert found.record.evaluation.divergence != knee.evaluation.divergence
     assert found.record.costs["size_mb"] == knee.costs["size_mb"]
     assert found.proven
-    assert found.export[0].path.name.startswith("retrained-applied-")
+    assert found.export[0].path.name.endswith("_retrained_applied.mlpackage")
     table = found.to_frame()
     assert table.loc["divergence", "former"] == knee.evaluation.divergence
     assert table.loc["size_mb", "difference"] == 0

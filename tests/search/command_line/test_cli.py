@@ -1,7 +1,9 @@
 """The command line: exit codes, what is printed where, and a whole story in processes of their own."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -210,3 +212,18 @@ def test_a_review_is_written_and_opened_unless_it_is_not_wanted(command, monkeyp
     code, out, _ = command("review", "x.toml", "--no-open", "--out", tmp_path / "other.html")
     assert (code, out) == (0, f"{tmp_path / 'other.html'}\n")
     assert len(opened) == 1
+
+
+def test_what_is_no_trial_is_refused_in_words(command, tmp_path):
+    frozen = Path(__file__).resolve().parents[2] / "frozen" / "tiny"
+    for name in ("experiment.toml", "workload.py"):
+        shutil.copy(frozen / name, tmp_path)
+    shutil.copytree(frozen / "run_folders", tmp_path / "runs")
+    files = (tmp_path / "experiment.toml", "--root", tmp_path / "runs")
+    assert command("explain", files[0], "kneee", *files[1:])[2].endswith(
+        "kneee: expected the number of a trial, or `knee`\n"
+    )
+    code, _, said = command("explain", files[0], "99999", *files[1:])
+    assert (code, "trial 99999: the run has no such finished trial" in said) == (2, True)
+    (knee,) = (item["trial"] for item in json.loads(command("front", *files, "--json")[1]) if item["knee"])
+    assert command("explain", files[0], "knee", *files[1:])[1].startswith(f"Trial {knee} (")

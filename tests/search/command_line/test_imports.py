@@ -63,6 +63,12 @@ def test_reading_commands_load_nothing_that_takes_seconds(searched):
         (["front", *files], HEAVY + SOLVER),
         (["front", *files, "--json"], HEAVY + SOLVER),
         (["front", *files, "--explain"], HEAVY + SOLVER),
+        (["explain", *files, "3"], HEAVY + SOLVER),
+        (["explain", *files, "knee"], HEAVY + SOLVER),
+        (["explain", *files, "3", "--json"], HEAVY + SOLVER),
+        (["front", *files, "--csv"], HEAVY + SOLVER),
+        (["list", "--root", str(searched / "runs")], HEAVY + SOLVER),
+        (["review", *files, "--no-open"], HEAVY + SOLVER),
         (["solve", *files, "--max-size-mb", "0.05"], HEAVY),
     ]
     assert run([words for words, _ in commands], [unwanted for _, unwanted in commands]) == {}

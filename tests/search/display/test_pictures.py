@@ -38,6 +38,7 @@ def test_every_trial_is_drawn_once_by_what_proposed_it_and_the_front_over_them()
     assert points["tpe"] == [[4.0, 0.5]]
     assert points["calibration"] == [[2.0, 0.2]]
     assert points["front"] == [[2.0, 0.2], [4.0, 0.1]]
+    assert points["knee"] in ([[2.0, 0.2]], [[4.0, 0.1]])
     (axes,) = figure.axes
     assert axes.get_yscale() == "log"
     assert axes.get_title() == "tiny"

@@ -28,7 +28,8 @@ def test_each_search_is_one_line_at_80_columns():
     assert all(cell_len(line) <= 80 for line in shown.splitlines())
     (row,) = (line for line in shown.splitlines() if line.startswith("efficientnet_lite0"))
     assert "finished" in row
-    assert "1.5712 - 9.4123" in row
+    assert "1.57 - 9.41  1.23e-05 - 4.32" in row
+    assert "not shown" not in shown
     (other,) = (line for line in shown.splitlines() if line.startswith("b "))
     assert "running" in other
     assert "108" in other

@@ -2,7 +2,7 @@
 
 from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.space.layer import LayerKind
-from tests.search.placed import placed
+from tests.search.preparation.placed import placed
 
 
 def test_operands_are_layers_unless_the_search_has_none():

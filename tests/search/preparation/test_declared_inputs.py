@@ -16,7 +16,7 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.fp16_check import run_in_fp16
 from palettune.search.preparation.preparation import prepare
 from palettune.search.preparation.program_check import ProgramCheckError
-from palettune.search.results.export import write_manifest
+from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.target import DeploymentTarget

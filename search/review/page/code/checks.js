@@ -1,7 +1,7 @@
 // What was checked: unseen against seen data, proofs, which weights are not compressed, and what was refused and why.
 import { html } from "preact";
 import { run } from "data";
-import { counted, digits, kilobytes, percent, times } from "format";
+import { counted, digits, factor, kilobytes, percent } from "format";
 import { choose } from "state";
 
 /** The section. */
@@ -19,7 +19,7 @@ function Unseen() {
   return html`<h3>Unseen data</h3><p>${counted(checked.length - above.length, "member")} of ${checked.length} checked hold; searched on ${counted(searched, "sample")}, checked on ${unseen ?? "other"}${of}.</p>
     <div class="wide" tabindex="0" role="region" aria-label="Unseen against seen data"><table class="trials"><thead><tr><th scope="col">trial</th><th scope="col">seen</th><th scope="col">unseen</th><th scope="col">ratio</th><th scope="col">verdict</th></tr></thead>
     <tbody>${checked.map((trial) => html`<tr key=${trial.trial}><td><button type="button" class="link" onClick=${() => choose(trial.trial, false)}>${trial.trial}${trial.trial === run.knee ? " · knee" : ""}</button></td>
-      <td>${digits(trial.divergence)}</td><td>${digits(trial.unseen.divergence)}</td><td>${trial.divergence > 0 ? times(trial.unseen.divergence / trial.divergence) : "–"}</td>
+      <td>${digits(trial.divergence)}</td><td>${digits(trial.unseen.divergence)}</td><td>${trial.divergence > 0 ? factor(trial.unseen.divergence / trial.divergence) : "–"}</td>
       <td class=${trial.verdict === "above" ? "bad" : "good"}>${trial.verdict === "above" ? "above its interval" : "holds"}</td></tr>`)}</tbody></table></div>`;
 }
 

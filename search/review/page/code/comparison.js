@@ -1,7 +1,7 @@
 // A, and A against B: every figure side by side, bytes by encoding, what an escalation gained, commands.
 import { html } from "preact";
 import { figure, rises, run } from "data";
-import { counted, digits, kilobytes, megabytes, milliseconds, percent, times, workflowWords } from "format";
+import { counted, digits, factor, kilobytes, megabytes, milliseconds, percent, workflowWords } from "format";
 import { Command } from "clipboard";
 import { distinctWords, smaller, verdictWords } from "sentences";
 import { encodingColour } from "colours";
@@ -50,13 +50,14 @@ function Picker({ value, pick, name, none = false }) {
 /** Rows of figures: a name, a value of each trial, and what B is to A. */
 function rowsOf(trials) {
   const any = (read) => trials.some((trial) => read(trial) != null);
-  const ratio = (read) => (one, other) => (read(one) > 0 && read(other) > 0 ? times(read(other) / read(one)) : "");
+  const ratio = (read) => (one, other) => (read(one) > 0 && read(other) > 0 ? factor(read(other) / read(one)) : "");
   const share = (read) => (one, other) => (read(one) > 0 && read(other) != null ? signed(read(other) / read(one) - 1) : "");
   const rows = [
     ["size", (t) => `${megabytes(t.size_mb)} MB`, share((t) => t.size_mb)],
     ["smaller than fp16", smaller],
     ["bits per weight", (t) => digits(t.bits_per_weight)],
   ];
+  if (any((t) => t.activations)) rows.push(["layers with int8 inputs", (t) => String([...(t.activations ?? "")].filter((one) => one === "1").length)]);
   if (any((t) => t.latency_ms)) rows.push(["latency, predicted", (t) => milliseconds(t.latency_ms), share((t) => t.latency_ms)]);
   if (any((t) => t.measured_latency_ms)) rows.push(["latency, measured", (t) => milliseconds(t.measured_latency_ms), share((t) => t.measured_latency_ms)]);
   rows.push(["divergence", (t) => html`<b>${digits(t.divergence)}</b>`, ratio((t) => t.divergence)]);
@@ -93,9 +94,9 @@ function Figures({ one, other }) {
   const trials = other ? [one, other] : [one];
   return html`<table class="figures"><caption class="unseen-by-eye">${other ? "A against B" : "Figures of A"}</caption>
     <thead><tr><th scope="col"><span class="unseen-by-eye">figure</span></th><th scope="col" class="a">A <span class="muted">${one.trial}</span></th>
-      ${other && html`<th scope="col" class="b">B <span class="muted">${other.trial}</span></th><th scope="col">B to A</th>`}</tr></thead>
+      ${other && html`<th scope="col" class="b">B <span class="muted">${other.trial}</span></th><th scope="col" class="relation">B to A</th>`}</tr></thead>
     <tbody>${rowsOf(trials).map(([name, show, relate]) => html`<tr key=${name} class=${WORDY.has(name) ? "wordy" : ""}><th scope="row">${name}</th><td>${show(one)}</td>
-      ${other && html`<td>${show(other)}</td><td class="muted">${relate ? relate(one, other) : ""}</td>`}</tr>`)}</tbody></table>`;
+      ${other && html`<td>${show(other)}</td><td class="muted relation">${relate ? relate(one, other) : ""}</td>`}</tr>`)}</tbody></table>`;
 }
 
 /** Bars on one scale, and below them each encoding's bytes. */

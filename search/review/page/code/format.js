@@ -66,6 +66,12 @@ export function times(value) {
   return value == null || !Number.isFinite(value) ? NONE : `×${value >= 10 ? value.toFixed(1) : value.toFixed(2)}`;
 }
 
+/** What one figure is to another: ×2.5, or ÷2.5 where it is less. */
+export function factor(value) {
+  if (value >= 0.995 && value < 1.005) return "same";
+  return value > 1 ? `×${digits(value)}` : `÷${digits(1 / value)}`;
+}
+
 /** Milliseconds. */
 export function milliseconds(value) {
   return value == null ? NONE : `${value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3)} ms`;

@@ -23,7 +23,7 @@ export function LayerDetail({ layer }) {
   const id = a.value.choice[layer.index];
   const rows = alternatives(layer, a.value.choice, rate.value);
   return html`<div class="detail"><div class="why"><${Why} layer=${layer} id=${id} best=${rows[0]} /><${Together} layer=${layer} /><${Refused} layer=${layer} /></div>
-    <table class="figures menu"><thead><tr><th scope="col">instead</th><th scope="col">bytes</th><th scope="col" class="alone">alone</th><th scope="col">file</th><th scope="col">divergence</th><th></th></tr></thead>
+    <table class="figures menu"><thead><tr><th scope="col">instead</th><th scope="col" class="bytes-more">bytes</th><th scope="col" class="alone">alone</th><th scope="col">file</th><th scope="col">divergence</th><th scope="col"><span class="unseen-by-eye">try</span></th></tr></thead>
     <tbody>${[...rows].sort((one, other) => one.id - other.id).map((row) => html`<${Alternative} key=${row.id} layer=${layer} row=${row} />`)}</tbody></table></div>`;
 }
 
@@ -60,7 +60,7 @@ function Refused({ layer }) {
 
 function Alternative({ layer, row }) {
   const found = changed(layer.owner, row.id);
-  return html`<tr><th scope="row"><${Chip} id=${row.id} /></th><td>${difference(row.bytes) || "same"}</td><td class="alone">${digits(lossOf(layer, row.id))}</td>
+  return html`<tr><th scope="row"><${Chip} id=${row.id} /></th><td class="bytes-more">${difference(row.bytes) || "same"}</td><td class="alone">${digits(lossOf(layer, row.id))}</td>
     <td>${megabytes(found?.mb)} MB</td><td>${digits(found?.expected)}</td>
     <td><button type="button" class="small" onClick=${() => edit(layer.owner, row.id)}>What if</button></td></tr>`;
 }

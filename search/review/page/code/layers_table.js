@@ -124,8 +124,8 @@ function LayerRow({ row: { layer, inside }, number }) {
     <span class="name" role="gridcell"><button type="button" data-row=${number} data-column="0" data-layer=${layer.index} tabindex=${tab(number, 0)} aria-expanded=${open} title=${layer.name}>
       <b>${shortName(layer, inside)}</b> <span class="muted">${layer.shape.join("×")}</span></button></span>
     <span class="bytes" role="gridcell"><${Bar} layer=${layer} bytes=${bytes} id=${id} /><span>${kilobytes(bytes)}</span></span>
-    <span class="code a" role="gridcell"><${Chip} id=${id} /></span>
-    ${b.value && html`<span class="code b" role="gridcell"><${Chip} id=${other} muted=${other === id} /></span>`}
+    <span class="code a" role="gridcell"><${Chip} id=${id} rounded=${a.value.activations?.[layer.index] === "1"} /></span>
+    ${b.value && html`<span class="code b" role="gridcell"><${Chip} id=${other} muted=${other === id} rounded=${b.value.activations?.[layer.index] === "1"} /></span>`}
     <span class="number change" role="gridcell">${difference(b.value ? changeOf(layer) : bytes == null ? null : bytes - layer.floatBytes)}</span>
     ${timed.value && html`<span class="number time" role="gridcell">${timeWords(layer, id, other)}</span>`}
     <span class="number alone" role="gridcell">${digits(lossOf(layer, id))}</span>

@@ -17,11 +17,15 @@ import { Words } from "words";
 
 const SECTIONS = [["front", "Front"], ["layers", "Layers"], ["trials", "Trials"], ["history", "History"], ["checks", "Checks"]];
 
+const REST = 20_000; // milliseconds
+const ABANDONED = 600_000;
+
 /** Draw the page of a search into an element, and follow its address. */
 export function show(data, element) {
   open(data);
   follow();
   listen();
+  if (run.state === "running") stayCurrent();
   element.replaceChildren();
   render(html`<${Page} />`, element);
 }
@@ -45,7 +49,8 @@ function Hint() {
 
 function Head() {
   const state = run.state === "running" ? "running" : run.state === "stopped" ? "stopped, can be continued" : (run.ending ?? "finished");
-  const parts = [run.target, run.device, `${counted(run.model.layers, "layer")}, ${many(run.model.weights)} weights`, `${counted(run.trials.length, "trial")} in ${duration(run.seconds)}`].filter(Boolean);
+  const written = new Date(run.written).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const parts = [run.target, run.device, `${counted(run.model.layers, "layer")}, ${many(run.model.weights)} weights`, `${counted(run.trials.length, "trial")} in ${duration(run.seconds)}`, `written ${written}`].filter(Boolean);
   return html`<header class="page-head"><div><h1>${run.name} <span class=${`state ${run.state}`}>${state}</span></h1><p class="muted">${parts.join(" · ")}</p></div>
     <nav aria-label="Sections">${SECTIONS.map(([id, title]) => html`<button type="button" key=${id} class="link" onClick=${() => jump(id)}>${title}</button>`)}
       <button type="button" class="small" aria-expanded=${wordsShown.value} onClick=${() => (wordsShown.value = !wordsShown.value)}>Words and keys</button>
@@ -72,6 +77,19 @@ function changeTheme() {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
+}
+
+/**
+ * While the search runs its page is written again and again: open it anew when the reader rests. What is chosen stays, as
+ * it is in the address. A page that nobody has written for long is left alone.
+ */
+function stayCurrent() {
+  let touched = Date.now();
+  for (const kind of ["pointermove", "keydown", "wheel", "touchstart"]) addEventListener(kind, () => (touched = Date.now()), { passive: true });
+  setInterval(() => {
+    const now = Date.now();
+    if (!document.hidden && now - touched > REST && now - Date.parse(run.written) < ABANDONED) location.reload();
+  }, REST);
 }
 
 function listen() {

@@ -30,6 +30,7 @@ export function Shares({ trial, whole = null, name = "" }) {
 }
 
 /** An encoding's name on its colour. */
-export function Chip({ id, muted = false }) {
-  return html`<span class=${`chip ${muted ? "same" : ""}`} style=${`--code:${encodingColour(id)}`}>${run.encodings[id].name}</span>`;
+export function Chip({ id, muted = false, rounded = false }) {
+  const name = run.encodings[id].name;
+  return html`<span class=${`chip ${muted ? "same" : ""}`} style=${`--code:${encodingColour(id)}`} title=${rounded ? `${name}, inputs in int8` : name}>${name}${rounded && html` <small>int8 in</small>`}</span>`;
 }

@@ -5,6 +5,7 @@ import { latencyOfSums } from "prediction";
 
 const ROUNDS = 60;
 const TIMED_ROUNDS = 40;
+const KEPT = 5; // exchange rates from which what is left is spent; the best outcome counts
 
 /**
  * The best choice of each group within budgets.
@@ -15,10 +16,11 @@ const TIMED_ROUNDS = 40;
 export function solve(maxBytes, maxMs = null) {
   const room = maxBytes == null ? Infinity : maxBytes - run.constant_bytes;
   const timed = maxMs != null && run.latency && run.groups.every((group) => group.busy);
-  const found = timed ? withinTime(room, maxMs) : withinBytes(room, 0);
-  if (!found) return null;
-  spend(found, room, timed ? maxMs : Infinity);
-  return { picks: found, choice: choiceOf(found) };
+  const candidates = timed ? [withinTime(room, maxMs)].filter(Boolean) : feasible(room, 0).slice(-KEPT);
+  if (!candidates.length) return null;
+  for (const picks of candidates) spend(picks, room, timed ? maxMs : Infinity);
+  const best = candidates.reduce((one, other) => (lossAt(other) < lossAt(one) ? other : one));
+  return { picks: best, choice: choiceOf(best) };
 }
 
 /** An encoding for every layer from the picks of groups. */
@@ -40,6 +42,13 @@ function bytesAt(picks) {
   return sum;
 }
 
+/** Predicted divergence at given picks. */
+function lossAt(picks) {
+  let sum = 0;
+  for (let g = 0; g < picks.length; g++) sum += run.groups[g].loss[picks[g]];
+  return sum;
+}
+
 /** The choices of least loss + rate * bytes + rateMs * microseconds. */
 function cheapest(rate, rateMs) {
   const picks = new Int32Array(run.groups.length);
@@ -55,20 +64,28 @@ function cheapest(rate, rateMs) {
   return picks;
 }
 
-/** Search the exchange rate at which the bytes just fit; null where they cannot. */
-function withinBytes(room, rateMs) {
+/** The picks that fit at ever better exchange rates, the best last; none where nothing fits. */
+function feasible(room, rateMs) {
   const free = cheapest(0, rateMs);
-  if (bytesAt(free) <= room) return free;
+  if (bytesAt(free) <= room) return [free];
   let [low, high] = [-40, 10]; // powers of ten of divergence per byte
-  let found = cheapest(10 ** high, rateMs);
-  if (bytesAt(found) > room) return null;
+  const found = [cheapest(10 ** high, rateMs)];
+  if (bytesAt(found[0]) > room) return [];
   for (let round = 0; round < ROUNDS; round++) {
     const middle = (low + high) / 2;
     const picks = cheapest(10 ** middle, rateMs);
-    if (bytesAt(picks) <= room) [high, found] = [middle, picks];
-    else low = middle;
+    if (bytesAt(picks) > room) low = middle;
+    else {
+      high = middle;
+      if (picks.some((pick, g) => pick !== found.at(-1)[g])) found.push(picks);
+    }
   }
   return found;
+}
+
+/** The best of them; null where nothing fits. */
+function withinBytes(room, rateMs) {
+  return feasible(room, rateMs).at(-1) ?? null;
 }
 
 function withinTime(room, maxMs) {

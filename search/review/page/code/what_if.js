@@ -7,7 +7,7 @@ import { a, edits, editing, sizeBudget, timeBudget } from "state";
 
 /** What the solver finds within the budgets; null without a budget or where it cannot be met. */
 export const solved = computed(() => {
-  if (sizeBudget.value == null && timeBudget.value == null) return null;
+  if (!run.prediction || (sizeBudget.value == null && timeBudget.value == null)) return null;
   const found = solve(sizeBudget.value == null ? null : sizeBudget.value * 1e6, timeBudget.value);
   return found && outcome(found.choice);
 });

@@ -76,13 +76,13 @@ def reader(page):
 
 @pytest.fixture
 def visit(browser, made_up):
-    """Opens a page of its own: ``visit(fragment, layers=..., width=..., scheme=...)``."""
+    """Opens a page of its own; ``found`` is other data with their file."""
     contexts, readers = [], []
 
-    def opened(fragment="", layers=48, trials=80, width=1400, height=1000, scheme="light"):
+    def opened(fragment="", layers=48, trials=80, width=1400, height=1000, scheme="light", found=None):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
-        readers.append(Reader(context.new_page(), *made_up(layers, trials)))
+        readers.append(Reader(context.new_page(), *(found or made_up(layers, trials))))
         readers[-1].open(fragment)
         return readers[-1]
 

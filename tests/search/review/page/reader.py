@@ -82,7 +82,8 @@ class Reader:
 
     def fragment(self) -> str:
         """What the address says, once it is written."""
-        self.page.wait_for_timeout(200)
+        written = "import('fragment').then((page) => location.hash.slice(1) === page.fragment())"
+        self.page.wait_for_function(f"() => {written}")
         return str(self.page.evaluate("location.hash")).removeprefix("#")
 
     def apart(self) -> list[int]:

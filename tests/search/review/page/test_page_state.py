@@ -1,8 +1,11 @@
 """What a reader chooses by mouse and keyboard, and that a link shows what its sender saw."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+
+from palettune.search.review.review_page import review_html
 
 
 def test_a_click_chooses_a_and_a_shift_click_b(reader):
@@ -168,6 +171,7 @@ FRAGMENTS = [
 ]
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("form", FRAGMENTS)
 def test_a_link_shows_what_its_sender_saw(reader, form):
     fragment = form.format(first=reader.data["front"][0], second=reader.data["front"][-1])
@@ -176,8 +180,8 @@ def test_a_link_shows_what_its_sender_saw(reader, form):
     assert reader.do("(await import('fragment')).fragment()") == fragment
     drawn = reader.page.inner_text("main")
     reader.begin()
+    reader.fragment()
     assert reader.page.inner_text("main") != drawn
-    reader.page.evaluate("(text) => { location.hash = text }", "")
     reader.page.evaluate("(text) => { location.hash = text }", fragment)
     reader.settle()
     assert reader.page.inner_text("main") == drawn
@@ -190,6 +194,7 @@ def test_the_address_follows_what_is_chosen(reader):
     assert reader.fragment() == f"a={first}&b={second}"
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     "fragment", ["a=99999&b=x", "if=999.1_x.y", "layer=-1&sort=no&y=no&x=no&mb=x", "%%%=&&&", "fold=9999"]
 )
@@ -198,3 +203,52 @@ def test_a_damaged_address_shows_the_page_as_at_first(reader, fragment):
     reader.settle()
     assert reader.chosen() == (reader.data["knee"], None)
     assert reader.page.locator(".row [data-layer]").count() == len(reader.data["layers"])
+
+
+def test_a_search_that_has_only_begun_is_shown(visit, made_up, tmp_path):
+    data = json.loads(json.dumps(made_up(6, 24)[0]))
+    data |= {"trials": [], "front": [], "knee": None, "prediction": None, "state": "running", "seconds": None}
+    data["history"] = {"hypervolume": [], "phases": []}
+    for layer in data["layers"]:
+        layer["loss"] = None
+    path = tmp_path / "begun.html"
+    path.write_text(review_html(data), encoding="utf-8")
+    reader = visit(found=(data, path))
+    assert "No trial has a result yet" in reader.text("#comparison")
+    assert "running" in reader.text("h1")
+
+
+def test_without_scores_sizes_are_exact_and_nothing_is_predicted(visit, made_up, tmp_path):
+    data = json.loads(json.dumps(made_up(6, 24)[0]))
+    data |= {"prediction": None}
+    for layer in data["layers"]:
+        layer["loss"] = None
+    path = tmp_path / "unscored.html"
+    path.write_text(review_html(data), encoding="utf-8")
+    reader = visit(found=(data, path))
+    reader.page.fill("#budget-size_mb-number", str(data["float_bytes"] / 2e6))
+    reader.page.keyboard.press("Enter")
+    own = ord(reader.trial(data["knee"])["configuration"][0]) - 48
+    reader.page.click(f"[data-cell='0'][data-id='{next(i for i in data['layers'][0]['menu'] if i != own)}']")
+    reader.settle()
+    assert reader.page.locator(".answer .predicted").count() == 0
+    assert "divergence ≈ –" in reader.text(".what-if")
+
+
+def test_a_page_of_a_running_search_opens_anew_and_keeps_what_is_chosen(visit, made_up, tmp_path):
+    data = json.loads(json.dumps(made_up(6, 24)[0]))
+    data |= {"state": "running", "written": datetime.now(UTC).isoformat(timespec="seconds")}
+    path = tmp_path / "running.html"
+    path.write_text(review_html(data), encoding="utf-8")
+    reader = visit(found=(data, path))
+    reader.page.clock.install()
+    reader.page.reload()
+    reader.page.wait_for_selector("main")
+    other = reader.data["front"][0]
+    reader.page.select_option("select[aria-label='Trial A']", str(other))
+    reader.page.clock.fast_forward(1_000)
+    assert reader.fragment() == f"a={other}"
+    with reader.page.expect_navigation():
+        reader.page.clock.fast_forward(45_000)
+    reader.page.wait_for_selector("main")
+    assert reader.chosen()[0] == other

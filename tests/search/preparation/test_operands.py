@@ -10,6 +10,8 @@ from torch.nn import functional
 
 import palettune as pt
 from palettune.evaluators.fine_tuning.trained_model import TrainedModel, TrainedPart
+from palettune.evaluators.sensitivity.base import ScoringSetting
+from palettune.evaluators.sensitivity.fisher import FisherScore
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.model_state import ModelState, model_digest
 from palettune.evaluators.weights.weight_bank import WeightBank
@@ -19,7 +21,7 @@ from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.layer import LayerKind
 from palettune.space.target import DeploymentTarget
-from tests.search.placed import placed
+from tests.search.preparation.placed import placed
 
 COUNT, WIDTH = 32, 64
 
@@ -204,3 +206,18 @@ def test_a_search_from_before_operands_were_layers_goes_on_without_them(tmp_path
     applied = pt.apply(configurations[0][0], more, out=tmp_path / "applied", root=tmp_path / "others")
     assert set(applied.record.configuration.encodings) == {"dense", "positions"}
     assert applied.proven
+
+
+def test_scores_of_operands_take_one_forward_pass_a_sample(preparation, tmp_path):
+    model, layers = preparation.workload.model, preparation.layers
+    weights = LayerWeights(model, layers, WeightBank(tmp_path))
+    columns = [(layer.name, Encoding.parse(name)) for layer in layers for name in ("fp16", "lut4", "int8")]
+    samples = [(torch.randn(1, COUNT, WIDTH),) for _ in range(3)]
+    score = FisherScore(ScoringSetting(model, weights, preparation.kind, (1.0,)))
+    passes: list[int] = []
+    score._model.register_forward_pre_hook(lambda *_: passes.append(1))
+    found = score.score(columns, samples)
+    assert len(passes) == len(samples)
+    assert not found.unreached
+    exact = {name for name in OPERANDS if not found.score(name, Encoding.parse("lut4"))}
+    assert exact == {"windows.mask"}  # whose two values a table holds
