@@ -34,6 +34,7 @@ OF_SEVERAL: dict[str, str] = {
     "search/review/page/test_page_looks.py": "the page in a browser: dark, phone, paper, without eyes",
     "search/review/page/test_page_parts.py": "the parts of the page: names, imports, licences",
     "search/review/page/test_page_state.py": "the page in a browser: mouse, keyboard, links",
+    "search/tracking/test_mlflow_pages.py": "MLflow's pages in a browser: runs, front, comparison, models",
     "search/test_bad_input.py": "what a user can give wrong, by the command line",
     "search/test_benching_property.py": "latencies measured in any order, through study and front",
     "search/test_installed.py": "the wheel in an empty environment",

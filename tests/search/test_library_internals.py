@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import optuna
+import pytest
 import ray
 from optuna.distributions import IntDistribution
 from optuna.samplers import NSGAIISampler, TPESampler
@@ -44,6 +45,21 @@ def test_constraints_are_read_by_optuna_as_its_own():
         study.tell(trial, [violation, -violation])
     assert study.trials[0].constraints == {"max_size_mb": 0.5, "max_divergence": -1.0}
     assert [trial.number for trial in study.best_trials] == [1]
+
+
+@pytest.mark.slow
+def test_mlflow_s_interface_is_an_application_that_its_environment_configures(tmp_path):
+    code = """
+import os, sys
+from pathlib import Path
+from palettune.search.library_internals import mlflow_application
+from mlflow.environment_variables import MLFLOW_SERVER_ENABLE_JOB_EXECUTION, _MLFLOW_SGI_NAME
+application = mlflow_application(sys.argv[1], Path(sys.argv[2]))
+print(callable(application), MLFLOW_SERVER_ENABLE_JOB_EXECUTION.get(), _MLFLOW_SGI_NAME.get(), "torch" in sys.modules)
+"""
+    words = [sys.executable, "-W", "ignore", "-c", code, f"sqlite:///{tmp_path}/x.db", str(tmp_path)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["True", "False", "uvicorn", "False"], ended.stderr
 
 
 def test_a_handle_of_an_actor_holds_its_id():
