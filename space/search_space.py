@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
@@ -85,7 +86,7 @@ class SearchSpace:
         """Number of configurations."""
         return math.prod(len(self.menus[group[0]].encodings) for group in self.groups)
 
-    @property
+    @cached_property
     def choices(self) -> dict[str, tuple[str, ...]]:
         """Categorical parameters: group name -> spellings, for each group with more than one encoding."""
         found = {group[0]: tuple(map(str, self.menus[group[0]].encodings)) for group in self.groups}

@@ -83,7 +83,7 @@ def _written_anew(model: nn.Module, found: ForwardRecord) -> bool:
     writing = [modules[call.path[-1]] for call in found.calls if not call.computes and call.path]
     changed = [module for module in writing if getattr(module, "inplace", False) is True]
     for module in changed:
-        module.inplace = False  # type: ignore[assignment]  # a plain attribute
+        module.inplace = False  # a plain attribute
     return bool(changed)
 
 

@@ -114,19 +114,31 @@ class _Finder:
         known = None if twofold is None else {call.key for call in twofold.calls}
         for number, uses in self.record.uses.items():
             target = self._target(number) if number not in self.impure and any(map(is_taken_operand, uses)) else None
-            if target is not None and self._is_table(target, known):
+            if target is not None and known is not None:
+                target = self._common(target, known)
+            if target is not None and self._is_table(target):
                 found.add(target)
         return found
 
-    def _is_table(self, number: int, known: set[CallKey] | None) -> bool:
+    def _common(self, number: int, known: set[CallKey]) -> int | None:
+        """The last tensor on the way to one that is computed by these calls alone; only moves may follow."""
+        while number not in self.record.sources:
+            if all(call.key in known for call in self._ancestors(number)[0]):
+                return number
+            call = self.maker[number]
+            moved = [one for one in call.inputs if self.record.values[one].is_floating_point()]
+            if len(moved) != 1 or not is_moved_by(call.key[0]):
+                return None
+            number = moved[0]
+        return None
+
+    def _is_table(self, number: int) -> bool:
         """Whether a tensor is a large one of the model's own values that a conversion does not find in their place."""
         value = self.record.values[number]
         long = sum(size > 1 for size in value.shape) > 1 and value.numel() >= LEAST_ELEMENTS
         if value.dtype is not torch.float32 or not long or self.maker[number].kind is not Tensor:
             return False
         chain, numbers = self._ancestors(number)
-        if known is not None and any(call.key not in known for call in chain):
-            return False  # it depends on the number of samples
         sources = [self.record.values[one] for one in numbers if self.record.values[one].is_floating_point()]
         made = [call for call in chain if any(self.record.values[one].is_floating_point() for one in call.results)]
         moved = all(is_moved_by(call.key[0]) for call in made)

@@ -324,7 +324,9 @@ class Run:
     @property
     def _known(self) -> KnownLatency:
         measurements = self._study.measurements()
-        return known_latency(self._latency if measurements else None, self._study.records(), measurements)
+        if not measurements:
+            return KnownLatency()
+        return known_latency(self._latency, self._study.records(), measurements)
 
     @cached_property
     def _scores(self) -> Scores:

@@ -257,7 +257,7 @@ class SearchStudy:
         """Data-free records by number, each with the moment of being told."""
         found: list[tuple[float, Record]] = []
         results: dict[int, Result] = {}
-        for trial in self._trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
+        for trial in self._trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
             own = result_of(trial.user_attrs, partial(self._values.of, trial.number))
             result = own or results.get(trial.user_attrs.get("answered_from", -1))
             assert result is None or isinstance(result, Result)

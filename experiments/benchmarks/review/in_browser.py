@@ -2,8 +2,9 @@
 
     python -m experiments.benchmarks.review.in_browser
 
-Times are milliseconds, the medians of a few pages, in the system's Chromium without a GPU. Adds ``browser`` to
-``result.json``.
+Times are milliseconds, the medians of a few pages, in the system's Chromium without a GPU: ``ready`` from the address to
+drawn and waiting, ``ready_cpu`` what the page's own thread worked until then, the others from a change to the next frame.
+Adds ``browser`` to ``result.json``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from experiments.benchmarks.review.made_up_search import made_up_source
 from experiments.benchmarks.review.run import LAYERS, RESULT, TRIALS
 from palettune.search.review.review_page import write_review
 
-TIMES = 5
+TIMES = 3
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 #: From the address to drawn and waiting for the reader.
@@ -61,17 +62,22 @@ CHANGES = """async () => {
 
 def measured(browser: Browser, page: Path) -> dict[str, float]:
     """Medians of one page's times."""
-    ready, changes = [], []
+    ready, busy, changes = [], [], []
     for _ in range(TIMES):
         opened = browser.new_page(viewport={"width": 1440, "height": 1000})
+        tools = opened.context.new_cdp_session(opened)
+        tools.send("Performance.enable", {"timeDomain": "threadTicks"})
         opened.goto(page.as_uri())
         opened.wait_for_selector("main")
         ready.append(float(opened.evaluate(READY)))
+        spent = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
+        busy.append(1e3 * spent["TaskDuration"])
         changes.append(opened.evaluate(CHANGES))
         opened.close()
     names = changes[0]
     return {
         "ready": round(statistics.median(ready)),
+        "ready_cpu": round(statistics.median(busy)),
         **{name: round(statistics.median(float(times[name]) for times in changes), 1) for name in names},
     }
 

@@ -122,6 +122,11 @@ class Table(nn.Module):
         ("a vector", lambda m, x: x + m.rows.exp().sum(0), False),
         ("small", lambda m, x: x[:, :8] + m.rows[:, :8].exp(), False),
         ("as many rows as samples", lambda m, x: x + m.rows.exp()[: len(x)].exp(), False),
+        (
+            "computed once, repeated for the samples",
+            lambda m, x: x.view(-1, 64, 32) + m.rows.exp()[None].repeat(len(x) // 64, 1, 1),
+            True,
+        ),
         ("not finite", lambda m, x: x + m.rows.exp().fill_(-torch.inf), False),
         ("divides", lambda m, x: x / m.rows.exp(), False),
     ],
@@ -129,7 +134,7 @@ class Table(nn.Module):
 def test_tables_that_are_taken_as_they_are(
     why: str, forward: Callable[[nn.Module, Tensor], Tensor], folded: bool
 ) -> None:
-    model, x = Table(forward).eval(), torch.randn(64 if "samples" not in why else 32, 32)
+    model, x = Table(forward).eval(), torch.randn(32 if why.startswith("as many") else 64, 32)
     with torch.no_grad():
         record = record_forward(model, lambda: model(x))
         twofold = record_forward(model, lambda: model(torch.cat([x, x]))) if "samples" in why else None

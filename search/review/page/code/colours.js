@@ -2,13 +2,15 @@
 import { run } from "data";
 
 const HUES = [[1, 18], [2, 38], [3, 62], [4, 92], [5, 140], [6, 172], [8, 235], [16, 255]]; // bits: degrees
+const IN_GROUPS = 0.1; // a table for each group or block: lighter than one for the whole
 const LIFT = { palette: 0, integer: 0.09, sparse: -0.09, joint: -0.05, vector: 0.05, float: 0 };
 
 /** The colour of an encoding: cool for many bits, warm for few; families differ in lightness. */
 export function encodingColour(id) {
-  const { bits, family } = run.encodings[id];
+  const { bits, family, name } = run.encodings[id];
+  const lift = (LIFT[family] ?? 0) + (name.includes("-") ? IN_GROUPS : 0);
   const chroma = family === "float" ? 0.025 : family === "sparse" ? 0.07 : 0.125;
-  return `oklch(calc(var(--code-lightness) + ${LIFT[family] ?? 0}) ${chroma} ${hue(bits).toFixed(0)})`;
+  return `oklch(calc(var(--code-lightness) + ${lift.toFixed(2)}) ${chroma} ${hue(bits).toFixed(0)})`;
 }
 
 function hue(bits) {

@@ -8,6 +8,7 @@ import { encodingColour } from "colours";
 import { bytesByEncoding, Shares } from "shares";
 import { a, b, choose, choosingSecond, second, swap } from "state";
 
+const BY = { calibration: "calibration", fine_tuning: "fine-tuning", adapters: "adapters", data_free: "int8 inputs" };
 const WORDY = new Set(["found", "better than the next?"]);
 
 /** The panel beside the front. */
@@ -16,9 +17,16 @@ export function Comparison() {
   if (!one) return html`<p class="muted">No trial has a result yet.</p>`;
   return html`<${Choice} one=${one} other=${other} />
     <${Figures} one=${one} other=${other} />
-    <${Encodings} one=${one} other=${other} />
-    <${Gains} trial=${one} name=${other ? "A" : ""} />${other && html`<${Gains} trial=${other} name="B" />`}
     <${Take} one=${one} other=${other} />`;
+}
+
+/** Below it, as wide as the page: where the bytes are, and what escalations gave. */
+export function Inside() {
+  const [one, other] = [a.value, b.value];
+  if (!one) return null;
+  const gains = [one, other].filter((trial) => trial && (run.byTrial.has(trial.escalated_from) || trial.gains?.length));
+  return html`<section class="card inside" aria-label="Bytes by encoding"><div><${Encodings} one=${one} other=${other} /></div>
+    ${gains.length > 0 && html`<div>${gains.map((trial) => html`<${Gains} key=${trial.trial} trial=${trial} name=${other ? (trial === one ? "A" : "B") : ""} />`)}</div>`}</section>`;
 }
 
 /** Which trials are compared, to choose from a list. */
@@ -124,7 +132,7 @@ function Gains({ trial, name }) {
   const source = run.byTrial.get(trial.escalated_from);
   if (!source && !trial.gains?.length) return null;
   const whole = source?.divergence != null && trial.divergence != null;
-  return html`<h3>What ${workflowWords(trial)} gave ${name}</h3>
+  return html`<h3>What ${BY[trial.workflow] ?? trial.workflow} gave ${name}</h3>
     ${whole && html`<p class="gain">${digits(source.divergence)} <span class="muted">(trial ${source.trial}, data-free)</span> → <b>${digits(trial.divergence)}</b>
       <span class="good"> ${percent(1 - trial.divergence / source.divergence)} of the divergence gone</span></p>`}
     ${trial.gains?.length > 0 && html`<ul class="gains">${trial.gains.map((gain) => html`<li key=${gain.method}>${gain.method.replaceAll("_", " ")}: ${gainWords(gain)}</li>`)}</ul>`}`;

@@ -4,10 +4,10 @@ import { bytesOf, lossOf, microsecondsOf, run } from "data";
 import { counted, difference, digits, kilobytes } from "format";
 import { encodingColour, heatEnds, heatStyle } from "colours";
 import { changed, LayerDetail } from "layer_detail";
-import { blockSums, changeOf, differs, rows, SORTS } from "layer_rows";
+import { blockSums, differs, rows, SORTS } from "layer_rows";
 import { Chip } from "shares";
 import { a, b, edits, folded, onlyDifferent, opened, sorting, toggleBlock, toggleLayer, wanted } from "state";
-import { narrow, useVisibleRows } from "visible_rows";
+import { drawnOnce, narrow, useVisibleRows } from "visible_rows";
 import { edit, editMany } from "what_if";
 
 const HEIGHT = { wide: 27, narrow: 50 };
@@ -73,24 +73,30 @@ function Opened({ layer, height }) {
 }
 
 function Head() {
-  const cell = (name, text) => html`<span class=${name} role="columnheader">${text}</span>`;
+  const title = (name, text) => html`<span class=${name} role="columnheader">${text}</span>`;
   return html`<div role="rowgroup" class="head-group"><div class="row head" role="row">
-    ${cell("name", "layer")}${cell("bytes", "bytes in A, of fp16")}${cell("code a", "A")}${b.value && cell("code b", "B")}
-    ${cell("number change", b.value ? "B to A" : "to fp16")}${timed.value && cell("number time", b.value ? "µs, B to A" : "µs")}${cell("number alone", "alone")}
+    ${title("name", "layer")}${title("bytes", "bytes in A, of fp16")}${title("code a", "A")}${b.value && title("code b", "B")}
+    ${title("number change", b.value ? "B to A" : "to fp16")}${timed.value && title("number time", b.value ? "µs, B to A" : "µs")}${title("number alone", "alone")}
     <span class="heat" role="presentation">${run.encodings.map((encoding, id) => html`<span key=${id} role="columnheader" class="code-name" style=${`--code:${encodingColour(id)}`}><b>${encoding.name}</b></span>`)}</span>
   </div></div>`;
 }
 
 function Row({ row, number }) {
-  return row.block ? html`<${BlockRow} row=${row} number=${number} />` : html`<${LayerRow} row=${row} number=${number} />`;
+  const column = cursor.value.row === number ? cursor.value.column : -1;
+  if (row.block) return html`<${BlockRow} row=${row} number=${number} column=${column} />`;
+  const { layer, inside } = row;
+  const [one, other] = [a.value, b.value];
+  const rounded = (trial) => trial?.activations?.[layer.index] === "1";
+  return html`<${LayerRow} layer=${layer} inside=${Boolean(inside)} number=${number} column=${column} open=${opened.value === layer.index}
+    id=${one.choice[layer.index]} other=${other ? other.choice[layer.index] : -1} rounded=${rounded(one)} otherRounded=${rounded(other)} tried=${edits.value.get(layer.owner) ?? -1} />`;
 }
 
-function BlockRow({ row: { block, shut }, number }) {
+function BlockRow({ row: { block, shut }, number, column }) {
   const sums = blockSums(block);
   const difference_ = b.value ? sums.second - sums.first : sums.first - sums.float;
   const choices = [a.value, b.value].filter(Boolean);
   return html`<div class="row block" role="row" aria-rowindex=${number + 2}>
-    <span class="name" role="gridcell"><button type="button" data-row=${number} data-column="0" data-block=${block.index} tabindex=${tab(number, 0)} aria-expanded=${!shut}>
+    <span class="name" role="gridcell"><button type="button" data-row=${number} data-column="0" data-block=${block.index} tabindex=${column === 0 ? 0 : -1} aria-expanded=${!shut}>
       <i class=${shut ? "shut" : "open"}></i><b>${block.name}</b> <span class="muted">${counted(block.layers.length, "layer")}</span></button></span>
     <span class="bytes" role="gridcell">${kilobytes(sums.first)} <span class="muted">of ${kilobytes(sums.float)}</span></span>
     ${choices.map((trial, i) => html`<span key=${i} class=${`code ${i ? "b" : "a"}`} role="gridcell"><${BlockShares} block=${block} trial=${trial} /></span>`)}
@@ -98,7 +104,7 @@ function BlockRow({ row: { block, shut }, number }) {
     <span class="number alone" role="gridcell">${digits(sums.loss)}</span>
     <span class="heat" role="presentation">${run.encodings.map((encoding, id) => sums.losses[id] == null
       ? html`<span key=${id} role="gridcell" class="cell none"></span>`
-      : html`<button type="button" key=${id} role="gridcell" class="cell" data-row=${number} data-column=${id + 1} data-of=${block.index} data-id=${id} tabindex=${tab(number, id + 1)}
+      : html`<button type="button" key=${id} role="gridcell" class="cell" data-row=${number} data-column=${id + 1} data-of=${block.index} data-id=${id} tabindex=${column === id + 1 ? 0 : -1}
           style=${heatStyle(sums.losses[id])} aria-label=${`all of ${block.name} in ${encoding.name}`}></button>`)}</span>
   </div>`;
 }
@@ -115,22 +121,26 @@ function BlockShares({ block, trial }) {
   return html`<span class="shares" role="img" aria-label=${said} title=${said}>${[...rows_].sort((one, other) => one[0] - other[0]).map(([id, bytes]) => html`<i key=${id} style=${`width:${(100 * bytes) / whole}%;--code:${encodingColour(id)}`}></i>`)}</span>`;
 }
 
-function LayerRow({ row: { layer, inside }, number }) {
-  const id = a.value.choice[layer.index];
-  const other = b.value?.choice[layer.index];
+/** One layer; `other` and `tried` are -1 where nothing is compared or tried. Drawn again only when one of these changes. */
+const LayerRow = drawnOnce(({ layer, inside, number, column, open, id, other, rounded, otherRounded, tried }) => {
+  const compared = other >= 0;
   const bytes = bytesOf(layer, id);
-  const open = opened.value === layer.index;
-  return html`<div class=${`row ${inside ? "inside" : ""} ${differs(layer) ? "differs" : ""}`} role="row" aria-rowindex=${number + 2}>
-    <span class="name" role="gridcell"><button type="button" data-row=${number} data-column="0" data-layer=${layer.index} tabindex=${tab(number, 0)} aria-expanded=${open} title=${layer.name}>
+  const more = compared ? minus(bytesOf(layer, other), bytes) : minus(bytes, layer.floatBytes);
+  return html`<div class=${`row ${inside ? "inside" : ""} ${compared && other !== id ? "differs" : ""}`} role="row" aria-rowindex=${number + 2}>
+    <span class="name" role="gridcell"><button type="button" data-row=${number} data-column="0" data-layer=${layer.index} tabindex=${column === 0 ? 0 : -1} aria-expanded=${open} title=${layer.name}>
       <b>${shortName(layer, inside)}</b> <span class="muted">${layer.shape.join("×")}</span></button></span>
     <span class="bytes" role="gridcell"><${Bar} layer=${layer} bytes=${bytes} id=${id} /><span>${kilobytes(bytes)}</span></span>
-    <span class="code a" role="gridcell"><${Chip} id=${id} rounded=${a.value.activations?.[layer.index] === "1"} /></span>
-    ${b.value && html`<span class="code b" role="gridcell"><${Chip} id=${other} muted=${other === id} rounded=${b.value.activations?.[layer.index] === "1"} /></span>`}
-    <span class="number change" role="gridcell">${difference(b.value ? changeOf(layer) : bytes == null ? null : bytes - layer.floatBytes)}</span>
-    ${timed.value && html`<span class="number time" role="gridcell">${timeWords(layer, id, other)}</span>`}
+    <span class="code a" role="gridcell"><${Chip} id=${id} rounded=${rounded} /></span>
+    ${compared && html`<span class="code b" role="gridcell"><${Chip} id=${other} muted=${other === id} rounded=${otherRounded} /></span>`}
+    <span class="number change" role="gridcell">${difference(more)}</span>
+    ${layer.latency_us && html`<span class="number time" role="gridcell">${timeWords(layer, id, compared ? other : null)}</span>`}
     <span class="number alone" role="gridcell">${digits(lossOf(layer, id))}</span>
-    <span class="heat" role="presentation">${run.encodings.map((encoding, code) => html`<${Cell} key=${code} layer=${layer} code=${code} number=${number} own=${code === id} other=${code === other} />`)}</span>
+    <span class="heat" role="presentation">${run.encodings.map((_, code) => cell(layer, code, number, { own: code === id, other: code === other, tried: code === tried, here: column === code + 1 }))}</span>
   </div>`;
+});
+
+function minus(one, other) {
+  return one == null || other == null ? null : one - other;
 }
 
 /** A layer's name below its block: without the block's. */
@@ -150,17 +160,14 @@ function timeWords(layer, id, other) {
   return change == null ? digits(own) : own === change ? "" : `${change > own ? "+" : ""}${digits(change - own)}`;
 }
 
-function Cell({ layer, code, number, own, other }) {
-  if (layer.place[code] < 0) return html`<span role="gridcell" class=${`cell none ${own ? "own" : ""} ${other ? "other" : ""}`} title=${layer.reason.get(code) ?? ""}></span>`;
-  const tried = edits.value.get(layer.owner) === code;
+/** A cell of the heat map: no component, as there are many. */
+function cell(layer, code, number, { own, other, tried, here }) {
+  const marks = `${own ? "own" : ""} ${other ? "other" : ""} ${tried ? "tried" : ""}`;
+  if (layer.place[code] < 0) return html`<span key=${code} role="gridcell" class=${`cell none ${marks}`} title=${layer.reason.get(code) ?? ""}></span>`;
   const loss = lossOf(layer, code);
   const said = `${layer.name} in ${run.encodings[code].name}: ${kilobytes(bytesOf(layer, code))}, ${digits(loss)} alone${own ? ", chosen by A" : ""}${other ? ", chosen by B" : ""}${tried ? ", what if" : ""}`;
-  return html`<button type="button" role="gridcell" class=${`cell ${loss == null ? "unknown" : ""} ${own ? "own" : ""} ${other ? "other" : ""} ${tried ? "tried" : ""}`} style=${heatStyle(loss)}
-    data-row=${number} data-column=${code + 1} data-cell=${layer.index} data-id=${code} tabindex=${tab(number, code + 1)} aria-label=${said}></button>`;
-}
-
-function tab(row, column) {
-  return cursor.value.row === row && cursor.value.column === column ? 0 : -1;
+  return html`<button type="button" key=${code} role="gridcell" class=${`cell ${loss == null ? "unknown" : ""} ${marks}`} style=${heatStyle(loss)}
+    data-row=${number} data-column=${code + 1} data-cell=${layer.index} data-id=${code} tabindex=${here ? 0 : -1} aria-label=${said}></button>`;
 }
 
 /** Keep the browser's focus on the cell that the arrow keys went to. */

@@ -4,7 +4,7 @@ import { open, run } from "data";
 import { counted, digits, duration, many, megabytes, milliseconds } from "format";
 import { Budget } from "budget";
 import { Checks } from "checks";
-import { Comparison } from "comparison";
+import { Comparison, Inside } from "comparison";
 import { follow } from "fragment";
 import { AxisChoice, FrontChart } from "front_chart";
 import { History } from "history";
@@ -35,6 +35,7 @@ function Page() {
     <main>
       <div class="top"><section class="card" id="front" aria-labelledby="front-title"><header><h2 id="front-title">Front</h2><${Hint} /><${AxisChoice} /></header><${FrontChart} /><${Budget} /></section>
         <section class="card comparison" id="comparison" aria-label="Comparison"><${Comparison} /></section></div>
+      <${Inside} />
       <section class="card" id="layers" aria-labelledby="layers-title"><header><h2 id="layers-title">Layers</h2><p class="muted hint">Frame: A's choice. Dot: B's. Colour: predicted divergence of this layer alone. Click a cell to ask what if, a name for why.</p></header><${Layers} /></section>
       <section class="card" id="trials" aria-labelledby="trials-title"><header><h2 id="trials-title">Trials</h2></header><${Trials} /></section>
       <section class="card" id="history" aria-labelledby="history-title"><header><h2 id="history-title">History</h2></header><${History} /></section>

@@ -1,5 +1,5 @@
 // Which rows of a long list are on the screen: only these are drawn, so that a thousand layers stay smooth.
-import { signal, useEffect, useLayoutEffect, useRef, useState } from "preact";
+import { Component, signal, useEffect, useLayoutEffect, useRef, useState } from "preact";
 import { printing } from "state";
 
 const SPARE = 24; // rows drawn beyond either edge, so that a quick scroll shows no gap
@@ -42,4 +42,17 @@ export function useVisibleRows(count, height) {
   const start = all ? 0 : Math.min(range[0], count);
   const end = all ? count : Math.min(range[1], count);
   return { box, start, end, before: start * height, after: (count - end) * height };
+}
+
+/** A component that is drawn again only when its properties change; it may not read signals. */
+export function drawnOnce(draw) {
+  return class extends Component {
+    shouldComponentUpdate(next) {
+      return Object.keys(next).some((key) => next[key] !== this.props[key]);
+    }
+
+    render() {
+      return draw(this.props);
+    }
+  };
 }

@@ -63,8 +63,8 @@ def test_3_is_it_surely_better_than_the_next(reader, act):
 def test_4_what_did_calibration_give(reader, act):
     member = next(m for m in reader.members() if m["escalated_from"] is not None)
     act(reader.page.select_option, "select[aria-label='Trial A']", str(member["trial"]))
-    text = reader.text("#comparison")
-    assert "What calibrated gave" in text
+    text = reader.text(".inside")
+    assert "What calibration gave" in text
     assert re.search(r"(\d+ % of|[\d.]+ % of) the divergence gone", text)
     assert "moment matching" in text
 
