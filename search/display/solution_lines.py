@@ -86,11 +86,11 @@ def _advice(found: Solution) -> str:
 def _commands(found: Solution, experiment: str, options: str, places: str) -> list[str]:
     bounds = "".join(f" --max-{name.replace('_', '-')} {value:g}" for name, value in found.budgets.items())
     solve = f"palettune solve {experiment}{bounds}{options}{places}"
-    known = found.evaluated or ((found.best,) if found.best is not None else ())
-    take = [f"  palettune export {experiment} --pick {record.trial} --out DIR{places}" for record in known[-1:]]
-    if found.evaluated:
-        return take
-    return [*take, f"  {solve} --evaluate", *([f"  {solve} --calibrate"] if found.forecasts else [])]
+    measured = [(r.evaluation.divergence, r.trial) for r in (*found.evaluated, found.best) if r and r.evaluation]
+    lines = [f"  palettune export {experiment} --pick {min(measured)[1]} --out DIR{places}"] if measured else []
+    lines += [] if found.evaluated else [f"  {solve} --evaluate"]
+    escalated = any(record.escalated_from is not None for record in found.evaluated)
+    return lines + ([f"  {solve} --calibrate"] if found.forecasts and not escalated else [])
 
 
 def _bounds(budgets: Mapping[str, float]) -> str:

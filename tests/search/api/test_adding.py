@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import coremltools
 import optuna
 import pytest
 from mlflow import MlflowClient
@@ -48,6 +49,9 @@ def test_calibration_is_added_and_not_computed_again(run, tmp_path):
     found = run.export([record], tmp_path / "out")
     assert found.proven
     assert "_calibrated_tiny_trial" in found[0].path.name
+    said = coremltools.utils.load_spec(str(found[0].path)).description.metadata
+    assert "compressed by Palettune" in said.shortDescription
+    assert said.versionString == f"trial{record.trial}"
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def test_trials_are_a_table_with_an_encoding_of_each_layer(run):
 def test_a_trial_is_explained_layer_by_layer(run):
     smallest, larger = run.front.members[:2]
     found = run.explain(smallest.trial)
-    assert [reason.layer for reason in found.layers] == list(smallest.configuration.encodings)
+    assert [reason.layer for reason in found.layers] == list(smallest.configuration.in_order)
     changed = {r.layer: str(r.neighbour) for r in found.layers if r.neighbour is not None}
     assert changed == {
         name: str(encoding)

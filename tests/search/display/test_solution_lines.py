@@ -45,11 +45,17 @@ def test_what_escalation_has_gained_here_is_said_and_counts():
     assert "the whole interval of the prediction lies below what trial 42 has: evaluate it" in sure
 
 
-def test_a_configuration_that_was_evaluated_is_exported_by_its_trial():
-    lines = solution_lines(replace(FOUND, evaluated=(record(7, 0.07, 2.5),)))
+def test_a_configuration_that_was_evaluated_is_not_evaluated_again_and_the_better_is_exported():
+    lines = solution_lines(replace(FOUND, evaluated=(record(7, 0.07, 2.5),), forecasts=(CALIBRATION,)))
     assert "this configuration has been evaluated: trial 7, 2.500 MB, divergence 0.0700 (data_free)" in lines
     assert "  palettune export EXPERIMENT.toml --pick 7 --out DIR" in lines
     assert not any("--evaluate" in line for line in lines)
+    assert any(line.endswith("--calibrate") for line in lines)
+    worse = solution_lines(
+        replace(FOUND, evaluated=(record(7, 0.09, 2.5, escalated_from=3),), forecasts=(CALIBRATION,))
+    )
+    assert "  palettune export EXPERIMENT.toml --pick 42 --out DIR" in worse
+    assert not any(line.endswith("--calibrate") for line in worse)
 
 
 def test_where_nothing_is_known_no_interval_and_no_member_is_made_up():
