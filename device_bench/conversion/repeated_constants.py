@@ -92,10 +92,10 @@ def _axes_of(user: Any, variable: Any) -> Iterable[int]:
 
 
 def _takes(user: Any, variable: Any) -> bool:
-    """Whether an op takes a variable as it is, and in no other way."""
+    """Whether an op takes a variable as one of its values, not as a weight or a parameter."""
     held = {
         name
         for name, value in user.inputs.items()
         if value is variable or (isinstance(value, (list, tuple)) and any(item is variable for item in value))
     }
-    return user.op_type == "while_loop" or (bool(held) and held <= set(OPERANDS.get(user.op_type, ())))
+    return user.op_type == "while_loop" or (bool(held) and held <= {"x", *OPERANDS.get(user.op_type, ())})

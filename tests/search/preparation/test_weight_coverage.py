@@ -15,7 +15,10 @@ REASON = "operand 'x' of mul, which is not a weight operand"
 
 
 def test_constants_that_are_no_layers_are_listed_with_their_reason_and_low_coverage_is_a_warning(tmp_path):
-    preparation = prepared(tmp_path, MODULATED)
+    assert (
+        prepared(tmp_path / "whole", MODULATED).coverage == 1.0
+    )  # a modulated kernel is a layer, unless operands are none
+    preparation = prepared(tmp_path, MODULATED, "operands = false")
     (constant,) = large_constants(preparation.base.floats)
     assert (constant.name, constant.shape, constant.bytes) == ("kernel", (24, 24, 3), 64 + 24 * 24 * 3 * 2)
     assert constant.reason.startswith(REASON)
