@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
-
-from rich.console import Console
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.display.fitted_table import FittedTable, TableColumn
@@ -14,7 +11,7 @@ from palettune.search.results.front import Front
 from palettune.search.results.intervals import interval
 from palettune.search.study.record import Record
 
-__all__ = ["KNEE", "front_table", "front_table_text", "shown_members"]
+__all__ = ["KNEE", "front_table", "shown_members"]
 
 KNEE = "*"
 """What marks the knee, in every medium."""
@@ -122,10 +119,3 @@ def _ranked(front: Front) -> str:
     if not front.known.measurements:
         return ""
     return f"; {measured} of {len(front.members)} members rank by measured latency, the others by calibrated"
-
-
-def front_table_text(front: Front) -> str:
-    """All members and columns as plain text."""
-    buffer = io.StringIO()
-    Console(file=buffer, no_color=True).print(front_table(front, every=True, wide=True), soft_wrap=True)
-    return buffer.getvalue()

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
-from palettune.search.display.tables import front_table, front_table_text, shown_members
+from palettune.search.display.tables import front_table, shown_members
 from palettune.search.results.front import Front
 from palettune.search.results.known_latency import KnownLatency
 from tests.search.made_up import OBJECTIVES, front, measured, record, timed, two_costs
@@ -96,7 +96,7 @@ def test_what_was_seen_on_unseen_data_and_the_metrics_have_columns():
     unseen = {first.key: Evaluation(first.configuration.hash, Workflow.DATA_FREE, 0.55, (0.55,))}
     members = Front((first, second), OBJECTIVES, confirmations=unseen)
     assert cells(front_table(members), "unseen") == ["0.5500", "-"]
-    shown = front_table_text(members)
+    shown = printed(front_table(members, every=True, wide=True), 400)
     assert "acc[top]" in shown  # as it is spelt, though brackets are markup elsewhere
     assert "0.9100" in shown
     assert "1 lut8  1 lut4" in shown
