@@ -33,7 +33,8 @@ demo: install
 	@echo
 	@echo "packages, and what is proven of each:  $(OUT)/manifest.json"
 	@echo "journal, weight bank, MLflow's store:  $(RUNS)/efficientnet_lite0"
-	@echo "every trial, the front, the layer map: $(BIN)/palettune ui $(EXPERIMENT) --root $(RUNS)"
+	@echo "all of it on one page:                 $(BIN)/palettune review $(EXPERIMENT) --root $(RUNS)"
+	@echo "every trial, in MLflow:                $(BIN)/palettune ui $(EXPERIMENT) --root $(RUNS)"
 	@echo "why each layer is as it is:            $(BIN)/palettune front $(EXPERIMENT) --root $(RUNS) --explain"
 
 lint: install

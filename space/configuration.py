@@ -36,10 +36,13 @@ class Configuration:
     Attributes:
         encodings: layer name -> encoding, sorted by name.
         activations: layer name -> precision; fp16 is the default and is left out.
+        in_order: the encodings in the order in which they were given, which is that of the model for whatever a search
+            space makes; it is for people, and makes no difference otherwise.
     """
 
     encodings: Mapping[str, Encoding]
     activations: Mapping[str, Precision] = field(default_factory=dict)
+    in_order: Mapping[str, Encoding] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         encodings = {name: self.encodings[name] for name in sorted(self.encodings)}
@@ -49,6 +52,7 @@ class Configuration:
             raise ConfigurationError(
                 f"activation precision given for layer {strangers[0]!r}, which has no encoding here"
             )
+        object.__setattr__(self, "in_order", MappingProxyType(dict(self.encodings)))
         object.__setattr__(self, "encodings", MappingProxyType(encodings))
         object.__setattr__(self, "activations", MappingProxyType(activations))
 
@@ -63,7 +67,7 @@ class Configuration:
         return f"Configuration({self.hash}: {shown}{more}{rounded})"
 
     def __reduce__(self) -> tuple[type[Configuration], tuple[dict[str, Encoding], dict[str, Precision]]]:
-        return Configuration, (dict(self.encodings), dict(self.activations))
+        return Configuration, (dict(self.in_order), dict(self.activations))
 
     @property
     def hash(self) -> str:
@@ -75,7 +79,7 @@ class Configuration:
         strangers = sorted(set(encodings) - set(self.encodings))
         if strangers:
             raise ConfigurationError(f"this configuration has no layer {strangers[0]!r}")
-        return Configuration({**self.encodings, **encodings}, self.activations)
+        return Configuration({**self.in_order, **encodings}, self.activations)
 
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no spaces, encodings as spelled."""
@@ -84,6 +88,11 @@ class Configuration:
             "encodings": {name: str(encoding) for name, encoding in self.encodings.items()},
         }
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    def to_values(self) -> dict[str, dict[str, str]]:
+        """Return plain values with the same content, layers in order."""
+        activations = {n: self.activations[n].value for n in self.in_order if n in self.activations}
+        return {"activations": activations, "encodings": {n: str(e) for n, e in self.in_order.items()}}
 
     @classmethod
     def from_json(cls, text: str) -> Configuration:

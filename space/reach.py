@@ -80,4 +80,4 @@ def _extreme(
     for group in space.groups:
         chosen = pick(space.menus[group[0]].encodings, key=lambda encoding, group=group: group_bytes(group, encoding))
         encodings.update(dict.fromkeys(group, chosen))
-    return Configuration(encodings)
+    return space.configuration(encodings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16, Encoding
@@ -85,7 +86,7 @@ class SearchSpace:
         """Number of configurations."""
         return math.prod(len(self.menus[group[0]].encodings) for group in self.groups)
 
-    @property
+    @cached_property
     def choices(self) -> dict[str, tuple[str, ...]]:
         """Categorical parameters: group name -> spellings, for each group with more than one encoding."""
         found = {group[0]: tuple(map(str, self.menus[group[0]].encodings)) for group in self.groups}
@@ -107,7 +108,7 @@ class SearchSpace:
         for group in self.groups:
             encoding = Encoding.parse(parameters[group[0]]) if group[0] in choices else FP16
             encodings.update(dict.fromkeys(group, encoding))
-        configuration = Configuration(encodings)
+        configuration = self.configuration(encodings)
         self.to_parameters(configuration)
         return configuration
 
@@ -121,7 +122,11 @@ class SearchSpace:
         for group in self.groups:
             allowed = self.menus[group[0]].encodings
             encodings.update(dict.fromkeys(group, next(e for e in _relatives(encoding) if e in allowed)))
-        return Configuration(encodings)
+        return self.configuration(encodings)
+
+    def configuration(self, encodings: Mapping[str, Encoding]) -> Configuration:
+        """Return the configuration of these encodings, whose layers are in the order of the model."""
+        return Configuration({layer.name: encodings[layer.name] for layer in self.layers})
 
     def _check(self, group: tuple[str, ...], configuration: Configuration) -> None:
         found = {configuration.encodings.get(name) for name in group}

@@ -13,7 +13,7 @@ from typing import Any
 import coremltools as ct
 
 from palettune.device_bench.conversion.neutral_pipeline import WEIGHT_OPERANDS
-from palettune.device_bench.package.op_modules import enclosing, module_of, uncast_name
+from palettune.device_bench.package.op_modules import enclosing, module_of, uncast_name, walked_ops
 from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Float32Ops", "UnmatchedPatternError"]
@@ -60,7 +60,7 @@ class Float32Ops:
                 raise UnmatchedPatternError(f"{pattern!r} matches no module and no op; {self._there(pattern)}")
 
     def _found(self, function: Any) -> dict[int, Any]:
-        ops = list(_walked(function))
+        ops = list(walked_ops(function))
         self._known = {id(op): op for op in ops}
         kept = {id(op): op for op in ops if op.op_type != "const" and self._matches(op)}
         for op in list(kept.values()):
@@ -89,13 +89,6 @@ def _outermost(block: Any) -> Any:
     while getattr(block, "outer_op", None) is not None:
         block = block.outer_op.enclosing_block
     return block
-
-
-def _walked(block: Any) -> Iterator[Any]:
-    for op in block.operations:
-        yield op
-        for inner in op.blocks:
-            yield from _walked(inner)
 
 
 def _sharers(op: Any) -> Iterator[Any]:

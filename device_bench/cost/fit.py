@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from palettune.device_bench.cost.observation import Observation
 from palettune.device_bench.cost.op_table import OpTable
@@ -98,6 +97,8 @@ def fit(unit: Unit, observations: Sequence[Observation], beliefs: Beliefs | None
     layout = _Layout(unit, own, beliefs or priors(unit))
     if not own:
         return layout.read(np.zeros(layout.size))
+    from scipy.optimize import least_squares  # takes long to import, and predictions do without
+
     problem = _Problem(unit, own)
     solution = least_squares(
         lambda theta: np.concatenate([problem.residuals(layout.read(theta)), theta]),

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from palettune.device_bench.cost.priors import CHIP_DEVIATION
 
@@ -55,6 +54,8 @@ def calibrate_latency(
         level, stream = theta * spreads
         error = np.log(predict(float(np.exp(stream)))) + level - np.log(measured)
         return np.concatenate([error / noise, theta])
+
+    from scipy.optimize import least_squares  # takes long to import, and predictions do without
 
     answer = least_squares(residuals, np.zeros(2))
     covariance = np.linalg.inv(answer.jac.T @ answer.jac)

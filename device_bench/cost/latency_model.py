@@ -30,7 +30,7 @@ from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["LatencyEstimate", "LatencyModel", "LinearLatency", "prepare_latency"]
+__all__ = ["LatencyEstimate", "LatencyModel", "LatencyTerms", "LinearLatency", "prepare_latency"]
 
 _KEPT_OBJECTS = 65536
 Z80 = 1.2815515655446004
@@ -46,6 +46,25 @@ class LatencyEstimate:
     """Predicted latency in milliseconds, with the ends of an 80 % interval."""
 
     ms: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyTerms:
+    """Terms that make a latency of two sums: ``fixed_ms`` and the power mean of ``busy`` and ``stream``, by ``overlap``.
+
+    Attributes:
+        fixed_ms: milliseconds of every configuration.
+        overlap: power of the mean.
+        resident_ms: fetching beyond that takes ``excess`` times as long.
+        low, high: factors of a latency at the ends of its 80 % interval.
+    """
+
+    fixed_ms: float
+    overlap: float
+    resident_ms: float
+    excess: float
     low: float
     high: float
 
@@ -122,6 +141,13 @@ class LatencyModel:
         """Busy and fetching milliseconds of all ops that belong to no layer."""
         busy, stream = self._prices.rest
         return self.scale * busy, self.scale * self.stream * stream
+
+    @property
+    def terms(self) -> LatencyTerms:
+        """Terms that make a latency of the sums of ``layer_times`` and ``rest_times``."""
+        fixed, overlap, resident, excess = self._prices.terms
+        width = math.exp(self.spread.level)
+        return LatencyTerms(self.scale * fixed, overlap, self.scale * resident, excess, 1 / width, width)
 
     def milliseconds(self, busy: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the latencies of many configurations from their busy and fetching times, equal to those of ``predict``.
@@ -277,6 +303,13 @@ class _Prices:
     def rest(self) -> tuple[float, float]:
         """Busy and stream milliseconds of what is no layer."""
         return self._rest
+
+    @property
+    def terms(self) -> tuple[float, float, float, float]:
+        """Fixed milliseconds, sharpness of the overlap, milliseconds of resident weights, and the cost beyond these."""
+        p = self._program
+        resident = p["resident_gb"] / p["stream_gbps"] * 1e3
+        return p["floor_ms"] + self._detours, p["overlap"], resident, p["excess_cost"]
 
     def totals(self, busy: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
         """``total`` of many programs."""

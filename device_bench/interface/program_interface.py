@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "PLAIN",
@@ -68,6 +69,8 @@ class PixelScaling:
         return pixels * scale + bias
 
     def _columns(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        import torch
+
         scale, bias = (torch.tensor(each, dtype=dtype).reshape(1, -1, 1, 1) for each in (self.scale, self.bias))
         return scale, bias
 

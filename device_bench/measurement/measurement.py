@@ -7,7 +7,6 @@ written to that documentation and tested against a stand-in for it; it has not y
 
 from __future__ import annotations
 
-import asyncio
 import json
 import platform
 import statistics
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from palettune.device_bench.cost.placement import ComputeUnit
-from palettune.device_bench.package.package import load_spec
 from palettune.space.errors import UserError, suggestion
 
 __all__ = ["Backend", "CoreMLBackend", "Measurement", "MeasurementError", "Runtime", "attached_devices", "measure"]
@@ -130,6 +128,8 @@ def measure(
     """
     if runs < MINIMUM_RUNS or warm_up < 0:
         raise MeasurementError(f"{runs} runs after {warm_up}: at least {MINIMUM_RUNS} runs are needed for a median")
+    from palettune.device_bench.package.package import load_spec  # loads coremltools
+
     setting = ComputeUnit.parse(unit)
     load_spec(path)
     chosen = backend if backend is not None else CoreMLBackend(device)
@@ -208,6 +208,8 @@ class CoreMLBackend:
 
     def __init__(self, name: str | None = None) -> None:
         _check_mac()
+        import asyncio
+
         self._loop = asyncio.new_event_loop()
         self._remote = None if name is None else self._prepared(name)
         self._benchmarker: Any = None

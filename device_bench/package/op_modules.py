@@ -15,7 +15,7 @@ import coremltools as ct
 
 from palettune.device_bench.library_internals import ScopeSource, mil_program, traced_nodes_changed
 
-__all__ = ["enclosing", "mark_exported", "marked_traces", "module_of", "op_modules", "uncast_name"]
+__all__ = ["enclosing", "mark_exported", "marked_traces", "module_of", "op_modules", "uncast_name", "walked_ops"]
 
 #: Where the wrapper that is converted holds the module (``conversion.FlatOutputs``).
 _WRAPPED = "model"
@@ -30,7 +30,7 @@ def op_modules(model: ct.models.MLModel) -> dict[str, str]:
     """
     program = mil_program(model)
     functions = program.functions.values() if program is not None else ()
-    found = {op.name: module_of(op) for function in functions for op in _walked(function) if op.op_type != "const"}
+    found = {op.name: module_of(op) for function in functions for op in walked_ops(function) if op.op_type != "const"}
     return {name: module for name, module in found.items() if module is not None}
 
 
@@ -77,8 +77,9 @@ def marked_traces() -> Iterator[None]:
         yield
 
 
-def _walked(block: Any) -> Iterator[Any]:
+def walked_ops(block: Any) -> Iterator[Any]:
+    """Yield the MIL ops of a block or function in program order, those of inner blocks after the op that holds them."""
     for op in block.operations:
         yield op
         for inner in op.blocks:
-            yield from _walked(inner)
+            yield from walked_ops(inner)

@@ -17,7 +17,7 @@ from torch import Tensor
 from palettune.device_bench.runtime.errors import ExecutionError, ProgramError
 from palettune.device_bench.runtime.features import Feature
 
-__all__ = ["batch_size", "run_each"]
+__all__ = ["batch_size", "run_each", "sample_of"]
 
 Sample = Callable[[Mapping[str, Tensor]], dict[str, Any]]
 
@@ -51,11 +51,12 @@ def run_each(path: Path, sample: Sample, tensors: Mapping[str, Tensor], count: i
             pass  # an op that reads values, or has no batching rule: one by one, any real failure shows again
     results = []
     for index in range(count):
-        results.append(sample({name: _row(value, index, count) for name, value in tensors.items()}))
+        results.append(sample({name: sample_of(value, index, count) for name, value in tensors.items()}))
     return {name: _joined(path, name, [result[name] for result in results]) for name in results[0]}
 
 
-def _row(value: Tensor, index: int, count: int) -> Tensor:
+def sample_of(value: Tensor, index: int, count: int) -> Tensor:
+    """Return one of ``count`` samples, (1, ...); an input that does not hold so many serves all of them."""
     return value[index : index + 1] if value.dim() and value.shape[0] == count else value
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.runtime.batching import batch_size
+from palettune.device_bench.runtime.batching import batch_size, sample_of
 from palettune.device_bench.runtime.errors import ProgramError
 from palettune.device_bench.runtime.plan import plan_function
 from palettune.device_bench.runtime.precision_cause import Cause, Suspects, find_cause
@@ -183,12 +183,8 @@ def _rows(
         yield inputs, sample
         return
     for index in range(count):
-        row = [_row(value, index, count) for value in sample]
-        yield {name: _row(value, index, count) for name, value in tensors.items()}, row
-
-
-def _row(value: Tensor, index: int, count: int) -> Tensor:
-    return value[index : index + 1] if value.dim() and value.shape[0] == count else value
+        row = [sample_of(value, index, count) for value in sample]
+        yield {name: sample_of(value, index, count) for name, value in tensors.items()}, row
 
 
 def _output(name: str, shares: Sequence[Shares]) -> OutputPrecision:

@@ -83,6 +83,11 @@ class Reference:
         """Return the reference with another ``energy``, that of other data; unchanged if it is empty."""
         return replace(self, energy=tuple(energy)) if energy else self
 
+    @property
+    def samples(self) -> int:
+        """Number of samples in all batches."""
+        return sum(max(len(rows) for rows in self._rows(batch)) for batch in self.batches)
+
     def by_sample(self, index: int, outputs: Any) -> Tensor:
         """Compute the divergence of each sample of batch ``index``: (N,) float64; not finite where outputs are not."""
         current = self._rows([value for _, value in floating_outputs(outputs)])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +48,7 @@ class Evaluation:
         by_sample: divergence of each sample, in the data's order.
         metrics: the workload's metrics by name.
         seconds: time spent, by stage.
+        groups: number of each sample's source, where samples come from fewer sources: those of one source are alike.
     """
 
     configuration_hash: str
@@ -56,10 +57,17 @@ class Evaluation:
     by_sample: tuple[float, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the evaluation as JSON values."""
-        return asdict(self) | {"workflow": self.workflow.value, "by_sample": list(self.by_sample)}
+        """Return the evaluation as JSON values, without the groups, which are those of its data."""
+        values = asdict(self) | {"workflow": self.workflow.value, "by_sample": list(self.by_sample)}
+        del values["groups"]
+        return values
+
+    def grouped(self, groups: Sequence[int]) -> Evaluation:
+        """Return the evaluation with the groups of its samples; as it is where they are not as many."""
+        return replace(self, groups=tuple(groups)) if len(groups) == len(self.by_sample) else self
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:

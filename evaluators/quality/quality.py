@@ -51,6 +51,7 @@ class Quality:
             outputs = list(self._course.outputs(placed(workload.model, device)))
         self.reference = Reference.of(kind, outputs, workload.sampling.axes).with_energy(energy)
         self.float_metrics = workload.metrics(on(outputs, CPU), split)
+        self.groups = workload.groups(split, self.reference.samples)
 
     def measure(
         self,
@@ -100,7 +101,7 @@ class Quality:
             Stage.METRICS.value: time.perf_counter() - forwarded,
         }
         mean = max(float(np.mean(values)), 0.0)
-        return Evaluation(configuration_hash, workflow, mean, tuple(values), metrics, spent)
+        return Evaluation(configuration_hash, workflow, mean, tuple(values), metrics, spent, self.groups)
 
 
 def beaten(values: Sequence[float], rivals: Sequence[Rival], certainty: float = 2.5) -> Screened | None:

@@ -46,6 +46,7 @@ class Scores:
     refusal: str | None = None
     methods: Mapping[str, str] = field(default_factory=dict)
     _index: dict[Column, int] = field(init=False, repr=False, compare=False)
+    _means: dict[int, float] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {column: i for i, column in enumerate(self.columns)})
@@ -88,7 +89,10 @@ class Scores:
 
     def score(self, layer: str, encoding: Encoding) -> float:
         """Return the predicted divergence of one layer in one encoding, all others float."""
-        return float(self.by_sample[:, self.index(layer, encoding)].mean())
+        index = self.index(layer, encoding)
+        if index not in self._means:
+            self._means[index] = float(self.by_sample[:, index].mean())
+        return self._means[index]
 
     def predict(self, configuration: Configuration) -> float:
         """Return the predicted divergence of a configuration: the sum of its layers' scores."""
@@ -98,6 +102,31 @@ class Scores:
         """Return the standard error of ``predict`` over samples; ``None`` with fewer than two samples."""
         rows = self._rows(configuration)
         return float(rows.std(ddof=1) / np.sqrt(len(rows))) if len(rows) > 1 else None
+
+    def has(self, column: Column) -> bool:
+        """Return whether one (layer, encoding) has a score."""
+        return column in self._index
+
+    def covers(self, configuration: Configuration) -> bool:
+        """Return whether every (layer, encoding) of a configuration has a score."""
+        return all(self.has(column) for column in configuration.encodings.items())
+
+    def extended(self, other: Scores) -> Scores:
+        """Return a copy with the columns of ``other`` that these scores lack; its rows are the same samples, or one."""
+        rows = len(self.by_sample)
+        chosen = [i for i, column in enumerate(other.columns) if not self.has(column)]
+        added = other.by_sample[:, chosen]
+        if len(added) != rows:
+            added = added.mean(axis=0, keepdims=True).repeat(rows, axis=0)
+        both = self.signed is not None and other.signed is not None and len(other.signed) == rows
+        signed = np.concatenate([self.signed, other.signed[:, chosen]], 1) if both else None  # type: ignore[index]
+        return replace(
+            self,
+            columns=(*self.columns, *(other.columns[i] for i in chosen)),
+            by_sample=np.concatenate([self.by_sample, added], axis=1),
+            signed=signed,
+            seconds=self.seconds + other.seconds,
+        )
 
     def _rows(self, configuration: Configuration) -> NDArray[np.float64]:
         indices = [self.index(layer, encoding) for layer, encoding in configuration.encodings.items()]

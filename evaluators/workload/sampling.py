@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
 from palettune.evaluators.workload.course import Course, ForwardStep
 from palettune.evaluators.workload.sample_axes import FIRST, Inputs, SampleAxes
 
-__all__ = ["DataOptions", "Sampling"]
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Options of an experiment for the workload's data.
-
-    Attributes:
-        sequence: number of items after which a model's state is reset; ``None`` for one sequence of all items.
-        batch_axis: the axis of samples, or ``"none"``; ``None`` to find it by running the model.
-    """
-
-    sequence: int | None = None
-    batch_axis: Literal[0, 1, "none"] | None = None
+__all__ = ["Sampling"]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from palettune.evaluators.torch_programs.operators import TorchProgramError
 from palettune.evaluators.torch_programs.torch_programs import as_module, is_program_file, read_program, without_scripts
 from palettune.evaluators.weights.content_hash import tensors_digest
 from palettune.evaluators.workload.axes_search import find_axes
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.float_model import (
     LoadingError,
     check_loadable,
@@ -42,21 +43,22 @@ from palettune.evaluators.workload.outputs import (
     joined_outputs,
 )
 from palettune.evaluators.workload.sample_axes import WHOLE
-from palettune.evaluators.workload.sampling import DataOptions, Sampling
+from palettune.evaluators.workload.sample_groups import SampleGroupsError, as_groups
+from palettune.evaluators.workload.sampling import Sampling
 from palettune.evaluators.workload.state_check import StateCheckError, close, find_state, floats, seeded
-from palettune.evaluators.workload.workload_imports import import_workload, importable
+from palettune.evaluators.workload.torch_defaults import TorchDefaults
+from palettune.evaluators.workload.workload_imports import import_beside, import_workload, importable
 from palettune.evaluators.workload.workload_object import (
     WorkloadError,
     WorkloadObject,
     WorkloadSource,
     detached_copy,
     require_functions,
+    require_workload_file,
 )
 from palettune.space.errors import UserError
 
 __all__ = ["Batch", "Split", "Workload", "WorkloadError", "load_workload"]
-
-_Defaults = tuple[torch.dtype, torch.device]
 
 
 class Split(StrEnum):
@@ -96,7 +98,7 @@ class Workload:
         source: WorkloadSource,
         functions: object,
         options: DataOptions = DataOptions(),  # noqa: B008 (frozen)
-        defaults: _Defaults | None = None,
+        defaults: TorchDefaults | None = None,
         *,
         operands: bool = True,
     ) -> None:
@@ -104,7 +106,7 @@ class Workload:
         self.source = source
         self.options = options
         self._operands = operands
-        self._own = defaults or _default_type_and_place()
+        self._own = defaults or TorchDefaults.now()
         self.notes: list[str] = []
         self._functions = functions
         self._changes = ""  # what was done to the model's types and place, in words
@@ -238,6 +240,37 @@ class Workload:
         if not isinstance(labels, (list, tuple)):
             raise self._error(function, f"returned a {type(labels).__name__}; expected a list of labels")
         return labels
+
+    def groups(self, split: Split, samples: int) -> tuple[int, ...]:
+        """Return the group number of each sample of a split; empty where every sample is a source of its own.
+
+        Args:
+            samples: how many the split has.
+
+        Raises:
+            WorkloadError: there is no such function, it fails, or it returns something else.
+        """
+        name = self.options.groups
+        if name is None:
+            return ()
+        try:
+            with self._defaults():
+                returned = self._function(name)(split.value, samples)
+            return as_groups(returned, samples)
+        except SampleGroupsError as error:
+            raise self._error(name, f"{error} (of {split.value})") from None
+        except Exception as error:
+            raise self._error(name, f"failed: {type(error).__name__}: {error} (`data.groups` names it)") from error
+
+    def _function(self, name: str) -> Any:
+        """A function of the workload, or of a module beside its file."""
+        module, _, function = name.rpartition(".")
+        if module and isinstance(self.source, Path):
+            return getattr(import_beside(self.source, module), function)
+        found: Any = self._functions
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
 
     def digest(self, split: Split) -> str:
         """Return the content hash of the inputs of one split."""
@@ -414,14 +447,14 @@ class Workload:
     @contextlib.contextmanager
     def _defaults(self) -> Iterator[None]:
         """The workload's default type and device, and a file's folder, while its functions run; ours again after them."""
-        ours = _default_type_and_place()
-        _set_defaults(self._own)
+        ours = TorchDefaults.now()
+        self._own.set()
         try:
             with importable(self._folder) if isinstance(self.source, Path) else contextlib.nullcontext():
                 yield
         finally:
-            self._own = _default_type_and_place()
-            _set_defaults(ours)
+            self._own = TorchDefaults.now()
+            ours.set()
 
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
@@ -453,31 +486,17 @@ def load_workload(
     if isinstance(source, WorkloadObject):
         return Workload(source, source.functions, options, source.defaults, operands=operands)
     path = Path(source).resolve()
-    if not path.is_file():
-        raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
-    if path.suffix != ".py":
-        raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
-    ours = _default_type_and_place()
+    require_workload_file(path)
+    ours = TorchDefaults.now()
     try:
         module = import_workload(path)
     except Exception as error:
         raise WorkloadError(f"{path}: does not import: {type(error).__name__}: {error}") from error
     finally:
-        own = _default_type_and_place()
-        _set_defaults(ours)
+        own = TorchDefaults.now()
+        ours.set()
     require_functions(str(path), module)
     return Workload(path, module, options, own, operands=operands)
-
-
-def _default_type_and_place() -> _Defaults:
-    return torch.get_default_dtype(), torch.get_default_device()
-
-
-def _set_defaults(wanted: _Defaults) -> None:
-    if torch.get_default_dtype() != wanted[0]:
-        torch.set_default_dtype(wanted[0])
-    if torch.get_default_device() != wanted[1]:
-        torch.set_default_device(wanted[1])
 
 
 def _to_cpu(value: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["import_workload", "importable"]
+__all__ = ["import_beside", "import_workload", "importable"]
 
 _PREFIX = "palettune_workload_"
 
@@ -46,6 +46,15 @@ def import_workload(path: Path) -> ModuleType:
     with importable(path.parent):
         spec.loader.exec_module(module)
     return module
+
+
+def import_beside(path: Path, name: str) -> ModuleType:
+    """Import a module that lies beside a workload file, as that file's own code would.
+
+    Raises:
+        Exception: any exception that the module raises.
+    """
+    return _Namespace(path.parent).import_module(name, fromlist=("__name__",))
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
+from palettune.evaluators.workload.torch_defaults import TorchDefaults
 from palettune.space.errors import UserError, suggestion
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 __all__ = ["FUNCTIONS", "WorkloadError", "WorkloadObject", "WorkloadSource", "detached_copy"]
 
@@ -41,13 +43,13 @@ class WorkloadObject:
         name: for messages.
         functions: the module or the object; of a module only the functions travel to another process.
         folder: where a relative path returned by ``model()`` begins, and whose modules travel with the object.
-        defaults: torch's default type and device when the object was given, which its functions run with.
+        defaults: when the object was given.
     """
 
     name: str
     functions: object
     folder: Path
-    defaults: tuple[torch.dtype, torch.device]
+    defaults: TorchDefaults
 
     @classmethod
     def of(cls, functions: object) -> WorkloadObject:
@@ -58,7 +60,7 @@ class WorkloadObject:
         """
         name = _name(functions)
         require_functions(name, functions)
-        return cls(name, functions, _folder(functions), (torch.get_default_dtype(), torch.get_default_device()))
+        return cls(name, functions, _folder(functions), TorchDefaults.now())
 
     def __reduce__(self) -> tuple[object, ...]:
         functions = self.functions
@@ -75,6 +77,14 @@ class WorkloadObject:
 
 WorkloadSource = Path | WorkloadObject
 """What an experiment's ``workload`` is: the path of a file, or functions in memory."""
+
+
+def require_workload_file(path: Path) -> None:
+    """Raise WorkloadError where there is no such Python file; nothing is imported."""
+    if not path.is_file():
+        raise WorkloadError(f"{path}: no such workload file; `workload` in the experiment names a Python file")
+    if path.suffix != ".py":
+        raise WorkloadError(f"{path}: not a Python file; a workload is a .py file of plain functions")
 
 
 def require_functions(name: str, functions: object) -> None:
@@ -97,6 +107,8 @@ def detached_copy(model: nn.Module) -> nn.Module:
 
 def _held(model: nn.Module) -> Iterator[Tensor]:
     """Tensors that modules hold as plain attributes."""
+    from torch import Tensor
+
     for module in model.modules():
         yield from (value for value in vars(module).values() if isinstance(value, Tensor))
 

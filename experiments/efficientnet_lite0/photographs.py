@@ -68,6 +68,12 @@ def crops(split: str, per_photograph: int) -> torch.Tensor:
     return scaled(np.stack([crop for turn in zip(*cuts, strict=True) for crop in turn]))
 
 
+def groups(data: str, samples: int) -> list[int]:
+    """The photograph that each crop of `evaluation_data` or `confirmation_data` is cut from, by number."""
+    count = len(photographs(data.removesuffix("_data")))
+    return [crop % count for crop in range(samples)]  # as `crops` orders them
+
+
 def random_crops(
     split: str, per_photograph: int, batch: int, seed: int, which: slice = slice(None)
 ) -> Iterator[torch.Tensor]:

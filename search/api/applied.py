@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,7 @@ class Applied:
         return {
             "workflow": self.record.workflow.value,
             "configuration_hash": self.record.configuration.hash,
-            "configuration": json.loads(self.record.configuration.to_json()),
+            "configuration": self.record.configuration.to_values(),
             "former_source": self.former.source if self.former else None,
             "float_metrics": dict(self.float_metrics),
             **{name: {"former": former, "new": new} for name, (former, new) in self.rows.items()},

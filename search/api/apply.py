@@ -14,21 +14,20 @@ from palettune.search.api.stored_configuration import FormerResult, StoredConfig
 from palettune.search.experiment.experiment import Constraints, Experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.experiment.rungs.rung import Rung
+from palettune.search.preparation.configuration_fit import check_fits
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import Exported, export, write_manifest
+from palettune.search.results.export import Exported, export
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.observer import SearchObserver
+from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import FP16
-from palettune.space.errors import UserError, suggestion
+from palettune.space.errors import UserError
 from palettune.space.layer import LayerKind
-from palettune.space.legality import refusal
 
 __all__ = ["apply"]
-
-_SHOWN = 10
 
 
 def apply(
@@ -70,7 +69,7 @@ def apply(
     with reporter.stage("checking the workload"):
         preparation = prepare(_without_search(asked))
         configuration = _with_operands(stored.configuration, preparation)
-        _check_fits(configuration, preparation)
+        check_fits(configuration, preparation)
     for words in preparation.notes:
         reporter.warn(words)
     former = stored.former or _former_in_run(asked, Path(root), stored.configuration)
@@ -123,28 +122,6 @@ def _with_operands(configuration: Configuration, preparation: Preparation) -> Co
     if any(name in configuration.encodings for name in operands):
         return configuration
     return replace(configuration, encodings={**configuration.encodings, **dict.fromkeys(operands, FP16)})
-
-
-def _check_fits(configuration: Configuration, preparation: Preparation) -> None:
-    """Raise UserError that names every layer, a few at most, at which a configuration does not fit a model."""
-    layers = {layer.name: layer for layer in preparation.layers}
-    kept = {**preparation.workload.kept, **preparation.base.refusals}
-    target = preparation.experiment.deployment_target
-    problems = []
-    for name, encoding in configuration.encodings.items():
-        if name not in layers:
-            problems.append(f"layer {name!r}: {kept.get(name) or f'the model has none{suggestion(name, layers)}'}")
-        elif (reason := refusal(layers[name], encoding, target)) is not None:
-            problems.append(f"layer {name!r} cannot take {str(encoding)!r}: {reason}")
-    problems += [
-        f"layer {name!r} of the model has no encoding" for name in layers if name not in configuration.encodings
-    ]
-    if configuration.activations and not target.rounds_activations:
-        problems.append(f"{target} has no activations in 8 bits: raise deployment_target to iOS17 (macOS14) or later")
-    if problems:
-        more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        listed = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
-        raise UserError(f"the configuration does not fit the model of {preparation.workload.path}:\n{listed}{more}")
 
 
 def _rungs(

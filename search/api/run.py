@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-
-import pandas
+from typing import TYPE_CHECKING
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores
-from palettune.search.display.run_page import run_html
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.preparation.as_searched import prepare_as_searched
-from palettune.search.proposing.solution import Solution, solution
 from palettune.search.results.ending import Ending
 from palettune.search.results.explanation import Explanation, explain_front, explain_record
-from palettune.search.results.export import Exported, export, write_manifest
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.frames import records_frame
 from palettune.search.results.front import Front, Limits, front_of
+from palettune.search.results.front_members.picks import Picks, best_within
 from palettune.search.results.known_latency import KnownLatency, known_latency
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
+from palettune.search.review.exported_packages import remember_packages
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
-from palettune.search.tracking.tracking import TrackingError, log_packages
+from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError, suggestion
+
+if TYPE_CHECKING:
+    import pandas
+
+    from palettune.search.proposing.solution import Solution
+    from palettune.search.results.export import Exported
+    from palettune.search.review.review_source import ReviewSource
 
 __all__ = ["Run", "open_run"]
 
@@ -44,13 +48,18 @@ class Run:
     """
 
     def __init__(
-        self, experiment: Experiment, folder: RunFolder, study: SearchStudy, ending: Ending | None = None
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        study: SearchStudy,
+        ending: Ending | None = None,
+        storage: str | None = None,
     ) -> None:
         self.experiment = experiment
         self.folder = folder
         self.notes: tuple[str, ...] = study.notes
         self.ending = ending
-        self._study = study
+        self._study, self._storage = study, storage
 
     def __repr__(self) -> str:
         trials, front = self.trials, self.front
@@ -58,12 +67,19 @@ class Run:
         return f"Run({self.experiment.name!r}: {len(trials)} evaluations, {front!r}; {self.folder.path}{ending})"
 
     def _repr_html_(self) -> str:
+        from palettune.search.display.run_page import run_html  # loads matplotlib
+
         return run_html(self.experiment.name, self.trials, self.front)
 
     @property
     def stopped(self) -> bool:
         """Whether this process ran the search, and it was stopped before its own end; ``run_search`` goes on with it."""
         return self.ending is not None and not self.ending.complete
+
+    @property
+    def search_id(self) -> str:
+        """Names the search in MLflow: the tag ``search_id`` of its own run."""
+        return self._study.context.search_id
 
     # -- what was found -----------------------------------------------------------------------------------------
 
@@ -76,11 +92,17 @@ class Run:
     def front(self) -> Front:
         """The Pareto front, ranked by measured latencies where there are some."""
         found = front_of(self.trials, self._study.context.objectives(self.experiment), self._known)
-        return replace(found, confirmations=self._study.confirmations())
+        return replace(found, confirmations=self._study.confirmations(), recipes=self._study.recipes())
 
     def trials_frame(self) -> pandas.DataFrame:
         """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
         return records_frame(self.trials, self.front.members)
+
+    @property
+    def recipes(self) -> dict[str, Record]:
+        """Evaluations of recipes, by the recipe's name."""
+        by_trial = {record.trial: record for record in self.trials}
+        return {name: by_trial[trial] for name, trial in self._study.recipes().items() if trial in by_trial}
 
     def trial(self, number: int) -> Record:
         """One evaluation by its number.
@@ -116,44 +138,107 @@ class Run:
         target = self.experiment.deployment_target
         return compare_records(self._record(first), self._record(second), layers, target)
 
-    def solve(self, *, max_size_mb: float | None = None, max_latency_ms: float | None = None) -> Solution:
+    def solve(
+        self,
+        *,
+        max_size_mb: float | None = None,
+        max_latency_ms: float | None = None,
+        fix: Mapping[str, str] | None = None,
+        forbid: Sequence[str] = (),
+    ) -> Solution:
         """Predict the best configuration for budgets from saved scores; nothing is evaluated.
+
+        The answer also holds the best member of the front within the budgets, which is measured.
 
         Args:
             max_size_mb: budget of the weight file, in 10^6 bytes.
             max_latency_ms: budget of the predicted latency on the experiment's device.
+            fix: layer name or pattern -> the encoding that it is to have.
+            forbid: encodings, or patterns of them, that no other layer is to have.
 
         Raises:
             UserError: if the budgets cannot be met: the closest that can, and the layers that block.
         """
+        from palettune.search.proposing.restricted_space import restricted_space
+        from palettune.search.proposing.solution import solution  # loads the solver
+
         given = {"size_mb": max_size_mb, "latency_ms": max_latency_ms}
         budgets = {name: bound for name, bound in given.items() if bound is not None}
         context, latency = self._study.context, self._known.model or self._latency
-        return solution(self.experiment, context, self._scores, self._study.records(), budgets, latency)
+        restricted = replace(context, space=restricted_space(context.space, fix or {}, forbid))
+        best = best_within(self.front, Limits(max_size_mb, max_latency_ms))
+        return solution(self.experiment, restricted, self._scores, self.trials, budgets, latency, best)
 
     # -- what is made of it -------------------------------------------------------------------------------------
 
+    def evaluate(
+        self,
+        configuration: Configuration | str | Path,
+        *,
+        calibrate: bool = False,
+        origin: str | None = None,
+        tracking_uri: str | None = None,
+        ray_address: str | None = None,
+        observers: Sequence[SearchObserver] = (),
+    ) -> Record:
+        """Evaluate a configuration, and add it to the search's trials; what was evaluated before is only given back.
+
+        Args:
+            configuration: one that fits the model, within the search space or not; or a JSON file that holds one.
+            calibrate: find its weights with data, too.
+            origin: where it comes from, in words, for the record.
+            tracking_uri: MLflow's store, where it is not the one of the search.
+            ray_address: Ray cluster to work on; this process does it without.
+            observers: hear what happens.
+
+        Raises:
+            UserError: it does not fit the model, the evaluation fails, or a search is running in the folder.
+        """
+        from palettune.search.api.adding import evaluate_in_run  # loads the libraries that run models
+        from palettune.search.loop.session import Places
+
+        places = Places(self.folder.root, self._storage, tracking_uri, ray_address, inline=ray_address is None)
+        return evaluate_in_run(self.experiment, self.trials, places, configuration, calibrate, origin, observers)
+
+    def review(self, path: str | Path | None = None) -> Path:
+        """Write the page that shows all of it, for any browser, and give its path.
+
+        Args:
+            path: of the HTML file; ``review.html`` in the run folder unless given.
+
+        Raises:
+            UserError: it cannot be written there.
+        """
+        from palettune.search.review.review_page import write_review
+
+        written = Path(path) if path is not None else self.folder.review
+        write_review(self._review_source(), written)
+        return written
+
     def export(
         self,
-        pick: Sequence[str | int] = ("knee",),
+        pick: Sequence[str | int | Record] = ("knee",),
         out: str | Path = "exported",
         *,
         max_size_mb: float | None = None,
         max_latency_ms: float | None = None,
         max_divergence: float | None = None,
         tracking_uri: str | None = None,
+        register: str | None = None,
         observer: SearchObserver | None = None,
         on_exported: Callable[[Exported], None] = lambda item: None,
     ) -> ExportResult:
-        """Export members of the front as proven packages, with ``manifest.json``, and list them in MLflow.
+        """Export evaluations as proven packages, with ``manifest.json``, and list them in MLflow.
 
         Args:
-            pick: ``"knee"``, ``"all"``, ``"spread:N"`` or numbers of trials.
+            pick: ``"knee"``, ``"all"``, ``"smallest"``, ``"spread:N"``, ``"divergence<0.01"``, ``"uniform:lut8"``,
+                ``"recipe:NAME"``, numbers of any trials, or records.
             out: folder for the packages; packages of the same name are replaced.
             max_size_mb: only members of at most this size.
             max_latency_ms: only members of at most this latency: measured where it was, else predicted.
             max_divergence: only members of at most this divergence.
             tracking_uri: MLflow's store, where it is not the one of the search.
+            register: name of a model in MLflow's registry, which gets a version for each proven package.
             observer: hears of stages and notes.
             on_exported: called with each package as soon as it is proven, or is not.
 
@@ -161,7 +246,11 @@ class Run:
             UserError: nothing is picked, or the model, its data or the experiment are not those searched.
         """
         reporter = observer or SearchObserver()
-        picked = self.front.pick([str(word) for word in pick], Limits(max_size_mb, max_latency_ms, max_divergence))
+        picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
+        from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
+        from palettune.search.results.export import export
+        from palettune.search.results.packages.manifest import write_manifest
+
         with reporter.stage("checking the workload"):
             layers = [layer.name for layer in self._study.context.space.layers]
             preparation = prepare_as_searched(self.experiment, layers)
@@ -171,20 +260,54 @@ class Run:
         folder = Path(out)
         packages = export(preparation, self.folder, picked, folder, reporter, on_exported)
         manifest = write_manifest(packages, folder)
+        remember_packages(self.folder.exported, self._study.context.search_id, packages)
         with reporter.stage("logging packages to MLflow"):
-            problem = self._log(packages, manifest, tracking_uri)
+            problem = self._log(packages, manifest, tracking_uri, register)
         if problem is not None:
             reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
         return ExportResult(tuple(packages), manifest, problem)
 
-    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None) -> str | None:
+    def pick(self, wanted: Sequence[str | int | Record], limits: Limits = Limits()) -> tuple[Record, ...]:  # noqa: B008
+        """The evaluations that words, numbers or records name, each once.
+
+        Raises:
+            PickError: naming the word or bound, and what there is.
+        """
+        picks = Picks(self.front, self.trials, self._study.context.space, self._study.recipes())
+        found: list[Record] = []
+        for item in wanted:
+            found += [item] if isinstance(item, Record) else picks.pick([str(item)], limits)
+        return tuple({record.trial: record for record in found}.values())
+
+    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None, register: str | None) -> str | None:
         """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
-        paths, search_id = [item.path for item in packages], self._study.context.search_id
+        from palettune.search.tracking.packages import log_packages  # loads MLflow
+        from palettune.search.tracking.tracking_store import TrackingError
+
+        paths, context = [item.path for item in packages], self._study.context
+        layers = [layer.name for layer in context.space.layers]
         try:
-            log_packages(self.folder, uri, search_id, paths, manifest)
+            log_packages(self.folder, uri, context.search_id, paths, manifest, layers, register)
         except TrackingError as error:
             return str(error)
         return None
+
+    def _review_source(self) -> ReviewSource:
+        from palettune.search.review.review_source import ReviewSource
+
+        context, trials = self._study.context, self.trials
+        known = known_latency(self._latency, trials, self._study.measurements())
+        front = front_of(trials, context.objectives(self.experiment), known)
+        return ReviewSource.read(
+            self.experiment,
+            self.folder,
+            context,
+            trials,
+            replace(front, confirmations=self._study.confirmations(), recipes=self._study.recipes()),
+            latency=known.model or self._latency,
+            notes=self.notes,
+            storage=self._storage,
+        )
 
     def _record(self, trial: int | Record) -> Record:
         return trial if isinstance(trial, Record) else self.trial(trial)
@@ -201,7 +324,9 @@ class Run:
     @property
     def _known(self) -> KnownLatency:
         measurements = self._study.measurements()
-        return known_latency(self._latency if measurements else None, self._study.records(), measurements)
+        if not measurements:
+            return KnownLatency()
+        return known_latency(self._latency, self._study.records(), measurements)
 
     @cached_property
     def _scores(self) -> Scores:
@@ -240,4 +365,4 @@ def open_run(
     study = SearchStudy.load(open_storage(folder, storage, read=True), loaded)
     if study is None:
         raise UserError(f"{folder.path}: the search has no trials yet; {way_out}")
-    return Run(loaded, folder, study, ending)
+    return Run(loaded, folder, study, ending, storage)

@@ -8,9 +8,9 @@ from pathlib import Path
 from palettune.search.api.run import Run, open_run
 from palettune.search.display.notebook import NotebookObserver, in_notebook
 from palettune.search.experiment.experiment import Experiment
-from palettune.search.loop.search import never
 from palettune.search.loop.session import Places, run_session
 from palettune.search.results.observer import SearchObserver
+from palettune.search.workers.evaluations import never
 
 __all__ = ["run_search"]
 
@@ -25,6 +25,7 @@ def run_search(
     inline: bool = False,
     fresh: bool = False,
     observers: Sequence[SearchObserver] | None = None,
+    also: Sequence[str | Path] = (),
     stop: Callable[[], bool] = never,
 ) -> Run:
     """Run a search, or go on with it; what is already known is never computed again.
@@ -40,13 +41,16 @@ def run_search(
         inline: evaluate in this process, one trial after another, without Ray.
         fresh: begin anew; an earlier search of this name is put aside.
         observers: hear what happens. Without it a notebook shows a live front, and a script is silent.
-        stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
+        also: files of recipes to compare the search with, besides those that the experiment names.
+        stop: asked several times a second while trials go on, and about once a second before; true ends the search, which
+            can be gone on with.
 
     Raises:
+        SearchStopped: ``stop`` was true before the first trial, so that there is no run yet.
         UserError: for anything the user can mend; the message names the file, key or layer.
     """
     loaded = Experiment.of(experiment)
     heard = observers if observers is not None else [NotebookObserver()] if in_notebook() else []
     places = Places(Path(root), storage, tracking_uri, ray_address, inline)
-    outcome = run_session(loaded, places, heard, stop=stop, fresh=fresh)
+    outcome = run_session(loaded, places, heard, stop=stop, fresh=fresh, also=[Path(path).resolve() for path in also])
     return open_run(loaded, root=root, storage=storage, ending=outcome.ending)

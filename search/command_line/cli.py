@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 
 import palettune
+from palettune.device_bench.package.package_folder import require_package
 from palettune.search.command_line import options
+from palettune.search.command_line.budgets import Budgets, evaluated_first, fixes, words_of
+from palettune.search.command_line.checks import checked_experiment
 from palettune.search.command_line.options import RUNS, AsJson, ExperimentFile, Root, Storage, TrackingUri
 from palettune.search.command_line.printing import (
     print_json,
     print_lines,
     print_notes,
+    print_table,
     silence_libraries,
     wide_console,
 )
@@ -58,10 +61,14 @@ def inspect(
     as_json: AsJson = False,
     run: options.RunToo = False,
 ) -> None:
-    """Show layers, menus, refused encodings and the reachable sizes; search nothing."""
+    """Show layers, menus and reachable sizes; search nothing.
+
+    Also encodings that a layer cannot take, with the reason, and what is known of encodings on the device.
+    """
+    checked = checked_experiment(experiment)
     from palettune.search.display.inspection_tables import print_inspection
 
-    found = palettune.inspect(experiment, run=run)
+    found = palettune.inspect(checked, run=run)
     if as_json:
         print_json(found.to_json())
     else:
@@ -79,33 +86,49 @@ def search(
     ray_address: options.RayAddress = None,
     fresh: options.Fresh = False,
     inline: options.Inline = False,
+    also: options.Also = None,
 ) -> None:
-    """Run a search, or go on with it; print the front at the end."""
+    """Run a search, or go on with it; print the front."""
+    checked = checked_experiment(experiment)
+    from palettune.search.api.mlflow_ui import lines_after_a_search
+    from palettune.search.display.below_front import below_front
     from palettune.search.display.tables import front_table
+    from palettune.search.workers.evaluations import SearchStopped
 
-    console = wide_console()
-    with stop_flag() as stop:
-        run = palettune.run_search(
-            experiment,
-            root=root,
-            storage=storage,
-            tracking_uri=tracking_uri,
-            ray_address=ray_address,
-            inline=inline,
-            fresh=fresh,
-            observers=[palettune.Display(console)],
-            stop=stop,
-        )
-    if run.stopped:
+    console = Console()
+    run: palettune.Run | None = None
+    try:
+        with stop_flag() as stop:
+            run = palettune.run_search(
+                checked,
+                root=root,
+                storage=storage,
+                tracking_uri=tracking_uri,
+                ray_address=ray_address,
+                inline=inline,
+                fresh=fresh,
+                also=also or [],
+                observers=[palettune.Display(console)],
+                stop=stop,
+            )
+    except (SearchStopped, KeyboardInterrupt):
+        if not stop.raised:
+            raise
+    if run is None or run.stopped:
         again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
         raise _Stopped
     found = run.front
-    console.print(front_table(found, f"front of {run.experiment.name} ({run.ending})", found.confirmations))
+    print_table(
+        console, front_table(found, f"front of {run.experiment.name} ({run.ending})", wide=not console.is_terminal)
+    )
+    print_lines(console, below_front(found, run.recipes))
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
-    where = without_secrets(tracking_uri or run.folder.tracking_uri)
-    print_lines(console, [f"everything is under {run.folder.path}; MLflow: {where}"])
+    print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
+    look = f"palettune ui {experiment}" + _options(root, None, None, None)
+    seen = lines_after_a_search(run.folder, run.search_id, tracking_uri, look)
+    print_lines(console, [f"everything is under {run.folder.path}", *seen])
     console.print(
         f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
         soft_wrap=True,
@@ -119,21 +142,84 @@ def front(
     root: Root = RUNS,
     storage: Storage = None,
     as_json: AsJson = False,
+    as_csv: options.AsCsv = False,
+    every: options.EveryMember = False,
+    wide: options.Wide = False,
     explain: options.Explain = False,
 ) -> None:
     """Print the front of a search."""
-    from palettune.search.display.tables import front_table
-    from palettune.search.results.explanation import explanation_table
+    from palettune.search.display.below_front import below_front
+    from palettune.search.display.explanation_table import FEW_LAYERS, explanation_table
+    from palettune.search.display.front_csv import front_csv
+    from palettune.search.display.tables import front_table, shown_members
 
     run = _opened(experiment, root, storage)
-    found = run.front
+    found, console = run.front, Console()
     if as_json:
         print_json(found.to_json())
-        return
-    console = wide_console()
-    for explanation in run.explain_front() if explain else ():
-        console.print(explanation_table(explanation))
-    console.print(front_table(found, f"front of {run.experiment.name}", found.confirmations))
+    elif as_csv:
+        print(front_csv(found), end="")
+    else:
+        wide = wide or not console.is_terminal
+        print_table(console, front_table(found, f"front of {run.experiment.name}", every=every, wide=wide))
+        print_lines(console, below_front(found, run.recipes))
+        if explain:
+            shown = {record.trial for record in (found.members if every else shown_members(found))}
+            for explanation in (item for item in run.explain_front() if item.record.trial in shown):
+                console.print()
+                most = None if every else FEW_LAYERS
+                print_table(console, explanation_table(explanation, most=most, wide=wide))
+
+
+@app.command()
+def explain(
+    experiment: ExperimentFile,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Number of a trial, on the front or not; or knee.")],
+    root: Root = RUNS,
+    storage: Storage = None,
+    as_json: AsJson = False,
+    wide: options.Wide = False,
+) -> None:
+    """Say why each layer of a trial has its encoding."""
+    from palettune.search.display.explanation_table import explanation_table
+
+    run = _opened(experiment, root, storage)
+    found = run.explain(_trial(run, trial))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        console = Console()
+        print_table(console, explanation_table(found, wide=wide or not console.is_terminal))
+
+
+@app.command("list")
+def list_searches(root: Root = RUNS, as_json: AsJson = False) -> None:
+    """List the searches of a folder, the latest first."""
+    from palettune.search.display.search_list_table import search_list_table
+    from palettune.search.study.search_list import list_searches as found_searches
+
+    found, console = found_searches(root), Console()
+    if as_json:
+        print_json([item.to_json() for item in found])
+    else:
+        print_table(console, search_list_table(found, root, wide=not console.is_terminal))
+
+
+@app.command()
+def review(
+    experiment: ExperimentFile,
+    root: Root = RUNS,
+    storage: Storage = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The HTML file; in the run folder unless given.")] = None,
+    no_open: options.NoOpen = False,
+) -> None:
+    """Write the page that shows all of a search, and open it."""
+    from palettune.search.command_line.browser import open_in_browser
+
+    written = _opened(experiment, root, storage).review(out)
+    print_lines(Console(), [str(written)])
+    if not no_open:
+        open_in_browser(written)
 
 
 @app.command()
@@ -144,21 +230,40 @@ def export(
     max_size_mb: Annotated[float | None, typer.Option(help="Only members of at most this size.")] = None,
     max_latency_ms: options.MaxLatency = None,
     max_divergence: Annotated[float | None, typer.Option(help="Only members of at most this divergence.")] = None,
+    solve: options.SolveFirst = False,
+    configuration: options.ConfigurationOption = None,
+    calibrate: options.Calibrate = False,
+    fix: options.Fix = None,
+    forbid: options.Forbid = None,
     root: Root = RUNS,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    register: options.Register = None,
 ) -> None:
-    """Export members of the front as proven packages."""
+    """Export evaluations as proven packages."""
     run = _opened(experiment, root, storage)
     console = Console()
     display = palettune.Display(console)
+    picked: list[str | int | palettune.Record] = list(words_of(pick))
+    record = evaluated_first(
+        run,
+        Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ())) if solve else None,
+        configuration,
+        calibrate=calibrate,
+        tracking_uri=tracking_uri,
+        observer=display,
+    )
+    if record is not None:
+        print_lines(console, [f"trial {record.trial}: {record!r}"])
+        picked.append(record)
     found = run.export(
-        [word for words in pick or ["knee"] for word in words.replace(",", " ").split()],
+        picked or ["knee"],
         out,
-        max_size_mb=max_size_mb,
-        max_latency_ms=max_latency_ms,
+        max_size_mb=None if record is not None else max_size_mb,
+        max_latency_ms=None if record is not None else max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
+        register=register,
         observer=display,
         on_exported=display.on_exported,
     )
@@ -177,13 +282,20 @@ def apply(
     root: Root = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Make the same choices for new weights, after retraining say: compress, compare, export and prove; no search."""
+    """Make the same choices for new weights; no search.
+
+    After retraining, for example: the weights are compressed, compared, exported and proven.
+    """
+    from palettune.search.api.stored_configuration import read_configuration
+
+    read_configuration(configuration, trial)  # what is wrong with it is said before seconds are spent on imports
+    checked = checked_experiment(experiment)
     from palettune.search.api.applied_table import applied_table
 
     display = None if as_json else palettune.Display()
     found = palettune.apply(
         configuration,
-        experiment,
+        checked,
         out=out,
         root=root,
         trial=trial,
@@ -194,7 +306,7 @@ def apply(
     if as_json:
         print_json(found.to_json())
     else:
-        Console().print(applied_table(found))
+        print_table(Console(), applied_table(found))
         print_lines(Console(), [f"manifest: {found.export.manifest}"])
     if not found.proven:
         raise typer.Exit(1)
@@ -205,19 +317,38 @@ def solve(
     experiment: ExperimentFile,
     max_size_mb: options.MaxSize = None,
     max_latency_ms: options.MaxPredictedLatency = None,
+    fix: options.Fix = None,
+    forbid: options.Forbid = None,
+    evaluate: options.EvaluateIt = False,
+    calibrate: options.Calibrate = False,
     root: Root = RUNS,
     storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    ray_address: options.RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the best configuration for budgets from saved scores; evaluate nothing."""
+    """Say what is best for budgets."""
     from palettune.search.display.solution_lines import solution_lines
 
     run = _opened(experiment, root, storage)
-    found = run.solve(max_size_mb=max_size_mb, max_latency_ms=max_latency_ms)
+    budgets = Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ()))
+    found = budgets.solved(run)
+    if evaluate or calibrate:
+        observers = [] if as_json else [palettune.Display(Console(stderr=True))]
+        run.evaluate(
+            found.configuration,
+            calibrate=calibrate,
+            origin=f"solved for {budgets}",
+            tracking_uri=tracking_uri,
+            ray_address=ray_address,
+            observers=observers,
+        )
+        found = budgets.solved(run)
+    places = _options(root, storage, None, None)
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(Console(), solution_lines(found))
+        print_lines(Console(), solution_lines(found, str(experiment), budgets.options, places))
 
 
 @app.command()
@@ -226,8 +357,13 @@ def verify(
     against: Annotated[Path, typer.Option("--against", help="The experiment file of its model and data.")],
     as_json: AsJson = False,
 ) -> None:
-    """Run a package on this machine; compare it with the float model, and with its own record (exit code 1: far off)."""
-    found = palettune.verify(package, against)
+    """Run a package here and compare it with its record.
+
+    And with the float model. Exit code 1 where it is far off.
+    """
+    require_package(package)
+    checked = checked_experiment(against)
+    found = palettune.verify(package, checked, observer=None if as_json else palettune.Display())
     if as_json:
         print_json(found.to_json())
     else:
@@ -247,7 +383,11 @@ def bench(
     shape: options.InputShapes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict what a package costs on a device, by compute unit; with --measure, measure it."""
+    """Predict, or measure, the latency of a package.
+
+    On a device by its name, for each of its compute units; with --measure it is measured.
+    """
+    require_package(package)
     from palettune.search.on_device.latency_table import latency_table
     from palettune.search.on_device.package_latency import measure_latency, shapes_of
 
@@ -273,7 +413,7 @@ def bench_worker(
     ] = None,
     model: Annotated[str | None, typer.Option(help="What it is ('iPhone 15 Pro'), where Xcode does not tell.")] = None,
 ) -> None:
-    """Join this Mac to a Ray cluster, to measure what searches there send it."""
+    """Join this Mac to a cluster, to measure latencies."""
     from palettune.search.on_device.bench_worker import join
 
     join(ray_address, device, model, lambda line: print_lines(Console(), [line]))
@@ -286,18 +426,12 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless told otherwise.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
 ) -> None:
-    """Open MLflow's own interface on the experiment's store."""
-    from palettune.search.api.mlflow_ui import mlflow_ui
+    """Open MLflow on the experiment's store."""
+    from palettune.search.api.mlflow_ui import mlflow_ui, show_mlflow
 
-    found = mlflow_ui(experiment, root, host, port)
+    found = mlflow_ui(experiment, root)
     print_notes(found.notes)
-    if found.command is None:
-        print_lines(Console(), [f"this search is tracked by {found.address}: open it in a browser"])
-        return
-    print_lines(Console(), [f"MLflow on {found.address} (Ctrl-C ends it)"])
-    sys.stdout.flush()
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.execv(found.command[0], found.command)
+    show_mlflow(found, host, port, lambda lines: print_lines(Console(), lines))
 
 
 def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
@@ -305,6 +439,15 @@ def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
     run = palettune.open_run(experiment, root=root, storage=storage)
     print_notes(run.notes)
     return run
+
+
+def _trial(run: palettune.Run, word: str) -> palettune.Record:
+    """A trial by its number, or the knee."""
+    if word == "knee":
+        return run.front.knee()
+    if not word.isdigit():
+        raise UserError(f"{word}: expected the number of a trial, or `knee`")
+    return run.trial(int(word))
 
 
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:

@@ -9,11 +9,19 @@ import typer
 
 __all__ = [
     "RUNS",
+    "Also",
+    "AsCsv",
     "AsJson",
     "BenchDevice",
+    "Calibrate",
     "ConfigurationFile",
+    "ConfigurationOption",
+    "EvaluateIt",
+    "EveryMember",
     "ExperimentFile",
     "Explain",
+    "Fix",
+    "Forbid",
     "Fresh",
     "Inline",
     "InputShapes",
@@ -21,13 +29,17 @@ __all__ = [
     "MaxPredictedLatency",
     "MaxSize",
     "MeasureInstead",
+    "NoOpen",
     "Pick",
     "RayAddress",
+    "Register",
     "Root",
     "RunToo",
+    "SolveFirst",
     "Storage",
     "TrackingUri",
     "UnitChoice",
+    "Wide",
     "WorkflowChoice",
 ]
 
@@ -48,6 +60,10 @@ RayAddress = Annotated[
     str | None, typer.Option("--ray-address", help="Ray cluster to work on, instead of this machine.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="Only write the page.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all members and figures as comma-separated values.")]
+EveryMember = Annotated[bool, typer.Option("--all", help="Show all members, and all their layers, not a dozen.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Show all columns, however wide the terminal is.")]
 RunToo = Annotated[
     bool, typer.Option("--run", help="Convert the float model, too, and run it in fp16 on evaluation data.")
 ]
@@ -55,8 +71,32 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew; an earlier sea
 Inline = Annotated[
     bool, typer.Option("--inline", help="Evaluate in this process, one trial after another, without Ray.")
 ]
-Explain = Annotated[bool, typer.Option("--explain", help="Say for every member why each layer is as it is.")]
-Pick = Annotated[list[str] | None, typer.Option("--pick", help="knee, all, spread:N, or trial numbers; repeatable.")]
+Also = Annotated[
+    list[Path] | None, typer.Option("--also", help="A recipe to compare with, in JSON, YAML or TOML; repeatable.")
+]
+Explain = Annotated[bool, typer.Option("--explain", help="Say of each member shown why its layers are as they are.")]
+Pick = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick", help="knee, all, smallest, spread:N, divergence<X, uniform:ENCODING, recipe:NAME or trials."
+    ),
+]
+Register = Annotated[
+    str | None, typer.Option("--register", help="Name of a model in MLflow's registry: a version for each package.")
+]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option("--fix", metavar="LAYER=ENC", help="A layer, or a pattern of layers, and its encoding."),
+]
+Forbid = Annotated[
+    list[str] | None, typer.Option("--forbid", metavar="ENC", help="An encoding that no other layer is to have.")
+]
+EvaluateIt = Annotated[bool, typer.Option("--evaluate", help="Evaluate the answer, and add it to the search.")]
+Calibrate = Annotated[bool, typer.Option("--calibrate", help="Evaluate it, and calibrate its weights with data.")]
+SolveFirst = Annotated[bool, typer.Option("--solve", help="Solve for the budgets given, evaluate, and export that.")]
+ConfigurationOption = Annotated[
+    Path | None, typer.Option("--configuration", help="Evaluate the configuration of a JSON file, and export that.")
+]
 MaxLatency = Annotated[
     float | None, typer.Option(help="Only members of at most this latency: measured where it was, else predicted.")
 ]

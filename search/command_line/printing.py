@@ -8,9 +8,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-__all__ = ["print_json", "print_lines", "print_notes", "silence_libraries", "wide_console"]
+__all__ = ["print_json", "print_lines", "print_notes", "print_table", "silence_libraries", "wide_console"]
 
 
 def wide_console() -> Console:
@@ -22,6 +22,11 @@ def print_lines(console: Console, lines: Iterable[str]) -> None:
     """Print lines as they are: no markup, no colours, no line breaks of the console's own."""
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_table(console: Console, table: RenderableType) -> None:
+    """Print a table that may be wider than the console: nothing of it is cut, nor broken into lines."""
+    console.print(table, soft_wrap=True)
 
 
 def print_notes(notes: Iterable[str]) -> None:

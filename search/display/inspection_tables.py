@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from palettune.evaluators.workload.sample_axes import FIRST
+from palettune.search.display.fitted_table import FittedTable, TableColumn
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.preparation.inspection import GroupedAdvice, Inspection
-from palettune.space.encoding import FP16
+from palettune.space.encoding import FP16, Encoding
 
 __all__ = ["print_inspection"]
 
@@ -22,7 +23,10 @@ def print_inspection(found: Inspection, console: Console) -> None:
     warning = found.front_end.warning
     for words in (*found.notes, *filter(None, (warning, found.coverage_warning))):
         console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-    console.print(_layers(found))
+    common = _common(found)
+    for line in _menu_lines(found, common):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(_layers(found, common), soft_wrap=True)
     for line in _kept(found.kept):
         console.print(line, highlight=False, markup=False)
     if found.uncompressed:
@@ -45,26 +49,51 @@ def print_inspection(found: Inspection, console: Console) -> None:
         console.print(said, style="yellow" if run.warning else None, soft_wrap=True, markup=False, highlight=False)
 
 
-def _layers(found: Inspection) -> Table:
-    table = Table(title=f"{found.experiment} on {found.deployment_target}", header_style="bold")
-    for column in ("layer", "kind", "shape", "fp16 kB", "smallest kB", "menu"):
-        table.add_column(column, justify="right" if column.endswith("kB") else "left")
-    for item in found.layers:
-        table.add_row(
-            escape(item.layer.name),
-            item.layer.kind.value,
-            "x".join(str(size) for size in item.layer.shape),
-            f"{item.menu[FP16] / 1e3:.1f}",
-            f"{item.menu[item.smallest] / 1e3:.1f}",
-            " ".join(map(str, item.menu)),
-        )
-    return table
+def _common(found: Inspection) -> tuple[Encoding, ...]:
+    """The menu that most layers have; of equals the first."""
+    return Counter(tuple(item.menu) for item in found.layers).most_common(1)[0][0]
+
+
+def _menu_lines(found: Inspection, common: tuple[Encoding, ...]) -> list[str]:
+    """The common menu, said once."""
+    count = sum(tuple(item.menu) == common for item in found.layers)
+    of = "all layers" if count == len(found.layers) else f"{count} of {len(found.layers)} layers"
+    return [f"menu of {of}: {' '.join(map(str, common))}"]
+
+
+def _layers(found: Inspection, common: tuple[Encoding, ...]) -> FittedTable:
+    """The layers in the model's order; a menu is shown where it is not the common one."""
+    layers = found.layers
+    menus = [_menu(tuple(item.menu), common) for item in layers]
+    counts = [f"{len(item.menu)} encodings" if words else "" for item, words in zip(layers, menus, strict=True)]
+    columns = [
+        TableColumn("layer", [item.layer.name for item in layers], left=True),
+        TableColumn("kind", [item.layer.kind.value for item in layers], rank=4, left=True),
+        TableColumn("shape", ["x".join(map(str, item.layer.shape)) for item in layers], rank=2, left=True),
+        TableColumn("fp16 kB", [f"{item.menu[FP16] / 1e3:.1f}" for item in layers], rank=1),
+        TableColumn("smallest kB", [f"{item.menu[item.smallest] / 1e3:.1f}" for item in layers], rank=1),
+        TableColumn("other menu", menus, rank=3, left=True, shorter=[counts]),
+    ]
+    shown = columns if any(menus) else columns[:-1]
+    title = f"{found.experiment} on {found.deployment_target}"
+    return FittedTable(shown, title, hint="a wider terminal, or --json")
+
+
+def _menu(menu: tuple[Encoding, ...], common: tuple[Encoding, ...]) -> str:
+    """How a menu differs from the common one: what it lacks and what it has besides; all of it, where that is shorter."""
+    lacking = [str(encoding) for encoding in common if encoding not in menu]
+    besides = [str(encoding) for encoding in menu if encoding not in common]
+    if len(menu) <= len(lacking):
+        return f"only {' '.join(map(str, menu))}"
+    parts = (("without", lacking), ("and", besides))
+    return " ".join(f"{word} {' '.join(names)}" for word, names in parts if names)
 
 
 def _uncompressed(found: Inspection) -> Table:
     table = Table(title="constants above 2 kB that are no layer's", header_style="bold")
     for column in ("name", "shape", "kB", "reason"):
-        table.add_column(column, justify="right" if column == "kB" else "left", overflow="fold")
+        figures = column in ("shape", "kB")
+        table.add_column(column, justify="right" if column == "kB" else "left", overflow="fold", no_wrap=figures)
     for constant in found.uncompressed:
         shape = "x".join(map(str, constant.shape))
         table.add_row(escape(constant.name), shape, f"{constant.bytes / 1e3:.1f}", escape(constant.reason))
@@ -74,7 +103,7 @@ def _uncompressed(found: Inspection) -> Table:
 def _refused(refused: Mapping[tuple[str, str], int]) -> Table:
     table = Table(title="refused encodings", header_style="bold")
     for column in ("encoding", "layers", "reason"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column != "reason")
     for (name, reason), count in sorted(refused.items()):
         table.add_row(name, str(count), escape(reason))
     return table
@@ -83,7 +112,7 @@ def _refused(refused: Mapping[tuple[str, str], int]) -> Table:
 def _advice(pieces: tuple[GroupedAdvice, ...]) -> Table:
     table = Table(title="advice (nothing is forbidden by it)", header_style="bold", show_lines=True)
     for column in ("on", "encodings", "layers", "what is known", "source"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "layers")
     for item in pieces:
         mark = "" if item.suits else "[yellow]![/yellow] "
         spelt = " ".join(map(str, item.encodings))

@@ -1,4 +1,4 @@
-"""Pictures: the front, and the front's encodings layer by layer; as pages (plotly) and as PNG (matplotlib)."""
+"""Pictures: the front, and the front's encodings layer by layer, as PNG for those who only look."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
-import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
 from palettune.evaluators.quality.evaluation import Evaluation
-from palettune.search.display.three_axis_pictures import solid_page, solid_png
+from palettune.search.display.three_axis_pictures import solid_figure
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.results.front import Front
-from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
 from palettune.space.footprint import layer_bytes
 from palettune.space.layer import Layer
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["front_page", "front_png", "layer_map_page", "layer_map_png"]
+__all__ = ["front_figure", "front_png", "layer_map_png"]
 
 _FRONT, _OTHER = "#d1495b", "#9aa5b1"
 _ESCALATED = ("#6a4c93", "#b5179e", "#1b4332", "#8d5524")
@@ -64,78 +62,19 @@ def _escalated(records: Sequence[Record]) -> list[tuple[Record, Record]]:
     ]
 
 
-def _hover(record: Record, known: KnownLatency) -> str:
-    lines = [f"<b>trial {record.trial}</b> ({record.origin}, {record.workflow.value})"]
-    lines += [f"{_LABELS.get(name, name)}: {value:.4g}" for name, value in record.costs.items()]
-    measured = known.measured(record)
-    if measured is not None:
-        lines.append(f"measured latency (ms): {measured.median_ms:.4g} on {measured.device}")
-    if record.evaluation is not None:
-        lines.append(f"divergence: {record.evaluation.divergence:.4g}")
-        lines += [f"{name}: {value:.4g}" for name, value in record.evaluation.metrics.items()]
-    return "<br>".join([*lines, f"configuration {record.configuration.hash}"])
-
-
-def front_page(
-    name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
-) -> str:
-    """An interactive page: every trial, and the front; turned by hand where there are three axes."""
-    if len(front.objectives.objectives) == 3:
-        return solid_page(name, _series(records), front, lambda record: _hover(record, front.known))
-    x, y, logarithmic = _axes(front)
-    figure = go.Figure()
-    for kind, (colour, members) in _series(records).items():
-        figure.add_scatter(
-            x=[r.costs[x] for r in members],
-            y=[(r.values or ())[0] for r in members],
-            mode="markers",
-            name=kind,
-            marker={"color": colour, "size": 8, "symbol": "diamond" if kind == "uniform" else "circle"},
-            text=[_hover(r, front.known) for r in members],
-            hoverinfo="text",
-        )
-    for below, above in _escalated(records):
-        figure.add_scatter(
-            x=[below.costs[x], above.costs[x]],
-            y=[(below.values or ())[0], (above.values or ())[0]],
-            mode="lines",
-            line={"color": _COLOURS.get(above.rung or "", _OTHER), "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    figure.add_scatter(
-        x=[r.costs[x] for r in front.members],
-        y=[(r.values or ())[0] for r in front.members],
-        mode="lines+markers",
-        name="front",
-        line={"color": _FRONT, "width": 2, "shape": "hv"},
-        marker={"size": 9, "color": _FRONT, "line": {"color": "white", "width": 1}},
-        text=[_hover(r, front.known) for r in front.members],
-        hoverinfo="text",
-    )
-    seen = _confirmed(front, confirmations)
-    if seen:
-        figure.add_scatter(
-            x=[r.costs[x] for r, _ in seen],
-            y=[value for _, value in seen],
-            mode="markers",
-            name="front, on unseen data",
-            marker={"size": 9, "color": _FRONT, "symbol": "x-thin", "line": {"color": _FRONT, "width": 1.5}},
-            text=[f"trial {r.trial} on unseen data: {value:.4g}" for r, value in seen],
-            hoverinfo="text",
-        )
-    figure.update_layout(title=f"{name}: {len(front.members)} configurations on the front", template="plotly_white")
-    figure.update_xaxes(title=_LABELS.get(x, x))
-    figure.update_yaxes(title=y, type="log" if logarithmic else "linear")
-    return str(figure.to_html(include_plotlyjs=True, full_html=True))
-
-
 def front_png(
     name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
 ) -> bytes:
-    """The same picture as PNG."""
+    """Every trial, escalations as arrows to what they brought, the front, and what unseen data gave."""
+    return _png(front_figure(name, records, front, confirmations))
+
+
+def front_figure(
+    name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
+) -> Figure:
+    """The same as a figure; in three axes where there are two costs."""
     if len(front.objectives.objectives) == 3:
-        return _png(solid_png(name, _series(records), front))
+        return solid_figure(name, _series(records), front)
     x, y, logarithmic = _axes(front)
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
@@ -157,6 +96,10 @@ def front_png(
     fx, fy = [r.costs[x] for r in front.members], [(r.values or ())[0] for r in front.members]
     axes.step(fx, fy, where="post", color=_FRONT, linewidth=1.8, zorder=3)
     axes.scatter(fx, fy, color=_FRONT, s=22, label="front", edgecolor="white", linewidth=0.5, zorder=4)
+    if front.members:
+        knee = front.knee()
+        place = [knee.costs[x]], [(knee.values or ())[0]]
+        axes.scatter(*place, color=_FRONT, marker="*", s=150, label="knee", edgecolor="white", linewidth=0.5, zorder=6)
     seen = _confirmed(front, confirmations)
     if seen:
         xs, ys = [r.costs[x] for r, _ in seen], [value for _, value in seen]
@@ -168,59 +111,32 @@ def front_png(
     axes.set_title(name)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    return _png(figure)
+    return figure
 
 
-def _bits(layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> tuple[np.ndarray, list[list[str]]]:
-    chosen = [[record.configuration.encodings[layer.name] for record in front.members] for layer in layers]
-    bits = [
-        [layer_bytes(layer, encoding, target) * 8 / layer.parameters for encoding in row]
-        for layer, row in zip(layers, chosen, strict=True)
-    ]
-    rounded = [[layer.name in record.configuration.activations for record in front.members] for layer in layers]
-    spelt = [
-        [f"{encoding}{', input in 8 bits' if eighth else ''}" for encoding, eighth in zip(*rows, strict=True)]
-        for rows in zip(chosen, rounded, strict=True)
-    ]
-    return np.array(bits), spelt
-
-
-def layer_map_page(name: str, layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> str:
-    """An interactive map: layers down, front members across, colour by stored bits per weight."""
-    bits, spelt = _bits(layers, front, target)
-    columns = [f"{r.costs['size_mb']:.2f} MB · trial {r.trial}" for r in front.members]
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.minimum(bits, 16),
-            x=columns,
-            y=[f"{layer.name} {layer.shape}" for layer in layers],
-            text=spelt,
-            customdata=bits,
-            hovertemplate="%{y}<br>%{x}<br>%{text}: %{customdata:.2f} bits per weight<extra></extra>",
-            colorscale="Viridis",
-            colorbar={"title": "bits per weight"},
-            zmin=0,
-            zmax=16,
-        )
+def _bits(layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> np.ndarray:
+    """(layers, members) stored bits per weight."""
+    return np.array(
+        [
+            [
+                layer_bytes(layer, record.configuration.encodings[layer.name], target) * 8 / layer.parameters
+                for record in front.members
+            ]
+            for layer in layers
+        ]
     )
-    figure.update_layout(
-        title=f"{name}: encodings of the front, layer by layer",
-        height=max(400, 18 * len(layers) + 200),
-        template="plotly_white",
-    )
-    figure.update_yaxes(autorange="reversed", tickfont={"size": 9})
-    return str(figure.to_html(include_plotlyjs=True, full_html=True))
 
 
 def layer_map_png(name: str, layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> bytes:
-    """The same map as PNG."""
-    bits, _ = _bits(layers, front, target)
+    """Layers down, front members across, colour by stored bits per weight."""
+    bits = _bits(layers, front, target)
     height = min(max(4.0, 0.16 * len(layers) + 1.5), 40.0)
     figure = Figure(figsize=(max(6.0, 0.28 * len(front.members) + 3.5), height), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(np.minimum(bits, 16), aspect="auto", cmap="viridis", vmin=0, vmax=16, interpolation="nearest")
     axes.set_yticks(range(len(layers)), [layer.name for layer in layers], fontsize=6)
-    labels = [f"{r.costs['size_mb']:.2f}" for r in front.members]
+    knee = front.knee() if front.members else None
+    labels = [f"{'* ' if r is knee else ''}{r.costs['size_mb']:.2f}" for r in front.members]
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
     axes.set_xlabel("front member (MB)")
     axes.set_title(f"{name}: stored bits per weight")

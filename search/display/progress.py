@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,10 +22,8 @@ from rich.progress import (
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.device_bench.cost.latency_reach import latency_reach
 from palettune.device_bench.measurement.measurement import Measurement
+from palettune.search.display.heartbeat import Heartbeat, Work
 from palettune.search.experiment.objectives import NOTICEABLE
-from palettune.search.preparation.int8_rounding import rounding
-from palettune.search.preparation.preparation import Preparation
-from palettune.search.preparation.weight_coverage import coverage_warning
 from palettune.search.results.ending import Ending
 from palettune.search.results.formatting import digits
 from palettune.search.results.front import Front
@@ -35,6 +33,7 @@ from palettune.search.study.record import Record
 from palettune.space.encoding import FP16, Encoding
 
 if TYPE_CHECKING:
+    from palettune.search.preparation.preparation import Preparation
     from palettune.search.results.export import Exported
 
 __all__ = ["Display"]
@@ -43,10 +42,19 @@ _INT8 = Encoding.parse("int8")
 
 
 class Display(SearchObserver):
-    """Writes stages, bars, and one line per finished trial to a console; to the terminal unless one is given."""
+    """Writes stages, bars, and one line per finished trial to a console; to the terminal unless one is given.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Where there is no terminal, lines take the place of bars, one every half minute.
+
+    Args:
+        seconds: between two of these lines.
+    """
+
+    def __init__(self, console: Console | None = None, seconds: float = 30.0) -> None:
         self.console = console or Console()
+        self._heart = None if self.console.is_terminal else Heartbeat(self.say, seconds)
+        self._trials = ExitStack()
+        self._work: Work | None = None
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -55,7 +63,7 @@ class Display(SearchObserver):
         """Say what is being done, and how long it took."""
         self._end()  # a terminal takes one moving line at a time
         started = time.monotonic()
-        with self.console.status(f"{name} ..."):
+        with self.console.status(f"{name} ..."), self._beating(Work(name)):
             yield
         self.console.print(f"[dim]{name}: {time.monotonic() - started:.1f} s[/dim]")
 
@@ -64,13 +72,21 @@ class Display(SearchObserver):
         """A bar over a known amount of work."""
         self._end()
         started = time.monotonic()
-        with self._columns() as progress:
+        work = Work(name, total)
+        with self._columns() as progress, self._beating(work):
             task = progress.add_task(name, total=total)
-            yield lambda amount: progress.advance(task, amount)
+
+            def advance(amount: int) -> None:
+                work.done += amount
+                progress.advance(task, amount)
+
+            yield advance
         self.console.print(f"[dim]{name}: {total} in {time.monotonic() - started:.1f} s[/dim]")
 
     def on_prepared(self, preparation: Preparation) -> None:
         """Say what is about to be searched, and what the user should know of it."""
+        from palettune.search.preparation.weight_coverage import coverage_warning  # loads torch
+
         for words in preparation.experiment.notes:
             self.warn(words)
         self.notes(preparation)
@@ -109,6 +125,8 @@ class Display(SearchObserver):
 
     def _describe_rounding(self, preparation: Preparation, model: LatencyModel, plain: float) -> None:
         """Say what activations in 8 bits would bring, where the experiment does not ask for them."""
+        from palettune.search.preparation.int8_rounding import rounding
+
         asked = preparation.experiment.escalation.int8_activations.count
         if asked or not preparation.experiment.deployment_target.rounds_activations:
             return
@@ -127,12 +145,16 @@ class Display(SearchObserver):
         self._progress = self._columns()
         self._progress.start()
         self._task = self._progress.add_task("evaluating", total=trials, completed=history.evaluated)
+        self._work = Work("evaluating", trials, history.evaluated, before=history.evaluated)
+        self._trials.enter_context(self._beating(self._work))
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
         """One line for one finished trial."""
         self._print_line(record, history)
         if self._progress is not None and self._task is not None and record.answered_from is None:
             self._progress.advance(self._task)
+            if self._work is not None:
+                self._work.done += 1
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
         """One line for one finished escalation."""
@@ -195,7 +217,11 @@ class Display(SearchObserver):
         for warning in item.warnings:
             self.warn(warning)
 
+    def _beating(self, work: Work) -> AbstractContextManager[None]:
+        return self._heart.beating(work) if self._heart is not None else nullcontext()
+
     def _end(self) -> None:
+        self._trials.close()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

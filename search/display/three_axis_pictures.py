@@ -1,19 +1,18 @@
-"""Pictures of a front with two costs: three axes, as a page that turns by hand (plotly) and as PNG (matplotlib)."""
+"""Pictures of a front with two costs: three axes, as PNG."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from palettune.search.results.front import Front
 from palettune.search.study.record import Record
 
-__all__ = ["solid_page", "solid_png"]
+__all__ = ["solid_figure"]
 
 Series = Mapping[str, tuple[str, Sequence[Record]]]
 """Colour and records by what proposed them."""
@@ -21,46 +20,7 @@ _FRONT, _MEASURED = "#d1495b", "#2e4057"
 _LABELS = {"size_mb": "weight file (MB)", "latency_ms": "predicted latency (ms)"}
 
 
-def solid_page(name: str, series: Series, front: Front, hover: Callable[[Record], str]) -> str:
-    """An interactive page: every trial, the front, and apart from them the latencies that were measured."""
-    quality, first, second = front.objectives.objectives
-    figure = go.Figure()
-    for kind, (colour, members) in {**series, "front": (_FRONT, front.members)}.items():
-        figure.add_scatter3d(
-            x=[r.costs[first.name] for r in members],
-            y=[r.costs[second.name] for r in members],
-            z=[(r.values or ())[0] for r in members],
-            mode="markers",
-            name=kind,
-            marker={"color": colour, "size": 5 if kind == "front" else 3},
-            text=[hover(r) for r in members],
-            hoverinfo="text",
-        )
-    measured = _measured(front)
-    if measured:
-        figure.add_scatter3d(
-            x=[_coordinate(front, r, first.name) for r in measured],
-            y=[_coordinate(front, r, second.name) for r in measured],
-            z=[(r.values or ())[0] for r in measured],
-            mode="markers",
-            name="front, latency measured",
-            marker={"color": _MEASURED, "size": 4, "symbol": "x"},
-            text=[hover(r) for r in measured],
-            hoverinfo="text",
-        )
-    figure.update_layout(
-        title=f"{name}: {len(front.members)} configurations on the front",
-        template="plotly_white",
-        scene={
-            "xaxis_title": _LABELS[first.name],
-            "yaxis_title": _LABELS[second.name],
-            "zaxis": {"title": quality.name, "type": "log" if quality.logarithmic else "linear"},
-        },
-    )
-    return str(figure.to_html(include_plotlyjs=True, full_html=True))
-
-
-def solid_png(name: str, series: Series, front: Front) -> Figure:
+def solid_figure(name: str, series: Series, front: Front) -> Figure:
     """The front in three axes, and seen along each cost with the other one as colour."""
     quality, first, second = front.objectives.objectives
     figure = Figure(figsize=(17, 5.2), dpi=110)

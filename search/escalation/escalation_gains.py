@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.study.record import Record
 
-__all__ = ["expected_share", "losses_of", "pairs_of", "shares_of", "verdicts"]
+__all__ = ["RungGain", "expected_share", "losses_of", "pairs_of", "rung_gains", "shares_of", "verdicts"]
 
 Matrix = NDArray[np.float64]
 _WIDTH = 0.15  # losses this far apart tell half as much of each other
@@ -55,6 +55,52 @@ def expected_share(losses: Matrix, shares: Matrix, prior: float) -> tuple[Matrix
     return mean, np.sqrt(spread)
 
 
+@dataclass(frozen=True)
+class RungGain:
+    """What one rung brought.
+
+    Attributes:
+        pairs: its finished escalations, each after the evaluation that it was escalated from.
+        share: mean share of the quality loss that was taken away.
+        before, after: hypervolume without the rung's evaluations, and with them.
+    """
+
+    rung: str
+    pairs: tuple[tuple[Record, Record], ...]
+    share: float
+    before: float
+    after: float
+
+    @property
+    def growth(self) -> float:
+        """Growth of the hypervolume."""
+        return self.after - self.before
+
+    @property
+    def pays(self) -> bool | None:
+        """Whether it has grown the hypervolume by more than a thousandth; ``None`` while there are too few to tell."""
+        if self.after > self.before * (1 + _PAYS):
+            return True
+        return None if len(self.pairs) < _ENOUGH else False
+
+
+def rung_gains(
+    records: Sequence[Record], escalated: Sequence[Record], objectives: ObjectiveSet
+) -> tuple[RungGain, ...]:
+    """What each rung with finished escalations brought to all below it."""
+    found: list[RungGain] = []
+    known: list[Record] = list(records)
+    for rung in (rung.name for rung in EscalationSettings().rungs):
+        pairs = pairs_of(rung, records, escalated)
+        if not pairs:
+            continue
+        before = _volume(known, objectives)
+        known += [above for _, above in pairs]
+        share = float(shares_of(pairs, objectives)[:, 1].mean())
+        found.append(RungGain(rung, tuple(pairs), share, before, _volume(known, objectives)))
+    return tuple(found)
+
+
 def verdicts(
     records: Sequence[Record], escalated: Sequence[Record], objectives: ObjectiveSet
 ) -> dict[str, dict[str, float]]:
@@ -63,26 +109,25 @@ def verdicts(
     ``pays`` is 0 where at least four escalations have grown the hypervolume by less than a thousandth.
     """
     found: dict[str, dict[str, float]] = {}
-    known: list[Record] = list(records)
-    for rung in (rung.name for rung in EscalationSettings().rungs):
-        pairs = pairs_of(rung, records, escalated)
-        mine = [above for _, above in pairs]
-        if not mine:
-            continue
-        before = _volume(known, objectives)
-        known += mine
-        after = _volume(known, objectives)
-        found[rung] = {
-            "escalations": len(mine),
-            "loss_taken_away": float(shares_of(pairs, objectives)[:, 1].mean()),
-            "hypervolume_growth": after - before,
-            "pays": float(len(mine) < _ENOUGH or after > before * (1 + _PAYS)),
+    for gain in rung_gains(records, escalated, objectives):
+        found[gain.rung] = {
+            "escalations": len(gain.pairs),
+            "loss_taken_away": gain.share,
+            "hypervolume_growth": gain.growth,
+            "pays": float(gain.pays is not False),
         }
-        if len(pairs) >= _ENOUGH:
-            ranks = float(spearmanr(*zip(*[(_divergence(a), _divergence(b)) for a, b in pairs], strict=True)).statistic)
-            if np.isfinite(ranks):
-                found[rung]["rank_correlation"] = ranks
+        ranks = _rank_correlation(gain.pairs) if len(gain.pairs) >= _ENOUGH else None
+        if ranks is not None:
+            found[gain.rung]["rank_correlation"] = ranks
     return found
+
+
+def _rank_correlation(pairs: Sequence[tuple[Record, Record]]) -> float | None:
+    """Spearman's, of the divergences before and after; ``None`` where all are equal."""
+    from scipy.stats import spearmanr  # half a second that readers of a run need not wait
+
+    ranks = float(spearmanr(*zip(*[(_divergence(a), _divergence(b)) for a, b in pairs], strict=True)).statistic)
+    return ranks if np.isfinite(ranks) else None
 
 
 def _volume(records: Sequence[Record], objectives: ObjectiveSet) -> float:

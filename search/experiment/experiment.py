@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Unpack
 
@@ -22,10 +23,12 @@ from pydantic_core import ErrorDetails
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadObject, WorkloadSource
+from palettune.search.experiment.compare_section import CompareSection
 from palettune.search.experiment.experiment_values import ExperimentValues
 from palettune.search.experiment.inputs_section import InputSection, InputsSection, LabelsSection, PackageName
+from palettune.search.experiment.package_section import PackageSection
 from palettune.search.experiment.renamed_keys import with_new_names
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Wanted
@@ -160,11 +163,12 @@ class Data(Section):
 
     sequence: int | None = Field(default=None, ge=1)
     batch_axis: Literal[0, 1, "none"] | None = None
+    groups: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
 
     @property
     def options(self) -> DataOptions:
         """The same as a workload takes it."""
-        return DataOptions(self.sequence, self.batch_axis)
+        return DataOptions(self.sequence, self.batch_axis, self.groups)
 
 
 class Measure(Section):
@@ -184,6 +188,13 @@ def _workload(value: object) -> WorkloadSource:
             f"expected the path of a Python file, or a module or object with its functions (got {value!r})"
         )
     return value if isinstance(value, WorkloadObject) else WorkloadObject.of(value)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where an experiment was read from, which is no part of what it is."""
+
+    file: Path | None = field(default=None, compare=False)
 
 
 class Experiment(Section):
@@ -213,8 +224,11 @@ class Experiment(Section):
     budget: Budget = Budget()
     escalation: EscalationSettings = EscalationSettings()
     measure: Measure = Measure()
+    package: PackageSection = PackageSection()
+    compare: CompareSection = CompareSection()
     resources: dict[Workflow, Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
+    _source: _Source = PrivateAttr(default_factory=_Source)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -230,6 +244,11 @@ class Experiment(Section):
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the experiment was read: keys under their old names."""
         return self._notes
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from, as its path was given; ``None`` where it was made in code."""
+        return self._source.file
 
     def __init__(self, /, **values: Unpack[ExperimentValues]) -> None:
         try:
@@ -276,8 +295,20 @@ class Experiment(Section):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what a search finds: all keys but budgets, resources, measurements and mere names."""
-        left_out = {"budget", "resources", "workload", "escalation", "measure", "outputs", "labels"}
-        if self.data == Data():  # searches begun before there was such a section go on
+        left_out = {
+            "budget",
+            "resources",
+            "workload",
+            "escalation",
+            "measure",
+            "outputs",
+            "labels",
+            "package",
+            "compare",
+        }
+        if (
+            self.data.model_copy(update={"groups": None}) == Data()
+        ):  # searches begun before there was such a section go on
             left_out.add("data")
         if not self.inputs:
             left_out.add("inputs")
@@ -285,6 +316,7 @@ class Experiment(Section):
         del values["space"]["operands"]  # the menus tell
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
+        values.get("data", {}).pop("groups", None)  # they decide no trial, only how sure a figure is
         return values
 
 
@@ -305,13 +337,18 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from error
     if isinstance(values.get("workload"), str):
         values["workload"] = path.parent / values["workload"]
+    compare = values.get("compare")
+    if isinstance(compare, dict) and isinstance(compare.get("recipes"), list):
+        compare["recipes"] = [path.parent / str(recipe) for recipe in compare["recipes"]]
     labels = values.get("labels")
     if isinstance(labels, dict) and isinstance(labels.get("file"), str):
         labels["file"] = path.parent / labels["file"]
     try:
-        return Experiment(**values)
+        experiment = Experiment(**values)
     except ExperimentError as error:
         raise ExperimentError(f"{path}: {error}") from None
+    experiment._source = _Source(path)
+    return experiment
 
 
 def _problem(item: ErrorDetails) -> str:

@@ -34,4 +34,6 @@ class ExperimentValues(TypedDict):
     budget: NotRequired[SectionValues]
     escalation: NotRequired[SectionValues]
     measure: NotRequired[SectionValues]
+    package: NotRequired[SectionValues]
+    compare: NotRequired[SectionValues]
     resources: NotRequired[Mapping[str, SectionValues]]

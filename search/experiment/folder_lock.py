@@ -15,7 +15,7 @@ from pathlib import Path
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.space.errors import UserError
 
-__all__ = ["RunFolderError", "hold"]
+__all__ = ["RunFolderError", "hold", "is_held"]
 
 _ATTEMPTS = 100
 _held: set[int] = set()
@@ -46,6 +46,21 @@ def hold(folder: RunFolder, warn: Callable[[str], None]) -> Iterator[None]:
         os.close(handle)
         with suppress(OSError):
             folder.path.rmdir()  # nothing was begun in it
+
+
+def is_held(folder: RunFolder) -> bool:
+    """Whether a search runs on a run folder; nothing is changed there."""
+    try:
+        handle = os.open(folder.lock, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go at once: only a file that a crash left is free
+    except OSError:  # held, or no locks there, and the file is all that is known
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _acquire(folder: RunFolder, warn: Callable[[str], None]) -> int:

@@ -91,25 +91,29 @@ class ObjectiveSet:
 
     def violations(self, evaluation: Evaluation, costs: Costs) -> list[float]:
         """By how much each constraint is broken, relative to its bound; at most 0 where it is met."""
+        return list(self.violations_by_key(evaluation, costs).values())
+
+    def violations_by_key(self, evaluation: Evaluation, costs: Costs) -> dict[str, float]:
+        """The same by the key that sets the bound, such as ``max_size_mb``."""
         c = self.constraints
-        bounds = self._budgets(costs)  # value, bound, sign
+        bounds = {key: (value, bound, 1.0) for key, (value, bound) in self._budgets(costs).items()}
         if c.max_divergence is not None:
-            bounds.append((evaluation.divergence, c.max_divergence, 1.0))
+            bounds["max_divergence"] = (evaluation.divergence, c.max_divergence, 1.0)
         for name, limits in c.metrics.items():
             if limits.max is not None:
-                bounds.append((evaluation.metrics[name], limits.max, 1.0))
+                bounds[f"metrics.{name}.max"] = (evaluation.metrics[name], limits.max, 1.0)
             if limits.min is not None:
-                bounds.append((evaluation.metrics[name], limits.min, -1.0))
-        return [sign * (value - bound) / max(abs(bound), 1e-12) for value, bound, sign in bounds]
+                bounds[f"metrics.{name}.min"] = (evaluation.metrics[name], limits.min, -1.0)
+        return {key: sign * (value - bound) / max(abs(bound), 1e-12) for key, (value, bound, sign) in bounds.items()}
 
     def affordable(self, costs: Costs) -> bool:
         """Whether costs are within their bounds, whatever the quality."""
-        return all(value <= bound for value, bound, _ in self._budgets(costs))
+        return all(value <= bound for value, bound in self._budgets(costs).values())
 
-    def _budgets(self, costs: Costs) -> list[tuple[float, float, float]]:
+    def _budgets(self, costs: Costs) -> dict[str, tuple[float, float]]:
         c = self.constraints
         limits = (("size_mb", c.max_size_mb), ("latency_ms", c.max_latency_ms))
-        return [(costs[name], bound, 1.0) for name, bound in limits if bound is not None]
+        return {f"max_{name}": (costs[name], bound) for name, bound in limits if bound is not None}
 
 
 def objective_set(

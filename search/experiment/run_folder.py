@@ -99,6 +99,21 @@ class RunFolder:
         return self.path / "scores"
 
     @property
+    def review(self) -> Path:
+        """The page that shows all of it, for any browser."""
+        return self.path / "review.html"
+
+    @property
+    def facts(self) -> Path:
+        """What the search noted for that page."""
+        return self.path / "facts.json"
+
+    @property
+    def exported(self) -> Path:
+        """The list of packages that were exported from it, wherever they are."""
+        return self.path / "exported.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the search that runs here."""
         return self.path / "search.lock"

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from palettune.evaluators.quality.evaluation import Failure
 from palettune.search.experiment.reporter import Reporter
+from palettune.search.results.front import Front
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy
 from palettune.search.workers.evaluations import Evaluations
 from palettune.search.workers.requests import Confirm
 
-__all__ = ["confirm_members"]
+__all__ = ["confirm_members", "members_to_confirm"]
+
+
+def members_to_confirm(front: Front, count: int) -> list[Record]:
+    """At most so many members: the knee, every escalated one, then a spread of the others.
+
+    Escalated members were made with data, so theirs are the figures that most need a check.
+    """
+    if not front.members or not count:
+        return []
+    knee = front.knee()
+    first = [knee, *(r for r in front.members if r.escalated_from is not None and r.trial != knee.trial)]
+    chosen = {record.trial for record in first}
+    others = tuple(record for record in front.members if record.trial not in chosen)
+    left = count - len(first)
+    return [*first[:count], *(replace(front, members=others).spread(left) if left > 0 and others else ())]
 
 
 def confirm_members(

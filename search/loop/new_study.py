@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from palettune.search.proposing.first_trials import first_trials
 from palettune.search.proposing.solver import Problem
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.study.study_context import StudyContext
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, never
 from palettune.search.workers.requests import Describe, FloatFacts
 
 __all__ = ["create_study", "problem_of"]
@@ -32,23 +32,26 @@ def create_study(
     *,
     storage: str | None,
     fresh: bool,
+    stop: Callable[[], bool] = never,
 ) -> SearchStudy:
     """Compress and score what the search needs, and create its study with the first trials enqueued.
 
     Args:
         storage: URL of a database for the study; ``None`` for the journal in the run folder.
         fresh: put an earlier study of this name aside, once nothing can refuse the new one.
+        stop: asked about once a second.
 
     Raises:
+        SearchStopped: ``stop`` was true.
         UserError: for anything the user can mend.
     """
     experiment = preparation.experiment
-    fill_bank(preparation, folder, evaluations, reporter)
+    fill_bank(preparation, folder, evaluations, reporter, stop)
     if experiment.space.prune:
         preparation = prune_search_space(preparation, folder, reporter)
     with reporter.stage("running the float model"):
-        facts = evaluations.result(Describe())
-    scores, file = score_layers(preparation, identity, folder, evaluations, facts.energy, reporter)
+        facts = evaluations.result(Describe(), stop)
+    scores, file = score_layers(preparation, identity, folder, evaluations, facts.energy, reporter, stop)
     context = _context(preparation, facts, file)
     first = first_trials(
         preparation.space,

@@ -6,24 +6,19 @@ from collections.abc import Callable
 
 from palettune.device_bench.measurement.measurement import Measurement
 from palettune.search.escalation.escalations import Escalations
-from palettune.search.loop.confirmation import confirm_members
+from palettune.search.loop.confirmation import confirm_members, members_to_confirm
 from palettune.search.loop.trials import Trials
 from palettune.search.on_device.device_measurements import DeviceMeasurements
 from palettune.search.results.ending import Ending
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, never
 
 __all__ = ["Search", "never"]
 
 _WAIT = 0.2
 """Seconds after which the loop looks around though no evaluation has ended."""
-
-
-def never() -> bool:
-    """Nobody asks for an early end."""
-    return False
 
 
 class Search:
@@ -39,6 +34,7 @@ class Search:
         stop: asked several times a second; true ends the search at once, and what is in flight stays RUNNING in the
             study, so that it can be gone on with.
         confirm: members of the front to be confirmed on data that the search never saw.
+        beside: evaluates what is compared with the search, before its first trial.
     """
 
     def __init__(
@@ -52,11 +48,12 @@ class Search:
         observer: SearchObserver | None = None,
         stop: Callable[[], bool] = never,
         confirm: int = 0,
+        beside: Callable[[], object] = never,
     ) -> None:
         self._history, self._evaluations, self._trials = history, evaluations, trials
         self._escalations, self._measurements = escalations, measurements
         self._observer = observer or SearchObserver()
-        self._stop, self._confirm = stop, confirm
+        self._stop, self._confirm, self._beside = stop, confirm, beside
 
     def run(self) -> Ending:
         """Go on from what the study holds, to the end."""
@@ -74,6 +71,7 @@ class Search:
         return ending
 
     def _run_to_the_end(self) -> Ending:
+        self._beside()
         ending = self._run_trials()
         if ending.complete:
             self._finish_escalations()
@@ -117,7 +115,7 @@ class Search:
     def _confirm_front(self) -> None:
         """Measure members of the front on data that the search never saw."""
         if self._confirm and not self._stop():
-            members = self._history.front.spread(self._confirm)
+            members = members_to_confirm(self._history.front, self._confirm)
             confirm_members(self._history.study, self._evaluations, members, self._observer, self._stop)
 
     # -- beside the trials --------------------------------------------------------------------------------------

@@ -19,13 +19,18 @@ from palettune.search.escalation.escalations import Escalations, check_escalatio
 from palettune.search.escalation.promotion import Promotion
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import hold
+from palettune.search.experiment.recipes.recipe_file import Recipe, read_recipe
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.loop.added_columns import prepare_columns
+from palettune.search.loop.added_evaluations import AddedEvaluations
 from palettune.search.loop.new_study import create_study, problem_of
-from palettune.search.loop.search import Search, never
+from palettune.search.loop.recipe_evaluations import recipe_evaluations
+from palettune.search.loop.search import Search
 from palettune.search.loop.trials import Trials
 from palettune.search.loop.weights_and_scores import fill_bank
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
 from palettune.search.preparation.as_searched import prepare_as_searched
+from palettune.search.preparation.data_groups import data_groups
 from palettune.search.preparation.driver_weights import say_calibration_minutes
 from palettune.search.preparation.fp16_check import check_before_search
 from palettune.search.preparation.preparation import Preparation
@@ -34,14 +39,15 @@ from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory
+from palettune.search.review.review_observer import ReviewObserver
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.search.tracking.mlflow_observer import MlflowObserver
 from palettune.search.tracking.tracking_store import absolute, reach_store
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, SearchStopped, never
 from palettune.search.workers.start import start_evaluations
 from palettune.search.workers.worker_settings import worker_settings
 
-__all__ = ["Places", "SearchOutcome", "run_session"]
+__all__ = ["Places", "SearchOutcome", "history_of", "run_session", "search_record"]
 
 
 @dataclass(frozen=True)
@@ -84,26 +90,45 @@ def run_session(
     fresh: bool = False,
     runtime: Runtime = CoreMLBackend,
     promotion: Promotion | None = None,
+    also: Sequence[Path] = (),
 ) -> SearchOutcome:
     """Run a search, or go on with it; what is already known is never computed again.
 
     Args:
         observers: hear what happens, besides MLflow.
-        stop: asked several times a second, once trials go on; true ends the search, which can be gone on with.
+        stop: asked several times a second while trials go on, and about once a second before; true ends the search, which
+            can be gone on with.
         fresh: begin anew; an earlier search of this name is put aside.
         runtime: what talks to Core ML on a bench worker, should one join the cluster.
         promotion: decides what is escalated, and when; the product's own way unless another is given.
+        also: files of recipes that are evaluated beside the search, besides those that the experiment names.
 
     Raises:
+        SearchStopped: ``stop`` was true before the first trial.
         UserError: for anything the user can mend.
     """
     folder = RunFolder(places.root, experiment.name)
     heard = Observers(observers)
+    recipes = [read_recipe(path) for path in dict.fromkeys((*experiment.compare.recipes, *also))]
     with hold(folder, heard.warn):
         with heard.stage("opening MLflow"):
             reach_store(folder, places.tracking_uri, heard.warn)
-        mlflow = MlflowObserver(folder, places.tracking_uri, artifacts, _rungs, heard.warn)
-        return _run(experiment, folder, places, Observers([mlflow, *observers]), stop, fresh, runtime, promotion)
+        record = search_record(folder, places, heard.warn)
+        watching = Observers([record, *observers])
+        return _run(experiment, folder, places, watching, stop, fresh, runtime, promotion, recipes)
+
+
+def search_record(folder: RunFolder, places: Places, warn: Callable[[str], None]) -> SearchObserver:
+    """What writes a search for its readers: the review page, then MLflow, which takes the page."""
+    review = ReviewObserver(folder, warn, places.storage)
+    mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, warn)
+    return Observers([review, mlflow])
+
+
+def _artifacts(folder: RunFolder, history: SearchHistory) -> Mapping[str, str | bytes]:
+    """What MLflow is left: pictures, and the review page where it could be written."""
+    page = {folder.review.name: folder.review.read_bytes()} if folder.review.exists() else {}
+    return {**artifacts(history), **page}
 
 
 def _rungs(history: SearchHistory) -> Mapping[str, Mapping[str, float]]:
@@ -119,28 +144,38 @@ def _run(
     fresh: bool,
     runtime: Runtime,
     promotion: Promotion | None,
+    recipes: Sequence[Recipe],
 ) -> SearchOutcome:
     storage = None if fresh else _storage(folder, places, observer)
     with observer.stage("checking the workload"):
         layers = None if storage is None else SearchStudy.searched_layers(storage, experiment.name)
         preparation = prepare_as_searched(experiment, layers)
         identity = preparation.identity()
+        groups = data_groups(preparation)
+        asked = recipe_evaluations(preparation, recipes, observer.warn)
     study = None if storage is None else SearchStudy.load(storage, experiment, identity)
     observer.on_prepared(preparation)
     check_escalation(preparation)
     say_calibration_minutes(preparation, observer)
     check_before_search(preparation, folder, identity, observer)
+    if stop():
+        raise SearchStopped
     evaluations = start_evaluations(preparation, folder, observer, inline=places.inline, ray_address=places.ray_address)
     try:
         if study is None:
             study = create_study(
-                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh
+                preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh, stop=stop
             )
         else:
-            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer)
+            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer, stop)
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
+        study.keep_groups(groups)
         _remember_tracking(folder, places.tracking_uri, observer)
-        history = _history(preparation, study, folder)
+        configurations = [item.configuration for item in asked]
+        prepare_columns(preparation, study.context, folder, evaluations, configurations, observer)
+        history = history_of(preparation, study, folder)
+        confirm = preparation.workload.offers(Split.CONFIRMATION.value)
+        adding = AddedEvaluations(history, evaluations, preparation.costs, observer, confirm=confirm)
         trials = _trials(preparation, history, evaluations)
         ending = Search(
             history,
@@ -150,7 +185,8 @@ def _run(
             measurements=None if places.inline else _measurements(preparation, study, folder, observer, runtime),
             observer=observer,
             stop=stop,
-            confirm=experiment.search.confirm if preparation.workload.offers(Split.CONFIRMATION.value) else 0,
+            confirm=experiment.search.confirm if confirm else 0,
+            beside=partial(adding.evaluate, asked, stop),
         ).run()
     finally:
         evaluations.stop()
@@ -175,7 +211,8 @@ def _remember_tracking(folder: RunFolder, uri: str | None, observer: SearchObser
     folder.remember_tracking_uri(absolute(uri) if uri else None)
 
 
-def _history(preparation: Preparation, study: SearchStudy, folder: RunFolder) -> SearchHistory:
+def history_of(preparation: Preparation, study: SearchStudy, folder: RunFolder) -> SearchHistory:
+    """What a study holds, with the scores of its run folder."""
     experiment = preparation.experiment
     scores = Scores.load(folder.scores / study.context.scores_file)
     objectives = study.context.objectives(experiment)

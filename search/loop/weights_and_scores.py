@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,26 @@ from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.driver_weights import LONG, layer_weights
 from palettune.search.preparation.preparation import Preparation
-from palettune.search.workers.evaluations import Evaluations, succeeded
+from palettune.search.workers.evaluations import Evaluations, never, succeeded
 from palettune.search.workers.requests import Compress, Score
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 
-__all__ = ["fill_bank", "score_layers"]
+__all__ = ["fill_bank", "score_columns", "score_layers"]
 
 
-def fill_bank(preparation: Preparation, folder: RunFolder, evaluations: Evaluations, reporter: Reporter) -> None:
-    """Compress what the bank lacks, one call per layer, the largest first."""
+def fill_bank(
+    preparation: Preparation,
+    folder: RunFolder,
+    evaluations: Evaluations,
+    reporter: Reporter,
+    stop: Callable[[], bool] = never,
+) -> None:
+    """Compress what the bank lacks, one call per layer, the largest first.
+
+    Raises:
+        SearchStopped: ``stop`` was true; what is compressed by then is in the bank.
+    """
     weights = layer_weights(preparation, folder)
     bank = weights.bank
     keys = {weights.key(layer, encoding): (layer, encoding) for layer, encoding in preparation.columns()}
@@ -47,7 +57,7 @@ def fill_bank(preparation: Preparation, folder: RunFolder, evaluations: Evaluati
     failures: list[Failure] = []
     with reporter.bar("compressing layers", sum(len(e) for e in missing.values())) as advance:
         requests = [Compress(name, tuple(missing[name])) for name in order]
-        for index, answer in evaluations.completed(requests):
+        for index, answer in evaluations.completed(requests, stop):
             failures += [answer.result] if isinstance(answer.result, Failure) else answer.result
             advance(len(requests[index].encodings))
     if failures:
@@ -84,13 +94,15 @@ def score_layers(
     evaluations: Evaluations,
     energy: Sequence[float],
     reporter: Reporter,
+    stop: Callable[[], bool] = never,
 ) -> tuple[Scores, str]:
-    """Scores of every (layer, encoding), from the run folder or computed and kept there."""
+    """Scores of every (layer, encoding), from the run folder or computed and kept there.
+
+    Raises:
+        SearchStopped: ``stop`` was true.
+    """
     experiment = preparation.experiment
-    split = preparation.workload.scoring_split
-    wanted = experiment.search.score_samples
-    sampling = preparation.workload.sampling
-    count = len(single_samples(preparation.workload.batches(split), wanted, sampling.axes))
+    sampling, count = preparation.workload.sampling, _samples(preparation)
     columns = tuple(preparation.columns())
     method = registry()[experiment.search.scores]
     name = evaluation_identity(
@@ -105,7 +117,7 @@ def score_layers(
         **sampling.identity(),
     )
     path = folder.scores / f"{name}.safetensors"
-    work = _Scoring(evaluations, count, tuple(energy), reporter)
+    work = _Scoring(evaluations, count, tuple(energy), reporter, stop)
     if path.exists():
         scores = Scores.load(path)
         if not scores.unreached:
@@ -117,6 +129,25 @@ def score_layers(
     return scores, path.name
 
 
+def score_columns(
+    preparation: Preparation,
+    evaluations: Evaluations,
+    energy: Sequence[float],
+    reporter: Reporter,
+    columns: Sequence[Column],
+) -> Scores:
+    """Scores of some (layer, encoding), on the samples that all others are scored on."""
+    work = _Scoring(evaluations, _samples(preparation), tuple(energy), reporter, never)
+    method = registry()[preparation.experiment.search.scores]
+    return _completed(work.run("scoring sensitivities", method, columns), columns, work)
+
+
+def _samples(preparation: Preparation) -> int:
+    """How many samples scores are taken on."""
+    workload, wanted = preparation.workload, preparation.experiment.search.score_samples
+    return len(single_samples(workload.batches(workload.scoring_split), wanted, workload.sampling.axes))
+
+
 @dataclass(frozen=True)
 class _Scoring:
     """Scorings of the same samples on the same workers."""
@@ -125,6 +156,7 @@ class _Scoring:
     count: int
     energy: tuple[float, ...]
     reporter: Reporter
+    stop: Callable[[], bool]
 
     def run(self, words: str, method: type[SensitivityScore], columns: Sequence[Column]) -> Scores:
         """All columns by one method."""
@@ -132,7 +164,7 @@ class _Scoring:
         answers: list[tuple[ScoringPart, Scores]] = []
         with self.reporter.bar(words, len(parts)) as advance:
             requests = [Score(method.name, tuple(columns), part, self.energy) for part in parts]
-            for index, answer in self.evaluations.completed(requests):
+            for index, answer in self.evaluations.completed(requests, self.stop):
                 answers.append((parts[index], succeeded(answer)))
                 advance(1)
         return join_scores(answers)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas
+from typing import TYPE_CHECKING, Any
 
 from palettune.device_bench.cost.latency_model import LatencyEstimate, LatencyModel, prepare_latency
 from palettune.device_bench.cost.placement import ComputeUnit, ComputeUnitError
 from palettune.device_bench.cost.program_ops import PackageOps, ops_of_package
 from palettune.device_bench.devices.device import find_device
 from palettune.device_bench.measurement.measurement import Measurement, measure
+from palettune.device_bench.package.package_folder import require_package
 from palettune.space.configuration import Configuration
 from palettune.space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["PackageLatency", "measure_latency", "predict_latency", "shapes_of"]
 
@@ -71,6 +73,8 @@ class PackageLatency:
 
     def to_frame(self) -> pandas.DataFrame:
         """A row for each compute unit: milliseconds and the ends of the 80 % interval."""
+        import pandas
+
         rows = [{"compute_unit": unit.value, **asdict(estimate)} for unit, estimate in self.units.items()]
         return pandas.DataFrame(rows).set_index("compute_unit")
 
@@ -99,7 +103,7 @@ def predict_latency(
     Raises:
         UserError: an unknown device, a compute unit that it lacks, no ML program, or a shape that is not stated.
     """
-    check_package(Path(package))
+    require_package(Path(package))
     found = find_device(device)
     asked = None if unit is None else ComputeUnit.parse(unit)
     given = {name: tuple(shape) for name, shape in (shapes or {}).items()}
@@ -120,15 +124,9 @@ def _model(ops: PackageOps, device: str, setting: ComputeUnit, asked: ComputeUni
         return None
 
 
-def check_package(package: Path) -> None:
-    """Raise UserError where there is no package folder at a path."""
-    if not package.is_dir():
-        raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
-
-
 def measure_latency(package: str | Path, device: str | None = None, *, unit: str | None = None) -> Measurement:
     """Measure latency on this Mac, or on an attached device by its own name, with ``ALL`` unless told otherwise."""
-    check_package(Path(package))
+    require_package(Path(package))
     return measure(package, ComputeUnit.parse(unit or "ALL"), device=device)
 
 

@@ -29,7 +29,7 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
         takers = roundable(workload.model, workload.example_inputs, alone)
 
     def rounded(configuration: Configuration) -> Configuration | None:
-        encodings = configuration.encodings
+        encodings = configuration.in_order
         chosen = {name: Precision.INT8 for name, e in encodings.items() if name in takers and _eight_bits(e)}
         return Configuration(encodings, chosen) if chosen and not configuration.activations else None
 

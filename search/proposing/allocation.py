@@ -154,4 +154,4 @@ def _configuration(space: SearchSpace, choices: Sequence[int]) -> Configuration:
     encodings: dict[str, Encoding] = {}
     for group, index in zip(space.groups, choices, strict=True):
         encodings.update(dict.fromkeys(group, space.menus[group[0]].encodings[index]))
-    return Configuration(encodings)
+    return space.configuration(encodings)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
 
 from palettune.search.experiment.experiment import SamplerName
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.proposing.guided_sampler import GuidedSampler
 from palettune.search.proposing.solver import Problem
 from palettune.search.proposing.unseen_sampler import UnseenSampler
-from palettune.search.study.record_codec import CONSTRAINTS
 from palettune.search.study.study import SamplerFactory
 from palettune.space.search_space import SearchSpace
 
@@ -34,11 +32,6 @@ class SamplerSetting:
     space: SearchSpace
     objectives: ObjectiveSet
     problem: Callable[[], Problem]
-
-    @property
-    def constrained(self) -> bool:
-        """Whether trials carry constraint violations."""
-        return bool(self.objectives.constraints.model_dump(exclude_defaults=True))
 
 
 def sampler_factory(name: SamplerName, setting: SamplerSetting) -> SamplerFactory:
@@ -68,7 +61,6 @@ def _tpe(setting: SamplerSetting) -> SamplerFactory:
         multivariate=False,
         constant_liar=True,
         seed=seed,
-        constraints_func=_constraints(setting),
     )
 
 
@@ -80,15 +72,12 @@ def _nsga2(setting: SamplerSetting) -> SamplerFactory:
         crossover_prob=0.9,
         swapping_prob=0.5,
         seed=seed,
-        constraints_func=_constraints(setting),
     )
 
 
 def _gp(setting: SamplerSetting) -> SamplerFactory:
     """Gaussian processes, expected hypervolume improvement."""
-    return lambda seed: optuna.samplers.GPSampler(
-        n_startup_trials=10, deterministic_objective=True, seed=seed, constraints_func=_constraints(setting)
-    )
+    return lambda seed: optuna.samplers.GPSampler(n_startup_trials=10, deterministic_objective=True, seed=seed)
 
 
 def _random(setting: SamplerSetting) -> SamplerFactory:
@@ -102,12 +91,4 @@ SAMPLERS: Mapping[SamplerName, Callable[[SamplerSetting], Callable[[int], BaseSa
     "gp": _gp,
     "random": _random,
 }
-"""Every sampler by the name that experiments give it."""
-
-
-def _constraints(setting: SamplerSetting) -> Callable[[FrozenTrial], Sequence[float]] | None:
-    return _violations if setting.constrained else None
-
-
-def _violations(trial: FrozenTrial) -> Sequence[float]:
-    return list(trial.user_attrs.get(CONSTRAINTS, []))
+"""Every sampler by the name that experiments give it; all look at the constraints that trials carry."""

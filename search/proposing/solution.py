@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from palettune.device_bench.cost.latency_model import LatencyEstimate, LatencyModel
 from palettune.device_bench.cost.latency_reach import LatencyReach, check_latency, latency_reach
+from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.proposing.allocation import (
@@ -21,6 +22,8 @@ from palettune.search.proposing.allocation import (
     allocation_problem,
     solve_within,
 )
+from palettune.search.proposing.escalation_forecast import EscalationForecast, escalation_forecasts
+from palettune.search.proposing.score_level import score_level
 from palettune.search.proposing.solver import Allocation, Infeasible, Problem
 from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
@@ -47,6 +50,10 @@ class Solution:
         latency: predicted on the experiment's device; ``None`` without one.
         predicted_for: that device and its compute unit, in words.
         latency_measured_on: how many measured latencies taught that prediction.
+        forecasts: what escalation lets expect of it, by what it has gained in this search.
+        best: the best measured member of the front within the budgets; ``None`` where none is.
+        evaluated: evaluations of this very configuration, if there are any.
+        budgets: upper bounds by cost name that it was solved for.
     """
 
     configuration: Configuration
@@ -59,6 +66,10 @@ class Solution:
     latency: LatencyEstimate | None = None
     latency_measured_on: int = 0
     predicted_for: str = ""
+    forecasts: tuple[EscalationForecast, ...] = ()
+    best: Record | None = None
+    evaluated: tuple[Record, ...] = ()
+    budgets: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         timed = f", {self.latency.ms:.3f} ms on {self.predicted_for}" if self.latency is not None else ""
@@ -79,7 +90,11 @@ class Solution:
             "configuration_hash": self.configuration.hash,
             **self.costs,
             **self._latency_json(),
-            "configuration": {name: str(encoding) for name, encoding in self.configuration.encodings.items()},
+            "after_escalation": [forecast.to_json() for forecast in self.forecasts],
+            "best_measured": None if self.best is None else _measured_json(self.best),
+            "evaluated_as": [_measured_json(record) for record in self.evaluated],
+            "budgets": dict(self.budgets),
+            "configuration": {name: str(encoding) for name, encoding in self.configuration.in_order.items()},
         }
 
     def _latency_json(self) -> dict[str, Any]:
@@ -100,12 +115,15 @@ def solution(
     records: Sequence[Record],
     budgets: Mapping[str, float],
     latency: LatencyModel | None = None,
+    best: Record | None = None,
 ) -> Solution:
     """Solve for budgets of size, latency or both.
 
     Args:
+        records: of the search; the data-free ones correct the level of the prediction, escalations what follows them.
         budgets: upper bounds by cost name, ``size_mb`` and ``latency_ms``.
         latency: predicts latency; needed where it is bounded.
+        best: the best measured member of the front within the budgets, to stand beside the prediction.
 
     Raises:
         UserError: if the budgets cannot be met: the closest that can, and the layers that block.
@@ -117,11 +135,44 @@ def solution(
     allocation = _solve(problem, budgets, reachable, latency)
     seconds = time.perf_counter() - started
     configuration = allocated_configuration(context.space, allocation)
-    expected = _expected(scores, records, configuration, allocation.loss)
-    estimate = latency.predict(configuration) if latency is not None else None
-    learnt = latency.measured if latency is not None else 0
-    where = f"{latency.device.name}, {latency.setting}" if latency is not None else ""
-    return Solution(configuration, allocation.costs, *expected, seconds, estimate, learnt, where)
+    divergence, low, high, learnt = _expected(scores, _data_free(scores, records), configuration, allocation.loss)
+    return Solution(
+        configuration,
+        allocation.costs,
+        divergence,
+        low,
+        high,
+        learnt,
+        seconds,
+        latency.predict(configuration) if latency is not None else None,
+        latency.measured if latency is not None else 0,
+        f"{latency.device.name}, {latency.setting}" if latency is not None else "",
+        escalation_forecasts(records, divergence),
+        best,
+        _evaluated(records, configuration),
+        dict(budgets),
+    )
+
+
+def _data_free(scores: Scores, records: Sequence[Record]) -> list[Record]:
+    """Evaluations that the scores predict: data-free ones, of encodings that were scored."""
+    return [r for r in records if r.workflow is Workflow.DATA_FREE and scores.covers(r.configuration)]
+
+
+def _evaluated(records: Sequence[Record], configuration: Configuration) -> tuple[Record, ...]:
+    """Evaluations of one configuration, whatever the workflow; repeats of a trial are left out."""
+    found = [r for r in records if r.evaluation is not None and r.answered_from is None]
+    return tuple(r for r in found if r.configuration == configuration)
+
+
+def _measured_json(record: Record) -> dict[str, Any]:
+    evaluation = record.evaluation
+    return {
+        "trial": record.trial,
+        "workflow": record.workflow.value,
+        **record.costs,
+        "divergence": evaluation.divergence if evaluation is not None else None,
+    }
 
 
 def _expected(
@@ -130,7 +181,7 @@ def _expected(
     """The divergence of a configuration of this score, its interval's ends, and how many evaluations taught them."""
     if loss <= 0:
         return _unseen(scores, records)
-    ratios = _ratios(scores, records, loss)
+    ratios = score_level(scores, records).ratios(loss)
     centre = float(np.median(ratios)) if ratios else 0.0
     spread = float(np.std(ratios)) if len(ratios) > 2 else 0.7  # until measured: a factor of two either way
     sampling = (scores.standard_error(configuration) or 0.0) / max(loss, 1e-12)
@@ -203,16 +254,3 @@ def _too_tight(problem: LatencyProblem, budgets: Mapping[str, float], found: Lat
 def _indices(problem: LatencyProblem, configuration: Configuration) -> tuple[int, ...]:
     space = problem.space
     return tuple(space.menus[g[0]].encodings.index(configuration.encodings[g[0]]) for g in space.groups)
-
-
-def _ratios(scores: Scores, records: Sequence[Record], loss: float) -> list[float]:
-    """log(measured / predicted) of the evaluations whose prediction is nearest to this one's, a dozen at most."""
-    pairs = []
-    for record in records:
-        if record.evaluation is None or record.evaluation.divergence <= 0 or record.answered_from is not None:
-            continue
-        predicted = scores.predict(record.configuration)
-        if predicted > 0:
-            pairs.append((abs(np.log(predicted / max(loss, 1e-12))), np.log(record.evaluation.divergence / predicted)))
-    near = [(distance, ratio) for distance, ratio in sorted(pairs)[:12] if distance < 1.5]
-    return [float(ratio) for _, ratio in near]

@@ -14,6 +14,7 @@ class Ending(StrEnum):
     MINUTES = "the budget of minutes is spent"
     EXHAUSTED = "every configuration of the space has been evaluated"
     NOTHING_NEW = "the sampler proposes nothing new"
+    ADDED = "what was asked for is evaluated"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     FAILED = "the driver failed"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from scipy.optimize import linprog
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores
@@ -25,9 +21,13 @@ from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
 from palettune.space.target import DeploymentTarget
 
-__all__ = ["Explanation", "LayerReason", "explain_front", "explain_record", "explanation_table", "explanation_text"]
+if TYPE_CHECKING:
+    import pandas
 
-_USUAL = "fisher"
+__all__ = ["Explanation", "LayerReason", "explain_front", "explain_record"]
+
+USUAL = "fisher"
+"""The sensitivity score that needs no mention."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class LayerReason:
     """One layer of one member.
 
     Attributes:
+        bytes: in the weight file.
         saved: bytes less than fp16.
         score: predicted divergence of this layer alone.
         next_best: the encoding that the same exchange rate of bytes for divergence would take next, if there is one.
@@ -49,6 +50,7 @@ class LayerReason:
 
     layer: str
     encoding: Encoding
+    bytes: int
     saved: int
     score: float
     next_best: Encoding | None
@@ -58,7 +60,7 @@ class LayerReason:
     saved_ms: float | None = None
     next_ms: float | None = None
     activations: Precision = Precision.FP16
-    method: str = _USUAL
+    method: str = USUAL
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,16 +79,59 @@ class Explanation:
 
     def to_frame(self) -> pandas.DataFrame:
         """A row for each layer; columns are the attributes of ``LayerReason``."""
+        import pandas
+
         return pandas.DataFrame([vars(reason) for reason in self.layers]).set_index("layer")
 
+    @property
+    def sentence(self) -> str:
+        """The member in one or two sentences: its size, its encodings, its largest layer, and what bytes are worth."""
+        record, largest = self.record, max(self.layers, key=lambda reason: reason.bytes)
+        quality = f", divergence {digits(record.evaluation.divergence)}" if record.evaluation else ""
+        timed = f", {record.costs['latency_ms']:.3f} ms predicted" if self.rate_ms is not None else ""
+        share = largest.bytes / max(sum(reason.bytes for reason in self.layers), 1)
+        bought = f"one kB buys {self.rate * 1e3:.3g} of divergence"
+        if self.rate_ms is not None:
+            bought += f", one microsecond {self.rate_ms / 1e3:.3g}"
+        return (
+            f"Trial {record.trial} ({record.workflow.value}) is {record.costs['size_mb']:.3f} MB{quality}{timed}: "
+            f"of {len(self.layers)} layers {_encodings(self.layers)}. {share:.0%} of their bytes are "
+            f"in {largest.layer}, as {largest.encoding}; {bought}."
+        )
+
+    def by_bytes(self) -> tuple[LayerReason, ...]:
+        """The layers, the largest first; equal ones in the model's order."""
+        return tuple(sorted(self.layers, key=lambda reason: -reason.bytes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; layers in the model's order."""
+        return {
+            "trial": self.record.trial,
+            "sentence": self.sentence,
+            "divergence_per_byte": self.rate,
+            "divergence_per_ms": self.rate_ms,
+            "layers": [_reason_json(reason) for reason in self.layers],
+        }
+
     def __str__(self) -> str:
-        return explanation_text([self])
+        return f"{self.sentence}\n{self.to_frame().to_string()}"
 
     def __repr__(self) -> str:
         return f"Explanation(trial {self.record.trial}: {len(self.layers)} layers; one kB buys {self.rate * 1e3:.3g})"
 
     def _repr_html_(self) -> str:
         return f"<p>{self!r}</p>{self.to_frame().to_html()}"
+
+
+def _encodings(layers: Sequence[LayerReason]) -> str:
+    """As in ``23 are in lut4, 17 in int8, 10 in lut3``."""
+    (first, count), *others = Counter(str(reason.encoding) for reason in layers).most_common()
+    return ", ".join([f"{count} {'is' if count == 1 else 'are'} in {first}", *(f"{n} in {name}" for name, n in others)])
+
+
+def _reason_json(reason: LayerReason) -> dict[str, Any]:
+    plain = (str, int, float, type(None))
+    return {name: value if isinstance(value, plain) else str(value) for name, value in vars(reason).items()}
 
 
 def explain_front(
@@ -137,14 +182,14 @@ def explain_record(
             [
                 np.array([
                     (scores.score(n, e), layer_bytes(space.menus[n].layer, e, target), milliseconds(n, e))
-                    for e in space.menus[group[0]].encodings for n in group
+                    for e in _choices(space, group, record) for n in group
                 ]).reshape(-1, len(group), 3).sum(axis=1)
                 for group in space.groups
             ],
-            [space.menus[g[0]].encodings.index(record.configuration.encodings[g[0]]) for g in space.groups],
+            [_choices(space, g, record).index(record.configuration.encodings[g[0]]) for g in space.groups],
         )  # fmt: skip
     reasons = []
-    for name, encoding in record.configuration.encodings.items():
+    for name, encoding in record.configuration.in_order.items():
         layer = space.menus[name].layer
         here = layer_bytes(layer, encoding, target)
         options = {
@@ -162,6 +207,7 @@ def explain_record(
             LayerReason(
                 name,
                 encoding,
+                here,
                 layer_bytes(layer, FP16, target) - here,
                 score,
                 best,
@@ -177,6 +223,12 @@ def explain_record(
     return Explanation(record, rate, tuple(reasons), rate_ms if linear is not None else None)
 
 
+def _choices(space: SearchSpace, group: Sequence[str], record: Record) -> tuple[Encoding, ...]:
+    """The encodings of a group's menu, and the one that a configuration from elsewhere has."""
+    offered, own = space.menus[group[0]].encodings, record.configuration.encodings[group[0]]
+    return offered if own in offered else (*offered, own)
+
+
 def _rates(groups: Sequence[NDArray[np.float64]], chosen: Sequence[int]) -> tuple[float, float]:
     """Prices of a byte and of a millisecond that the choices agree with best: those of the least total regret.
 
@@ -186,6 +238,8 @@ def _rates(groups: Sequence[NDArray[np.float64]], chosen: Sequence[int]) -> tupl
         groups: for each, rows of (loss, bytes, milliseconds) by choice.
         chosen: the choice of each group.
     """
+    from scipy.optimize import linprog  # takes long to import, and only latency as a cost needs it
+
     scale = np.maximum(np.max([np.ptp(rows, axis=0) for rows in groups], axis=0), 1e-30)
     rows_scaled = [rows / scale for rows in groups]
     spent = sum(rows[choice, 1:] for rows, choice in zip(rows_scaled, chosen, strict=True))
@@ -220,58 +274,3 @@ def _rate(record: Record, space: SearchSpace, target: DeploymentTarget, scores: 
             elif other < size and changed > loss:
                 downs.append((changed - loss) / (size - other))
     return float((max(ups) * min(downs, default=max(ups))) ** 0.5)
-
-
-def explanation_table(explanation: Explanation) -> Table:
-    """One member for a terminal."""
-    record, timed = explanation.record, explanation.rate_ms is not None
-    size, bought = f"{record.costs['size_mb']:.3f} MB", f"one kB buys {explanation.rate * 1e3:.3g} of divergence"
-    if explanation.rate_ms is not None:
-        size += f", {record.costs['latency_ms']:.3f} ms predicted"
-        bought += f", one microsecond {explanation.rate_ms / 1e3:.3g}"
-    table = Table(title=f"trial {record.trial}, {size}: {bought}", header_style="bold")
-    columns = ["layer", "encoding", "kB saved", "us saved", "score", "next best", "kB more", "us more", "score then"]
-    for column in (*columns, "in the next larger"):
-        if timed or not column.startswith("us"):
-            table.add_column(column, justify="right" if column.startswith(("kB", "us", "score")) else "left")
-    for reason in explanation.layers:
-        table.add_row(*_cells(reason, timed))
-    methods = _methods(explanation.layers)
-    table.caption = None if methods is None else escape(methods)
-    return table
-
-
-def _methods(layers: Sequence[LayerReason]) -> str | None:
-    """Which layers were scored in another than the usual way."""
-    others: dict[str, list[str]] = {}
-    for reason in layers:
-        if reason.method != _USUAL:
-            others.setdefault(reason.method, []).append(reason.layer)
-    said = [f"{method}: {'all layers' if len(n) == len(layers) else ', '.join(n)}" for method, n in others.items()]
-    return f"scored by {'; '.join(said)}" if said else None
-
-
-def _cells(reason: LayerReason, timed: bool) -> list[str]:
-    saved = f"{(reason.saved_ms or 0.0) * 1e3:.2f}"
-    more = f"{(reason.next_ms or 0.0) * 1e3:+.2f}" if reason.next_best else "-"
-    return [
-        escape(reason.layer),
-        f"{reason.encoding}{', input in 8 bits' if reason.activations is Precision.INT8 else ''}",
-        f"{reason.saved / 1e3:.1f}",
-        *([saved] if timed else []),
-        digits(reason.score),
-        str(reason.next_best or "-"),
-        f"{reason.next_bytes / 1e3:+.1f}" if reason.next_best else "-",
-        *([more] if timed else []),
-        f"{reason.next_score:+.2g}" if reason.next_best else "-",
-        str(reason.neighbour or ""),
-    ]
-
-
-def explanation_text(explanations: Sequence[Explanation]) -> str:
-    """All members as plain text."""
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=170, no_color=True)
-    for explanation in explanations:
-        console.print(explanation_table(explanation))
-    return buffer.getvalue()

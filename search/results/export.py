@@ -1,8 +1,7 @@
-"""Export: members of the front as proven Core ML packages, with a manifest."""
+"""Export: evaluations as proven Core ML packages."""
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +35,13 @@ from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import constant_json, large_constants
 from palettune.search.results.member_state import member_state
 from palettune.search.results.package_record import record_values, write_record
+from palettune.search.results.packages.package_description import PackageDescription
+from palettune.search.results.packages.package_name import package_name
 from palettune.search.results.weight_file_size import WeightFile, weight_file
 from palettune.search.study.record import Record
+from palettune.space.encoding import FP16
 
-__all__ = ["Exported", "execution_json", "export", "write_manifest"]
+__all__ = ["Exported", "execution_json", "export"]
 
 #: Samples that a package is run on, and the seconds after which those that are left are not.
 _SAMPLES, _SECONDS = 16, 120.0
@@ -110,7 +112,7 @@ class Exported:
             "trial": self.record.trial,
             "workflow": self.record.workflow.value,
             "configuration_hash": self.record.configuration.hash,
-            "configuration": json.loads(self.record.configuration.to_json()),
+            "configuration": self.record.configuration.to_values(),
             "methods": dict(self.methods),
             "predicted_weight_bytes": self.predicted_weight_bytes,
             "weight_bytes": self.weight_bytes,
@@ -141,7 +143,7 @@ def export(
     on_exported: Callable[[Exported], None] = lambda item: None,
     label: str | None = None,
 ) -> list[Exported]:
-    """Convert, save and prove some members of a front.
+    """Convert, save and prove some evaluations.
 
     Args:
         out: folder of the packages; packages of the same name are replaced.
@@ -176,13 +178,13 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         state=preparation.workload.sampling.state,
         interface=interface,
     )
-    name = f"{experiment.name}-{label}-{record.costs['size_mb']:.2f}MB"
+    name = package_name(record, experiment.name, label)
     path = out / f"{name}.mlpackage"
     for stale in (path, out / f"{name}.unproven.mlpackage"):
         shutil.rmtree(stale, ignore_errors=True)
     conversion.model.save(str(path))
     programs = in_precisions(path, op_modules(conversion.model))
-    write_record(path, record_values(preparation, record, programs.float32))
+    write_record(path, record_values(preparation, record, programs.float32), _described(preparation, record, label))
     proof = prove(
         path, module, inputs, record.configuration, preparation.layers, experiment.deployment_target, base=base
     )
@@ -204,6 +206,12 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         check_shapes(programs, module, inputs, to_inputs),
     )
     return exported if exported.proven else replace(exported, path=path.rename(out / f"{name}.unproven.mlpackage"))
+
+
+def _described(preparation: Preparation, record: Record, label: str) -> PackageDescription:
+    experiment, space = preparation.experiment, preparation.space
+    plain = preparation.costs(space.uniform(FP16))["size_mb"]
+    return PackageDescription.of(experiment.package, record, name=experiment.name, float_mb=plain, label=label)
 
 
 def _base(preparation: Preparation, module: nn.Module) -> BaseProgram:
@@ -282,10 +290,3 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def write_manifest(exported: Sequence[Exported], out: Path) -> Path:
-    """``manifest.json`` in the packages' folder: one entry per package."""
-    path = out / "manifest.json"
-    path.write_text(json.dumps([item.to_json(out) for item in exported], indent=2) + "\n")
-    return path

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas
+if TYPE_CHECKING:
+    import pandas
 
-from palettune.search.results.export import Exported
+    from palettune.search.results.export import Exported
 
 __all__ = ["ExportResult"]
 
@@ -42,6 +44,8 @@ class ExportResult:
 
     def to_frame(self) -> pandas.DataFrame:
         """A row for each package: trial, bytes, whether it is proven, and what failed."""
+        import pandas
+
         rows = [
             {
                 "package": item.path.name,

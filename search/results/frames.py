@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import pandas
+from typing import TYPE_CHECKING, Any
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["members_frame", "records_frame"]
 
@@ -23,6 +24,8 @@ def members_frame(
     Columns: workflow, knee, the costs (latencies predicted, calibrated and measured apart), divergence with the ends
     of its 95 % interval, the same on unseen data, the workload's metrics, what proposed it, and the configuration.
     """
+    import pandas  # takes long to import, and a terminal does without
+
     rows = [_member(record, record is knee, known, confirmations.get(record.key)) for record in members]
     frame = pandas.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
     unknown = [name for name in _SOMETIMES if name in frame and frame[name].isna().all()]
@@ -62,12 +65,16 @@ def records_frame(records: Sequence[Record], front: Sequence[Record] = ()) -> pa
     Args:
         front: the members, marked in the column ``on_front``.
     """
+    import pandas
+
     members = {record.trial for record in front}
     rows = [_trial(record) | {"on_front": record.trial in members} | _encodings(record) for record in records]
     return pandas.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
 
 
 def _trial(record: Record) -> dict[str, Any]:
+    import pandas
+
     evaluation, began = record.evaluation, record.span[0]
     return {
         "trial": record.trial,
@@ -88,4 +95,4 @@ def _trial(record: Record) -> dict[str, Any]:
 
 
 def _encodings(record: Record) -> dict[str, str]:
-    return {f"encoding.{name}": str(encoding) for name, encoding in record.configuration.encodings.items()}
+    return {f"encoding.{name}": str(encoding) for name, encoding in record.configuration.in_order.items()}

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 
 from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
 from palettune.search.results.formatting import encoding_summary
 from palettune.search.results.frames import members_frame
+from palettune.search.results.front_members.neighbours import alike_pairs, distinct_members
+from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
 from palettune.search.study.record import Record
 from palettune.space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Front", "Limits", "PickError", "front_of"]
 
@@ -52,12 +57,14 @@ class Front:
     Attributes:
         known: latencies as they are known best; they rank members, and stand beside the predicted ones.
         confirmations: evaluations of members on data that the search never saw, by the record's key.
+        recipes: trial of each recipe that the search is compared with, by the recipe's name; on the front or not.
     """
 
     members: tuple[Record, ...]
     objectives: ObjectiveSet
     known: KnownLatency = field(default_factory=KnownLatency)
     confirmations: Mapping[str, Evaluation] = field(default_factory=dict)
+    recipes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -72,6 +79,8 @@ class Front:
 
     def _repr_html_(self) -> str:
         shown = self.to_frame()
+        if "knee" in shown:
+            shown["knee"] = ["*" if knee else "" for knee in shown["knee"]]
         if "configuration" in shown:
             shown["configuration"] = [encoding_summary(record.configuration) for record in self.members]
         return f"<p>{self!r}</p>{shown.to_html()}"
@@ -79,7 +88,10 @@ class Front:
     def to_frame(self) -> pandas.DataFrame:
         """A row for each member, by trial; see ``members_frame`` for the columns."""
         knee = self.knee() if self.members else None
-        return members_frame(self.members, knee, self.known, self.confirmations)
+        frame = members_frame(self.members, knee, self.known, self.confirmations)
+        if self.members:
+            frame.insert(2, "verdict", [self.verdict(record).value for record in self.members])
+        return frame
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain values: an object for each member, smallest first; see ``to_json``."""
@@ -105,14 +117,35 @@ class Front:
     def spread(self, count: int) -> tuple[Record, ...]:
         """At most ``count`` members evenly spread along the useful part of the front, ends included.
 
+        Members that paired samples tell apart from their neighbours come first; others only where these are too few.
+
         The useful part leaves out members that lose more than the knee's quality by far: those whose quality loss is
         above nine tenths of the reference.
         """
         useful = [r for r, loss in zip(self.members, self.losses()[:, 0], strict=True) if loss < 0.9] or list(
             self.members
         )
-        positions = np.linspace(0, len(useful) - 1, min(count, len(useful))).round().astype(int)
-        return tuple(useful[i] for i in dict.fromkeys(int(p) for p in positions))
+        distinct = distinct_members(useful) if self.comparable else useful
+        if len(distinct) >= count:
+            return _evenly(distinct, count)
+        chosen = {record.trial for record in distinct}
+        chosen |= {r.trial for r in _evenly([r for r in useful if r.trial not in chosen], count - len(distinct))}
+        return tuple(record for record in useful if record.trial in chosen)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether members differ in one cost and the divergence alone, so that a smaller one may stand for its like."""
+        return len(self.objectives.objectives) == 2 and self.objectives.objectives[0].name == "divergence"
+
+    @cached_property
+    def alike(self) -> tuple[tuple[Record, Record], ...]:
+        """Neighbours, smallest first, whose divergences a paired test on the same samples cannot tell apart."""
+        return alike_pairs(self.members) if self.comparable else ()
+
+    def verdict(self, record: Record) -> MemberVerdict:
+        """Whether what the search saw of a member holds on data that it never saw."""
+        assert record.evaluation is not None
+        return member_verdict(record.evaluation, self.confirmations.get(record.key))
 
     def pick(self, wanted: Sequence[str], limits: Limits) -> tuple[Record, ...]:
         """The members that a user's words pick: ``knee``, ``all``, ``spread:N`` or trial numbers.
@@ -161,6 +194,12 @@ class Front:
         raise PickError(f"--pick {word}: expected `knee`, `all`, `spread:N` or a trial number")
 
 
+def _evenly(members: Sequence[Record], count: int) -> tuple[Record, ...]:
+    """Members at even places, the first and the last included."""
+    positions = np.linspace(0, len(members) - 1, min(count, len(members))).round().astype(int)
+    return tuple(members[i] for i in dict.fromkeys(int(p) for p in positions))
+
+
 def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLatency | None = None) -> Front:
     """The non-dominated, feasible evaluations, each configuration once, smallest first.
 
@@ -207,17 +246,26 @@ def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None)
 
     ``latency_ms`` is predicted, ``calibrated_latency_ms`` predicted by the model that measurements taught, and
     ``measured_latency_ms`` measured, with ``measurement`` for how; each ``None`` where it is not known.
+    ``verdict`` says whether the divergence holds on unseen data, and ``not_told_apart_from`` names the next larger member
+    where a paired test cannot tell the two apart.
     """
-    confirmed = confirmations or {}
-    return [_member_json(r, confirmed.get(r.key), front.known) for r in front.members]
+    judged = replace(front, confirmations=confirmations or {})
+    alike = {first.trial: second.trial for first, second in front.alike}
+    knee = front.knee() if front.members else None
+    return [
+        _member_json(r, r is knee, judged.confirmations.get(r.key), front.known)
+        | {"verdict": judged.verdict(r).value, "not_told_apart_from": alike.get(r.trial)}
+        for r in front.members
+    ]
 
 
-def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
+def _member_json(record: Record, knee: bool, confirmed: Evaluation | None, known: KnownLatency) -> dict[str, Any]:
     evaluation = record.evaluation
     assert evaluation is not None
     measured = known.measured(record)
     return {
         "trial": record.trial,
+        "knee": knee,
         "workflow": record.workflow.value,
         "escalated_from": record.escalated_from,
         "size_mb": record.costs.get("size_mb"),
@@ -234,5 +282,5 @@ def _member_json(record: Record, confirmed: Evaluation | None, known: KnownLaten
             "divergence_interval_95": interval(confirmed),
             "metrics": dict(confirmed.metrics),
         },
-        "configuration": json.loads(record.configuration.to_json()),
+        "configuration": record.configuration.to_values(),
     }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from palettune.device_bench.measurement.measurement import Measurement
 from palettune.search.experiment.reporter import Reporter
-from palettune.search.preparation.preparation import Preparation
 from palettune.search.results.ending import Ending
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.record import Record
+
+if TYPE_CHECKING:
+    from palettune.search.preparation.preparation import Preparation
 
 __all__ = ["Observers", "SearchObserver"]
 

@@ -19,6 +19,7 @@ from palettune.evaluators.workload.samples import spread_samples
 from palettune.evaluators.workload.workload import Batch, Split
 from palettune.search.experiment.versions import tool_versions
 from palettune.search.preparation.preparation import Preparation
+from palettune.search.results.packages.package_description import PackageDescription
 from palettune.search.study.record import Record
 
 __all__ = ["PackageRecord", "record_values", "weights_digest", "write_record"]
@@ -89,10 +90,17 @@ def record_values(preparation: Preparation, record: Record, program: Program) ->
     return values | {f"version.{name}": number for name, number in tool_versions().items()}
 
 
-def write_record(package: Path, values: Mapping[str, str]) -> None:
-    """Put a record into a saved package, in the place of any other, with the digest of its weight file."""
+def write_record(package: Path, values: Mapping[str, str], described: PackageDescription | None = None) -> None:
+    """Put a record into a saved package, in the place of any other, with the digest of its weight file.
+
+    Args:
+        described: texts for people, which are written, too.
+    """
     spec = coremltools.utils.load_spec(str(package))
-    metadata = spec.description.metadata.userDefined
+    texts = spec.description.metadata
+    if described is not None:
+        described.write(texts)
+    metadata = texts.userDefined
     for stale in [key for key in metadata if key.startswith(_PREFIX)]:
         del metadata[stale]
     for key, value in {**values, "weights": weights_digest(package)}.items():

@@ -39,6 +39,7 @@ class SearchHistory:
     Attributes:
         trials: every finished data-free trial, by number.
         escalations: every finished escalation, in order.
+        added: every trial that was added to the study, in order.
         steps: all of them, in the order in which they were told.
     """
 
@@ -54,6 +55,7 @@ class SearchHistory:
         self.latency = latency
         self.trials: list[Record] = []
         self.escalations: list[Record] = []
+        self.added: list[Record] = []
         self.steps: list[HistoryStep] = []
         self._metrics = SearchMetrics(objectives, scores)
         self._front: Front | None = None
@@ -63,9 +65,14 @@ class SearchHistory:
 
     def add(self, record: Record) -> None:
         """Take in one finished trial or escalation."""
-        (self.trials if record.escalated_from is None else self.escalations).append(record)
+        self._kind(record).append(record)
         self.steps.append(HistoryStep(record, self._metrics.add(record)))
         self._front = None
+
+    def _kind(self, record: Record) -> list[Record]:
+        if record.added:
+            return self.added
+        return self.trials if record.escalated_from is None else self.escalations
 
     def learn_latencies(self) -> None:
         """Take in what was measured on the device since."""

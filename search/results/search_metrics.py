@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume
@@ -41,11 +40,13 @@ class SearchMetrics:
             self._losses.append(self._objectives.losses(record.values))
         rows = np.array(self._losses).reshape(len(self._losses), len(self._objectives.objectives))
         self._volumes.append(hypervolume(rows))
-        new = record.answered_from is None and record.escalated_from is None
+        new = record.answered_from is None and record.escalated_from is None and not record.added
         if self._scores is not None and record.evaluation is not None and new:
             self._pairs.append((self._scores.predict(record.configuration), record.evaluation.divergence))
         found = {"hypervolume": self.hypervolume}
         if len(self._pairs) >= 5:
+            from scipy.stats import spearmanr  # takes long to import, and reading a search does without
+
             predicted, measured = np.array(self._pairs).T
             if np.ptp(predicted) and np.ptp(measured):  # no rank while all are equal
                 found["spearman_predicted_measured"] = float(spearmanr(predicted, measured).statistic)

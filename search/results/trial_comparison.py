@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas
 
 from palettune.search.results.formatting import digits
 from palettune.search.study.record import Record
@@ -16,6 +16,9 @@ from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.layer import Layer
 from palettune.space.target import DeploymentTarget
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["LayerDifference", "TrialComparison", "compare_records"]
 
@@ -56,6 +59,8 @@ class TrialComparison:
 
     def to_frame(self) -> pandas.DataFrame:
         """A row for each layer with different encodings."""
+        import pandas
+
         rows = [(d.layer, str(d.first), str(d.second), d.added_bytes) for d in self.layers]
         columns = ["layer", f"trial {self.first.trial}", f"trial {self.second.trial}", "added_bytes"]
         return pandas.DataFrame(rows, columns=columns).set_index("layer")
@@ -100,12 +105,12 @@ def _layers(
     first: Configuration, second: Configuration, layers: Mapping[str, Layer], target: DeploymentTarget
 ) -> tuple[LayerDifference, ...]:
     found = []
-    for name, encoding in first.encodings.items():
+    for name, encoding in first.in_order.items():
         other = second.encodings[name]
         if other != encoding:
             added = layer_bytes(layers[name], other, target) - layer_bytes(layers[name], encoding, target)
             found.append(LayerDifference(name, encoding, other, added))
-    return tuple(sorted(found, key=lambda item: (-abs(item.added_bytes), item.layer)))
+    return tuple(sorted(found, key=lambda item: -abs(item.added_bytes)))
 
 
 def _error(first: tuple[float, ...], second: tuple[float, ...]) -> float | None:

@@ -5,7 +5,7 @@ It is run in float32, to be set against its own record, and in fp16 where it com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from palettune.device_bench.interface.argument_names import argument_names
 from palettune.device_bench.interface.program_interface import PLAIN
 from palettune.device_bench.model.outputs import flatten, named_as, replace_tensors
+from palettune.device_bench.package.package_folder import require_package
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
 from palettune.device_bench.proof.interface_proof import interface_failures
@@ -30,8 +31,10 @@ from palettune.evaluators.workload.samples import one_by_one
 from palettune.evaluators.workload.sampling import Sampling
 from palettune.evaluators.workload.workload import Batch, Split, Workload, load_workload
 from palettune.search.experiment.experiment import Experiment
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.preparation.declared_interface import declared_interface
 from palettune.search.results.formatting import digits
+from palettune.search.results.observer import SearchObserver
 from palettune.search.results.package_record import PackageRecord, weights_digest
 from palettune.search.results.record_check import Found, Verdict, judged
 from palettune.search.results.shape_verification import shape_problems
@@ -77,6 +80,18 @@ class Verification:
         """Whether the package is what it says."""
         return not self.problems
 
+    @property
+    def verdict(self) -> str:
+        """Whether the package is what it says, in words."""
+        if not self.passed:
+            return f"NOT passed: {len(self.problems)} problem{'s' * (len(self.problems) > 1)}, said above"
+        if self.tolerance is None:
+            return f"passed: nothing is wrong with it on {self._samples}, but there is no record of these data to compare with"
+        return (
+            f"passed: it agrees with its record, {digits(self.divergence)} beside {digits(self.claimed)} "
+            f"(at most {digits(self.tolerance)} apart), on {self._samples}"
+        )
+
     def __repr__(self) -> str:
         half = f", {_figure(self.divergence_fp16)} in fp16" if self.computes_fp16 else ""
         verdict = "passed" if self.passed else f"NOT passed: {'; '.join(self.problems)}"
@@ -94,6 +109,7 @@ class Verification:
         shown = [escape(line) for line in shown]
         shown += [f"[yellow]note: {escape(note)}[/yellow]" for note in self.notes]
         shown += [f"[red]{escape(f'{package}: {problem}')}[/red]" for problem in self.problems]
+        shown.append(f"[bold {'green' if self.passed else 'red'}]{escape(self.verdict)}[/]")
         return shown
 
     @property
@@ -104,6 +120,7 @@ class Verification:
         """Plain values."""
         return {
             "passed": self.passed,
+            "verdict": self.verdict,
             "divergence": self.divergence,
             "divergence_fp16": self.divergence_fp16,
             "computes_fp16": self.computes_fp16,
@@ -118,22 +135,27 @@ class Verification:
         }
 
 
-def verify(package: str | Path, experiment: Experiment | str | Path) -> Verification:
+def verify(
+    package: str | Path, experiment: Experiment | str | Path, *, observer: SearchObserver | None = None
+) -> Verification:
     """Run a package on the evaluation data, batch by batch, and compare it with what it records of itself.
 
     Args:
         package: path of an ``.mlpackage``.
         experiment: whose model and data it is compared with, or the path of its file.
+        observer: hears of stages.
 
     Raises:
         UserError: if it is no package, or does not fit the workload's inputs and outputs.
     """
     package, experiment = Path(package), Experiment.of(experiment)
-    if not package.is_dir():
-        raise UserError(f"{package}: no such package; expected the path of an .mlpackage folder")
-    programs = in_precisions(package)
-    workload = load_workload(experiment.workload, experiment.data.options, operands=experiment.space.operands)
-    first = workload.check()
+    require_package(package)
+    reporter = observer or SearchObserver()
+    with reporter.stage("reading the package"):
+        programs = in_precisions(package)
+    with reporter.stage("checking the workload"):
+        workload = load_workload(experiment.workload, experiment.data.options, operands=experiment.space.operands)
+        first = workload.check()
     interface = declared_interface(experiment, workload)
     arguments = argument_names(workload.model, len(workload.example_inputs))
     to_inputs = to_program_inputs(interface, arguments, programs.float32.inputs)
@@ -143,14 +165,16 @@ def verify(package: str | Path, experiment: Experiment | str | Path) -> Verifica
     with torch.inference_mode():
         sampling = workload.sampling
         course = sampling.course([batch.inputs for batch in batches])
-        floats = list(course.outputs(workload.model))
+        with reporter.stage("running the float model"):
+            floats = list(course.outputs(workload.model))
         reference = Reference.of(kind, floats, sampling.axes)
         indices = _fitting(programs.float32, batches, package, sampling)
         case = _Case(package, workload, reference, floats, indices, to_inputs)
-        stored = sampling.course([batch.inputs for batch in batches], indices).outputs(as_stored(workload.model))
-        rounding = case.divergence(list(stored))
-        divergence, metrics = case.measured(programs.float32)
-        half, half_metrics = case.measured(programs.fp16) if programs.fp16 else (None, {})
+        with reporter.stage("running the float model, rounded to fp16"):
+            stored = sampling.course([batch.inputs for batch in batches], indices).outputs(as_stored(workload.model))
+            rounding = case.divergence(list(stored))
+        divergence, metrics = case.measured(programs.float32, reporter, "float32")
+        half, half_metrics = case.measured(programs.fp16, reporter, "fp16") if programs.fp16 else (None, {})
     samples = [len(reference.by_sample(index, outputs)) for index, outputs in enumerate(floats)]
     found = Found(
         divergence,
@@ -220,19 +244,23 @@ class _Case:
         every = self.workload.batches(Split.EVALUATION)
         return tuple(every[index] for index in self.indices)
 
-    def measured(self, program: Program) -> tuple[float | None, Mapping[str, float]]:
+    def measured(
+        self, program: Program, reporter: Reporter, precision: str
+    ) -> tuple[float | None, Mapping[str, float]]:
         """Divergence and metrics; None and nothing where outputs are not finite."""
-        outputs = self.outputs(program)
+        with reporter.bar(f"running the package in {precision}", len(self.batches)) as advance:
+            outputs = self.outputs(program, advance)
         divergence = self.divergence(outputs)
         return divergence, {} if divergence is None else self.workload.metrics(outputs, batches=self.batches)
 
-    def outputs(self, program: Program) -> list[Any]:
+    def outputs(self, program: Program, advance: Callable[[int], None]) -> list[Any]:
         """The package's outputs by batch, in the structure of the model's."""
         sampling, state, found = self.workload.sampling, program.new_state(), []
         for index, batch in zip(self.indices, self.batches, strict=True):
             if sampling.begin(index) == index:
                 state = program.new_state()
             found.append(self._outputs(program, batch, self.floats[index], state))
+            advance(1)
         return found
 
     def divergence(self, outputs: Sequence[Any]) -> float | None:

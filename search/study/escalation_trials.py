@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.study.escalation import Escalation
 from palettune.search.study.former_escalations import former_escalations
+from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import Record
 from palettune.search.study.record_codec import (
-    CONSTRAINTS,
+    ADDED,
     ESCALATED_FROM,
     attributes_of,
     attributes_of_escalation,
     escalation_of,
+    keep_violations,
+    long_values_of,
     record_of_escalation,
 )
 from palettune.space.search_space import SearchSpace
@@ -40,22 +44,22 @@ class EscalationTrials:
 
     Args:
         study: all trials; asked for no proposal.
+        values: the long values of results, by trial.
         data_free: gives the other records by trial, for what was escalated before escalations were trials.
-        constrained: whether trials carry constraint violations.
     """
 
     def __init__(
         self,
         study: Study,
         storage: BaseStorage,
+        values: LongValues,
         space: SearchSpace,
         settings: EscalationSettings,
         objectives: ObjectiveSet,
-        constrained: bool,
         data_free: Callable[[], Mapping[int, Record]],
     ) -> None:
-        self._study, self._storage, self._space = study, storage, space
-        self._settings, self._objectives, self._constrained = settings, objectives, constrained
+        self._study, self._storage, self._values, self._space = study, storage, values, space
+        self._settings, self._objectives = settings, objectives
         self._data_free = data_free
         self._distributions = {name: CategoricalDistribution(choices) for name, choices in space.choices.items()}
 
@@ -81,6 +85,7 @@ class EscalationTrials:
     def keep(self, escalation: Escalation) -> None:
         """Write a result as soon as it exists, before its turn to be told comes."""
         assert escalation.result is not None
+        self._values.keep(escalation.trial, long_values_of(escalation.result))
         trial = self._trial_id(escalation)
         for name, value in attributes_of(escalation.result, escalation.span).items():
             self._storage.set_trial_user_attr(trial, name, value)
@@ -93,9 +98,8 @@ class EscalationTrials:
         if record.evaluation is None or record.values is None:
             self._study.tell(escalation.trial, state=TrialState.FAIL)
             return record
-        if self._constrained:
-            violations = self._objectives.violations(record.evaluation, record.costs)
-            self._storage.set_trial_user_attr(self._trial_id(escalation), CONSTRAINTS, violations)
+        violations = self._objectives.violations_by_key(record.evaluation, record.costs)
+        keep_violations(self._storage, self._trial_id(escalation), violations)
         self._study.tell(escalation.trial, list(record.values))
         return record
 
@@ -113,11 +117,11 @@ class EscalationTrials:
                 self._study.tell(escalation.trial, state=TrialState.FAIL)
 
     def all(self) -> list[Escalation]:
-        """Every escalation that the study holds, in the order in which they were decided."""
+        """Every escalation that the search decided, in that order."""
         settings = self._study.user_attrs.get(_FORMER_SETTINGS, {})
         former = [replace(e, settings=settings.get(e.rung)) for e in self._former()]
-        trials = [t for t in self._study.get_trials(deepcopy=False) if ESCALATED_FROM in t.user_attrs]
-        return [*former, *(escalation_of(trial, self._space) for trial in trials)]
+        trials = [t for t in self._study.get_trials(deepcopy=False) if _decided_here(t)]
+        return [*former, *(escalation_of(t, self._space, partial(self._values.of, t.number)) for t in trials)]
 
     def present(self) -> list[Escalation]:
         """Those that the experiment's present settings made, in the order in which they were decided."""
@@ -169,3 +173,7 @@ class EscalationTrials:
     def _trial_id(self, escalation: Escalation) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)
         return int(self._storage.get_trial_id_from_study_id_trial_number(study, escalation.trial))
+
+
+def _decided_here(trial: FrozenTrial) -> bool:
+    return ESCALATED_FROM in trial.user_attrs and ADDED not in trial.user_attrs

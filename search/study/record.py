@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
@@ -43,6 +43,7 @@ class Record:
         state: file of the model's state, for an escalation.
         gains: what each method of an escalation brought.
         rung: name of the rung that it was escalated to.
+        added: whether somebody added it to the study, which the search itself does not see.
     """
 
     trial: int
@@ -61,6 +62,7 @@ class Record:
     state: str | None = None
     gains: tuple[Gain, ...] = ()
     rung: str | None = None
+    added: bool = False
 
     def __repr__(self) -> str:
         costs = ", ".join(f"{name} {value:.4g}" for name, value in self.costs.items())
@@ -76,6 +78,14 @@ class Record:
     def result(self) -> Result | None:
         """What the evaluation gave, whichever it was."""
         return self.evaluation or self.screened or self.failure
+
+    def grouped(self, groups: Sequence[int]) -> Record:
+        """The same, its evaluation with the groups of the samples."""
+        return self if self.evaluation is None else replace(self, evaluation=self.evaluation.grouped(groups))
+
+    def as_added(self) -> Record:
+        """The same, marked as added to the study."""
+        return replace(self, added=True)
 
     @classmethod
     def judged(

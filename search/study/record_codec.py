@@ -2,73 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.library_internals import set_constraints
 from palettune.search.study.escalation import Escalation, EscalationResult
 from palettune.search.study.record import Record, Result
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.search_space import SearchSpace
 
 __all__ = [
+    "ADDED",
+    "CONFIGURATION",
     "CONSTRAINTS",
     "ESCALATED_FROM",
     "attributes_of",
     "attributes_of_escalation",
     "configuration_of",
     "escalation_of",
+    "keep_violations",
+    "long_values_of",
     "record_of",
     "record_of_escalation",
     "result_of",
 ]
 
+ADDED = "added"
+"""The trial attribute that tells what somebody added from what the search decided itself."""
+CONFIGURATION = "configuration"
+"""The trial attribute that holds a configuration outside the search space, as JSON."""
 CONSTRAINTS = "constraints"
 """The trial attribute that holds constraint violations; at most 0 is met."""
 ESCALATED_FROM = "escalated_from"
 """The trial attribute that tells an escalation from what a sampler proposed."""
+_SAMPLES, _GAINS = "by_sample", "gains"
+
+Lookup = Callable[[], Mapping[str, Any]]
+"""Gives the long values of a result, by name."""
 
 
 def attributes_of(result: Result | EscalationResult, span: tuple[float, float]) -> dict[str, Any]:
-    """A result as user attributes; the last one is what tells that the result is there, whole."""
+    """A result as user attributes, but for its long values; the last one tells that the result is there, whole."""
     found: dict[str, Any] = {"span": list(span)}
     if isinstance(result, EscalationResult):
-        found |= {"state": result.state, "gains": [gain.to_json() for gain in result.gains]}
-        found |= {"notes": list(result.notes), "added_bytes": result.added_bytes}
+        whole = [gain.to_json() for gain in result.gains if gain.layer is None]
+        found |= {"state": result.state, _GAINS: whole, "notes": list(result.notes)}
+        found["added_bytes"] = result.added_bytes
         result = result.evaluation
     if isinstance(result, Evaluation):
-        return found | {"evaluation": result.to_json()}
+        return found | {"evaluation": {key: value for key, value in result.to_json().items() if key != _SAMPLES}}
     found["status_reason"] = str(result)
     return found | ({"failure": result.to_json()} if isinstance(result, Failure) else {"screened": asdict(result)})
 
 
-def result_of(attributes: Mapping[str, Any]) -> Result | EscalationResult | None:
-    """The inverse of ``attributes_of``; ``None`` where no result is there yet."""
+def long_values_of(result: Result | EscalationResult) -> dict[str, list[Any]]:
+    """What of a result is too long for an attribute: the divergence of each sample, the gain of each method and layer.
+
+    To be written before ``attributes_of`` the result.
+    """
+    found: dict[str, list[Any]] = {}
+    if isinstance(result, EscalationResult):
+        found[_GAINS] = [gain.to_json() for gain in result.gains]
+        result = result.evaluation
+    return found | ({_SAMPLES: list(result.by_sample)} if isinstance(result, Evaluation) else {})
+
+
+def result_of(attributes: Mapping[str, Any], long_values: Lookup = dict) -> Result | EscalationResult | None:
+    """The inverse of ``attributes_of`` and ``long_values_of``; ``None`` where no result is there yet.
+
+    Args:
+        long_values: gives the latter; not asked where the attributes hold everything, as they once did.
+    """
     if "screened" in attributes:
         return Screened(**attributes["screened"])
     if "failure" in attributes:
         return Failure.from_json(attributes["failure"])
     if "evaluation" not in attributes:
         return None
-    evaluation = Evaluation.from_json(attributes["evaluation"])
+    values = dict(attributes["evaluation"])
+    beside = {} if _SAMPLES in values else long_values()
+    evaluation = Evaluation.from_json({_SAMPLES: beside.get(_SAMPLES, ())} | values)
     if "state" not in attributes:
         return evaluation
-    gains = tuple(Gain(**gain) for gain in attributes["gains"])
+    gains = tuple(Gain(**gain) for gain in beside.get(_GAINS, attributes.get(_GAINS, ())))
     return EscalationResult(
         evaluation, attributes["state"], gains, tuple(attributes["notes"]), attributes["added_bytes"]
     )
 
 
+def keep_violations(storage: BaseStorage, trial_id: int, violations: Mapping[str, float]) -> None:
+    """Write what constraints a trial breaks, before it is told: for samplers, and as Optuna's own constraints.
+
+    Args:
+        violations: by key of the experiment; at most 0 where it is met. Empty without constraints.
+    """
+    if not violations:  # GP and others take a trial without any for one of an unconstrained study
+        return
+    storage.set_trial_user_attr(trial_id, CONSTRAINTS, list(violations.values()))
+    set_constraints(storage, trial_id, violations)
+
+
 def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
-    """The configuration that a trial's parameters, and its activations in 8 bits, spell out."""
+    """The configuration that a trial's parameters, and its activations in 8 bits, spell out; or that it holds whole."""
+    if CONFIGURATION in trial.user_attrs:
+        held = Configuration.from_json(trial.user_attrs[CONFIGURATION])
+        return Configuration({layer.name: held.encodings[layer.name] for layer in space.layers})
     found = space.from_parameters(trial.params)
     rounded = trial.user_attrs.get("activations", {})
-    return Configuration(found.encodings, {name: Precision(value) for name, value in rounded.items()})
+    return Configuration(found.in_order, {name: Precision(value) for name, value in rounded.items()})
 
 
 def record_of(trial: FrozenTrial, space: SearchSpace, objectives: ObjectiveSet, result: Result | None) -> Record:
@@ -109,10 +157,10 @@ def attributes_of_escalation(escalation: Escalation) -> dict[str, Any]:
     return found | ({"activations": activations} if activations else {})
 
 
-def escalation_of(trial: FrozenTrial, space: SearchSpace) -> Escalation:
-    """The inverse of ``attributes_of_escalation`` and ``attributes_of``."""
+def escalation_of(trial: FrozenTrial, space: SearchSpace, long_values: Lookup = dict) -> Escalation:
+    """The inverse of ``attributes_of_escalation``, ``attributes_of`` and ``long_values_of``."""
     attributes = trial.user_attrs
-    result = result_of(attributes)
+    result = result_of(attributes, long_values)
     assert result is None or isinstance(result, EscalationResult | Failure)
     began, ended = attributes.get("span", (0.0, 0.0))
     return Escalation(

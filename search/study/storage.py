@@ -7,7 +7,6 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import make_url
 
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
 from palettune.search.study.study_identity import StudyError
@@ -33,6 +32,8 @@ def open_storage(folder: RunFolder, url: str | None, *, read: bool = False) -> B
                 f"{folder.journal}: the journal cannot be read ({error}); restore it from a copy, "
                 "or start afresh with --fresh"
             ) from error
+    from sqlalchemy import make_url  # a journal does without
+
     try:
         file = make_url(url).database if url.startswith("sqlite") else None
         if read and file and not Path(file).exists():

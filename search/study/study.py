@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from typing import Any
 
@@ -20,11 +20,13 @@ from palettune.device_bench.measurement.measurement import Measurement
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.study.added_trials import AddedTrials
 from palettune.search.study.data_free_view import DataFreeView
 from palettune.search.study.escalation_trials import EscalationTrials
+from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import FirstTrial, Record, Result
-from palettune.search.study.record_codec import CONSTRAINTS, attributes_of, record_of, result_of
-from palettune.search.study.side_tables import SideTables
+from palettune.search.study.record_codec import attributes_of, keep_violations, long_values_of, record_of, result_of
+from palettune.search.study.side_tables import CONFIRMATION_DATA, EVALUATION_DATA, SideTables
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study_context import StudyContext
 from palettune.search.study.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
@@ -54,6 +56,7 @@ class SearchStudy:
 
     Attributes:
         escalations: the trials that are evaluations under a dearer workflow.
+        added: trials that were added to what the search decides itself.
         notes: what a reader of the study should know of its workload.
     """
 
@@ -67,18 +70,19 @@ class SearchStudy:
         self._study = study
         self._view = DataFreeView(study.study_name, storage)
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._tables = SideTables(study)
-        self._constrained = bool(experiment.constraints.model_dump(exclude_defaults=True))
+        self._values = LongValues(storage, self._study_id)
+        self._tables = SideTables(study, self._values)
         self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
         self.escalations = EscalationTrials(
             study,
             storage,
+            self._values,
             self._space,
             experiment.escalation,
             self.objectives,
-            self._constrained,
             lambda: {record.trial: record for record in self.records()},
         )
+        self.added = AddedTrials(study, storage, self._values, self._space, experiment.escalation, self.objectives)
 
     @cached_property
     def objectives(self) -> ObjectiveSet:
@@ -114,6 +118,8 @@ class SearchStudy:
             found.notes = (*experiment.notes, *noted, *found.escalations.notes())
             return found
         found.escalations.adopt()
+        if study.metric_names is None:  # studies from before objectives were named
+            _name_objectives(study, found.objectives)
         if study.user_attrs.get(_WORKLOAD) != str(experiment.workload):
             study.set_user_attr(_WORKLOAD, str(experiment.workload))  # moved
         return found
@@ -139,9 +145,7 @@ class SearchStudy:
             directions=objectives.directions,
             load_if_exists=True,
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([objective.name for objective in objectives.objectives])
+        _name_objectives(study, objectives)
         study.set_user_attr(_FORMAT, FORMAT)
         study.set_user_attr(_IDENTITY, dict(identity))
         study.set_user_attr(_WORKLOAD, str(experiment.workload))
@@ -195,7 +199,7 @@ class SearchStudy:
         for place, frozen in enumerate(self._trials()):
             if frozen.state == TrialState.RUNNING:
                 configuration = self._describe(self._completed(frozen.number, place, sampler))
-                result = result_of(frozen.user_attrs)
+                result = result_of(frozen.user_attrs, partial(self._values.of, frozen.number))
                 assert result is None or isinstance(result, Result)
                 found.append((frozen.number, configuration, result))
         return found
@@ -211,6 +215,7 @@ class SearchStudy:
 
     def keep(self, number: int, result: Result, span: tuple[float, float]) -> None:
         """Write a result as soon as it exists, before its turn to be told comes."""
+        self._values.keep(number, long_values_of(result))
         for name, value in attributes_of(result, span).items():
             self._storage.set_trial_user_attr(self._trial_id(number), name, value)
 
@@ -227,8 +232,7 @@ class SearchStudy:
         elif isinstance(result, Screened):
             self._view.tell(number, state=TrialState.PRUNED)
         else:
-            if self._constrained:
-                self._storage.set_trial_user_attr(trial, CONSTRAINTS, objectives.violations(result, costs))
+            keep_violations(self._storage, trial, objectives.violations_by_key(result, costs))
             self._view.tell(number, objectives.values(result, costs))
         return record_of(self._storage.get_trial(trial), self._space, objectives, result)
 
@@ -240,20 +244,22 @@ class SearchStudy:
 
     def records(self) -> list[Record]:
         """Every finished data-free trial, by number."""
-        return [record for _, record in self._told()]
+        return self._grouped([record for _, record in self._told()])
 
     def evaluations(self) -> list[Record]:
-        """Every finished trial and every escalation that the present settings made, in the order of being told."""
+        """Every finished trial, escalation of the present settings and added trial, in the order of being told."""
         escalations = self.escalations.present()
         told = [(e.told_at, self.escalations.record(e)) for e in escalations if e.told_at is not None]
-        return [record for _, record in sorted([*self._told(), *told], key=lambda pair: pair[0])]
+        told += self.added.records()
+        return self._grouped([record for _, record in sorted([*self._told(), *told], key=lambda pair: pair[0])])
 
     def _told(self) -> list[tuple[float, Record]]:
         """Data-free records by number, each with the moment of being told."""
         found: list[tuple[float, Record]] = []
         results: dict[int, Result] = {}
-        for trial in self._trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
-            result = result_of(trial.user_attrs) or results.get(trial.user_attrs.get("answered_from", -1))
+        for trial in self._trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
+            own = result_of(trial.user_attrs, partial(self._values.of, trial.number))
+            result = own or results.get(trial.user_attrs.get("answered_from", -1))
             assert result is None or isinstance(result, Result)
             if result is not None:
                 results[trial.number] = result
@@ -267,7 +273,24 @@ class SearchStudy:
 
     def confirmations(self) -> dict[str, Evaluation]:
         """Evaluations on the confirmation data, by the record's key."""
-        return self._tables.confirmations()
+        groups = self._tables.groups().get(CONFIRMATION_DATA, ())
+        return {key: found.grouped(groups) for key, found in self._tables.confirmations().items()}
+
+    def keep_groups(self, groups: Mapping[str, Sequence[int]]) -> None:
+        """Keep which samples come from one source: group numbers by the name of the data's function."""
+        self._tables.keep_groups(groups)
+
+    def _grouped(self, records: list[Record]) -> list[Record]:
+        groups = self._tables.groups().get(EVALUATION_DATA)
+        return [record.grouped(groups) for record in records] if groups else records
+
+    def keep_recipe(self, name: str, trial: int) -> None:
+        """Keep which trial evaluated a recipe."""
+        self._tables.keep_recipe(name, trial)
+
+    def recipes(self) -> dict[str, int]:
+        """The trial of each recipe, by its name."""
+        return self._tables.recipes()
 
     def keep_measurement(self, configuration_hash: str, measurement: Measurement) -> None:
         """Keep the latency of a configuration, as measured on the experiment's device and compute unit."""
@@ -295,3 +318,9 @@ class SearchStudy:
             if key not in known:
                 trial.set_user_attr(key, value)
         return configuration
+
+
+def _name_objectives(study: Study, objectives: ObjectiveSet) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([objective.name for objective in objectives.objectives])

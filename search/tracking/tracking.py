@@ -6,36 +6,38 @@ answering did not take is written when it is back, or by the next start.
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunStatus, RunTag, ViewType
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from palettune.device_bench.measurement.latency_record import MEASURED, LatencyRecord
+from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.record import Record
-from palettune.search.tracking.tracking_store import (
-    TrackingError,
-    mlflow_client,
-    reach_store,
-    shown,
-    wait_at_most,
-    words,
+from palettune.search.tracking.front_marks import FrontMarks
+from palettune.search.tracking.run_contents import (
+    ModelScale,
+    encoding_parameters,
+    measured_metrics,
+    run_name,
+    trial_tags,
+    unseen_metrics,
 )
+from palettune.search.tracking.run_index import PARENT, RunIndex, ended
+from palettune.search.tracking.tracking_store import TrackingError, mlflow_client, shown, words
 from palettune.search.tracking.write_queue import WriteQueue
 
-__all__ = ["Tracker", "TrackingError", "log_packages"]
+__all__ = ["Tracker"]
 
-PARENT = "mlflow.parentRunId"
-_PAGE = 1000
+_METRICS, _PARAMETERS = 500, 100  # that MLflow takes at once, beside each other
 _PATIENCE, _LONGEST = 10.0, 60.0  # seconds that the end of a search waits for a server
 _OWN_PATIENCE = 60.0  # and for the run folder's own database
-_UPLOAD_SECONDS = 120
+_NOTE = "mlflow.note.content"
 
 
 class Tracker:
@@ -46,7 +48,8 @@ class Tracker:
     Args:
         uri: MLflow's tracking URI; ``None`` for the database of the run folder.
         search_id: identifies the search, so that a resumed one finds its parent run again.
-        tags: of every child run besides its own.
+        scale: what sizes are compared with, and the order of the layers.
+        tags: of every run besides its own.
         warn: told when the store stops answering, and when it answers again.
     """
 
@@ -55,20 +58,22 @@ class Tracker:
         folder: RunFolder,
         uri: str | None,
         search_id: str,
+        scale: ModelScale | None = None,
         tags: Mapping[str, str] | None = None,
         warn: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self._common = dict(tags or {})
+        self._common, self._scale = dict(tags or {}), scale or ModelScale()
         self._folder, self._uri, self._search_id = folder, uri or folder.tracking_uri, search_id
         self._own = not uri
         self._where = shown(uri, folder)
         self._client: MlflowClient = None
-        self._experiment = self.parent = ""
-        self._runs: dict[int, Run] = {}
-        self._unsure: set[int] = set()  # trials whose run was asked for without an answer
+        self._index: RunIndex | None = None
         self._artifact_problem: Exception | None = None
         self._step = -1
         self._logged: set[int] = set()
+        self._marks = FrontMarks()  # as they should be
+        self._marked: dict[int, frozenset[str]] = {}  # as they are, by trial
+        self._noted = ""
         self._queue = WriteQueue(
             self._ask,
             _refused,
@@ -106,7 +111,7 @@ class Tracker:
         finished = {record.trial for record, _ in history}
         for record, metrics in history:
             self._put(record, metrics, again=True)
-        self._later("interrupted runs", lambda: self._end_interrupted(finished))
+        self._later("interrupted runs", lambda index: self._end_interrupted(index, finished))
 
     def log(self, record: Record, metrics: Mapping[str, float]) -> None:
         """Queue one finished trial; repeats answered from the record get no run of their own.
@@ -118,25 +123,39 @@ class Tracker:
 
     def log_latency(self, trial: int, latency: LatencyRecord) -> None:
         """Queue a measured latency for the run of a trial; written once, however often it is asked for."""
-        self._later(f"trial {trial}", lambda: self._write_latency(trial, latency))
+        self._later(f"trial {trial}", lambda index: self._add(index, trial, MEASURED, latency.metrics, latency.tags))
 
-    def rungs(self, facts: Mapping[str, Mapping[str, float]]) -> None:
-        """Queue what each rung brought for the parent run."""
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(f"escalation.{rung}.{name}", v, now, 0) for rung, some in facts.items() for name, v in some.items()
-        ]
-        if metrics:
-            self._later("what each rung brought", lambda: self._batch(self.parent, metrics))
+    def log_unseen(self, trial: int, confirmed: Evaluation) -> None:
+        """Queue what the model of a trial gave on unseen data; written once, however often it is asked for."""
+        self._later(
+            f"trial {trial}", lambda index: self._add(index, trial, "unseen.divergence", unseen_metrics(confirmed))
+        )
+
+    def describe(
+        self, parameters: Mapping[str, str], tags: Callable[[], Mapping[str, str]], views: Mapping[str, str]
+    ) -> None:
+        """Queue what the search's own run says of the whole search, and the experiment's saved views.
+
+        Args:
+            parameters: which cannot change once they are written; what the run has already is left as it is.
+            tags: found out by the queue's own thread.
+            views: of ``saved_views``; those that the experiment has are left as they are.
+        """
+        self._later("the search's own run", lambda index: self._describe(index, parameters, tags(), views))
+
+    def mark(self, marks: FrontMarks) -> None:
+        """Queue the marks of the front, and the note; only the latest of those that wait are written."""
+        self._marks = marks
+        self._later("the front", self._write_marks)
 
     def texts(self, texts: Mapping[str, str | bytes]) -> None:
         """Queue several named texts or images for the parent run."""
-        self._later("the pictures of the front", lambda: self._write_texts(texts))
+        self._later("the pictures of the front", lambda index: self._write_texts(index, texts))
 
     def finish(self, status: str, reason: str) -> None:
         """End the parent run; wait some seconds for what is queued, no longer where the store does not answer."""
-        self._later("the end of the search", self._drop_doubles)
-        self._later("the end of the search", lambda: self._end(self.parent, status, reason))
+        self._later("the end of the search", RunIndex.drop_doubles)
+        self._later("the end of the search", lambda index: index.end(index.parent, status, reason))
         if self._own:
             self._queue.finish(_OWN_PATIENCE)
         else:
@@ -149,59 +168,93 @@ class Tracker:
         if record.answered_from is None:
             self._logged.add(record.trial)
 
-        def write() -> None:
-            run = self._runs.get(record.trial)
-            if not again or run is None or not _ended(run):
-                self._write(record, metrics, step)
+        def write(index: RunIndex) -> None:
+            if not again or self._lacks(index, record):
+                self._write(index, record, metrics, step)
 
         self._later(f"trial {record.trial}", write)
 
-    def _later(self, name: str, write: Callable[[], None]) -> None:
+    def _lacks(self, index: RunIndex, record: Record) -> bool:
+        """Whether a run is missing, was cut short, or is of a version that wrote no encodings."""
+        run = index.runs.get(record.trial)
+        return run is None or not ended(run) or not run.data.params
+
+    def _later(self, name: str, write: Callable[[RunIndex], None]) -> None:
         def checked() -> None:
-            if not self.parent:
+            if self._index is None:
                 raise TrackingError("the search has no run of its own there")
-            write()
+            write(self._index)
 
         self._queue.put(name, checked)
 
-    def _write(self, record: Record, metrics: Mapping[str, float], step: int) -> None:
-        began, ended = (int(moment * 1000) for moment in record.span)
-        self._batch(self.parent, [Metric(name, value, ended, step) for name, value in metrics.items()])
+    def _write(self, index: RunIndex, record: Record, metrics: Mapping[str, float], step: int) -> None:
+        began, over = (int(moment * 1000) for moment in record.span)
+        self._batch(index.parent, [Metric(name, value, over, step) for name, value in metrics.items()])
         if record.answered_from is not None:
             return
-        run_id = self._run(record, began).info.run_id
-        own = [Metric(name, value, ended, record.trial) for name, value in _metrics(record).items()]
-        self._batch(run_id, own, self._tags(record))
-        self._artifacts(lambda: self._client.log_text(run_id, record.configuration.to_json(), "configuration.json"))
-        self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", ended)
+        name, tags = run_name(record), {PARENT: index.parent, **trial_tags(record), **self._common}
+        run = index.made(record.trial, began, tags, name)
+        run_id = run.info.run_id
+        self._batch(
+            run_id,
+            [Metric(key, value, over, 0) for key, value in measured_metrics(record, self._scale).items()],
+            tags,
+            encoding_parameters(record.configuration, self._scale.layers),
+        )
+        self._artifacts(lambda: self._client.log_dict(run_id, record.configuration.to_values(), "configuration.json"))
+        if run.info.run_name != name and run.info.run_name.startswith("trial "):  # as runs were once named
+            self._client.update_run(run_id, name=name)
+        self._client.set_terminated(run_id, "FAILED" if record.failure else "FINISHED", over)
 
-    def _run(self, record: Record, began: int) -> Run:
-        """The run of a trial; one whose creation was not answered is looked for before it is created again."""
-        trial = record.trial
-        if trial not in self._runs:
-            asked = trial in self._unsure
-            self._unsure.add(trial)
-            found = self._runs_of(trial) if asked else []
-            name = f"trial {trial}: {record.origin}"
-            self._runs[trial] = (
-                found[0] if found else self._client.create_run(self._experiment, began, self._tags(record), name)
-            )
-            if not asked:
-                self._unsure.discard(trial)
-        return self._runs[trial]
-
-    def _write_latency(self, trial: int, latency: LatencyRecord) -> None:
-        run = self._runs.get(trial)
+    def _add(
+        self,
+        index: RunIndex,
+        trial: int,
+        known: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add figures to the run of a trial, unless it has the one that is known by its name."""
+        run = index.runs.get(trial)
         if run is None:
             return  # answered from another trial, whose run has it
         run_id = run.info.run_id
-        if MEASURED in self._client.get_run(run_id).data.metrics:
-            return
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, trial) for name, value in latency.metrics.items()]
-        self._batch(run_id, metrics, latency.tags)
+        if known not in self._client.get_run(run_id).data.metrics:
+            now = int(time.time() * 1000)
+            self._batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()], tags)
 
-    def _write_texts(self, texts: Mapping[str, str | bytes]) -> None:
+    def _describe(
+        self, index: RunIndex, parameters: Mapping[str, str], tags: Mapping[str, str], views: Mapping[str, str]
+    ) -> None:
+        known = self._client.get_run(index.parent).data.params
+        self._batch(index.parent, [], tags, {name: value for name, value in parameters.items() if name not in known})
+        held = self._client.get_experiment(index.experiment).tags
+        for name in [name for name in views if name not in held]:
+            self._client.set_experiment_tag(index.experiment, name, views[name])
+
+    def _write_marks(self, index: RunIndex) -> None:
+        """Set and remove tags, so that exactly the members of the front have them."""
+        marks = self._marks
+        for trial, run in index.runs.items():
+            held = self._marked.get(trial, FrontMarks.held(run.data.tags))
+            wanted = marks.tags(trial)
+            for name in held - wanted:
+                self._remove_tag(run.info.run_id, name)
+            if wanted - held:
+                self._batch(run.info.run_id, [], dict.fromkeys(sorted(wanted - held), "true"))
+            self._marked[trial] = wanted
+        if marks.note != self._noted:
+            self._batch(index.parent, [], {_NOTE: marks.note})
+            self._noted = marks.note
+
+    def _remove_tag(self, run_id: str, name: str) -> None:
+        try:
+            self._client.delete_tag(run_id, name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # removed by a request whose answer was lost
+                raise
+
+    def _write_texts(self, index: RunIndex, texts: Mapping[str, str | bytes]) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             for name, content in texts.items():
                 path = Path(temporary) / name
@@ -209,7 +262,7 @@ class Tracker:
                     path.write_bytes(content)
                 else:
                     path.write_text(content)
-            self._artifacts(lambda: self._client.log_artifacts(self.parent, temporary))
+            self._artifacts(lambda: self._client.log_artifacts(index.parent, temporary))
 
     def _artifacts(self, write: Callable[[], None]) -> None:
         """Write artifacts; where only their place cannot be written to, say so at the end and keep the rest."""
@@ -219,46 +272,25 @@ class Tracker:
             self._ask()
             self._artifact_problem = error
 
-    def _batch(self, run_id: str, metrics: Sequence[Metric], tags: Mapping[str, str] | None = None) -> None:
+    def _batch(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric],
+        tags: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write all of it, in as many requests as MLflow's bounds make of it."""
         pairs = [RunTag(key, value) for key, value in (tags or {}).items()]
-        for first in range(0, max(len(metrics), 1), _PAGE):
+        given = [Param(key, value) for key, value in (parameters or {}).items()]
+        while metrics or given or pairs:
             # MLflow's own queue (MLFLOW_ENABLE_ASYNC_LOGGING) would keep the process from ending
-            self._client.log_batch(run_id, metrics[first : first + _PAGE], [], pairs, synchronous=True)
+            self._client.log_batch(run_id, metrics[:_METRICS], given[:_PARAMETERS], pairs, synchronous=True)
+            metrics, given, pairs = metrics[_METRICS:], given[_PARAMETERS:], []
 
-    def _end(self, run_id: str, status: str, reason: str) -> None:
-        self._client.set_tag(run_id, "status_reason", reason, synchronous=True)
-        self._client.set_terminated(run_id, status)
-
-    def _end_interrupted(self, finished: set[int]) -> None:
-        for trial, run in self._runs.items():
-            if trial not in finished and not _ended(run):
-                self._end(run.info.run_id, "KILLED", "interrupted")
-
-    def _drop_doubles(self) -> None:
-        """Delete what a store created twice: once for a request that it answered too late."""
-        for trial in sorted(self._unsure):
-            for run in self._runs_of(trial):
-                if run.info.run_id != self._runs[trial].info.run_id:
-                    self._client.delete_run(run.info.run_id)
-
-    def _tags(self, record: Record) -> dict[str, str]:
-        tags = {
-            PARENT: self.parent,
-            "trial": str(record.trial),
-            "workflow": record.workflow.value,
-            "configuration_hash": record.configuration.hash,
-            "origin": record.origin,
-            **self._common,
-        }
-        if record.escalated_from is not None:
-            tags["escalated_from"] = str(record.escalated_from)
-        if record.failure is not None:
-            tags["status_reason"] = str(record.failure)
-        elif record.screened is not None:
-            tags["status_reason"] = str(record.screened)
-        elif not record.feasible:
-            tags["status_reason"] = "a constraint is not met"
-        return tags
+    def _end_interrupted(self, index: RunIndex, finished: set[int]) -> None:
+        for trial, run in index.runs.items():
+            if trial not in finished and not ended(run):
+                index.end(run.info.run_id, "KILLED", "interrupted")
 
     # -- looking up ---------------------------------------------------------------------------------------------
 
@@ -268,98 +300,7 @@ class Tracker:
     def _open(self) -> None:
         """Find or create the experiment and the search's own run, and look up what is there."""
         self._client = mlflow_client(self._uri)
-        self._experiment = self._experiment_id(self._folder.name)
-        self.parent = self._parent(self._folder.name)
-        self._runs = self._children()
-        if self._own:  # the folder's own store: no other driver is at work there
-            self._end_others()
-
-    def _experiment_id(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            location = self._folder.artifacts.resolve().as_uri() if self._own else None
-            return str(self._client.create_experiment(name, artifact_location=location))
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
-
-    def _parent(self, name: str) -> str:
-        found = self._search(f"tags.search_id = '{self._search_id}'")
-        if not found:
-            tags = {"search_id": self._search_id, "kind": "search"}
-            return str(self._client.create_run(self._experiment, tags=tags, run_name=f"search: {name}").info.run_id)
-        if len(found) > 1:  # created again while the first answer was on its way: the one in use has runs
-            found.sort(key=lambda run: -len(self._search(_below(run.info.run_id))))
-        for double in found[1:]:
-            self._client.delete_run(double.info.run_id)
-        self._client.update_run(found[0].info.run_id, status="RUNNING")
-        return str(found[0].info.run_id)
-
-    def _end_others(self) -> None:
-        for run in self._search("attributes.status = 'RUNNING' AND tags.kind = 'search'"):
-            if run.info.run_id != self.parent:
-                self._end(run.info.run_id, "KILLED", "set aside")
-
-    def _children(self) -> dict[int, Run]:
-        """The run of every trial; the finished one where a trial has two, which an outage can leave."""
-        found: dict[int, Run] = {}
-        for run in sorted(self._search(_below(self.parent)), key=lambda run: not _ended(run)):
-            trial = int(run.data.tags["trial"])
-            if found.setdefault(trial, run) is not run:
-                self._client.delete_run(run.info.run_id)
-        return found
-
-    def _runs_of(self, trial: int) -> list[Run]:
-        return self._search(f"{_below(self.parent)} AND tags.trial = '{trial}'")
-
-    def _search(self, query: str) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment], query, ViewType.ACTIVE_ONLY, _PAGE, ["attributes.start_time ASC"], token
-            )
-            runs.extend(page)
-            token = page.token
-            if not token:
-                return runs
-
-
-def log_packages(folder: RunFolder, uri: str | None, search_id: str, packages: Sequence[Path], manifest: Path) -> None:
-    """Log exported packages and their manifest to the parent run of a search, whatever its state.
-
-    Args:
-        uri: MLflow's tracking URI; ``None`` for that of the search, as the run folder remembers it.
-
-    Raises:
-        TrackingError: the store does not answer or does not hold the search; nothing is created there.
-    """
-    uri = uri or folder.remembered_tracking_uri
-    reach_store(folder, uri, read=True)
-    client = mlflow_client(uri or folder.tracking_uri)
-    wait_at_most(_UPLOAD_SECONDS)
-    try:
-        found = client.get_experiment_by_name(folder.name)
-        runs = found and client.search_runs([found.experiment_id], f"tags.search_id = '{search_id}'")
-        if not runs:
-            raise TrackingError(
-                f"{shown(uri, folder)}: no run of this search there; --tracking-uri names the store of the search"
-            )
-        for package in packages:
-            client.log_artifacts(runs[0].info.run_id, str(package), f"packages/{package.name}")
-        client.log_artifact(runs[0].info.run_id, str(manifest), "packages")
-    except TrackingError:
-        raise
-    except Exception as error:  # of any library behind any artifact store
-        raise TrackingError(f"{shown(uri, folder)}: {words(error, uri or '')}") from error
-
-
-def _below(parent: str) -> str:
-    return f"tags.`{PARENT}` = '{parent}'"
-
-
-def _ended(run: Run) -> bool:
-    return bool(RunStatus.is_terminated(RunStatus.from_string(run.info.status)))
+        self._index = RunIndex(self._client, self._folder, self._search_id, self._own, self._common)
 
 
 def _list(names: Sequence[str]) -> str:
@@ -375,14 +316,3 @@ def _refused(error: Exception) -> bool:
         return False
     status = error.get_http_status_code()
     return bool(400 <= status < 500 and status not in (401, 403, 408, 409, 429))
-
-
-def _metrics(record: Record) -> Mapping[str, float]:
-    values: dict[str, float] = dict(record.costs)
-    if record.evaluation is not None:
-        values |= {"divergence": record.evaluation.divergence, **record.evaluation.metrics}
-        values |= {f"seconds.{stage}": seconds for stage, seconds in record.evaluation.seconds.items()}
-    for gain in record.gains:
-        if gain.layer is None and math.isfinite(gain.before - gain.after):
-            values[f"gain.{gain.method}"] = gain.before - gain.after
-    return values

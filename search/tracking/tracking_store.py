@@ -13,10 +13,12 @@ import sqlalchemy
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import; a search reports to nobody
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # one for each run, with the URI's secrets
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # stages are told by the console
 
 from mlflow import MlflowClient
 
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
+from palettune.search.tracking.moved_folder import follow_moved_folder
 from palettune.space.errors import UserError
 
 __all__ = ["TrackingError", "absolute", "mlflow_client", "reach_store", "shown", "wait_at_most", "words"]
@@ -75,6 +77,8 @@ def reach_store(
         TrackingError: naming the URI, what came of it and what to do.
     """
     name = f"{'--tracking-uri: ' if uri else ''}{shown(uri, folder)}"
+    if uri is None:
+        follow_moved_folder(folder)
     file = _database(uri) if uri else folder.record
     if file is not None and not file.exists():
         if read:

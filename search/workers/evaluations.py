@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -16,13 +16,25 @@ from palettune.space.errors import UserError
 if TYPE_CHECKING:
     from palettune.search.workers.worker import Worker
 
-__all__ = ["Answer", "Evaluations", "Pending", "Request", "WorkerError"]
+__all__ = ["Answer", "Evaluations", "Pending", "Request", "SearchStopped", "WorkerError", "never"]
 
 T = TypeVar("T")
 
 
 class WorkerError(UserError):
     """Workers cannot be started, or one failed at something that a search cannot do without."""
+
+
+class SearchStopped(UserError):
+    """A stop was asked for before trials went on; what is compressed and scored by then is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the search was stopped while it was prepared; run it again to go on")
+
+
+def never() -> bool:
+    """Nobody asks for an early end."""
+    return False
 
 
 class Request(ABC, Generic[T]):
@@ -93,23 +105,35 @@ class Evaluations(ABC):
     def stop(self) -> None:
         """End at once; what is not answered is dropped."""
 
-    def completed(self, requests: Sequence[Request[T]]) -> Iterator[tuple[int, Answer[T]]]:
-        """Answers to many requests as they come, each with its place among the requests."""
+    def completed(
+        self, requests: Sequence[Request[T]], stop: Callable[[], bool] = never
+    ) -> Iterator[tuple[int, Answer[T]]]:
+        """Answers to many requests as they come, each with its place among the requests.
+
+        Args:
+            stop: asked about once a second.
+
+        Raises:
+            SearchStopped: it was true.
+        """
         left = dict(enumerate(self.submit(request) for request in requests))
         while left:
+            if stop():
+                raise SearchStopped
             self.wait(timeout=1.0)
             for index, pending in list(left.items()):
                 if pending.answer is not None:
                     del left[index]
                     yield index, pending.answer
 
-    def result(self, request: Request[T]) -> T:
+    def result(self, request: Request[T], stop: Callable[[], bool] = never) -> T:
         """The result of one request.
 
         Raises:
+            SearchStopped: ``stop`` was true.
             WorkerError: there is none.
         """
-        return succeeded(next(self.completed([request]))[1])
+        return succeeded(next(self.completed([request], stop))[1])
 
 
 def succeeded(answer: Answer[T]) -> T:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload_object import WorkloadSource
 from palettune.search.experiment.experiment import EscalationSettings, Needs
 from palettune.search.experiment.run_folder import RunFolder

@@ -10,7 +10,7 @@ from palettune.search.command_line.cli import app
 from tests.docs.pages import ROOT, blocks, pages, spans
 
 COMMANDS = typer.main.get_command(app)
-LANGUAGES = {"sh", "toml", "python", "text", "json", "csv"}
+LANGUAGES = {"sh", "toml", "python", "text", "json", "csv", "yaml"}
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
 

@@ -5,7 +5,7 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload import load_workload
 
 HEAD = """

@@ -77,6 +77,7 @@ OLD = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize(("kind", "target"), [*((kind, DeploymentTarget.IOS18) for kind in MODULES), *OLD])
 def test_documented_encodings_come_back(kind: str, target: DeploymentTarget) -> None:

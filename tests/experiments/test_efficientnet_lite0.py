@@ -90,6 +90,7 @@ def test_the_table_names_each_photograph_once_and_all_open() -> None:
     assert min(min(size) for size in sizes) >= 200
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize(("split", "at_least"), [("evaluation", 96), ("calibration", 128), ("confirmation", 64)])
 def test_data_are_batches_of_scaled_crops_with_the_float_classes(

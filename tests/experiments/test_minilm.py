@@ -68,6 +68,7 @@ def test_padding_counts_for_nothing(encoder: nn.Module) -> None:
         assert torch.allclose(encoder(numbers, mask), encoder(noise, mask), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize(("split", "at_least"), [("evaluation", 128), ("calibration", 160), ("confirmation", 64)])
 def test_data_are_batches_of_tokens(workload: ModuleType, encoder: nn.Module, split: str, at_least: int) -> None:

@@ -7,6 +7,7 @@ from experiments.benchmarks.planted_faults import faults
 from experiments.benchmarks.planted_faults.networks import Fault, planted
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("fault", list(Fault))
 def test_a_planted_fault_is_found_by_its_name_and_a_sound_network_is_not_refused(fault):

@@ -15,6 +15,7 @@ def test_every_workload_has_an_expectation():
     assert set(CASES) == WORKLOADS
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(3)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.refused])
 def test_refused_before_anything_expensive(name, tmp_path):
@@ -27,6 +28,7 @@ def test_refused_before_anything_expensive(name, tmp_path):
         assert words in said, said
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.refused])
 def test_right_from_end_to_end(name, tmp_path):

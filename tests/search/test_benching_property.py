@@ -176,6 +176,7 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("target", [DeploymentTarget.IOS16, DeploymentTarget.IOS17, DeploymentTarget.IOS18])
 def test_every_encoding_costs_in_a_package_what_it_costs_in_a_search(target, tmp_path):

@@ -40,12 +40,12 @@ def installed(tmp_path_factory):
         sys.executable,
         "-m",
         "pip",
+        "--python",  # with `--prefix` pip would uninstall the checkout's own installation
+        str(environment / "bin" / "python"),
         "install",
         "--quiet",
         "--no-deps",
         "--no-index",
-        "--prefix",
-        str(environment),
         str(wheel),
     ]
     subprocess.run(install, check=True, capture_output=True)
@@ -85,6 +85,10 @@ def test_the_wheel_holds_the_package_alone(installed):
     found = list((site / "palettune").rglob("*.py"))
     assert len(found) > 200
     assert not any(path.is_symlink() for path in (site / "palettune").iterdir())
+    parts = Path("search", "review", "page")
+    assert {p.relative_to(ROOT / parts) for p in (ROOT / parts).rglob("*") if p.is_file()} == {
+        p.relative_to(site / "palettune" / parts) for p in (site / "palettune" / parts).rglob("*") if p.is_file()
+    }
     assert (site / "palettune" / "py.typed").exists()
 
 

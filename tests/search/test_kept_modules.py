@@ -46,6 +46,7 @@ def experiment(folder, model="nn.Sequential(Wrapped(), nn.Linear(8, 8))", keep="
     return load_experiment(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["", 'keep = ["0.inner"]', 'keep = ["0.*"]'])
 def test_a_module_that_is_no_layer_is_kept_listed_and_may_be_named(tmp_path, keep):
     preparation = prepare(experiment(tmp_path, keep=keep))
@@ -57,6 +58,7 @@ def test_a_module_that_is_no_layer_is_kept_listed_and_may_be_named(tmp_path, kee
     assert "kept as it is: 0.inner: its weight is not a parameter" in console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_pattern_that_names_nothing_is_still_refused(tmp_path):
     with pytest.raises(ExperimentError, match=r"space\.keep: '9\.\*' matches no layer"):
         prepare(experiment(tmp_path, keep='keep = ["9.*"]'))
@@ -69,6 +71,7 @@ def test_a_model_of_which_nothing_is_a_layer_is_refused_with_the_reasons(tmp_pat
         prepare(experiment(tmp_path, "Wrapped()"))
 
 
+@pytest.mark.slow
 def test_notes_are_printed_once_by_inspect_and_by_a_search(tmp_path):
     preparation = prepare(experiment(tmp_path))
     note = f"note: {tmp_path / 'workload.py'}: model(): the model is float64: converted to float32"

@@ -54,6 +54,7 @@ def experiment_of(folder, text, more="", target="iOS18"):
     return load_experiment(folder / "experiment.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("spelling", ["fp16", "lut2"])
@@ -88,6 +89,7 @@ def test_what_is_exported_is_proven_and_verified(tmp_path, name, spelling):
     assert checked.divergence == pytest.approx(found.divergence, rel=0.05, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_every_worker_finds_the_same_from_its_settings(tmp_path):
     experiment = experiment_of(tmp_path, CASES["cache"], "[data]\nsequence = 4\n")
     preparation = prepare(experiment)
@@ -115,6 +117,7 @@ def test_fine_tuning_a_model_with_state_is_refused_by_the_key(tmp_path):
         check_escalation(prepare(experiment_of(tmp_path, CASES["cache"], more)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"), [("cache", "k_cache, v_cache"), ("time_first", "axis 1"), ("one_sample", "one sample")]
 )

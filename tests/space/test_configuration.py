@@ -62,3 +62,17 @@ def test_it_prints_its_hash_and_how_often_each_encoding_is_used():
     assert repr(found) == f"Configuration({found.hash}: 2 lut4, 1 int8, 1 fp16, 1 lut6 and 1 more encodings)"
     rounded = Configuration({"a": Encoding.parse("int8")}, {"a": Precision.INT8})
     assert repr(rounded) == f"Configuration({rounded.hash}: 1 int8; 1 inputs in 8 bits)"
+
+
+def test_layers_keep_the_order_in_which_they_were_given_for_people_and_nothing_else_differs():
+    first = {"stem": "lut8", "block.10": "lut4", "block.9": "int8", "head": "fp16"}
+    given = {name: Encoding.parse(spelling) for name, spelling in first.items()}
+    one = Configuration(given, {"head": Precision.INT8, "block.9": Precision.INT8})
+    other = Configuration({name: given[name] for name in sorted(given)}, one.activations)
+    assert list(one.in_order) == list(first)
+    assert list(one.encodings) == sorted(first)
+    assert one.to_values() == {"activations": {"block.9": "int8", "head": "int8"}, "encodings": first}
+    assert list(one.to_values()["encodings"]) == list(first)
+    assert (one, hash(one), one.hash, one.to_json()) == (other, hash(other), other.hash, other.to_json())
+    assert list(pickle.loads(pickle.dumps(one)).in_order) == list(first)
+    assert list(one.replace({"stem": Encoding.parse("lut2")}).in_order) == list(first)

@@ -102,3 +102,9 @@ def test_a_group_of_the_user_overrides_a_found_one() -> None:
 def test_a_group_that_cannot_share_is_an_error() -> None:
     with pytest.raises(SearchSpaceError, match=r"share no encoding but fp16: q \(64, 96\), head \(10, 64\)"):
         SearchSpace.build(LAYERS, [Encoding.parse("lut4-g16")], DeploymentTarget.IOS18, groups=[("q", "head")])
+
+
+def test_layers_of_a_configuration_are_in_the_order_of_the_model() -> None:
+    space = build(groups=[("head", "stem")])
+    for found in (space.uniform(ENCODINGS[0]), space.from_parameters({n: c[0] for n, c in space.choices.items()})):
+        assert list(found.in_order) == ["stem", "q", "k", "head"]

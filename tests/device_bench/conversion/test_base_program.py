@@ -47,6 +47,7 @@ def _layer_bytes(base: BaseProgram, nodes) -> int:
     return sum(entries.values())
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("name", "target", "share"),
@@ -72,6 +73,7 @@ def test_an_assembled_module_has_the_base_of_the_float_one():
     assert base_program(compress_layers(module, names), inputs, "iOS17", layers_of(module)).digest == digest
 
 
+@pytest.mark.slow
 def test_the_digest_tells_another_bias_and_another_op():
     module, inputs = build("conv_net")
     digest = base_program(module, inputs, "iOS16", layers_of(module)).digest
@@ -83,6 +85,7 @@ def test_the_digest_tells_another_bias_and_another_op():
     assert len({digest, changed, strided}) == 3
 
 
+@pytest.mark.slow
 def test_a_tied_weight_has_two_places():
     module, inputs = build("tied_language_model")
     base = base_program(module, inputs, "iOS18", layers_of(module))
@@ -91,6 +94,7 @@ def test_a_tied_weight_has_two_places():
     assert base_program(module, inputs, "iOS18", layers_of(module)).digest == base.digest
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_with_a_layer_is_said_to(tmp_path):
     module = nn.Sequential(nn.Conv2d(3, 7, 3, bias=False)).eval()
     inputs = (torch.randn(1, 3, 6, 6),)
@@ -116,6 +120,7 @@ class Unusual(nn.Module):
         return functional.linear(x, self.scaled.weight * 2, self.scaled.bias)
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path):
     torch.manual_seed(0)
     module, inputs = Unusual().eval(), (torch.randn(1, 16),)
@@ -159,6 +164,7 @@ def test_the_reason_says_what_is_done_with_the_weight(block, layer, words):
     assert "plain.linear" in found.places
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("block", [Gates, Inverse, Shifted, CastCodebook])
 def test_weights_that_the_front_end_itself_computes_with_are_found(block, tmp_path):
@@ -169,6 +175,7 @@ def test_weights_that_the_front_end_itself_computes_with_are_found(block, tmp_pa
     export.check({layer.name: CHOICES[1] for layer in export.layers}, tmp_path / "model.mlpackage")
 
 
+@pytest.mark.slow
 def test_an_unused_layer_costs_nothing(tmp_path):
     without, with_idle = ChainExport(chain("Plain")), ChainExport(chain("Idle"))
     assert without.base.rest_bytes == with_idle.base.rest_bytes

@@ -84,6 +84,7 @@ class TiedRecurrent(nn.Module):
         return self.head(self.lstm(self.embedding(ids))[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holder", ["embedding", "head"])
 @pytest.mark.parametrize("name", ["exported", "traced"])
 def test_a_tied_weight_is_compressed_under_whichever_of_its_names_holds_the_metadata(name, holder, tmp_path):

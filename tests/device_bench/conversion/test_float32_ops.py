@@ -116,6 +116,7 @@ _CHOICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(3)
 @pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize("target", [IOS16, IOS18], ids=str)
@@ -139,6 +140,7 @@ def test_bytes_and_proof_are_exact_with_some_ops_in_float32(network, target, see
     assert 0 <= predicted - weight_bytes(path) <= slack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "names"),
     [
@@ -156,6 +158,7 @@ def test_a_pattern_matches_modules_ops_and_types(pattern, names, tmp_path):
     assert kept(path) == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traced", [False, True], ids=["exported", "traced"])
 def test_a_pattern_matches_all_within_a_module(traced, tmp_path, monkeypatch):
     if traced:

@@ -28,6 +28,7 @@ def test_it_is_coremltools_own_pipeline_less_what_is_documented():
     assert set(LEFT_OUT) <= set(default)
 
 
+@pytest.mark.slow
 def test_equal_constants_are_merged_but_weights_never(tmp_path):
     class Repeated(nn.Module):
         def __init__(self) -> None:

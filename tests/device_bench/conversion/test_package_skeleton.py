@@ -1,5 +1,6 @@
 """Skeletons of packages."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -12,6 +13,7 @@ from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.space.target import DeploymentTarget
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_package_have_stand_ins_but_refused_ones(tmp_path):
     model = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 8)).eval()
     path, x = tmp_path / "net.mlpackage", torch.randn(1, 16)

@@ -28,6 +28,7 @@ def setting_of(module: nn.Module, shape: tuple[int, ...] = (1, 16)) -> Setting:
     return Setting(module.eval(), (torch.randn(shape),), DeploymentTarget.IOS18, NO_STATE, ())
 
 
+@pytest.mark.slow
 def test_all_weights_are_found_and_what_is_computed_with_is_converted_with_its_own_values(monkeypatch):
     torch.manual_seed(0)
     conversions = []
@@ -46,6 +47,7 @@ def test_all_weights_are_found_and_what_is_computed_with_is_converted_with_its_o
     assert [node.kind for node in again.nodes] == [node.kind for node in found.nodes]
 
 
+@pytest.mark.slow
 def test_a_refused_tensor_keeps_its_own_values():
     found = TorchSkeleton(setting_of(Mixed())).found(None, {"bare": "said before"})
     assert [layer.name for layer in found.layers] == ["plain"]

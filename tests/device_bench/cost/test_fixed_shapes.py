@@ -24,6 +24,7 @@ def test_an_input_that_there_is_not_is_named(tmp_path):
         ops_of_package(flexible(tmp_path), {"xs": (1, 4, 16)})
 
 
+@pytest.mark.slow
 def test_an_image_of_flexible_size_is_predicted_for_a_stated_one_but_not_a_classifier(tmp_path):
     image = InputDeclaration("image", shapes=(((1, 1), (3, 3), (8, 32), (8, 32)),), image=SCALING)
     path, _ = packaged(tmp_path, Pictures(), picture(), ProgramInterface((image,)))

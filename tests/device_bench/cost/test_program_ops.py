@@ -168,6 +168,7 @@ def test_the_deployment_target_of_a_package_is_its_formats(tmp_path, target, exp
     assert dict(found.stored_bytes) == {"fp32": pytest.approx(1024, abs=200)}
 
 
+@pytest.mark.slow
 def test_ops_in_float32_are_marked_and_move_twice_the_bytes(model, layers, from_base, tmp_path):
     wide = ops_of_base_program(base_program(model, INPUTS, TARGET, layers, float32=["stem", "softmax"]), layers)
     assert not any(op.float32 for op in from_base)

@@ -103,6 +103,7 @@ def run(path, inputs):
     return next(iter(program.run_tensors(dict(zip(program.inputs, inputs, strict=True))).values()))
 
 
+@pytest.mark.slow
 def test_a_range_is_taken_at_every_length_and_inputs_and_outputs_have_their_names(tmp_path):
     interface = ProgramInterface(of_lengths(mask="attention").inputs, (("output", "scores"),))
     module = Tokens().eval()
@@ -124,6 +125,7 @@ def test_a_list_is_taken_and_nothing_in_between(tmp_path):
     assert not load(path).inputs["mask"].accepts((1, 20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaling", [SCALING, PixelScaling("RGB", (1 / 255,)), PixelScaling("RGB", (0.02,), (-2.0,))])
 def test_an_image_with_its_scale_and_bias_is_the_float_tensor_of_the_model(tmp_path, scaling):
     example, module = picture(scaling=scaling), Pictures().eval()
@@ -168,6 +170,7 @@ def test_a_classifier_gives_the_label_and_the_probabilities(tmp_path):
     torch.testing.assert_close(run(path, picture())[0], expected, atol=2e-3, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "example", "interface"),
     [

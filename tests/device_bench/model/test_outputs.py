@@ -262,6 +262,7 @@ def test_any_structure_is_made_again(recipe: Any) -> None:
     assert all(found is other for (_, found), other in zip(flatten(made), others, strict=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(_structures(2).filter(lambda recipe: flatten(Returns(recipe)(A))))
 def test_a_package_has_the_same_outputs_in_the_same_order(tmp_path_factory: Any, recipe: Any) -> None:

@@ -48,6 +48,7 @@ def test_constants_bear_the_names_of_the_models_tensors():
     assert not any("head" in name or "out_proj" in name for name in found)
 
 
+@pytest.mark.slow
 def test_a_recurrent_layer_is_known_though_its_gates_are_in_another_order():
     class Tagger(nn.Module):
         def __init__(self) -> None:

@@ -64,6 +64,7 @@ def _by_consumer(packaged):
     return {consumer: weight for weight in packaged for consumer in weight.consumers}
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize("compression", _COMPRESSIONS)
 def test_values_are_those_of_coremltools_own_decompression(compression, plain, tmp_path):

@@ -53,6 +53,7 @@ def assembled(module, configuration, layers):
     return made, kept
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize(
     ("dtype", "source", "target"),
@@ -176,6 +177,7 @@ def test_weights_in_the_blocks_of_a_loop_are_replaced(tmp_path):
         assert compare(tmp_path / "out.mlpackage", as_stored(made), [(x,)]).snr_db > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [HALF, SINGLE])
 def test_activations_are_rounded_where_the_module_rounds_them(dtype, tmp_path):
     x, target, out = torch.randn(1, 16, 32), DeploymentTarget.IOS17, tmp_path / "out.mlpackage"
@@ -212,6 +214,7 @@ IN_HALF = [(name, ct.precision.FLOAT16) for name in sorted(ARCHITECTURES)]
 IN_SINGLE = [(name, ct.precision.FLOAT32) for name in ("audio", "detection head", "lstm", "text convolution")]
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize(("name", "precision"), [*IN_HALF, *IN_SINGLE])
 def test_a_package_of_any_architecture_is_a_model(name, precision, tmp_path):

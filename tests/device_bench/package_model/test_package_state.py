@@ -12,7 +12,7 @@ from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.package_model.package_state import PackageStateError
 from palettune.device_bench.proof.proof import prove
 from palettune.device_bench.runtime import compare, load
-from palettune.evaluators.workload.sampling import DataOptions
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.target import DeploymentTarget
@@ -34,6 +34,7 @@ class Network(nn.Module):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("name", [*HELD, "scalar"])
 def test_a_package_runs_a_sequence_as_its_module_does(tmp_path, name):
@@ -101,6 +102,7 @@ def test_what_is_never_read_makes_no_state(tmp_path):
     assert workload.model.calls == 0
 
 
+@pytest.mark.slow
 def test_a_package_with_states_is_a_model_with_state(tmp_path):
     workload = stateful_workload(tmp_path, STATEFUL["cache"][0])
     convert(workload.model, workload.example_inputs, TARGET, state=workload.sampling.state).save(

@@ -53,6 +53,7 @@ def test_what_no_package_can_hold_is_refused(scale, zero, signed):
         ActivationQuantization(scale, zero, signed)
 
 
+@pytest.mark.slow
 def test_the_package_quantizes_where_asked_and_is_proven(tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -73,6 +74,7 @@ def test_the_package_quantizes_where_asked_and_is_proven(tmp_path):
     assert compare(path, as_stored(model), [inputs]).passed
 
 
+@pytest.mark.slow
 def test_a_model_that_only_tracing_converts_is_rounded_too(tmp_path):
     class Traced(nn.Module):
         def __init__(self):

@@ -62,6 +62,7 @@ class Every(nn.Module):
         return tuple(part(inputs.get(name.rpartition("_")[0], image)) for name, part in self.named_children())
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("target", [DeploymentTarget.IOS16, DeploymentTarget.IOS18])
 def test_every_encoding_is_proven_on_several_kinds_of_layers(target, tmp_path):

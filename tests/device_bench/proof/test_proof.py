@@ -236,6 +236,7 @@ def test_any_flipped_bit_of_the_data_is_caught(conv_net, tmp_path):
     assert conv_net.prove(path).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "consumer", "operand"),
     [

@@ -68,6 +68,7 @@ def test_a_module_that_fails_at_a_shape_is_a_failed_check(tokens):
     assert last.failures == ("at tokens (1, 64), mask (1, 64): the model fails: ValueError: at most 49 tokens",)
 
 
+@pytest.mark.slow
 def test_images_are_run_on_their_pixels(tmp_path):
     module = Pictures().eval()
     programs = in_precisions(packaged(tmp_path, module, picture(), PICTURES)[0])

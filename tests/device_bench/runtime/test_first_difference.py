@@ -26,6 +26,7 @@ def test_the_first_op_that_departs_is_named_with_its_weight(pair, parameter, op_
     assert name in str(comparison)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["transformer encoder", "u-net", "audio"])
 def test_the_departure_is_found_in_networks_with_branches_and_other_layouts(name, tmp_path):
     torch.manual_seed(1)

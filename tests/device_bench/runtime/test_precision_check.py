@@ -36,6 +36,7 @@ FINE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize("network", FINE)
 def test_what_fp16_holds_is_let_through(network):

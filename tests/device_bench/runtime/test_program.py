@@ -122,6 +122,7 @@ def test_a_saved_package_computes_what_its_module_does(name, tmp_path):
             assert torch.allclose(together[output][row : row + 1].float(), value.float(), atol=1e-5), output
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("target", ["iOS15", "iOS16", "iOS17", "iOS18"])
 def test_every_opset_and_fp16(target, tmp_path):

@@ -64,6 +64,7 @@ def test_weights_that_are_no_modules_are_trained_in_the_form_of_their_encodings(
         assert torch.equal(layer_weight(applied, layer), found.state.weights[name].weight)
 
 
+@pytest.mark.slow
 def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
     setting = setting_of(tmp_path, "transformer", without=["loss"])
     plain = parse_configuration(setting, "int4")
@@ -81,6 +82,7 @@ def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
     assert (failed.stage, failed.layer) == (Stage.CALIBRATE, "tokens")
 
 
+@pytest.mark.slow
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
     start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "lut2"))
@@ -102,6 +104,7 @@ def test_what_does_not_gain_is_not_kept(tmp_path: Path) -> None:
     assert found.evaluation.divergence == pytest.approx(start.evaluation.divergence)
 
 
+@pytest.mark.slow
 def test_calibration_data_do_where_there_is_no_training_data(tmp_path: Path) -> None:
     assert isinstance(tuned(setting_of(tmp_path / "a", without=["training_data"])), WorkflowResult)
     setting = setting_of(tmp_path / "b", without=["training_data", "calibration_data"])

@@ -80,6 +80,7 @@ def test_packages_hold_what_was_trained() -> None:
             assert weight.bytes == layer_bytes(trainable.layer, trainable.encoding, DeploymentTarget.IOS18, kept)
 
 
+@pytest.mark.slow
 def test_random_layers_and_encodings_start_as_compressed_and_stay_storable() -> None:
     rng, torch_threads = random.Random(5), torch.get_num_threads()
     torch.set_num_threads(1)

@@ -16,8 +16,8 @@ from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.weights.assembly import LayerWeights
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
+from palettune.evaluators.workload.data_options import DataOptions
 from palettune.evaluators.workload.samples import joined, single_samples
-from palettune.evaluators.workload.sampling import DataOptions
 from palettune.evaluators.workload.workload import Split, load_workload
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding

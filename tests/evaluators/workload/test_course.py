@@ -6,7 +6,7 @@ from torch import nn
 
 from palettune.evaluators.workload.course import Course, ForwardStep, watched
 from palettune.evaluators.workload.sampling import Sampling
-from tests.evaluators.workload.counting import Counting, state_of
+from tests.evaluators.counting import Counting, state_of
 
 ITEMS = [(torch.full((1,), float(i)),) for i in range(1, 7)]
 

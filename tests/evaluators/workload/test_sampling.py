@@ -4,7 +4,7 @@ import torch
 
 from palettune.evaluators.workload.sample_axes import SampleAxes
 from palettune.evaluators.workload.sampling import Sampling
-from tests.evaluators.workload.counting import Counting, state_of
+from tests.evaluators.counting import Counting, state_of
 
 ITEMS = [(torch.full((1,), float(i)),) for i in range(7)]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from palettune.evaluators.workload.workload import Split, WorkloadError
+from tests.evaluators.counting import Counting, state_of
 from tests.evaluators.stateful_cases import SEEMING, STATEFUL, fresh, stateful_workload
-from tests.evaluators.workload.counting import Counting, state_of
 
 
 @pytest.mark.parametrize("name", STATEFUL)

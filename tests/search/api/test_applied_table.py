@@ -10,7 +10,7 @@ from tests.search.api.made_up_applied import applied
 
 def lines_of(found):
     printed = io.StringIO()
-    Console(file=printed, width=120).print(applied_table(found))
+    Console(file=printed, width=70).print(applied_table(found), soft_wrap=True)
     return [line.replace("│", " ").split() for line in printed.getvalue().splitlines()]
 
 

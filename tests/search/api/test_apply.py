@@ -27,6 +27,7 @@ def front_file(run, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_same_choices_are_made_for_new_weights_and_proven(run, front_file, retrained, tmp_path):
     knee = run.front.knee()
     found = pt.apply(front_file, retrained, out=tmp_path / "out", root=tmp_path / "runs", trial=knee.trial)
@@ -36,7 +37,7 @@ def test_the_same_choices_are_made_for_new_weights_and_proven(run, front_file, r
     assert found.record.evaluation.divergence != knee.evaluation.divergence
     assert found.record.costs["size_mb"] == knee.costs["size_mb"]
     assert found.proven
-    assert found.export[0].path.name.startswith("retrained-applied-")
+    assert found.export[0].path.name.endswith("_retrained_applied.mlpackage")
     table = found.to_frame()
     assert table.loc["divergence", "former"] == knee.evaluation.divergence
     assert table.loc["size_mb", "difference"] == 0
@@ -45,6 +46,7 @@ def test_the_same_choices_are_made_for_new_weights_and_proven(run, front_file, r
     assert not (tmp_path / "runs" / "retrained" / "journal.log").exists()  # nothing was searched
 
 
+@pytest.mark.slow
 def test_the_same_weights_give_what_the_run_recorded(run, experiment, tiny, tmp_path):
     knee = run.front.knee()
     found = pt.apply(knee.configuration, experiment, out=tmp_path, root=tiny / "runs")
@@ -64,6 +66,7 @@ def test_calibration_is_applied_where_it_is_asked_for(run, retrained, tmp_path):
     assert found.to_json()["divergence"] == {"former": None, "new": found.record.evaluation.divergence}
 
 
+@pytest.mark.slow
 def test_a_workload_object_is_taken_with_defaults(run, retrained, tmp_path):
     class Functions:
         def model(self):
@@ -82,6 +85,7 @@ def test_a_workload_object_is_taken_with_defaults(run, retrained, tmp_path):
     assert found.record.configuration.encodings == encodings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -105,6 +109,7 @@ def test_a_configuration_that_does_not_fit_is_named_before_anything_is_compresse
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_activations_and_workflows_that_cannot_be_are_said(run, retrained, tmp_path):
     configuration = run.front.knee().configuration
     rounded = pt.Configuration(configuration.encodings, {"head": "int8"})

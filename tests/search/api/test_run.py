@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 import palettune as pt
 from tests.search.api.conftest import experiment_of, facts
+from tests.search.review.page_reader import data_of
 
 
 def test_the_front_is_a_value_and_a_table(run):
@@ -39,7 +40,7 @@ def test_trials_are_a_table_with_an_encoding_of_each_layer(run):
 def test_a_trial_is_explained_layer_by_layer(run):
     smallest, larger = run.front.members[:2]
     found = run.explain(smallest.trial)
-    assert [reason.layer for reason in found.layers] == list(smallest.configuration.encodings)
+    assert [reason.layer for reason in found.layers] == list(smallest.configuration.in_order)
     changed = {r.layer: str(r.neighbour) for r in found.layers if r.neighbour is not None}
     assert changed == {
         name: str(encoding)
@@ -77,18 +78,25 @@ def test_a_budget_is_solved_without_an_evaluation(run):
 
 def test_members_are_exported_proven_and_listed_in_mlflow(run, tmp_path):
     shown = []
-    found = run.export(["knee", run.front.members[0].trial], tmp_path / "out", on_exported=shown.append)
+    picked = ["knee", run.front.members[0].trial]
+    found = run.export(picked, tmp_path / "out", on_exported=shown.append, register="tiny-lite")
     assert len(found) == 2
     assert found.proven
     assert list(found) == shown
     assert found.tracking_problem is None
+    proofs = data_of(run.review(tmp_path / "page.html").read_text())["checks"]["proofs"]
+    assert {(proof["trial"], proof["passed"]) for proof in proofs} >= {(item.record.trial, True) for item in found}
     assert json.loads(found.manifest.read_text())[0]["trial"] == run.front.knee().trial
     assert list(found.to_frame().proven) == [True, True]
     client = MlflowClient(run.folder.tracking_uri)
     (listed,) = client.search_experiments(filter_string="name = 'tiny'")
     parent = client.search_runs([listed.experiment_id], "tags.kind = 'search'")[0]
     names = {item.path for item in client.list_artifacts(parent.info.run_id, "packages")}
-    assert f"packages/{found[0].path.name}" in names
+    assert names == {"packages/manifest.json"}
+    models = client.search_logged_models([listed.experiment_id])
+    assert {model.tags["package"] for model in models} == {item.path.name for item in found}
+    (version,) = client.search_model_versions(f"name = 'tiny-lite' AND tags.trial = '{found[0].record.trial}'")
+    assert version.source.endswith("/artifacts")
     checked = pt.verify(found[0].path, run.experiment)
     assert checked.passed
     assert repr(checked).startswith("Verification(passed; divergence")
@@ -148,3 +156,15 @@ def test_a_key_under_its_old_name_is_said_once(tiny):
     run = pt.open_run(experiment_of(tiny / "workload.py", ladder={"in_flight": 3}), root=tiny / "runs")
     assert len(run.notes) == 1
     assert "ladder is now called escalation" in run.notes[0]
+
+
+def test_a_run_is_reviewed_where_it_lies_or_elsewhere(run, tmp_path):
+    assert data_of(run.review().read_text())["knee"] == run.front.knee().trial
+    assert run.review() == run.folder.review
+    assert run.review(tmp_path / "page.html") == tmp_path / "page.html"
+    data = data_of((tmp_path / "page.html").read_text())
+    assert data["commands"] == {"experiment": None, "options": f"--root {run.folder.root}"}
+    assert {phase["name"] for phase in data["history"]["phases"]} >= {"checking the workload", "evaluating"}
+    assert 0 < data["checks"]["coverage"] <= 1
+    with pytest.raises(pt.UserError, match=r"--out names another"):
+        run.review(run.folder.journal / "page.html")

@@ -71,6 +71,7 @@ def held(module):
     return found, network
 
 
+@pytest.mark.slow
 def test_an_object_gives_the_front_of_the_file_and_keeps_its_model(tiny, module, tmp_path):
     workload, network = held(module)
     network.train()
@@ -102,6 +103,7 @@ def test_other_weights_or_data_are_another_search(module, tmp_path, what):
     assert "workload_file" not in identities[0]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_an_object_travels_to_rays_workers_and_is_written_nowhere(tiny, tmp_path):
     """In a thread, in a running event loop, from a module that no worker can import."""

@@ -1,12 +1,15 @@
 """The command line: exit codes, what is printed where, and a whole story in processes of their own."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 import palettune
+from palettune.search.command_line import browser
 from palettune.search.command_line.cli import app, main
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
@@ -49,35 +52,47 @@ def test_every_command_explains_itself(command, name):
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on\n"),
     ],
 )
-def test_what_went_wrong_is_one_line_and_an_exit_code(command, monkeypatch, error, code, said):
+def test_what_went_wrong_is_one_line_and_an_exit_code(command, monkeypatch, project, error, code, said):
     def fails(*_, **__):
         raise error
 
     monkeypatch.setattr(palettune, "inspect", fails)
-    assert command("inspect", "x.toml") == (code, "", said)
+    assert command("inspect", project.experiment) == (code, "", said)
 
 
-def test_a_bug_is_a_traceback(monkeypatch):
+def test_a_bug_is_a_traceback(monkeypatch, project):
     def fails(*_, **__):
         raise ZeroDivisionError
 
     monkeypatch.setattr(palettune, "inspect", fails)
-    monkeypatch.setattr(sys, "argv", ["palettune", "inspect", "x.toml"])
+    monkeypatch.setattr(sys, "argv", ["palettune", "inspect", str(project.experiment)])
     with pytest.raises(ZeroDivisionError):
         main()
 
 
-def test_a_stopped_search_says_the_command_that_goes_on_without_its_secrets(command, monkeypatch):
+def test_a_stopped_search_says_the_command_that_goes_on_without_its_secrets(command, monkeypatch, project):
     class Stopped:
         stopped = True
 
     monkeypatch.setattr(palettune, "run_search", lambda *_, **__: Stopped())
     given = ("--root", "/r", "--tracking-uri", "http://me:secret@host:5000")
-    code, out, _ = command("search", "x.toml", *given)
+    code, out, _ = command("search", project.experiment, *given)
     assert code == 130
     assert out == (
-        "stopped; nothing is lost. Go on with: palettune search x.toml --root /r --tracking-uri http://host:5000\n"
+        f"stopped; nothing is lost. Go on with: palettune search {project.experiment} --root /r --tracking-uri http://host:5000\n"
     )
+
+
+def test_every_summary_is_whole_at_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = command("--help")
+    assert code == 0
+    listed = out[out.index("Commands:") :].splitlines()[1:]
+    assert [line.split()[0] for line in listed if line.strip()] == COMMANDS  # one line each: none is broken
+    for line, registered in zip(listed, app.registered_commands, strict=False):
+        summary = registered.callback.__doc__.strip().splitlines()[0]
+        assert line.split(maxsplit=1)[1] == summary
+        assert len(line) <= 80
 
 
 def test_a_search_that_a_server_tracks_is_shown_where_it_is(command, project):
@@ -85,7 +100,7 @@ def test_a_search_that_a_server_tracks_is_shown_where_it_is(command, project):
     folder.create()
     folder.remember_tracking_uri("http://host:5000")
     code, out, _ = command("ui", project.experiment, "--root", project.root)
-    assert (code, out) == (0, "this search is tracked by http://host:5000: open it in a browser\n")
+    assert (code, out) == (0, "a server of its own shows this search\nMLflow: http://host:5000\n")
 
 
 @pytest.mark.slow
@@ -108,6 +123,7 @@ def test_the_command_line_shows_exports_and_proves(project):
     assert members
     assert set(members[0]) == {
         "trial",
+        "knee",
         "workflow",
         "size_mb",
         "latency_ms",
@@ -118,6 +134,8 @@ def test_the_command_line_shows_exports_and_proves(project):
         "divergence",
         "divergence_interval_95",
         "metrics",
+        "verdict",
+        "not_told_apart_from",
         "confirmation",
         "configuration",
     }
@@ -129,7 +147,13 @@ def test_the_command_line_shows_exports_and_proves(project):
         assert low <= member["divergence"] <= high
     explained = project.run("front", "--explain").stdout
     assert "next best" in explained
-    assert "on unseen data" in explained
+    assert "unseen" in explained
+    trial = str(members[0]["trial"])
+    assert project.run("explain", trial).stdout.startswith(f"Trial {trial} (")
+    assert json.loads(project.run("explain", trial, "--json").stdout)["trial"] == members[0]["trial"]
+    assert project.run("front", "--csv").stdout.count("\n") == len(members) + 1
+    (listed,) = json.loads(project.run_raw("list", "--root", str(project.root), "--json").stdout)
+    assert (listed["name"], listed["state"], listed["members"]) == ("tiny", "finished", len(members))
     solved = json.loads(project.run("solve", "--max-size-mb", "0.03", "--json").stdout)
     assert solved["prediction"] is True
     assert solved["size_mb"] <= 0.03
@@ -173,3 +197,35 @@ def test_the_command_line_shows_exports_and_proves(project):
     nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
     assert nothing.returncode == 2
     assert "no member of the front is within the bounds" in nothing.stderr
+
+
+def test_a_review_is_written_and_opened_unless_it_is_not_wanted(command, monkeypatch, tmp_path):
+    class Reviewed:
+        notes = ("edited since",)
+
+        def review(self, out):
+            return out or tmp_path / "review.html"
+
+    opened = []
+    monkeypatch.setattr(palettune, "open_run", lambda *_, **__: Reviewed())
+    monkeypatch.setattr(browser, "open_in_browser", opened.append)
+    assert command("review", "x.toml") == (0, f"{tmp_path / 'review.html'}\n", "note: edited since\n")
+    assert opened == [tmp_path / "review.html"]
+    code, out, _ = command("review", "x.toml", "--no-open", "--out", tmp_path / "other.html")
+    assert (code, out) == (0, f"{tmp_path / 'other.html'}\n")
+    assert len(opened) == 1
+
+
+def test_what_is_no_trial_is_refused_in_words(command, tmp_path):
+    frozen = Path(__file__).resolve().parents[2] / "frozen" / "tiny"
+    for name in ("experiment.toml", "workload.py"):
+        shutil.copy(frozen / name, tmp_path)
+    shutil.copytree(frozen / "run_folders", tmp_path / "runs")
+    files = (tmp_path / "experiment.toml", "--root", tmp_path / "runs")
+    assert command("explain", files[0], "kneee", *files[1:])[2].endswith(
+        "kneee: expected the number of a trial, or `knee`\n"
+    )
+    code, _, said = command("explain", files[0], "99999", *files[1:])
+    assert (code, "trial 99999: the run has no such finished trial" in said) == (2, True)
+    (knee,) = (item["trial"] for item in json.loads(command("front", *files, "--json")[1]) if item["knee"])
+    assert command("explain", files[0], "knee", *files[1:])[1].startswith(f"Trial {knee} (")

@@ -11,9 +11,11 @@ from palettune.search.command_line.printing import (
     print_json,
     print_lines,
     print_notes,
+    print_table,
     silence_libraries,
     wide_console,
 )
+from palettune.search.display.fitted_table import FittedTable, TableColumn
 
 
 def test_lines_are_printed_as_they_are():
@@ -29,6 +31,13 @@ def test_notes_are_kept_from_what_a_program_reads(capsys):
     captured = capsys.readouterr()
     assert captured.err.splitlines() == ["note: one thing", "note: another"]
     assert json.loads(captured.out) == {"a": [1, None]}
+
+
+def test_a_table_that_is_wider_than_the_console_is_whole():
+    printed = io.StringIO()
+    words = "0.123456789 " * 20
+    print_table(Console(file=printed, width=20), FittedTable([TableColumn("figures", [words])]))
+    assert words.strip() in printed.getvalue()
 
 
 def test_a_table_has_room_where_there_is_no_terminal(capsys):

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from palettune.device_bench.conversion.front_end import FrontEnd
+from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.preparation.inspection import Inspection
 from palettune.space.encoding import Encoding
@@ -73,3 +74,59 @@ def test_data_that_are_no_batches_along_the_first_axis_are_said(inspection, chan
 def test_many_weights_kept_for_one_reason_are_counted(inspection):
     shown = printed(replace(inspection, kept={f"w{i}": "unused" for i in range(5)}))
     assert "kept as they are: w0, w1, w2 and 2 more: unused" in shown
+
+
+def menus(inspection, *given):
+    layers = []
+    for number, spellings in enumerate(given):
+        item = inspection.layers[number % len(inspection.layers)]
+        name = f"block.{number}"
+        menu = {Encoding.parse(spelling): 1000 for spelling in spellings.split()}
+        layers.append(replace(item, layer=replace(item.layer, name=name), menu=menu, smallest=Encoding.parse("fp16")))
+    return replace(inspection, layers=tuple(layers))
+
+
+def test_the_common_menu_is_said_once_and_others_by_what_they_differ_in(inspection):
+    full = "fp16 lut8 lut6 lut4 lut4-g16 int8"
+    shown = printed(
+        menus(inspection, full, full, "fp16", "fp16 lut8 lut6 lut4 int8", full, "fp16 lut8 lut6 lut4 int8 sparse50")
+    )
+    assert shown.count("lut6") == 1
+    assert f"menu of 3 of 6 layers: {full}\n" in shown
+    rows = {line.split()[0]: line.rstrip() for line in shown.splitlines() if line.startswith("block.")}
+    assert list(rows)[:6] == [f"block.{number}" for number in range(6)]  # the model's order
+    assert rows["block.2"].endswith("only fp16")
+    assert rows["block.3"].endswith("without lut4-g16")
+    assert rows["block.5"].endswith("without lut4-g16 and sparse50")
+    assert rows["block.0"].endswith("1.0")
+
+
+def test_a_menu_that_all_layers_have_needs_no_column(inspection):
+    shown = printed(menus(inspection, "fp16 lut8", "fp16 lut8"))
+    assert "menu of all layers: fp16 lut8\n" in shown
+    assert "other menu" not in shown
+
+
+def test_at_80_columns_each_layer_is_one_line_with_its_figures(inspection):
+    text = io.StringIO()
+    found = menus(inspection, *["fp16 lut8 lut6 lut4 int8 int4-b32 sparse50"] * 3, "fp16 lut8")
+    print_inspection(found, Console(file=text, width=80))
+    rows = [line for line in text.getvalue().splitlines() if line.startswith("block.") and " linear " in line]
+    assert len(rows) == 4
+    assert all(len(row) <= 80 and "1.0" in row and "…" not in row for row in rows)
+    assert rows[3].rstrip().endswith(("only fp16 lut8", "2 encodings"))
+
+
+def test_at_80_columns_no_figure_of_any_table_is_cut(inspection):
+    text = io.StringIO()
+    constant = FloatConstant(
+        "encoder.position_embedding_of_the_first_block", (1, 512, 768), 1572864, "it is a table " * 8
+    )
+    refused = {Encoding.parse("lut4-g16"): "groups of 16 do not divide the 24 input channels of this layer " * 2}
+    layers = tuple(replace(item, refused=refused) for item in inspection.layers)
+    print_inspection(replace(inspection, uncompressed=(constant,), layers=layers), Console(file=text, width=80))
+    shown = text.getvalue()
+    assert "…" not in shown
+    assert " 1572.9 " in shown
+    assert " 1x512x768 " in shown
+    assert any(line.split("│")[1:3] == [" lut4-g16 ", " 2      "] for line in shown.splitlines() if "│" in line)

@@ -1,6 +1,7 @@
 """The console of a search."""
 
 import io
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -150,3 +151,38 @@ def test_a_model_that_no_encoding_makes_faster_is_said_to_be_one(display, unused
     display.on_prepared(replace(plain, experiment=experiment))
     assert "no encoding makes this model noticeably faster" in shown(display)
     assert "activations in 8 bits would" not in shown(display)
+
+
+def test_where_there_is_no_terminal_lines_say_what_is_under_way():
+    display = Display(Console(file=io.StringIO(), width=400), seconds=0.02)
+
+    def until(words):
+        for _ in range(1000):
+            if words in shown(display):
+                return
+            time.sleep(0.01)
+        raise AssertionError(shown(display))
+
+    with display.stage("checking the workload"):
+        until("checking the workload: 0 s so far")
+    with display.bar("compressing layers", 511) as advance:
+        advance(120)
+        until("compressing layers: 120 of 511 (23%)")
+    study = study_of()
+    history = SearchHistory(experiment_of(budget={"trials": 5}), study, study.objectives)
+    display.on_search_started(history)
+    history.add(evaluated(study))
+    display.on_trial_finished(history.trials[-1], history)
+    until("evaluating: 1 of 5 (20%)")
+    display.on_finished(Ending.TRIALS, history)
+    said = shown(display)
+    time.sleep(0.1)
+    assert shown(display) == said
+
+
+def test_a_terminal_has_its_bars_and_no_such_lines():
+    display = Display(Console(file=io.StringIO(), width=80, force_terminal=True), seconds=0.01)
+    with display.bar("compressing layers", 10) as advance:
+        advance(4)
+        time.sleep(0.1)
+    assert "4 of 10 (40%)" not in shown(display)

@@ -73,6 +73,7 @@ def finished(tmp_path_factory):
     return project, ended
 
 
+@pytest.mark.slow
 def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
     project, ended = finished
     study, escalations = escalations_of(project)
@@ -92,6 +93,7 @@ def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_
     assert all(member["escalated_from"] in trials for member in members)
 
 
+@pytest.mark.slow
 def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(finished):
     project, _ = finished
     client = MlflowClient(f"sqlite:///{project.root / 'tiny' / 'mlflow.db'}")
@@ -109,6 +111,7 @@ def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(fi
     assert parent.data.metrics["escalation.calibration.escalations"] == 2
 
 
+@pytest.mark.slow
 def test_escalations_are_exported_proven_from_their_states(finished, tmp_path):
     project, _ = finished
     escalated = [m for m in json.loads(project.run("front", "--json").stdout) if m["workflow"] != "data_free"]
@@ -146,6 +149,7 @@ def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kil
     assert facts(escalations_of(project)[1]) == facts(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["missing", "damaged"])
 def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished, fault, tmp_path):
     _, expected = escalations_of(finished[0])
@@ -167,6 +171,7 @@ def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished, fa
     assert lost.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(finished, tmp_path):
     _, before = escalations_of(finished[0])
     project = copy_of(finished[0], tmp_path)
@@ -183,6 +188,7 @@ def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(fin
     assert not set(by_rung["fine_tuning"][0]) & set(by_rung["fine_tuning"][1])
 
 
+@pytest.mark.slow
 def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project):
     lacking = project.folder / "workload.py"
     project.write(ESCALATING)

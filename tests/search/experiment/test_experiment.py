@@ -97,3 +97,13 @@ def test_an_experiment_made_in_code_takes_sections_as_mappings_and_old_names():
     assert made.notes
     assert made.workload == Path.cwd() / "workload.py"
     assert Experiment(name="x", workload="workload.py", budget=made.budget).budget == made.budget
+
+
+def test_the_file_of_an_experiment_is_remembered_and_no_part_of_it(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text('name = "x"\nworkload = "workload.py"\n')
+    loaded = load_experiment(path)
+    made = Experiment(name="x", workload=tmp_path / "workload.py")
+    assert (loaded.file, made.file) == (path, None)
+    assert loaded == made
+    assert loaded.identity() == made.identity()

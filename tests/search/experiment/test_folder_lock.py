@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from palettune.search.experiment.folder_lock import RunFolderError, hold
+from palettune.search.experiment.folder_lock import RunFolderError, hold, is_held
 from palettune.search.experiment.run_folder import RunFolder
 
 HOLDER = """
@@ -130,7 +130,7 @@ def test_of_many_processes_that_begin_at_once_one_at_a_time_holds_it(folder):
     code = """
 import os, sys, time
 from pathlib import Path
-from palettune.search.experiment.folder_lock import RunFolderError, hold
+from palettune.search.experiment.folder_lock import RunFolderError, hold, is_held
 from palettune.search.experiment.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]), "one")
 held = 0
@@ -194,3 +194,16 @@ def test_of_two_searches_begun_at_once_one_exits_with_2(project):
             process.communicate()
     with hold(RunFolder(project.root, "tiny"), nobody):
         pass
+
+
+def test_who_looks_whether_a_search_runs_changes_nothing(folder, holder):
+    assert not is_held(folder)
+    process = holder("time.sleep(600)")
+    assert is_held(folder)
+    assert json.loads(folder.lock.read_text())["process"] == process.pid
+    process.kill()
+    process.wait()
+    assert folder.lock.exists()
+    assert not is_held(folder)
+    with hold(folder, nobody):
+        assert is_held(folder)

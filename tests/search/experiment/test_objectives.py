@@ -52,6 +52,8 @@ def test_violations_are_relative_to_their_bounds_and_nothing_is_broken_where_the
     evaluation = record(0, 0.3, 5.0).evaluation
     evaluation = type(evaluation)(**vars(evaluation) | {"metrics": {"top1": 0.4}})
     assert chosen.violations(evaluation, {"size_mb": 5.0}) == pytest.approx([0.25, 0.5, -0.5, 0.2])
+    keys = ["max_size_mb", "max_divergence", "metrics.top1.max", "metrics.top1.min"]
+    assert list(chosen.violations_by_key(evaluation, {"size_mb": 5.0})) == keys
     assert not chosen.affordable({"size_mb": 5.0})
     assert chosen.affordable({"size_mb": 4.0})
     assert OBJECTIVES.violations(evaluation, {"size_mb": 5.0}) == []

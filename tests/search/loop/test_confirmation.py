@@ -6,11 +6,13 @@ import pytest
 
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
 from palettune.search.experiment.reporter import Reporter
-from palettune.search.loop.confirmation import confirm_members
-from palettune.search.loop.search import never
+from palettune.search.loop.confirmation import confirm_members, members_to_confirm
+from palettune.search.results.front import Front
+from palettune.search.workers.evaluations import never
 from palettune.search.workers.recorded_evaluations import RecordedEvaluations
 from palettune.search.workers.requests import Confirm
 from tests.search.loop.small_searches import measured, search
+from tests.search.made_up import OBJECTIVES, front
 
 
 class Asked(RecordedEvaluations):
@@ -71,3 +73,13 @@ def test_a_stop_leaves_the_rest_unconfirmed(study):
     evaluations = Asked()
     confirm_members(study, evaluations, study.records()[:3], Heard(), lambda: evaluations.unanswered < 3)
     assert len(study.confirmations()) == 1
+
+
+def test_the_knee_and_what_was_escalated_come_first():
+    members = front()
+    escalated = tuple(replace(r, escalated_from=0) if r.trial in (0, 4) else r for r in members)
+    found = members_to_confirm(replace(members, members=escalated), 4)
+    assert [r.trial for r in found] == [2, 0, 4, 1]
+    assert [r.trial for r in members_to_confirm(replace(members, members=escalated), 2)] == [2, 0]
+    assert {r.trial for r in members_to_confirm(members, 24)} >= {1, 2, 3, 4}
+    assert members_to_confirm(members, 0) == members_to_confirm(Front((), OBJECTIVES), 4) == []

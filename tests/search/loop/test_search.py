@@ -3,6 +3,7 @@
 import pytest
 from optuna.storages import InMemoryStorage
 
+from palettune.search.loop.confirmation import members_to_confirm
 from palettune.search.loop.search import Search
 from palettune.search.results.ending import Ending
 from palettune.search.results.observer import SearchObserver
@@ -78,4 +79,4 @@ def test_members_of_the_front_are_confirmed_at_the_end_and_only_then():
         pool = RecordedEvaluations(measured, confirmations=measured)
         Search(history, pool, trials_of(history, pool), stop=lambda stopped=stopped: stopped, confirm=2).run()
         confirmed = history.confirmations
-        assert set(confirmed) == (set() if stopped else {record.key for record in history.front.spread(2)})
+        assert set(confirmed) == (set() if stopped else {record.key for record in members_to_confirm(history.front, 2)})

@@ -29,6 +29,7 @@ from palettune.search.tracking.tracking import TrackingError
 from palettune.space.encoding import FP16
 from palettune.space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
+from tests.search.review.page_reader import data_of, encodings_of, milliseconds
 
 ON_RAY = pytest.mark.usefixtures("cluster")
 
@@ -96,15 +97,10 @@ def test_a_search_leaves_a_front_a_record_and_pictures(project):
     assert len(runs(project)[1]) == 1
     assert len(client.get_metric_history(parent.info.run_id, "spearman_predicted_measured")) >= 5
     names = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert {
-        "front.html",
-        "front.png",
-        "layer_map.html",
-        "layer_map.png",
-        "front.txt",
-        "front.json",
-        "explanation.txt",
-    } <= names
+    assert {"review.html", "front.png", "layer_map.png", "front.json"} <= names
+    assert not {"front.html", "layer_map.html", "front.txt", "explanation.txt"} & names
+    page = client.download_artifacts(parent.info.run_id, "review.html")
+    assert open(page).read() == outcome.folder.review.read_text()  # noqa: SIM115
     stored = client.download_artifacts(children[0].info.run_id, "configuration.json")
     assert "head" in open(stored).read()  # noqa: SIM115
     members = outcome.front.members
@@ -132,6 +128,7 @@ def test_one_worker_and_two_give_the_same_trials(project):
     assert signature(project) == one
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 @ON_RAY
@@ -245,6 +242,7 @@ def test_constraints_keep_the_front_within_bounds_and_impossible_ones_start_noth
     assert not (project.root / "other" / "journal.log").exists()
 
 
+@pytest.mark.slow
 def test_predicted_latency_is_a_second_cost(project):
     text = EXPERIMENT.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     text = text.replace("[search]", '[objectives]\ncost = ["size_mb", "latency_ms"]\n\n[search]\nsampler = "guided"')
@@ -252,13 +250,12 @@ def test_predicted_latency_is_a_second_cost(project):
     outcome, text = search(project)
     assert all(record.costs["latency_ms"] > 0 for record in outcome.front.members)
     assert len({record.costs["latency_ms"] for record in outcome.front.members}) > 1
-    client, parent, children = assert_record_agrees(project)
+    _, _, children = assert_record_agrees(project)
     assert all(run.data.metrics["latency_ms"] > 0 for run in children)
-    page = client.download_artifacts(parent.info.run_id, "front.html")
-    assert "scatter3d" in open(page).read()  # noqa: SIM115
-    explanation = open(client.download_artifacts(parent.info.run_id, "explanation.txt")).read()  # noqa: SIM115
-    assert "us saved" in explanation
-    assert "one microsecond" in explanation
+    data = data_of(outcome.folder.review.read_text())
+    assert data["costs"] == ["size_mb", "latency_ms"]
+    for row in data["trials"]:
+        assert milliseconds(data, encodings_of(data, row)) == pytest.approx(row["latency_ms"], rel=1e-4)
     assert_budgets_are_met_from_what_is_saved(project, outcome)
     project.write(EXPERIMENT.replace("[space]", '[objectives]\ncost = ["latency_ms"]\n\n[space]'))
     with pytest.raises(UserError, match=r"latency_ms: needs to know for what: add \[device\]"):
@@ -308,6 +305,7 @@ def test_dominated_encodings_are_dropped_on_request_and_counted(project):
     assert signature(project)[: len(before)] == before
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("sampler", ["nsga2", "gp", "random"])
 def test_other_samplers_search_by_name(project, sampler):

@@ -11,9 +11,11 @@ from palettune.evaluators.compression.compression_time import compression_second
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
+from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.weights_and_scores import _say_minutes, fill_bank, score_layers
 from palettune.search.preparation.preparation import prepare
+from palettune.search.workers.evaluations import SearchStopped
 from palettune.search.workers.requests import Describe, Score
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
@@ -132,3 +134,19 @@ def test_more_weights_take_longer(spelling):
     small, large = (Layer("x", LayerKind.LINEAR, (width, 256)) for width in (256, 2560))
     encoding = Encoding.parse(spelling)
     assert 0 < 2 * compression_seconds(small, encoding) < compression_seconds(large, encoding)
+
+
+def test_compressing_and_scoring_stop_when_they_are_asked_to_and_keep_what_is_done(tmp_path):
+    pool, _, _, run = prepared(tmp_path, *CASES["nothing cut off"][:2])
+    preparation = prepare(load_experiment(tmp_path / "experiment.toml"))
+    whole = sorted(run.bank.rglob("*.safetensors"))
+    for path in whole:
+        path.unlink()
+    pool = RecordingEvaluations(preparation, run)
+    with pytest.raises(SearchStopped):
+        fill_bank(preparation, run, pool, Reporter(), lambda: any(run.bank.rglob("*.safetensors")))
+    kept = len(list(run.bank.rglob("*.safetensors")))
+    assert 0 < kept < len(whole)
+    with pytest.raises(SearchStopped):
+        score_layers(preparation, preparation.identity(), run, pool, (1.0,), Reporter(), lambda: True)
+    assert not list(run.scores.glob("*"))

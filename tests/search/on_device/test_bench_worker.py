@@ -41,6 +41,7 @@ def test_elsewhere_than_on_a_mac_the_command_ends_with_2(monkeypatch, capsys):
     assert "a bench worker is a Mac" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_the_node_joins_with_its_resources_and_no_cpu():
     ray.shutdown()

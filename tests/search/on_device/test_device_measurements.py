@@ -1,5 +1,6 @@
 """Measurement through a real Ray cluster of two nodes; Core ML itself is pretended, so nothing here ran on a device."""
 
+import io
 import os
 from collections import Counter
 
@@ -10,7 +11,7 @@ from ray.cluster_utils import Cluster
 from rich.console import Console
 
 from palettune.search.display.progress import Display
-from palettune.search.display.tables import front_table_text
+from palettune.search.display.tables import front_table
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.session import Places, run_session
@@ -139,7 +140,9 @@ def test_the_front_is_ranked_by_what_was_measured_and_says_so(project, measured)
     front, known = outcome.front, outcome.front.known
     spread = front.spread(4)
     assert sum(known.measured(r) is not None for r in spread) >= 3
-    text = front_table_text(front)
+    printed = io.StringIO()
+    Console(file=printed, width=400).print(front_table(front, every=True, wide=True), soft_wrap=True)
+    text = printed.getvalue()
     assert "predicted ms" in text
     assert "calibrated ms" in text
     assert "measured ms" in text

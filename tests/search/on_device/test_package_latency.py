@@ -176,6 +176,7 @@ def ms(path, unit="CPU_AND_NE", device=PHONE):
     return row["predicted_latency_ms"]
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_the_vendors_quantizer_made_is_faster_than_its_fp16_form_where_8_bits_are(name, tmp_path):
@@ -206,6 +207,7 @@ def searched(network, example, spelling, int8=False, target=DeploymentTarget.IOS
     return model.predict(Configuration({layer.name: Encoding.parse(spelling) for layer in layers}, precisions)).ms
 
 
+@pytest.mark.slow
 def test_the_vendors_w8a8_costs_what_a_search_predicts_for_int8_with_8_bit_activations(tmp_path):
     network, x = perceptron(), torch.rand(1, 256, 1024)
     found = ms(vendors(quantized(network, x), x, tmp_path / "p.mlpackage", ct.target.iOS18))
@@ -235,6 +237,7 @@ VENDORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(3)
 @pytest.mark.parametrize("name", VENDORS)
 def test_weights_that_coremltools_compressed_cost_what_a_search_predicts(name, tmp_path):

@@ -16,7 +16,7 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.fp16_check import run_in_fp16
 from palettune.search.preparation.preparation import prepare
 from palettune.search.preparation.program_check import ProgramCheckError
-from palettune.search.results.export import write_manifest
+from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.target import DeploymentTarget
@@ -131,6 +131,7 @@ def entry(item):
     return found
 
 
+@pytest.mark.slow
 def test_a_range_of_lengths_is_exported_proven_at_its_ends_and_verified(tmp_path):
     toml = case(tmp_path, TOKENS, LENGTHS)
     item = exported(toml, "lut4")
@@ -147,6 +148,7 @@ def test_a_range_of_lengths_is_exported_proven_at_its_ends_and_verified(tmp_path
     assert verification.samples == verification.total == 4
 
 
+@pytest.mark.slow
 def test_pictures_go_through_an_image_input_of_two_sizes_to_labels(tmp_path):
     toml = case(tmp_path, PICTURES, IMAGE)
     item = exported(toml, "int8")
@@ -159,6 +161,7 @@ def test_pictures_go_through_an_image_input_of_two_sizes_to_labels(tmp_path):
     assert verification.samples == 16
 
 
+@pytest.mark.slow
 def test_verify_finds_a_package_whose_image_has_another_scale(tmp_path):
     toml = case(tmp_path, PICTURES, IMAGE)
     item = exported(toml, "int8")
@@ -166,6 +169,7 @@ def test_verify_finds_a_package_whose_image_has_another_scale(tmp_path):
     assert not pt.verify(item.path, toml).passed
 
 
+@pytest.mark.slow
 def test_verify_says_what_a_package_declares_otherwise(tmp_path):
     toml = case(tmp_path, TOKENS, LENGTHS)
     item = exported(toml, "int8")
@@ -175,6 +179,7 @@ def test_verify_says_what_a_package_declares_otherwise(tmp_path):
     assert "its inputs are tokens, attention, declared are tokens, mask" in verification.notes
 
 
+@pytest.mark.slow
 def test_a_size_that_the_model_freezes_ends_it_before_a_search_with_the_line(tmp_path):
     toml = case(tmp_path, FROZEN, '[inputs]\nx = { shape = [1, "8..48", 32] }\n')
     with pytest.raises(ProgramCheckError) as error:
@@ -196,6 +201,7 @@ def test_inspect_shows_what_is_declared_and_errors_name_the_key(tmp_path):
     assert "inputs.token: the model has no such input; did you mean 'tokens'" in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_latency_and_measured_packages_are_of_the_examples_shape(tmp_path):
     toml = case(tmp_path, TOKENS, LENGTHS + '[device]\nname = "iPhone 15 Pro"\n')
     preparation = prepare(load_experiment(toml))

@@ -80,6 +80,7 @@ def display():
     return Display(Console(file=stream, width=400)), stream
 
 
+@pytest.mark.slow
 def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(project, monkeypatch):
     monkeypatch.setattr("palettune.search.workers.start.connect_to_ray", lambda *_: pytest.fail("Ray was started"))
     with pytest.raises(
@@ -90,6 +91,7 @@ def test_a_search_of_a_model_that_overflows_ends_before_anything_is_compressed(p
     assert not RunFolder(project.root, "tiny").fp16_check.exists()
 
 
+@pytest.mark.slow
 def test_samples_from_the_end_of_the_data_are_run(project):
     preparation = prepare(experiment(project, size=4e5))
     run = run_in_fp16(preparation)
@@ -99,6 +101,7 @@ def test_samples_from_the_end_of_the_data_are_run(project):
     assert run.seconds > 0
 
 
+@pytest.mark.slow
 def test_a_model_that_fp16_holds_is_run_once_for_each_identity(project, monkeypatch):
     preparation = prepare(experiment(project))
     folder = RunFolder(project.root, "tiny")
@@ -115,6 +118,7 @@ def test_a_model_that_fp16_holds_is_run_once_for_each_identity(project, monkeypa
     assert "running the model in fp16" in stream.getvalue()
 
 
+@pytest.mark.slow
 def test_a_loss_of_precision_is_said_and_the_search_goes_on(project):
     preparation = prepare(experiment(project, bias=2000.0))
     folder = RunFolder(project.root, "tiny")
@@ -182,6 +186,7 @@ def test_ops_kept_in_float32_reach_search_space_and_workers(project):
     assert not check_precision(path, samples, reference=module).failed
 
 
+@pytest.mark.slow
 def test_a_pattern_that_matches_nothing_and_any_for_a_package_are_refused(project):
     with pytest.raises(ExperimentError, match=r"space.float32: 'wode' matches no module.*first, wide.*'wide'"):
         prepare(experiment(project, more='float32 = ["wode"]'))

@@ -58,6 +58,7 @@ def test_a_course_that_depends_on_data_is_refused_with_its_line(kind, tmp_path):
         run_in_fp16(preparation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sign", "count", "batch"),
     [
@@ -72,6 +73,7 @@ def test_it_is_seen_wherever_the_other_course_is_taken(sign, count, batch, tmp_p
         run_in_fp16(prepared(tmp_path, FORWARDS["branch"], sign, count, batch))
 
 
+@pytest.mark.slow
 def test_a_course_that_all_data_take_is_said_and_goes_on(tmp_path):
     preparation = prepared(tmp_path, FORWARDS["branch"], sign="1")
     run_in_fp16(preparation)
@@ -81,6 +83,7 @@ def test_a_course_that_all_data_take_is_said_and_goes_on(tmp_path):
     assert shown["frozen"][0]["line"] == 11
 
 
+@pytest.mark.slow
 def test_a_model_that_torch_export_takes_is_not_set_against_its_program(tmp_path, monkeypatch):
     preparation = prepared(tmp_path, "h = self.a(x) if x.shape[1] > 4 else self.b(x)")
     monkeypatch.setattr("palettune.search.preparation.fp16_check.check_program", None)

@@ -32,7 +32,7 @@ def setting(made, **constraints):
     return SamplerSetting(SPACE, ObjectiveSet(OBJECTIVES, Constraints(**constraints)), problem)
 
 
-def proposals(name, made, count=12):
+def proposals(name, made, count=12, constrained=False):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["minimize", "minimize"])
     space = {layer: CategoricalDistribution(choices) for layer, choices in SPACE.choices.items()}
@@ -40,6 +40,8 @@ def proposals(name, made, count=12):
     for seed in range(count):
         study.sampler = factory(seed)
         trial = study.ask(space)
+        if constrained:
+            trial.set_constraint("max_size_mb", 1.0 if trial.params["l1"] == "fp16" else -1.0)
         study.tell(trial, [0.1 + len(trial.params["l0"]), float(seed)])
     return [tuple(trial.params.values()) for trial in study.trials]
 
@@ -57,6 +59,7 @@ def test_proposals_follow_from_seeds_and_are_never_made_twice(name):
     assert len(made) == (name == "guided")  # scores and costs are asked for once, by the one that needs them
 
 
-def test_constraints_are_looked_at_where_there_are_some():
-    assert not setting([]).constrained
-    assert setting([], max_size_mb=1.0).constrained
+@pytest.mark.parametrize("name", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
+def test_stock_samplers_look_at_the_constraints_that_trials_carry(name):
+    free, bound = (proposals(name, [], 16, constrained) for constrained in (False, True))
+    assert free != bound

@@ -1,16 +1,14 @@
 """Explanations of made-up fronts."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.proposing.allocation import allocation_problem
 from palettune.search.proposing.solver import sweep
-from palettune.search.results.explanation import _rates, explain_front, explanation_text
+from palettune.search.results.explanation import _rates, explain_front
 from palettune.search.results.front import Front
-from palettune.space.search_space import SearchSpace
+from palettune.space.footprint import layer_bytes
 from tests.search import latency_space
 from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, record
 
@@ -30,13 +28,21 @@ def test_explanations_say_what_is_saved_and_what_comes_next():
     assert str(reasons["l1"].neighbour) == "lut8"
     assert reasons["l0"].neighbour is None
     assert all(r.neighbour is None for r in second.layers)
-    assert "lut8" in explanation_text([first, second])
-    assert "scored by" not in explanation_text([first])
-    for other, words in (
-        (replace(scores, methods={"l1": "isolated"}), "scored by isolated: l1"),
-        (replace(scores, method="isolated"), "scored by isolated: all layers"),
-    ):
-        assert words in explanation_text(explain_front(members, SPACE, TARGET, other))
+    assert reasons["l0"].bytes == layer_bytes(LAYERS[0], MENU[2], TARGET)
+    assert [reason.layer for reason in second.by_bytes()] == ["l1", "l0"]
+
+
+def test_a_member_is_put_into_a_sentence():
+    columns = tuple((layer.name, e) for layer in LAYERS for e in MENU)
+    scores = Scores("fisher", columns, np.array([[0, 0.001, 0.1, 2.0, 0, 0.01, 0.5, 4.0]]))
+    member = record(3, 0.1, 2, encodings=("lut4", "lut8"))
+    (found,) = explain_front(Front((member,), OBJECTIVES), SPACE, TARGET, scores)
+    words = found.sentence
+    assert words.startswith("Trial 3 (data_free) is 2.000 MB, divergence 0.1000: of 2 layers 1 is in lut4, 1 in lut8.")
+    assert "of their bytes are in l1, as lut8; one kB buys " in words
+    assert str(found).startswith(words)
+    assert [layer["layer"] for layer in found.to_json()["layers"]] == ["l0", "l1"]
+    assert found.to_json()["layers"][1]["encoding"] == "lut8"
 
 
 def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved_front():
@@ -56,15 +62,3 @@ def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved
         regret = sum(t[c] - t.min() for t, c in zip(totals, allocation.choices, strict=True))
         plain = sum(loss[c] - loss.min() for loss, c in zip(problem.losses, allocation.choices, strict=True))
         assert regret <= 0.05 * plain + 1e-12
-
-
-def test_a_layer_s_name_is_shown_as_it_is_spelt_though_brackets_are_markup():
-    name = "heads[red].w[/x]"
-    layers = (replace(LAYERS[0], name=name),)
-    space = SearchSpace.build(layers, MENU, TARGET)
-    scores = Scores("isolated", tuple((name, e) for e in MENU), np.array([[0, 0.001, 0.1, 2.0]]))
-    member = replace(record(0, 0.6, 1.0), configuration=space.uniform(MENU[2]))
-    (found,) = explain_front(Front((member,), OBJECTIVES), space, TARGET, scores)
-    assert explanation_text([found]).count(name) == 1
-    other = replace(found, layers=(*found.layers, replace(found.layers[0], method="fisher")))
-    assert f"scored by isolated: {name}" in explanation_text([other])

@@ -1,6 +1,10 @@
 """Packages verified on data of varying shape, in both precisions, and against their own record."""
 
+import io
+import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import coremltools as ct
 import pytest
@@ -10,7 +14,7 @@ from torch import nn
 
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.results.package_record import PackageRecord
-from palettune.search.results.verification import verify
+from palettune.search.results.verification import Verification, verify
 from palettune.space.errors import UserError
 from tests.search.exporting import exported, write_case
 from tests.search.test_packages import command
@@ -95,15 +99,48 @@ def test_the_command_prints_both_and_fails_by_its_exit_code(monkeypatch, capsys,
     assert code == 0
     for words in ("in float32", "in fp16", "its record", "12 samples", "mean"):
         assert words in shown
+    stages = ("reading the package", "checking the workload", "running the float model", "running the package in fp16")
+    assert [words for words in stages if f"{words}: " not in shown] == []
+    last = shown.splitlines()[-1]
+    assert last.startswith("passed: it agrees with its record, ")
+    assert last.endswith("on 12 samples")
     data = bytearray(weight_file(package).read_bytes())
     data[200] ^= 0x40
     weight_file(package).write_bytes(data)
     code, shown, _ = command(monkeypatch, capsys, "verify", package, "--against", toml)
     assert code == 1
     assert "weight file is not the one that was exported" in shown.replace("\n", " ")
+    assert shown.splitlines()[-1].startswith("NOT passed: ")
     code, shown, _ = command(monkeypatch, capsys, "verify", package, "--against", toml, "--json")
     assert code == 1
     assert '"passed": false' in shown
+    assert json.loads(shown)["verdict"].startswith("NOT passed")  # and nothing beside the JSON
+
+
+def verification(**changes):
+    plain = Verification(0.1331, None, False, {}, {}, 8, 8, 0.133, 0.0133, (), ())
+    return replace(plain, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "passed: it agrees with its record, 0.1331 beside 0.1330 (at most 0.0133 apart), on 8 samples"),
+        (
+            {"tolerance": None, "samples": 3},
+            "passed: nothing is wrong with it on 3 of 8 samples, but there is no record of these data to compare with",
+        ),
+        ({"problems": ("its outputs are not finite",)}, "NOT passed: 1 problem, said above"),
+        ({"problems": ("one", "two")}, "NOT passed: 2 problems, said above"),
+    ],
+)
+def test_the_verdict_is_the_last_line_in_words(changes, words):
+    found = verification(**changes)
+    assert found.verdict == words
+    console = Console(file=io.StringIO(), width=300)
+    for line in found.lines(Path("x[1].mlpackage")):
+        console.print(line, highlight=False)
+    assert console.file.getvalue().splitlines()[-1] == words
 
 
 def test_a_record_that_the_package_does_not_keep_fails(plain, tmp_path):
@@ -266,6 +303,7 @@ def torch_case(folder, lengths, batch=1):
     return write_case(folder, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_of_data_that_do_not_all_fit_the_rest_is_run_and_counted(batch, tmp_path, capsys, monkeypatch):
     toml = torch_case(tmp_path, [9, 24, 31, 24, 24], batch)
@@ -283,6 +321,7 @@ def test_of_data_that_do_not_all_fit_the_rest_is_run_and_counted(batch, tmp_path
     assert f"{3 * batch} of {5 * batch} samples fit" in shown.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_data_of_which_nothing_fits_are_refused_with_what_to_do(tmp_path, capsys, monkeypatch):
     toml = torch_case(tmp_path, [9, 31, 10, 11, 12])
     item = exported(toml, console=Console(quiet=True))

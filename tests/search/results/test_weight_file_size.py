@@ -11,7 +11,7 @@ from palettune.device_bench.conversion.base_program import BaseProgram
 from palettune.device_bench.model.compressed_weight import install
 from palettune.device_bench.proof.proof import LayerProof, Proof
 from palettune.evaluators.compression.compression import compress
-from palettune.search.results.export import write_manifest
+from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.results.weight_file_size import WeightFile, weight_file
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding

@@ -12,7 +12,7 @@ from optuna.storages import InMemoryStorage
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.study.escalation import EscalationResult
-from palettune.search.study.record_codec import attributes_of, result_of
+from palettune.search.study.record_codec import attributes_of, long_values_of, result_of
 from palettune.space.configuration import Configuration, Precision
 from tests.search.studies import calibrated, escalate, evaluated, experiment_of, study_of
 
@@ -47,9 +47,21 @@ results = st.one_of(
 @given(results, st.tuples(figures, figures))
 def test_every_result_comes_back_from_a_journal_as_it_was(result, span):
     attributes = json.loads(json.dumps(attributes_of(result, span)))
-    assert result_of(attributes) == result
+    beside = json.loads(json.dumps(long_values_of(result)))
+    assert result_of(attributes, lambda: beside) == result
     assert attributes["span"] == list(span)
     assert ("status_reason" in attributes) == isinstance(result, Screened | Failure)
+
+
+@given(results)
+def test_a_result_that_an_attribute_holds_whole_is_read_without_its_long_values(result):
+    attributes = attributes_of(result, (0.0, 1.0))
+    if isinstance(result, EscalationResult):
+        attributes |= {"gains": [gain.to_json() for gain in result.gains]}
+    evaluation = getattr(result, "evaluation", result)
+    if isinstance(evaluation, Evaluation):
+        attributes["evaluation"] = evaluation.to_json()
+    assert result_of(attributes, lambda: pytest.fail("asked for")) == result
 
 
 @given(results)

@@ -6,13 +6,33 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
+from palettune.evaluators.quality.evaluation import Failure, Stage
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.results.front import front_of
 from palettune.search.study.record import FirstTrial
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study import SearchStudy, StudyError
-from tests.search.studies import MENU, SPACE, costs, evaluated, evaluation, experiment_of, study_of
+from tests.search.studies import (
+    MENU,
+    SPACE,
+    calibrated,
+    costs,
+    escalate,
+    evaluated,
+    evaluation,
+    experiment_of,
+    study_of,
+)
 
 FIRST = [FirstTrial(f"uniform {encoding}", SPACE.uniform(encoding)) for encoding in MENU]
+
+
+def scattered(study, place):
+    """A trial whose divergence does not follow from its size alone, so that some are dominated; no two are alike."""
+    number, configuration = study.ask(RandomSampler)
+    result = evaluation(configuration, share=1.0 + (7 * place) % 5 / 4 + place / 1000)
+    study.keep(number, result, (1.0, 2.0))
+    return study.tell(number, result, costs(configuration), study.objectives)
 
 
 def test_first_trials_come_first_and_are_enqueued_once():
@@ -66,7 +86,36 @@ def test_records_are_told_to_optuna_with_their_values_and_violations():
     assert trial.state == TrialState.COMPLETE
     assert tuple(trial.values) == record.values == (record.evaluation.divergence, record.costs["size_mb"])
     assert trial.user_attrs["constraints"] == [pytest.approx(record.costs["size_mb"] - 1.0)]
+    assert trial.constraints == {"max_size_mb": pytest.approx(record.costs["size_mb"] - 1.0)}
     assert not record.feasible
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_size_mb": 120.0}, {"max_size_mb": 140.0, "max_divergence": 0.02}])
+def test_optuna_s_own_front_is_the_front(limits):
+    storage, experiment = InMemoryStorage(), experiment_of(constraints=limits)
+    study = study_of(storage, experiment)
+    records = [scattered(study, place) for place in range(24)]
+    evaluated(study, Failure(Stage.FORWARD, "not finite"))
+    for place, record in enumerate(records[:8]):
+        escalate(study, record, result=calibrated(record, 0.7 + place / 4))
+    number, _ = study.ask(RandomSampler)
+    study.answer(number, records[0].trial)  # a repeat, which Optuna cannot know
+    study.tell(number, records[0].evaluation, records[0].costs, study.objectives)
+    read = study_of(storage, experiment)
+    ours = front_of(read.evaluations(), read.objectives)
+    best = optuna.load_study(study_name="x", storage=storage).best_trials
+    assert {t.number for t in best if "answered_from" not in t.user_attrs} == {r.trial for r in ours.members}
+    assert len(ours.members) > 1
+
+
+def test_a_study_whose_objectives_had_no_names_gets_them_from_the_search_that_goes_on():
+    storage, experiment = InMemoryStorage(), experiment_of()
+    study_of(storage, experiment)
+    del storage.get_study_system_attrs(0)["study:metric_names"]
+    study_of(storage, experiment)
+    assert optuna.load_study(study_name="x", storage=storage).metric_names is None  # reading changes nothing
+    SearchStudy.load(storage, experiment, {"experiment": experiment.identity()})
+    assert optuna.load_study(study_name="x", storage=storage).metric_names == ["divergence", "size_mb"]
 
 
 def test_a_study_of_another_experiment_or_model_is_refused():

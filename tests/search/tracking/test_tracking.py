@@ -15,8 +15,7 @@ from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.record import Record
 from palettune.search.tracking import tracking
-from palettune.search.tracking.tracking import Tracker, log_packages
-from palettune.search.tracking.tracking_store import TrackingError
+from palettune.search.tracking.tracking import Tracker
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 
@@ -287,51 +286,3 @@ print(*tracker.problems)
     assert "Traceback" not in ended.stderr
     assert "3 of 3 runs could not be written" in ended.stdout
     assert "secret" not in ended.stdout
-
-
-# -- packages -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def export(tmp_path):
-    package = tmp_path / "out" / "one.mlpackage"
-    package.mkdir(parents=True)
-    (package / "Manifest.json").write_text("{}")
-    manifest = tmp_path / "out" / "manifest.json"
-    manifest.write_text("[]")
-    return [package], manifest
-
-
-def test_packages_go_to_the_store_of_the_search_which_the_run_folder_remembers(server, folder, export):
-    folder.remember_tracking_uri(server.uri)
-    tracker = Tracker(folder, server.uri, "search")
-    log(tracker, range(1))
-    tracker.finish("FINISHED", "done")
-    log_packages(folder, None, "search", *export)
-    client, parents, _ = stored(server, folder)
-    found = {item.path for item in client.list_artifacts(parents[0].info.run_id, "packages")}
-    assert found == {"packages/manifest.json", "packages/one.mlpackage"}
-    with pytest.raises(TrackingError, match="no run of this search there; --tracking-uri names the store"):
-        log_packages(folder, None, "another search", *export)
-
-
-def test_packages_go_to_the_run_folder_s_own_store_beside_its_trials(folder, export):
-    tracker = Tracker(folder, None, "search")
-    log(tracker, range(2))
-    tracker.finish("FINISHED", "done")
-    assert tracker.problems == ()
-    log_packages(folder, None, "search", *export)
-    client = MlflowClient(folder.tracking_uri)
-    (parent,) = client.search_runs(
-        [client.get_experiment_by_name(folder.name).experiment_id], "tags.search_id = 'search'"
-    )
-    found = {item.path for item in client.list_artifacts(parent.info.run_id, "packages")}
-    assert found == {"packages/manifest.json", "packages/one.mlpackage"}
-    assert (folder.artifacts / parent.info.run_id / "artifacts" / "packages" / "manifest.json").read_text() == "[]"
-
-
-@pytest.mark.parametrize("uri", [None, "sqlite:///{folder}/none.db", "http://127.0.0.1:9"])
-def test_packages_without_a_store_leave_nothing_behind(folder, export, uri):
-    with pytest.raises(TrackingError, match="--tracking-uri names the store of the search"):
-        log_packages(folder, uri and uri.format(folder=folder.path), "search", *export)
-    assert not list(folder.path.iterdir())

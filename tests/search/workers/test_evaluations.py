@@ -3,7 +3,7 @@
 import pytest
 
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, Workflow
-from palettune.search.workers.evaluations import Answer, Request, WorkerError, succeeded
+from palettune.search.workers.evaluations import Answer, Request, SearchStopped, WorkerError, succeeded
 from palettune.search.workers.recorded_evaluations import RecordedEvaluations
 from palettune.search.workers.requests import Evaluate
 from palettune.space.configuration import Configuration
@@ -41,3 +41,18 @@ def test_a_request_is_a_short_one_for_the_data_free_workers_unless_it_says_other
 
     assert not Plain().long
     assert Plain().workflow is Workflow.DATA_FREE
+
+
+def test_answers_are_no_longer_waited_for_once_a_stop_is_asked_for():
+    evaluations, got = RecordedEvaluations(measured, lambda c: 1.0, workers=1), []
+
+    def all_of_them():
+        requests = [Evaluate(configuration) for configuration in CONFIGURATIONS]
+        for index, _ in evaluations.completed(requests, lambda: len(got) == 2):
+            got.append(index)
+
+    with pytest.raises(SearchStopped, match="run it again to go on"):
+        all_of_them()
+    assert got == [0, 1]
+    with pytest.raises(SearchStopped):
+        evaluations.result(Evaluate(CONFIGURATIONS[0]), lambda: True)

@@ -83,6 +83,7 @@ assert signal.getsignal(signal.SIGTERM) is own
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_handler_of_the_process_stays():
     ended = subprocess.run([sys.executable, "-c", HANDLER], capture_output=True, text=True)

@@ -30,6 +30,7 @@ def test_an_op_that_torch_cannot_write_stays():
     assert "aten.lgamma.default" in kinds_of(torch.lgamma, torch.ones(3))
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize(
     "function",

@@ -53,6 +53,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize(("kind", "settings", "op"), CASES)
 def test_a_layer_computes_what_torch_does(kind, settings, op, tmp_path):
@@ -63,6 +64,7 @@ def test_a_layer_computes_what_torch_does(kind, settings, op, tmp_path):
     assert "while_loop" not in kinds.values()
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("target", ["iOS16", "iOS18"])
 @pytest.mark.parametrize("settings", [{"bidirectional": True}, {"num_layers": 2, "batch_first": True}])
@@ -84,6 +86,7 @@ def test_an_lstm_holds_its_gates_in_the_order_of_mil(tmp_path):
     assert any(np.array_equal(weight.value, wanted) for weight in weights(tmp_path / "one.mlpackage"))
 
 
+@pytest.mark.slow
 def test_several_layers_in_one_model_keep_their_weights(tmp_path):
     class Two(nn.Module):
         def __init__(self):

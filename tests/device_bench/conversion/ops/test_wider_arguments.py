@@ -12,6 +12,7 @@ def test_bounds_may_be_whole_numbers(bounds, tmp_path):
     check(lambda x: F.hardtanh(x * 3, *bounds), (torch.randn(2, 9),), tmp_path)
 
 
+@pytest.mark.slow
 def test_an_outer_product_of_two_types(tmp_path):
     check(lambda x: torch.outer(torch.arange(4), x), (torch.randn(3),), tmp_path)
     check(lambda x, y: torch.outer(x, y), (torch.randn(3), torch.randn(5)), tmp_path)

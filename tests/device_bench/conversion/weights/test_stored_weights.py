@@ -91,6 +91,7 @@ CASES = {
 SPELLINGS = ("lut4", "int8", "lut6-g8", "sparse50", "fp16", "lut8", "lut3")
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(3)
 @pytest.mark.parametrize(
     ("name", "target"),
@@ -123,6 +124,7 @@ def test_every_layer_is_stored_as_asked_and_proven_to_the_byte(name, target, tmp
     )  # the base of the assembled model
 
 
+@pytest.mark.slow
 def test_recurrent_weights_stay_as_they_are_where_the_target_holds_none_compressed():
     base = base_program(Recurrent().eval(), CASES["recurrent"][1], DeploymentTarget.IOS16)
     assert not base.layers

@@ -1,0 +1,63 @@
+"""The level of scores: scores rank configurations well, and measured evaluations tell how far off their level is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palettune.evaluators.sensitivity.scores import Scores
+from palettune.search.study.record import Record
+
+__all__ = ["NEAREST", "WITHIN", "ScoreLevel", "score_level"]
+
+NEAREST = 12
+"""Evaluations that correct one prediction, at most."""
+WITHIN = 1.5
+"""How far their own predictions may be from it, as a logarithm of the ratio."""
+_TINY = 1e-12
+
+
+class ScoreLevel:
+    """Measured divergences beside the sums of scores that predicted them.
+
+    Attributes:
+        points: of each evaluation the sum of its scores, and the logarithm of measured over predicted.
+        unseen: measured divergences of evaluations whose scores see no change at all.
+    """
+
+    def __init__(self) -> None:
+        self.points: list[tuple[float, float]] = []
+        self.unseen: list[float] = []
+
+    def add(self, loss: float, divergence: float) -> None:
+        """Take in one evaluation: the sum of its scores, and its measured divergence."""
+        if loss <= 0:
+            self.unseen.append(divergence)
+        elif divergence > 0:
+            self.points.append((loss, float(np.log(divergence / loss))))
+
+    def ratios(self, loss: float) -> list[float]:
+        """Logarithms of measured over predicted, of the evaluations whose prediction is nearest to this one."""
+        if not self.points:
+            return []
+        losses, ratios = np.array(self.points).T
+        distances = np.abs(np.log(losses / max(loss, _TINY)))
+        nearest = np.lexsort((ratios, distances))[:NEAREST]
+        return [float(ratio) for ratio in ratios[nearest[distances[nearest] < WITHIN]]]
+
+    def divergence(self, loss: float) -> float | None:
+        """The divergence that a sum of scores stands for; ``None`` where it is 0 and nothing like it was measured."""
+        if loss <= 0:
+            return float(np.median(self.unseen)) if self.unseen else None
+        ratios = self.ratios(loss)
+        return loss * float(np.exp(np.median(ratios))) if ratios else loss
+
+
+def score_level(scores: Scores, records: Sequence[Record]) -> ScoreLevel:
+    """What some records say of the level of scores; evaluations without data, each configuration once."""
+    found = ScoreLevel()
+    for record in records:
+        if record.evaluation is not None and record.answered_from is None and record.escalated_from is None:
+            found.add(scores.predict(record.configuration), record.evaluation.divergence)
+    return found

@@ -1,0 +1,92 @@
+"""A real browser that shows pages of made-up searches; whatever it complains of fails the test."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks.review.made_up_search import made_up_source
+from palettune.search.review.review_data import review_data
+from palettune.search.review.review_page import review_html
+from tests.search.review.page.reader import Reader
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The system's Chromium, with a profile of its own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory):
+    """The data and the file of a search that nobody ran, by its layers and trials."""
+    folder, known = tmp_path_factory.mktemp("pages"), {}
+
+    def make(layers=48, trials=80):
+        if (layers, trials) not in known:
+            data = review_data(made_up_source(layers, trials, folder))
+            path = folder / f"{layers}_{trials}.html"
+            path.write_text(review_html(data), encoding="utf-8")
+            known[layers, trials] = data, path
+        return known[layers, trials]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def screenshots():
+    """Where pictures of the page are kept: a folder that git ignores."""
+    folder = Path(os.environ.get("PALETTUNE_SCREENSHOTS", Path(__file__).parents[4] / "build" / "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(browser, made_up):
+    """One page for a whole file of tests; ``reader`` brings it back to its beginning."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = Reader(context.new_page(), *made_up())
+    opened.open()
+    yield opened
+    context.close()
+
+
+@pytest.fixture
+def reader(page):
+    """The page as it is at first."""
+    page.begin()
+    yield page
+    assert page.complaints == []
+
+
+@pytest.fixture
+def visit(browser, made_up):
+    """Opens a page of its own; ``found`` is other data with their file."""
+    contexts, readers = [], []
+
+    def opened(fragment="", layers=48, trials=80, width=1400, height=1000, scheme="light", found=None):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        readers.append(Reader(context.new_page(), *(found or made_up(layers, trials))))
+        readers[-1].open(fragment)
+        return readers[-1]
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [complaint for one in readers for complaint in one.complaints] == []

@@ -1,0 +1,49 @@
+"""How a search went."""
+
+from dataclasses import replace
+
+import pytest
+
+from palettune.search.results.front import hypervolume_of
+from palettune.search.review.history_rows import history_rows, spans_of_work
+from palettune.search.review.review_facts import Phase
+from palettune.search.review.search_clock import SearchClock
+from tests.search.made_up import OBJECTIVES, record
+
+PHASES = (Phase("compressing", 1000.0, 1060.0), Phase("blink", 1060.0, 1060.01))
+POINTS = [(4.9, 1), (0.4, 2), (0.5, 2), (0.03, 9), (0.05, 3)]
+
+
+def made():
+    records = [replace(record(i, d, s), span=(1060.0 + i, 1061.0 + i)) for i, (d, s) in enumerate(POINTS)]
+    escalated = replace(record(5, 0.1, 2), span=(1063.0, 1075.0), rung="calibration", escalated_from=1)
+    return [*records, escalated]
+
+
+def test_the_hypervolume_is_that_of_everything_so_far_wherever_it_grows():
+    records = made()
+    clock = SearchClock(spans_of_work(records, PHASES))
+    grown = history_rows(records, OBJECTIVES, PHASES, clock)["hypervolume"]
+    expected = {61.0 + n: hypervolume_of(records[: n + 1], OBJECTIVES) for n in (0, 1, 3, 4)} | {
+        75.0: hypervolume_of(records, OBJECTIVES)
+    }
+    assert [moment for moment, _ in grown] == list(expected)  # the third is worse than the second
+    assert [value for _, value in grown] == pytest.approx(list(expected.values()), rel=1e-4)
+
+
+def test_failures_and_what_breaks_a_constraint_do_not_grow_it():
+    records = [replace(made()[0], feasible=False), replace(made()[1], values=None)]
+    clock = SearchClock(spans_of_work(records, ()))
+    assert history_rows(records, OBJECTIVES, (), clock) == {
+        "hypervolume": [], "phases": [{"name": "evaluating", "begin": 0.0, "end": 2.0}],
+    }  # fmt: skip
+
+
+def test_phases_are_those_noted_and_those_that_evaluations_tell():
+    records = made()
+    phases = history_rows(records, OBJECTIVES, PHASES, SearchClock(spans_of_work(records, PHASES)))["phases"]
+    assert phases == [
+        {"name": "compressing", "begin": 0.0, "end": 60.0},
+        {"name": "evaluating", "begin": 60.0, "end": 65.0},
+        {"name": "calibration", "begin": 63.0, "end": 75.0},
+    ]

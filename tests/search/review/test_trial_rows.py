@@ -1,0 +1,134 @@
+"""The rows of evaluations: what was measured, what became of each, and what was expected."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from palettune.evaluators.quality.gain import Gain
+from palettune.search.results.front import front_of
+from palettune.search.results.intervals import interval
+from palettune.search.review.encoding_table import EncodingTable
+from palettune.search.review.search_clock import SearchClock
+from palettune.search.review.trial_rows import TrialRows, gain_rows
+from palettune.space.configuration import Precision
+from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, record
+
+LOSSES = {
+    (layer.name, encoding): loss * factor
+    for layer, factor in zip(LAYERS, (1, 2), strict=True)
+    for encoding, loss in zip(MENU, (0.0, 0.01, 0.1, 1.0), strict=True)
+}
+
+
+def evaluated(divergence, spread=0.3, count=32, seed=0, workflow=Workflow.DATA_FREE):
+    by_sample = divergence * np.random.default_rng(seed).lognormal(0, spread, count)
+    return Evaluation(
+        record(0, 0.2, 2.0).configuration.hash,
+        workflow,
+        float(by_sample.mean()),
+        tuple(map(float, by_sample)),
+        {"top1": 0.5},
+    )
+
+
+def rows_of(records, losses=LOSSES, confirmations=None):
+    front = replace(front_of(records, OBJECTIVES), confirmations=confirmations or {})
+    table = EncodingTable(SPACE, MENU, TARGET)
+    made = TrialRows(SPACE, table, front, SearchClock([(0.5, 10.0)]), losses, 1000)
+    return {row["trial"]: row for row in made.rows(records)}
+
+
+def test_a_row_says_what_was_measured_and_how_surely():
+    measured = evaluated(0.2)
+    row = rows_of([replace(record(0, 0.2, 2.0), evaluation=measured, span=(1.0, 3.0), origin="uniform lut8")])[0]
+    low, high = interval(measured)
+    assert row["divergence"] == pytest.approx(measured.divergence, rel=1e-4)
+    assert (row["low"], row["high"]) == pytest.approx((low, high), rel=1e-4)
+    assert row["metrics"] == {"top1": 0.5}
+    assert (row["size_mb"], row["weight_bytes"]) == (2.0, 2_000_000)
+    assert row["bits_per_weight"] == pytest.approx(8 * (2_000_000 - 1000) / (2 * 64 * 64), rel=1e-4)
+    assert row["configuration"] == "12"  # lut8, lut4
+    assert row["span"] == [0.5, 2.5]
+    assert (row["baseline"], row["status"], row["verdict"]) == ("lut8", "front", "unchecked")
+
+
+def test_every_end_of_a_trial_has_a_status_and_a_reason():
+    plain = record(0, 0.2, 2.0)
+    records = [
+        plain,
+        record(1, 0.3, 3.0),
+        replace(record(2, 0.01, 50.0), feasible=False),
+        replace(plain, trial=3, answered_from=0),
+        replace(plain, trial=4, evaluation=None, values=None, failure=Failure(Stage.FORWARD, "not finite", "l0")),
+        replace(plain, trial=5, evaluation=None, values=None, screened=Screened(0, 8, 0.1, 0.01)),
+    ]
+    rows = rows_of(records)
+    assert [row["status"] for row in rows.values()] == [
+        "front", "dominated", "infeasible", "repeat", "failed", "screened",
+    ]  # fmt: skip
+    reasons = [row["reason"] for row in rows.values()]
+    assert reasons[:2] == [None, None]
+    assert [
+        word in reason for word, reason in zip(("constraint", "trial 0", "'l0'", "trial 0"), reasons[2:], strict=True)
+    ] == [True] * 4
+    assert rows[4]["divergence"] is None
+
+
+def test_a_prediction_is_that_of_the_evaluations_before_it():
+    records = [
+        record(0, 0.9, 2.0, encodings=("lut4", "lut4")),  # scores say 0.3
+        record(1, 0.5, 1.5, encodings=("lut4", "lut4")),
+        replace(record(2, 0.1, 2.0, encodings=("lut4", "lut4")), escalated_from=0, rung="calibration"),
+        record(3, 0.6, 2.5, encodings=("lut4", "lut8")),
+    ]
+    rows = rows_of(records)
+    assert [row["loss"] for row in rows.values()] == pytest.approx([0.3, 0.3, 0.3, 0.12])
+    assert rows[0]["predicted"] == pytest.approx(0.3)
+    assert rows[1]["predicted"] == pytest.approx(0.9)
+    assert rows[2]["predicted"] is None
+    assert rows[3]["predicted"] == pytest.approx(0.12 * (3 * 0.5 / 0.3) ** 0.5, rel=1e-4)
+    plain = rows_of(records, losses={})
+    assert [row["loss"] for row in plain.values()] == [row["predicted"] for row in plain.values()] == [None] * 4
+
+
+def test_unseen_data_confirm_a_member_or_do_not():
+    good, bad = (replace(record(i, 0.2 * (i + 1), 2.0 - i), evaluation=evaluated(0.2 * (i + 1))) for i in (0, 1))
+    other = record(1, 0.4, 1.0, encodings=("lut2", "lut2")).configuration
+    bad = replace(bad, configuration=other, evaluation=replace(bad.evaluation, configuration_hash=other.hash))
+    rows = rows_of([good, bad], confirmations={good.key: evaluated(0.2, seed=1), bad.key: evaluated(0.9, seed=1)})
+    assert [rows[0]["verdict"], rows[1]["verdict"]] == ["holds", "above"]
+    assert rows[1]["unseen"]["divergence"] > rows[1]["high"]
+    assert rows[1]["unseen"]["metrics"] == {"top1": 0.5}
+
+
+def test_neighbours_are_told_apart_by_their_samples_and_the_last_has_none():
+    same = evaluated(0.2)
+    near = replace(same, divergence=same.divergence * 0.999, by_sample=tuple(reversed(same.by_sample)))
+    records = [
+        replace(record(0, 0.3, 1.0), evaluation=replace(same, by_sample=tuple(v + 0.1 for v in same.by_sample))),
+        replace(record(1, 0.2, 2.0), evaluation=same),
+        replace(record(2, 0.199, 3.0), evaluation=near),
+    ]
+    assert [row["distinct_from_next"] for row in rows_of(records).values()] == [True, False, None]
+
+
+def test_methods_are_counted_by_layer_or_compared_as_a_whole():
+    gains = (
+        Gain("moment_matching", None, 2.0, 1.0, 0.1, 16, True),
+        Gain("gptq", "l0", 5.0, 4.0, 0.1, 16, True),
+        Gain("gptq", "l1", 5.0, 6.0, 0.1, 16, False),
+    )
+    assert gain_rows(gains) == [
+        {"method": "moment_matching", "divergence_before": 2.0, "divergence_after": 1.0, "kept": True, "layers": 0, "tried": 0},
+        {"method": "gptq", "divergence_before": None, "divergence_after": None, "kept": True, "layers": 1, "tried": 2},
+    ]  # fmt: skip
+
+
+def test_an_escalation_of_a_uniform_one_is_no_baseline_and_rounded_inputs_are_marked():
+    plain = record(0, 0.2, 2.0)
+    rounded = type(plain.configuration)(plain.configuration.encodings, {"l1": Precision.INT8})
+    made = replace(plain, origin="uniform lut8", escalated_from=3, rung="int8_activations", configuration=rounded)
+    row = rows_of([made])[0]
+    assert (row["baseline"], row["rung"], row["activations"]) == (None, "int8_activations", "01")
