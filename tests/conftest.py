@@ -14,6 +14,8 @@ settings.load_profile("palettune")
 
 #: Fixtures that start Ray clusters: who uses one is marked ``ray``.
 CLUSTERS = {"cluster", "nodes"}
+#: Fixtures that start an MLflow server, which takes many seconds: who uses one is marked ``slow``.
+SERVERS = {"server"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -28,11 +30,13 @@ def _seeded() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a Ray cluster; mark as slow what a matrix holds beyond its few cases, which are spread over it."""
+    """Mark what uses a Ray cluster or a server; mark as slow what a matrix holds beyond its few cases, which are spread over it."""
     matrices: dict[str, list[pytest.Item]] = {}
     for item in items:
         if CLUSTERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.ray)
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("matrix"):
             matrices.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for cases in matrices.values():

@@ -13,7 +13,10 @@ from tests.docs.pages import ROOT, blocks
 from tests.docs.test_commands import of_spans
 from tests.search.conftest import Project
 
-GUIDES = sorted(path.stem for path in (ROOT / "docs" / "guides").glob("*.md"))
+PAGES = (ROOT / "docs" / "guides").glob("*.md")
+GUIDES = sorted(
+    path.stem for path in PAGES if any(block.title for block in blocks(path))
+)  # those that begin with files
 
 
 def write_files(guide: Path, folder: Path) -> None:

@@ -151,6 +151,7 @@ STAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 @pytest.mark.parametrize("network", ["convolutions", "transformer"])
 @pytest.mark.parametrize("stage", STAGES)
@@ -186,6 +187,7 @@ def test_uses_of_weights_are_seen_wherever_the_model_is(device):
     assert all(torch.allclose(grams[name], one.gram, rtol=1e-3, atol=1e-5) for name, one in wanted.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_without_a_device_no_model_leaves_the_cpu(stage, tmp_path, passes):
     run, _ = STAGES[stage]
@@ -223,6 +225,7 @@ def _little_memory(samples):
     return nn.modules.module.register_module_forward_pre_hook(watch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_goes_on_with_smaller_batches_where_memory_runs_out(stage, tmp_path, passes):
     run, _ = STAGES[stage]

@@ -66,6 +66,7 @@ HARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize("hard", HARD)
 def test_package_holds_what_was_compressed(hard: str) -> None:
@@ -130,6 +131,7 @@ def test_error_does_not_depend_on_the_size_of_the_weights(spelling: str, scale: 
     assert error < {"lut6": 0.03, "lut4-scaled": 0.11, "int8": 0.01, "lut8-int8": 0.02, "int8-b8": 0.01}[spelling]
 
 
+@pytest.mark.slow
 def test_a_weight_of_zeros_is_stored_as_asked() -> None:
     spellings = ("lut4", "lut4-g8", "lut4-scaled", "lut4-int8", "lut4-g8-int8", "lut2-uint8", "lut2-v2", "uint8")
     spellings += ("int8-asym", "uint8-asym-b8", "int4", "int4-b8", "int4-asym-b8", "int8", "int8-tensor", "int8-b8")

@@ -300,6 +300,7 @@ class Odd(nn.Module):
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front_end", ["export", "trace"])
 def test_inputs_repeated_outputs_views_and_numbers_come_out_as_they_are(front_end, tmp_path, monkeypatch) -> None:
     monkeypatch.delattr(*{"export": (torch.jit, "trace"), "trace": (torch.export, "export")}[front_end])

@@ -42,6 +42,7 @@ def test_before_the_first_step_it_is_what_it_started_from(spelling: str) -> None
             assert torch.equal(found.buffers[key].float(), value.float()), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_training_lowers_the_error_and_keeps_the_form(spelling: str) -> None:
     torch.manual_seed(1)

@@ -105,6 +105,7 @@ def _tuple(outputs):
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOUND)
 def test_every_workflow_runs_and_scores_agree_with_what_is_measured(tmp_path, name):
     setting = setting_of(tmp_path, cases.case(getattr(cases, name), 2))

@@ -1,10 +1,13 @@
 """An experiment whose search has no operands among its layers is prepared without them."""
 
+import pytest
+
 from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.space.layer import LayerKind
 from tests.search.preparation.placed import placed
 
 
+@pytest.mark.slow
 def test_operands_are_layers_unless_the_search_has_none():
     new = prepare_as_searched(placed(), None)
     assert {layer.name: layer.kind for layer in new.layers} == {

@@ -202,7 +202,7 @@ def test_a_package_without_a_record_is_run_and_passes(plain, tmp_path):
     assert found.passed
     assert found.claimed is None
     assert "no record" in found.notes[0]
-    assert found.lines(package)[-1].startswith("[yellow]note:")
+    assert found.lines(package)[-2].startswith("[yellow]note:")
 
 
 OVERFLOWING = PLAIN.replace(

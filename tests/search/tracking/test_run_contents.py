@@ -73,6 +73,7 @@ def test_encodings_are_parameters_whose_keys_sort_in_model_order():
     assert found["00 block.11"] == "lut4"
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=12, unique=True), st.text(min_size=1))
 def test_mlflow_takes_every_name_of_a_layer_and_of_a_metric(layers, metric):
     parameters = encoding_parameters(Configuration(dict.fromkeys(layers, LUT4)), layers)

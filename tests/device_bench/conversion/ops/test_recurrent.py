@@ -130,6 +130,7 @@ class Begun(nn.Module):
         return self.gru(x, self.start.expand(-1, len(x), -1).contiguous())[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "scale"), [(False, 1.0), (True, 1.0), (False, 0.0)])
 def test_a_learned_first_state_leaves_the_weights_as_they_are(cell, scale, tmp_path):
     torch.manual_seed(0)

@@ -18,9 +18,9 @@ FLAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, with a profile of its own."""
+    """The system's Chromium, with a profile of its own; ended with its file, as its event loop would stop others."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
