@@ -17,8 +17,14 @@ SHORT = {
 }
 
 
+#: The dearest; `make test-all` runs all.
+SLOW = {"adapters": pytest.mark.slow, "calibration": pytest.mark.slow}
+
+
 class TestWorkflows(WorkflowContract):
-    @pytest.fixture(params=registered_workflows().values(), ids=registered_workflows())
+    @pytest.fixture(
+        params=[pytest.param(w, id=name, marks=SLOW.get(name, ())) for name, w in registered_workflows().items()]
+    )
     def workflow(self, request):
         return request.param
 

@@ -45,6 +45,7 @@ def divergence(text, setting, spelling, sequence=1000):
     return float(torch.stack(errors).mean() / energy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATEFUL)
 @pytest.mark.parametrize("sequence", [None, 1, 5])
 def test_a_figure_is_that_of_a_plain_loop_in_whatever_order_trials_run(tmp_path, name, sequence):
@@ -59,6 +60,7 @@ def test_a_figure_is_that_of_a_plain_loop_in_whatever_order_trials_run(tmp_path,
     assert found[0].divergence < 1e-5 < found[1].divergence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRADIENTS)
 @pytest.mark.parametrize("method", ["fisher", "isolated"])
 @pytest.mark.parametrize("sequence", [None, 4])
@@ -107,6 +109,7 @@ def test_gradients_of_a_score_are_taken_from_the_state_that_earlier_items_leave(
         assert found[number] == pytest.approx(float((noise.T @ hidden * change).sum()), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cache", "hidden", "counter", "stream", "two_kinds"])
 def test_calibration_finds_the_same_again_and_leaves_the_model_as_it_was(tmp_path, name):
     setting = stateful_setting(tmp_path, STATEFUL[name][0])

@@ -23,6 +23,7 @@ def test_the_front_counted_out_is_the_front_of_everything_tried():
     assert landscape.best_volume() == pytest.approx(hypervolume(losses), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(8)
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def _save(model: ct.models.MLModel, folder) -> str:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_keeps_its_own_weight_plain_or_compressed(name, tmp_path, monkeypatch):
     if name != "recurrent":  # coremltools converts an LSTM from a trace only

@@ -8,6 +8,7 @@ from palettune.space.reach import BudgetError
 from tests.search.latency_space import model, space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"])
 @pytest.mark.parametrize("groups", [(), (("a", "d"),)])
 def test_nothing_in_the_space_is_faster(unit, groups):

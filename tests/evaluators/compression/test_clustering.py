@@ -57,6 +57,7 @@ def test_weighted_values_err_no_more_than_one_by_one(weights, options):
         assert ours.get_buffer(name).shape == theirs.get_buffer(name).shape
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(4)
 @pytest.mark.parametrize("weights", ["normal", "rows of many sizes", "heavy tails", "positive"])
 @pytest.mark.parametrize("weighted", [False, True])

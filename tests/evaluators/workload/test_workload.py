@@ -212,6 +212,7 @@ def test_computed_weights_are_folded_when_the_model_is_loaded(tmp_path):
     assert found.kept == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

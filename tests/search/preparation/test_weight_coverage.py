@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from palettune.device_bench.package.float_constants import FloatConstant
@@ -14,6 +15,7 @@ from tests.search.odd_weights import MODULATED, PLAIN, prepared
 REASON = "operand 'x' of mul, which is not a weight operand"
 
 
+@pytest.mark.slow
 def test_constants_that_are_no_layers_are_listed_with_their_reason_and_low_coverage_is_a_warning(tmp_path):
     assert (
         prepared(tmp_path / "whole", MODULATED).coverage == 1.0

@@ -99,6 +99,7 @@ def test_it_gets_nearer_to_the_known_front_than_any_stock_sampler():
         assert guided > stock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [False, True])
 def test_it_improves_on_its_seeds_for_divergence_and_for_a_metric(metric):
     landscape = Landscape(2, metric=metric)

@@ -192,6 +192,7 @@ def test_a_server_that_hangs_is_not_waited_for_and_the_next_start_writes_what_is
     assert [item.path for item in client.list_artifacts(parent.info.run_id)] == ["front.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True])
 def test_a_run_whose_creation_was_not_answered_is_not_created_twice(server, middle, folder, late):
     tracker = Tracker(folder, middle.uri, "search")
@@ -208,6 +209,7 @@ def test_a_run_whose_creation_was_not_answered_is_not_created_twice(server, midd
     assert_all_written(server, folder, 3)
 
 
+@pytest.mark.slow
 def test_a_search_whose_own_run_was_created_twice_keeps_the_one_with_its_trials(server, middle, folder):
     middle.hold.append("runs/create")
     tracker = Tracker(folder, middle.uri, "search")

@@ -86,6 +86,7 @@ def test_scores_of_parts_are_those_of_the_whole(worker, lut4):
     assert whole.by_sample.shape == (4, 2)
 
 
+@pytest.mark.slow
 def test_a_package_travels_as_bytes(worker, lut4, prepared, tmp_path):
     package = unpack(worker.convert(lut4, prepared[0].experiment.deployment_target), tmp_path / "one.mlpackage")
     assert weight_bytes(package) == prepared[0].weight_bytes(lut4)
