@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.search.escalation.escalation_gains import verdicts
 from palettune.search.escalation.int8_activations import with_int8_activations
 from palettune.search.escalation.promotion import GreatestGain, Promotion, Seen, Slot
 from palettune.search.experiment.experiment import ExperimentError
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.preparation.preparation import Preparation
+from palettune.search.results.escalation_gains import verdicts
 from palettune.search.study.escalation import Escalation, EscalationOrder, EscalationResult
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy

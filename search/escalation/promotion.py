@@ -17,11 +17,11 @@ from typing import Protocol
 import numpy as np
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.search.escalation.escalation_gains import expected_share, losses_of, pairs_of, shares_of
 from palettune.search.experiment.objectives import ObjectiveSet, non_dominated
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.proposing.expected_improvement import expected_gain
+from palettune.search.results.escalation_gains import expected_share, losses_of, pairs_of, shares_of
 from palettune.search.study.record import Record
 
 __all__ = ["GreatestGain", "Promotion", "Seen", "Slot"]

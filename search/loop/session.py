@@ -14,7 +14,6 @@ from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.evaluators.workload.workload import Split, Workload
 from palettune.search.display.artifacts import artifacts
-from palettune.search.escalation.escalation_gains import verdicts
 from palettune.search.escalation.escalations import Escalations, check_escalation
 from palettune.search.escalation.promotion import Promotion
 from palettune.search.experiment.experiment import Experiment
@@ -36,6 +35,7 @@ from palettune.search.preparation.fp16_check import check_before_search
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.ending import Ending
+from palettune.search.results.escalation_gains import verdicts
 from palettune.search.results.front import Front
 from palettune.search.results.observer import Observers, SearchObserver
 from palettune.search.results.search_history import SearchHistory

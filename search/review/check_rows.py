@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from palettune.search.escalation.escalation_gains import RungGain, rung_gains
+from palettune.search.results.escalation_gains import RungGain, rung_gains
 from palettune.search.review.exported_packages import exported_packages
 from palettune.search.review.figures import figure
 from palettune.search.review.review_source import ReviewSource

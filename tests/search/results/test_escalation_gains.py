@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from palettune.evaluators.quality.evaluation import Workflow
-from palettune.search.escalation.escalation_gains import verdicts
+from palettune.search.results.escalation_gains import verdicts
 from tests.search.escalation.test_promotion import ESCALATED, objectives, record, rounded
 
 
