@@ -193,7 +193,7 @@ def test_the_command_line_shows_exports_and_proves(project):
     )
     refused = project.run("export", "--out", str(out), "--pick", "999")
     assert refused.returncode == 2
-    assert "trial 999 is not on the front" in refused.stderr
+    assert "the run has no finished trial 999" in refused.stderr
     nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
     assert nothing.returncode == 2
     assert "no member of the front is within the bounds" in nothing.stderr
