@@ -10,31 +10,29 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 
 from palettune.evaluators.quality.evaluation import Failure, Workflow
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.search.experiment.rungs.rung import Rung
-from palettune.search.study.escalation import Escalation, EscalationResult
+from palettune.search.study.escalation import EscalationResult
 from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import Record, Result
 from palettune.search.study.record_codec import (
     ADDED,
     CONFIGURATION,
     ESCALATED_FROM,
-    attributes_of,
+    asked_escalation,
     attributes_of_escalation,
     escalation_of,
-    keep_violations,
-    long_values_of,
     record_of,
     record_of_escalation,
     result_of,
 )
+from palettune.search.study.trial_writer import TrialWriter
 from palettune.space.configuration import Configuration
 from palettune.space.search_space import SearchSpace, SearchSpaceError
 
@@ -64,8 +62,9 @@ class AddedTrials:
         settings: EscalationSettings,
         objectives: ObjectiveSet,
     ) -> None:
-        self._study, self._storage, self._values = study, storage, values
+        self._study, self._values = study, values
         self._space, self._settings, self._objectives = space, settings, objectives
+        self._writer = TrialWriter(study, storage, values, space, objectives)
 
     def add(
         self, origin: str, configuration: Configuration, result: Result, costs: Mapping[str, float], span: _Span
@@ -78,7 +77,7 @@ class AddedTrials:
             span: when it began and ended, seconds since the epoch.
         """
         known = {"origin": origin, "workflow": Workflow.DATA_FREE.value, "configuration_hash": configuration.hash}
-        return self._write(known | {"costs": dict(costs)}, configuration, result, costs, span)
+        return self._write(known | {"costs": dict(costs)}, configuration, result, span)
 
     def escalate(self, rung: Rung, source: Record, result: EscalationResult | Failure, span: _Span) -> Record:
         """Write an escalation; give its record.
@@ -86,9 +85,8 @@ class AddedTrials:
         Args:
             source: what it was escalated from, with the configuration and the costs that it asked for.
         """
-        configuration, costs = source.configuration, source.costs
-        asked = Escalation(-1, rung.name, rung.workflow, source.trial, configuration, costs, rung.identity)
-        return self._write(attributes_of_escalation(asked), configuration, result, costs, span)
+        asked = asked_escalation(rung, source)
+        return self._write(attributes_of_escalation(asked), source.configuration, result, span)
 
     def records(self) -> list[tuple[float, Record]]:
         """Every added trial with the moment of being added, by number."""
@@ -97,41 +95,18 @@ class AddedTrials:
         return [(_moment(trial), self._record(trial)) for trial in finished if self._counts(trial)]
 
     def _write(
-        self,
-        known: dict[str, Any],
-        configuration: Configuration,
-        result: Result | EscalationResult,
-        costs: Mapping[str, float],
-        span: _Span,
+        self, known: dict[str, Any], configuration: Configuration, result: Result | EscalationResult, span: _Span
     ) -> Record:
-        number = self._begin(known, configuration)
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        trial = self._storage.get_trial_id_from_study_id_trial_number(study, number)
-        self._values.keep(number, long_values_of(result))
-        for name, value in attributes_of(result, span).items():
-            self._storage.set_trial_user_attr(trial, name, value)
-        judged = Record.judged(result, self._objectives, costs, **_unknown(configuration))
-        if judged.evaluation is None or judged.values is None:
-            self._study.tell(number, state=TrialState.FAIL)
-        else:
-            violations = self._objectives.violations_by_key(judged.evaluation, judged.costs)
-            keep_violations(self._storage, trial, violations)
-            self._study.tell(number, list(judged.values))
-        return self._record(self._study.get_trials(deepcopy=False)[number])
-
-    def _begin(self, known: dict[str, Any], configuration: Configuration) -> int:
-        """A trial that is RUNNING, for the moment that it takes to write it; its number."""
-        parameters, attributes, choices = self._parameters(configuration), known | {ADDED: True}, self._space.choices
+        parameters, attributes = self._parameters(configuration), known | {ADDED: True}
         if parameters is None:
             attributes[CONFIGURATION] = configuration.to_json()
-        trial = create_trial(
-            state=TrialState.RUNNING,
-            params=parameters or {},
-            distributions={name: CategoricalDistribution(choices[name]) for name in parameters or ()},
-            user_attrs=attributes,
-        )
-        self._study.add_trial(trial)
-        return int(self._study.get_trials(deepcopy=False)[-1].number)
+        number = self._writer.begin(parameters or {}, attributes)  # RUNNING for the moment that it takes to write it
+        self._writer.keep(number, result, span)
+        self._writer.tell(self._read(number))
+        return self._read(number)
+
+    def _read(self, number: int) -> Record:
+        return self._record(self._study.get_trials(deepcopy=False)[number])
 
     def _parameters(self, configuration: Configuration) -> dict[str, str] | None:
         try:
@@ -159,15 +134,3 @@ class AddedTrials:
 
 def _moment(trial: FrozenTrial) -> float:
     return trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0
-
-
-def _unknown(configuration: Configuration) -> dict[str, Any]:
-    """What a record that is only judged need not know."""
-    return {
-        "trial": -1,
-        "origin": "",
-        "configuration": configuration,
-        "workflow": Workflow.DATA_FREE,
-        "answered_from": None,
-        "span": (0.0, 0.0),
-    }

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.experiment.rungs.registry import EscalationSettings
@@ -22,13 +21,12 @@ from palettune.search.study.record import Record
 from palettune.search.study.record_codec import (
     ADDED,
     ESCALATED_FROM,
-    attributes_of,
+    asked_escalation,
     attributes_of_escalation,
     escalation_of,
-    keep_violations,
-    long_values_of,
     record_of_escalation,
 )
+from palettune.search.study.trial_writer import TrialWriter
 from palettune.space.search_space import SearchSpace
 
 __all__ = ["EscalationTrials"]
@@ -61,7 +59,7 @@ class EscalationTrials:
         self._study, self._storage, self._values, self._space = study, storage, values, space
         self._settings, self._objectives = settings, objectives
         self._data_free = data_free
-        self._distributions = {name: CategoricalDistribution(choices) for name, choices in space.choices.items()}
+        self._writer = TrialWriter(study, storage, values, space, objectives)
 
     def decide(self, rung: Rung, source: Record) -> Escalation:
         """Begin an escalation: a trial that is RUNNING.
@@ -69,38 +67,19 @@ class EscalationTrials:
         Args:
             source: what it is escalated from, with the configuration and the costs that it asks for.
         """
-        asked = Escalation(
-            -1, rung.name, rung.workflow, source.trial, source.configuration, source.costs, rung.identity
-        )
-        parameters = self._space.to_parameters(source.configuration)
-        trial = create_trial(
-            state=TrialState.RUNNING,
-            params=parameters,
-            distributions={name: self._distributions[name] for name in parameters},
-            user_attrs=attributes_of_escalation(asked),
-        )
-        self._study.add_trial(trial)
-        return replace(asked, trial=self._study.get_trials(deepcopy=False)[-1].number)
+        asked, parameters = asked_escalation(rung, source), self._space.to_parameters(source.configuration)
+        return replace(asked, trial=self._writer.begin(parameters, attributes_of_escalation(asked)))
 
     def keep(self, escalation: Escalation) -> None:
         """Write a result as soon as it exists, before its turn to be told comes."""
         assert escalation.result is not None
-        self._values.keep(escalation.trial, long_values_of(escalation.result))
-        trial = self._trial_id(escalation)
-        for name, value in attributes_of(escalation.result, escalation.span).items():
-            self._storage.set_trial_user_attr(trial, name, value)
+        self._writer.keep(escalation.trial, escalation.result, escalation.span)
 
     def tell(self, escalation: Escalation) -> Record:
         """Finish the trial of an escalation that has its result."""
         record = self.record(escalation)
-        if escalation.told_at is not None:
-            return record
-        if record.evaluation is None or record.values is None:
-            self._study.tell(escalation.trial, state=TrialState.FAIL)
-            return record
-        violations = self._objectives.violations_by_key(record.evaluation, record.costs)
-        keep_violations(self._storage, self._trial_id(escalation), violations)
-        self._study.tell(escalation.trial, list(record.values))
+        if escalation.told_at is None:
+            self._writer.tell(record)
         return record
 
     def give_up(self) -> None:
@@ -113,7 +92,7 @@ class EscalationTrials:
                 self.tell(escalation)
             else:
                 reason = "begun under other settings, which were changed before it ended"
-                self._storage.set_trial_user_attr(self._trial_id(escalation), "status_reason", reason)
+                self._storage.set_trial_user_attr(self._writer.trial_id(escalation.trial), "status_reason", reason)
                 self._study.tell(escalation.trial, state=TrialState.FAIL)
 
     def all(self) -> list[Escalation]:
@@ -169,10 +148,6 @@ class EscalationTrials:
 
     def _former(self) -> list[Escalation]:
         return former_escalations(self._study.user_attrs, self._data_free)
-
-    def _trial_id(self, escalation: Escalation) -> int:
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        return int(self._storage.get_trial_id_from_study_id_trial_number(study, escalation.trial))
 
 
 def _decided_here(trial: FrozenTrial) -> bool:

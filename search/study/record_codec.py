@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.experiment.objectives import ObjectiveSet
+from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.library_internals import set_constraints
 from palettune.search.study.escalation import Escalation, EscalationResult
 from palettune.search.study.record import Record, Result
@@ -23,6 +24,7 @@ __all__ = [
     "CONFIGURATION",
     "CONSTRAINTS",
     "ESCALATED_FROM",
+    "asked_escalation",
     "attributes_of",
     "attributes_of_escalation",
     "configuration_of",
@@ -140,6 +142,15 @@ def record_of(trial: FrozenTrial, space: SearchSpace, objectives: ObjectiveSet, 
         answered_from=attributes.get("answered_from"),
         span=(began, answered),
     )
+
+
+def asked_escalation(rung: Rung, source: Record) -> Escalation:
+    """An escalation that has no number yet.
+
+    Args:
+        source: what it is escalated from, with the configuration and the costs that it asks for.
+    """
+    return Escalation(-1, rung.name, rung.workflow, source.trial, source.configuration, source.costs, rung.identity)
 
 
 def attributes_of_escalation(escalation: Escalation) -> dict[str, Any]:

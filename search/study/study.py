@@ -25,11 +25,12 @@ from palettune.search.study.data_free_view import DataFreeView
 from palettune.search.study.escalation_trials import EscalationTrials
 from palettune.search.study.long_values import LongValues
 from palettune.search.study.record import FirstTrial, Record, Result
-from palettune.search.study.record_codec import attributes_of, keep_violations, long_values_of, record_of, result_of
+from palettune.search.study.record_codec import keep_violations, record_of, result_of
 from palettune.search.study.side_tables import CONFIRMATION_DATA, EVALUATION_DATA, SideTables
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study_context import StudyContext
 from palettune.search.study.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
+from palettune.search.study.trial_writer import TrialWriter
 from palettune.space.configuration import Configuration
 
 __all__ = ["SamplerFactory", "SearchStudy", "StudyError", "open_storage"]
@@ -71,6 +72,7 @@ class SearchStudy:
         self._view = DataFreeView(study.study_name, storage)
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._values = LongValues(storage, self._study_id)
+        self._writer = TrialWriter(study, storage, self._values, self._space, self.objectives)
         self._tables = SideTables(study, self._values)
         self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
         self.escalations = EscalationTrials(
@@ -215,9 +217,7 @@ class SearchStudy:
 
     def keep(self, number: int, result: Result, span: tuple[float, float]) -> None:
         """Write a result as soon as it exists, before its turn to be told comes."""
-        self._values.keep(number, long_values_of(result))
-        for name, value in attributes_of(result, span).items():
-            self._storage.set_trial_user_attr(self._trial_id(number), name, value)
+        self._writer.keep(number, result, span)
 
     def answer(self, number: int, source: int) -> None:
         """Mark a trial as answered from the record of an earlier one."""
