@@ -91,8 +91,7 @@ class Run:
     @property
     def front(self) -> Front:
         """The Pareto front, ranked by measured latencies where there are some."""
-        found = front_of(self.trials, self._study.context.objectives(self.experiment), self._known)
-        return replace(found, confirmations=self._study.confirmations(), recipes=self._study.recipes())
+        return self._front(self.trials, self._known)
 
     def trials_frame(self) -> pandas.DataFrame:
         """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
@@ -297,17 +296,20 @@ class Run:
 
         context, trials = self._study.context, self.trials
         known = known_latency(self._latency, trials, self._study.measurements())
-        front = front_of(trials, context.objectives(self.experiment), known)
         return ReviewSource.read(
             self.experiment,
             self.folder,
             context,
             trials,
-            replace(front, confirmations=self._study.confirmations(), recipes=self._study.recipes()),
+            self._front(trials, known),
             latency=known.model or self._latency,
             notes=self.notes,
             storage=self._storage,
         )
+
+    def _front(self, trials: Sequence[Record], known: KnownLatency) -> Front:
+        found = front_of(trials, self._study.context.objectives(self.experiment), known)
+        return replace(found, confirmations=self._study.confirmations(), recipes=self._study.recipes())
 
     def _record(self, trial: int | Record) -> Record:
         return trial if isinstance(trial, Record) else self.trial(trial)

@@ -34,9 +34,11 @@ def prepare_columns(
     Raises:
         UserError: a layer cannot be compressed as a configuration says.
     """
+    wanted = dict.fromkeys(column for one in configurations for column in one.encodings.items())
+    if not wanted:
+        return
     path = folder.scores / context.scores_file
     scores = Scores.load(path)
-    wanted = dict.fromkeys(column for one in configurations for column in one.encodings.items())
     missing = [column for column in wanted if not scores.has(column)]
     if not missing:
         return

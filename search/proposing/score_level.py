@@ -9,12 +9,14 @@ import numpy as np
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.study.record import Record
 
-__all__ = ["NEAREST", "WITHIN", "ScoreLevel", "score_level"]
+__all__ = ["NEAREST", "UNTAUGHT_SPREAD", "WITHIN", "ScoreLevel", "score_level"]
 
 NEAREST = 12
 """Evaluations that correct one prediction, at most."""
 WITHIN = 1.5
 """How far their own predictions may be from it, as a logarithm of the ratio."""
+UNTAUGHT_SPREAD = 0.7
+"""Deviation of the logarithm of measured over predicted, until enough is measured: a factor of two either way."""
 _TINY = 1e-12
 
 

@@ -23,7 +23,7 @@ from palettune.search.proposing.allocation import (
     solve_within,
 )
 from palettune.search.proposing.escalation_forecast import EscalationForecast, escalation_forecasts
-from palettune.search.proposing.score_level import score_level
+from palettune.search.proposing.score_level import UNTAUGHT_SPREAD, score_level
 from palettune.search.proposing.solver import Allocation, Infeasible, Problem
 from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
@@ -179,24 +179,20 @@ def _expected(
     scores: Scores, records: Sequence[Record], configuration: Configuration, loss: float
 ) -> tuple[float, float, float | None, int]:
     """The divergence of a configuration of this score, its interval's ends, and how many evaluations taught them."""
+    level = score_level(scores, records)
     if loss <= 0:
-        return _unseen(scores, records)
-    ratios = score_level(scores, records).ratios(loss)
+        return _unseen(level.unseen)
+    ratios = level.ratios(loss)
     centre = float(np.median(ratios)) if ratios else 0.0
-    spread = float(np.std(ratios)) if len(ratios) > 2 else 0.7  # until measured: a factor of two either way
+    spread = float(np.std(ratios)) if len(ratios) > 2 else UNTAUGHT_SPREAD
     sampling = (scores.standard_error(configuration) or 0.0) / max(loss, 1e-12)
     width = _EIGHTY * float(np.hypot(spread, sampling))
     predicted = loss * float(np.exp(centre))
     return predicted, predicted * float(np.exp(-width)), predicted * float(np.exp(width)), len(ratios)
 
 
-def _unseen(scores: Scores, records: Sequence[Record]) -> tuple[float, float, float | None, int]:
+def _unseen(measured: Sequence[float]) -> tuple[float, float, float | None, int]:
     """What configurations without any score were measured to lose; nothing is promised where none was."""
-    measured = [
-        record.evaluation.divergence
-        for record in records
-        if record.evaluation is not None and record.answered_from is None and scores.predict(record.configuration) <= 0
-    ]
     if not measured:
         return 0.0, 0.0, None, 0
     return float(np.median(measured)), min(measured), max(measured), len(measured)

@@ -24,7 +24,7 @@ from palettune.space.errors import UserError
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Front", "Limits", "PickError", "front_of"]
+__all__ = ["Front", "Limits", "PickError", "front_of", "is_feasible"]
 
 
 class PickError(UserError):
@@ -208,7 +208,7 @@ def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLa
     """
     known = known or KnownLatency()
     candidates = [
-        r for r in records if r.values is not None and r.answered_from is None and _feasible(r, objectives, known)
+        r for r in records if r.values is not None and r.answered_from is None and is_feasible(r, objectives, known)
     ]
     if not candidates:
         return Front((), objectives, known)
@@ -225,7 +225,8 @@ def _values(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> Se
     return objectives.values(record.evaluation, known.costs(record))
 
 
-def _feasible(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> bool:
+def is_feasible(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> bool:
+    """Whether an evaluation meets every constraint, by what is known best of its latency."""
     if not known.measurements or record.evaluation is None:
         return record.feasible
     return all(value <= 0 for value in objectives.violations(record.evaluation, known.costs(record)))

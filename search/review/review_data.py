@@ -12,7 +12,7 @@ from typing import Any
 
 from palettune.device_bench.cost.latency_model import LinearLatency
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
-from palettune.search.proposing.score_level import NEAREST, WITHIN, ScoreLevel
+from palettune.search.proposing.score_level import NEAREST, UNTAUGHT_SPREAD, WITHIN, ScoreLevel
 from palettune.search.review.check_rows import check_rows, escalation_rows
 from palettune.search.review.constraint_rows import constraint_rows
 from palettune.search.review.encoding_table import EncodingTable
@@ -30,7 +30,6 @@ __all__ = ["review_data"]
 
 SCHEMA = 1
 _PRECISE = 9
-_SPREAD = 0.7  # until measured: a factor of two either way
 _KINDS = {
     DivergenceKind.KL: (
         "Kullback-Leibler divergence from the float model's class probabilities, in nats, the mean over samples: 0 is "
@@ -135,7 +134,7 @@ def _prediction(level: ScoreLevel) -> dict[str, Any]:
         "points": [figures(point, _PRECISE) for point in level.points],
         "nearest": NEAREST,
         "within": WITHIN,
-        "spread": _SPREAD,
+        "spread": UNTAUGHT_SPREAD,
         "unseen": figure(level.divergence(0.0)),
     }
 

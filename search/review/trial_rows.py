@@ -13,7 +13,7 @@ from palettune.evaluators.quality.gain import Gain
 from palettune.evaluators.sensitivity.scores import Column
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.proposing.score_level import ScoreLevel
-from palettune.search.results.front import Front
+from palettune.search.results.front import Front, is_feasible
 from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
@@ -159,18 +159,11 @@ def status_of(record: Record, front: Front) -> tuple[str, str | None]:
         return "repeat", f"the same configuration as trial {record.answered_from}"
     if any(member.trial == record.trial for member in front.members):
         return "front", None
-    if _feasible(record, front):
+    if is_feasible(record, front.objectives, front.known):
         return "dominated", None
     constraints, costs = front.objectives.constraints, front.known.costs(record)
     broken = broken_constraints(constraints, record.evaluation, costs) if record.evaluation is not None else []
     return "infeasible", "; ".join(broken) or "a constraint is not met"
-
-
-def _feasible(record: Record, front: Front) -> bool:
-    """Whether an evaluation meets every constraint, by what is known best of its latency."""
-    if not front.known.measurements or record.evaluation is None:
-        return record.feasible
-    return all(value <= 0 for value in front.objectives.violations(record.evaluation, front.known.costs(record)))
 
 
 def gain_rows(gains: Sequence[Gain]) -> list[dict[str, Any]]:
