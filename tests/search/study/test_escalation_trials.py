@@ -53,8 +53,8 @@ def test_optuna_shows_every_escalation_with_its_choices_and_what_became_of_it():
     assert bad.user_attrs["status_reason"] == "train, layer 'l1': the loss is not finite"
     assert bad.user_attrs["settings"] == {"vector_steps": 100, "steps": 300}
     assert not [key for trial in shown.trials for key in trial.user_attrs if key.startswith("climb")]
-    optuna.visualization.plot_pareto_front(shown)
-    optuna.visualization.plot_parallel_coordinate(shown, target=lambda trial: trial.values[0])
+    optuna.visualization.matplotlib.plot_pareto_front(shown)
+    optuna.visualization.matplotlib.plot_parallel_coordinate(shown, target=lambda trial: trial.values[0])
 
 
 def test_an_escalation_under_way_when_the_driver_died_keeps_its_number_and_its_answer():

@@ -82,9 +82,13 @@ class Reader:
 
     def fragment(self) -> str:
         """What the address says, once it is written."""
-        written = "import('fragment').then((page) => location.hash.slice(1) === page.fragment())"
-        self.page.wait_for_function(f"() => {written}")
-        return str(self.page.evaluate("location.hash")).removeprefix("#")
+        # Playwright's `wait_for_function` awaits no promise, and an import is one.
+        return str(
+            self.do("""await (async ({ fragment }) => {
+                while (location.hash.slice(1) !== fragment()) await new Promise((done) => setTimeout(done, 10));
+                return location.hash.slice(1);
+            })(await import('fragment'))""")
+        )
 
     def apart(self) -> list[int]:
         """Members whose points no other shown point lies near, smallest first: those that a click surely means."""
