@@ -14,6 +14,9 @@ EXPERIMENT := experiments/efficientnet_lite0/experiment.toml
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 ALONE := $(BIN)/python -m pytest
 
+# Compiled tests are kept between runs: their assertions take half of a run's start to compile.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-all test-slow lint docs install clean
 
 install: $(VENV)/.installed

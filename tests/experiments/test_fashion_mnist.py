@@ -107,6 +107,7 @@ def test_augmentation_moves_and_mirrors_and_changes_nothing_else(clothes: Module
     assert set(columns.tolist()) == set(range(8, 13)) | set(range(15, 20))
 
 
+@pytest.mark.slow
 def test_it_converts_with_every_layer(workload: ModuleType) -> None:
     network = workload.model()
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]

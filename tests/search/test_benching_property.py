@@ -206,6 +206,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize(("name", "target"), CASES)
 def test_a_network_costs_in_its_package_what_a_search_predicts(name, target, tmp_path):

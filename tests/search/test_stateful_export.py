@@ -111,6 +111,7 @@ def test_a_target_without_states_is_refused_before_anything_is_compressed(tmp_pa
         prepare(experiment_of(tmp_path, CASES["cache"], target="iOS17"))
 
 
+@pytest.mark.slow
 def test_fine_tuning_a_model_with_state_is_refused_by_the_key(tmp_path):
     more = "[budget]\ntrials = 20\n[escalation]\nfine_tuning = 1\n"
     with pytest.raises(ExperimentError, match=r"escalation.fine_tuning = 1: .*k_cache, v_cache"):

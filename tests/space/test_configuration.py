@@ -15,6 +15,7 @@ from palettune.space.encoding_spelling import common_spellings
 ENCODINGS = st.sampled_from([Encoding.parse(s) for s in common_spellings()])
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(min_size=1), st.tuples(ENCODINGS, st.sampled_from(list(Precision)))), st.randoms())
 def test_json_pickle_and_hash_do_not_depend_on_order(chosen, rng) -> None:
     names = list(chosen)

@@ -66,6 +66,7 @@ def test_nothing_but_the_layers_weights_depends_on_the_configuration(name, targe
     assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)
 
 
+@pytest.mark.slow
 def test_an_assembled_module_has_the_base_of_the_float_one():
     module, inputs = build("decoder")
     names = layer_names(module)
@@ -134,6 +135,7 @@ def test_weights_that_cannot_be_compressed_are_refused_with_the_reason(tmp_path)
     assert base.rest_bytes + _layer_bytes(base, nodes) == weight_bytes(path)
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("seed", range(12))
 def test_bytes_are_exact_and_proven_whatever_is_done_with_weights(seed, tmp_path):

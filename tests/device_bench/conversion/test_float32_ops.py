@@ -191,6 +191,7 @@ def test_modules_of_equal_names_are_told_apart(tmp_path, monkeypatch):
     assert {"left.0", "right.0"} <= set(modules.values())
 
 
+@pytest.mark.slow
 def test_a_tied_weight_keeps_all_its_ops(tmp_path):
     module, inputs = build("tied_language_model")
     path = tmp_path / "net.mlpackage"
@@ -199,6 +200,7 @@ def test_a_tied_weight_keeps_all_its_ops(tmp_path):
     assert {types[name] for name in kept(path)} >= {"gather", "linear"}
 
 
+@pytest.mark.slow
 def test_a_pattern_that_matches_nothing_names_what_there_is():
     with pytest.raises(UnmatchedPatternError, match=r"'wode' matches no module.*first, wide.*layer_norm.*'wide'"):
         convert(Overflow().eval(), samples(1)[0], IOS18, float32=["first", "wode"])

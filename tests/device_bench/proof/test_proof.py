@@ -316,6 +316,7 @@ def test_equal_layers_are_told_apart_by_the_graph(twins):
     assert _failed(twins.prove(left="fp16", right="lut4")) == {"left", "right"}
 
 
+@pytest.mark.slow
 def test_the_damage_that_coremltools_does_to_a_layer_it_skips_is_caught(tmp_path):
     """``enable_per_channel_scale`` divides the weight by its scales before it finds that the group does not divide."""
     export = Export("perceptron", DeploymentTarget.IOS18, tmp_path, {})

@@ -77,6 +77,7 @@ def test_no_samples_are_refused(tmp_path):
         check_precision(path, [(torch.zeros(1, 8), torch.zeros(1))])
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_a_sound_network_is_let_through(seed, tmp_path):

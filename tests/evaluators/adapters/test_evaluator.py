@@ -35,6 +35,7 @@ def pair(
     return start, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["convolutions", "transformer", "audio"])
 def test_separate_adapters_bring_networks_nearer_and_leave_weights_alone(network: str, tmp_path: Path) -> None:
     start, found = pair(tmp_path, network, replace(SETTING, rank=1))

@@ -29,6 +29,7 @@ MIXED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str, tmp_path: Path) -> None:
     spelling, others = MIXED[network]

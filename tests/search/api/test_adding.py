@@ -21,6 +21,7 @@ def run(tiny, tmp_path):
     return pt.open_run(experiment_of(tiny / "workload.py"), root=tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_a_solved_configuration_is_evaluated_once_and_stands_beside_the_others(run):
     budget = run.front.knee().costs["size_mb"] * 1.01
     solved = run.solve(max_size_mb=budget, forbid=["lut8"])

@@ -76,6 +76,7 @@ def test_a_budget_is_solved_without_an_evaluation(run):
         run.solve(max_latency_ms=1)
 
 
+@pytest.mark.slow
 def test_members_are_exported_proven_and_listed_in_mlflow(run, tmp_path):
     shown = []
     picked = ["knee", run.front.members[0].trial]

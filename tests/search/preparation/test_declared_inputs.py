@@ -188,6 +188,7 @@ def test_a_size_that_the_model_freezes_ends_it_before_a_search_with_the_line(tmp
     assert "one course alone: sizes from 21 on along dimension 1 of x" in str(error.value)
 
 
+@pytest.mark.slow
 def test_inspect_shows_what_is_declared_and_errors_name_the_key(tmp_path):
     toml = case(tmp_path, TOKENS, LENGTHS)
     shown = CliRunner().invoke(app, ["inspect", str(toml)])

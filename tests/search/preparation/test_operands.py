@@ -181,6 +181,7 @@ def test_packages_are_proven_on_both_routes_with_equal_sizes(target, tmp_path):
     assert rewritten.weight_bytes == rewritten.predicted_weight_bytes
 
 
+@pytest.mark.slow
 def test_a_table_beyond_fp16_stays_as_it_is():
     model = made()
     model.windows.mask.masked_fill_(model.windows.mask < 0, -1e30)

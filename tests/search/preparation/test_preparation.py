@@ -31,6 +31,7 @@ def test_a_model_without_layers_is_told_why(tmp_path):
         prepared(tmp_path, NO_WEIGHT)
 
 
+@pytest.mark.slow
 def test_a_model_of_recurrent_layers_alone_has_layers(tmp_path):
     found = prepared(tmp_path, GRUS)
     assert {layer.tensor for layer in found.layers} == {"gru.weight_ih_l0", "gru.weight_hh_l0"}

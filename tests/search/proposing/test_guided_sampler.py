@@ -107,6 +107,7 @@ def test_it_improves_on_its_seeds_for_divergence_and_for_a_metric(metric):
     assert landscape.volume(landscape.run(landscape.guided, 45)) > start
 
 
+@pytest.mark.slow
 def test_proposals_are_new_reproducible_and_differ_while_others_run():
     landscape = Landscape(3)
     one, two = (landscape.run(landscape.guided, 30) for _ in range(2))

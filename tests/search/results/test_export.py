@@ -90,6 +90,7 @@ def test_a_calibrated_member_is_proven_with_its_biases_and_its_rounded_activatio
     assert set(entry["methods"]) == set(case.names)
 
 
+@pytest.mark.slow
 def test_another_members_state_fails_the_proof_of_this_one(case, tmp_path):
     calibrated = case.record(CalibrationEvaluator, configuration_of(case))
     other = replace(calibrated, configuration=configuration_of(case, ("mix",)))
@@ -99,6 +100,7 @@ def test_another_members_state_fails_the_proof_of_this_one(case, tmp_path):
     assert any("'mix'" in words and "8 bits" in words for words in exported.failures)
 
 
+@pytest.mark.slow
 def test_a_data_free_member_needs_no_state_and_others_say_when_theirs_is_gone(case, tmp_path):
     exported = case.export(case.record(DataFreeEvaluator, configuration_of(case)), tmp_path)
     assert exported.proven
@@ -111,6 +113,7 @@ def test_a_data_free_member_needs_no_state_and_others_say_when_theirs_is_gone(ca
         case.export(replace(calibrated, state=None), tmp_path)
 
 
+@pytest.mark.slow
 def test_both_precisions_are_in_the_manifest_and_in_the_console(case, tmp_path):
     record = case.record(DataFreeEvaluator, configuration_of(case))
     console = Console(record=True, width=400, file=io.StringIO())
@@ -130,6 +133,7 @@ def test_both_precisions_are_in_the_manifest_and_in_the_console(case, tmp_path):
     assert 0 < execution["fp16"]["loss"] < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", ["(1 if i < 8 else -1)", "(1 if i % 2 else -1)"])
 def test_a_frozen_branch_is_not_proven_wherever_the_data_take_the_other(sign, tmp_path):
     text = BRANCHING.format(forward=FORWARDS["branch"], sign=sign, count=64, batch=1)

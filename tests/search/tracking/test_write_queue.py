@@ -129,6 +129,7 @@ def test_a_write_that_fails_once_is_repeated(store):
     assert not store.queue.skipped
 
 
+@pytest.mark.slow
 def test_failures_during_an_outage_do_not_count_against_a_write(store):
     store.up.clear()
     store.write(0, OSError("reset"), times=2)
