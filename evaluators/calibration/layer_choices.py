@@ -91,6 +91,7 @@ class LayerChoices:
     def _found(self, method: type[LayerMethod], task: LayerTask) -> CompressedWeight:
         """Return a method's weight from the bank, or find it now."""
         bank = self._setting.weights.bank
-        settings = {**self._identity, "seed": task.seed, "version": method.version}
+        # the name, because layers of equal weights have other inputs
+        settings = {**self._identity, "layer": task.layer.name, "seed": task.seed, "version": method.version}
         key = bank.key(weight_digest(task.weight), task.layer, task.encoding, method.name, settings)
         return bank.obtain(key, lambda: method.find(task))

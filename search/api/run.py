@@ -85,7 +85,7 @@ class Run:
 
     @property
     def trials(self) -> tuple[Record, ...]:
-        """Every finished evaluation: data-free trials by number, then escalations."""
+        """Every finished evaluation, in the order in which their results were taken in."""
         return tuple(self._study.evaluations())
 
     @property
@@ -332,13 +332,7 @@ class Run:
 
     @cached_property
     def _scores(self) -> Scores:
-        path = self.folder.scores / self._study.context.scores_file
-        if not path.exists():
-            raise UserError(
-                f"{path}: the scores are not there; a fresh search makes them again (`palettune search EXPERIMENT.toml "
-                "--fresh`, or run_search(experiment, fresh=True))"
-            )
-        return Scores.load(path)
+        return Scores.load(self.folder.scores / self._study.context.scores_file)
 
 
 def open_run(

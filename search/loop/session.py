@@ -26,7 +26,7 @@ from palettune.search.loop.new_study import create_study, problem_of
 from palettune.search.loop.recipe_evaluations import recipe_evaluations
 from palettune.search.loop.search import Search
 from palettune.search.loop.trials import Trials
-from palettune.search.loop.weights_and_scores import fill_bank
+from palettune.search.loop.weights_and_scores import fill_bank, restore_scores
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
 from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.preparation.data_groups import data_groups
@@ -167,7 +167,9 @@ def _run(
                 preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh, stop=stop
             )
         else:
-            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer, stop)
+            searched = replace(preparation, space=study.context.space)
+            fill_bank(searched, folder, evaluations, observer, stop)
+            restore_scores(searched, folder.scores / study.context.scores_file, evaluations, observer, stop)
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
         study.keep_groups(groups)
         _remember_tracking(folder, places.tracking_uri, observer)

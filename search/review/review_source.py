@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palettune.device_bench.cost.latency_model import LatencyModel
-from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.sensitivity.scores import Scores, ScoresError
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import is_held
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
@@ -91,14 +91,14 @@ class ReviewSource:
         storage: str | None,
     ) -> ReviewSource:
         """A search as it lies in its run folder, whoever is at work there; without scores where they are gone."""
-        facts, scores = ReviewFacts.load(folder.facts), folder.scores / context.scores_file
+        facts = ReviewFacts.load(folder.facts)
         return cls(
             experiment,
             folder,
             context,
             records,
             front,
-            Scores.load(scores) if scores.is_file() else None,
+            _scores(folder.scores / context.scores_file),
             latency,
             facts if facts.search_id == context.search_id else ReviewFacts(),
             notes,
@@ -127,3 +127,10 @@ class ReviewSource:
         words = [] if self.folder.root == _ROOT else ["--root", str(self.folder.root)]
         words += [] if self.storage is None else ["--storage", without_secrets(self.storage)]
         return shlex.join(words)
+
+
+def _scores(path: Path) -> Scores | None:
+    try:
+        return Scores.load(path)
+    except ScoresError:
+        return None

@@ -13,11 +13,14 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet, objective_set
 from palettune.space.encoding import Encoding
-from palettune.space.layer import Layer, LayerKind
+from palettune.space.layer_json import layer_from_json, layer_to_json
 from palettune.space.menu import Menu
 from palettune.space.search_space import SearchSpace
 
 __all__ = ["StudyContext"]
+
+#: What studies of former versions did not tell of a layer.
+_ABSENT: Mapping[str, Any] = {"float_bits": 16, "parameter": "", "view": None}
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,7 @@ class StudyContext:
             "float_costs": dict(self.float_costs),
             "rest_bytes": self.rest_bytes,
             "scores_file": self.scores_file,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "kind": layer.kind.value,
-                    "shape": list(layer.shape),
-                    "groups": layer.groups,
-                    "tied": [[name, kind.value] for name, kind in layer.tied],
-                    "float_bits": layer.float_bits,
-                }
-                for layer in self.space.layers
-            ],
+            "layers": [{"name": layer.name, **layer_to_json(layer)} for layer in self.space.layers],
             "menus": {name: [str(e) for e in menu.encodings] for name, menu in self.space.menus.items()},
             "groups": [list(group) for group in self.space.groups],
             "ops": None if self.ops is None else self.ops.to_rows(),
@@ -90,17 +83,7 @@ class StudyContext:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyContext:
         """The inverse of ``to_json``."""
-        layers = tuple(
-            Layer(
-                item["name"],
-                LayerKind(item["kind"]),
-                tuple(item["shape"]),
-                item["groups"],
-                tuple((name, LayerKind(kind)) for name, kind in item["tied"]),
-                item.get("float_bits", 16),  # absent from studies before packages could be searched
-            )
-            for item in values["layers"]
-        )
+        layers = tuple(layer_from_json(item["name"], {**_ABSENT, **item}) for item in values["layers"])
         menus = {
             layer.name: Menu(layer, tuple(Encoding.parse(e) for e in values["menus"][layer.name]), {})
             for layer in layers

@@ -1,6 +1,7 @@
 """The choice among methods, layer by layer."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -51,6 +52,25 @@ def test_a_method_that_fails_or_makes_it_worse_is_not_kept_and_says_why(tmp_path
     assert choice.method == "data_free"
     assert not choice.gains[0].kept
     assert choice.weight is start
+
+
+def test_layers_of_equal_weights_do_not_share_what_was_found_from_their_inputs(tmp_path):
+    setting = setting_of(tmp_path / "both", "transformer")
+    model, encoding = setting.workload.model, Encoding.parse("int4")
+    model.out.weight.data.copy_(model.query.weight.data)  # as copies of one block are before training
+    samples = calibration_samples(setting.workload)
+
+    def found(name, choices):
+        return choices.choose(name, encoding, setting.weights.get(name, encoding))
+
+    alone = found("out", LayerChoices(setting, samples))
+    shutil.rmtree(setting.weights.bank.folder)
+    setting.weights.bank._index.clear()
+    choices = LayerChoices(setting, samples)
+    first, second = found("query", choices), found("out", choices)
+    assert (first.method, second.method) == ("gptq", "gptq")
+    assert torch.equal(second.weight.weight, alone.weight.weight)
+    assert not torch.equal(first.weight.weight, second.weight.weight)
 
 
 # packed rows, an LSTM's own order of rows, gates, turned by the program, matrix products
