@@ -135,8 +135,12 @@ class Preparation:
         return {Split.EVALUATION, self.workload.scoring_split}
 
 
-def prepare(experiment: Experiment) -> Preparation:
+def prepare(experiment: Experiment, only: Collection[str] | None = None) -> Preparation:
     """Load and check the workload, find the layers and their menus, and check that the constraints can be met.
+
+    Args:
+        experiment: the experiment.
+        only: names of the layers to choose encodings for, others stay in fp16; all unless given.
 
     Raises:
         UserError: naming the file, function, key or layer.
@@ -155,6 +159,8 @@ def prepare(experiment: Experiment) -> Preparation:
     if isinstance(model, PackageModule) and not layers_of(model):
         raise _without_layers(workload, model.kept)
     base = _base(experiment, workload, interface)
+    if only is not None and not {layer.name for layer in base.layers} <= set(only):
+        base = _base(experiment, workload, interface, tuple(one for one in base.layers if one.name in only))
     layers = base.layers
     if not layers:
         raise _without_layers(workload, {**workload.kept, **base.reasons, **base.refusals})
