@@ -69,6 +69,7 @@ def timed(made_up, tmp_path_factory):
     recipe |= {"recipe": "by hand", "configuration": chr(48 + len(data["encodings"])) + recipe["configuration"][1:]}
     data["encodings"].append({"name": "lut5", "bits": 5.0, "family": "palette"})
     recipe["weight_bytes"] = data["constant_bytes"] + total(data, encodings_of(data, recipe), "bytes")
+    recipe["loss"] = total(data, encodings_of(data, recipe), "loss")
     for row in data["trials"]:
         row["latency_ms"] = milliseconds(data, encodings_of(data, row))
         row["measured_latency_ms"] = None if row["trial"] % 3 else 1.4 * row["latency_ms"]
