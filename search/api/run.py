@@ -21,7 +21,6 @@ from palettune.search.results.front_members.picks import Picks, best_within
 from palettune.search.results.known_latency import KnownLatency, known_latency
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.trial_comparison import TrialComparison, compare_records
-from palettune.search.review.exported_packages import remember_packages
 from palettune.search.study.record import Record
 from palettune.search.study.study import SearchStudy, open_storage
 from palettune.space.configuration import Configuration
@@ -227,7 +226,7 @@ class Run:
         observer: SearchObserver | None = None,
         on_exported: Callable[[Exported], None] = lambda item: None,
     ) -> ExportResult:
-        """Export evaluations as proven packages, with ``manifest.json``, and list them in MLflow.
+        """Export evaluations as proven packages, and list each in ``manifest.json``, on the review page and in MLflow.
 
         Args:
             pick: ``"knee"``, ``"all"``, ``"smallest"``, ``"spread:N"``, ``"divergence<0.01"``, ``"uniform:lut8"``,
@@ -246,9 +245,9 @@ class Run:
         """
         reporter = observer or SearchObserver()
         picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
-        from palettune.search.preparation.as_searched import prepare_as_searched  # loads torch and coremltools
+        from palettune.search.api.export_ledger import ExportLedger  # loads torch, coremltools and MLflow
+        from palettune.search.preparation.as_searched import prepare_as_searched
         from palettune.search.results.export import export
-        from palettune.search.results.packages.manifest import write_manifest
 
         with reporter.stage("checking the workload"):
             layers = [layer.name for layer in self._study.context.space.layers]
@@ -256,15 +255,14 @@ class Run:
             self._study.check(preparation.identity())
         for words in preparation.workload.notes:
             reporter.warn(words)
-        folder = Path(out)
-        packages = export(preparation, self.folder, picked, folder, reporter, on_exported)
-        manifest = write_manifest(packages, folder)
-        remember_packages(self.folder.exported, self._study.context.search_id, packages)
-        with reporter.stage("logging packages to MLflow"):
-            problem = self._log(packages, manifest, tracking_uri, register)
-        if problem is not None:
-            reporter.warn(f"the packages are written, but MLflow does not list them: {problem}")
-        return ExportResult(tuple(packages), manifest, problem)
+        ledger = ExportLedger(self.folder, self.search_id, layers, Path(out), tracking_uri, register, on_exported)
+        try:
+            packages = export(preparation, self.folder, picked, Path(out), reporter, ledger.take)
+        finally:
+            ledger.show(self.review, reporter.warn)
+        if ledger.problem is not None:
+            reporter.warn(f"the packages are written, but MLflow does not list them: {ledger.problem}")
+        return ExportResult(tuple(packages), ledger.manifest, ledger.problem)
 
     def pick(self, wanted: Sequence[str | int | Record], limits: Limits = Limits()) -> tuple[Record, ...]:  # noqa: B008
         """The evaluations that words, numbers or records name, each once.
@@ -277,19 +275,6 @@ class Run:
         for item in wanted:
             found += [item] if isinstance(item, Record) else picks.pick([str(item)], limits)
         return tuple({record.trial: record for record in found}.values())
-
-    def _log(self, packages: Sequence[Exported], manifest: Path, uri: str | None, register: str | None) -> str | None:
-        """Log packages; where MLflow does not take them, why: the packages are there, and the record is a view."""
-        from palettune.search.tracking.packages import log_packages  # loads MLflow
-        from palettune.search.tracking.tracking_store import TrackingError
-
-        paths, context = [item.path for item in packages], self._study.context
-        layers = [layer.name for layer in context.space.layers]
-        try:
-            log_packages(self.folder, uri, context.search_id, paths, manifest, layers, register)
-        except TrackingError as error:
-            return str(error)
-        return None
 
     def _review_source(self) -> ReviewSource:
         from palettune.search.review.review_source import ReviewSource

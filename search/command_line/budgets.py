@@ -59,18 +59,11 @@ def evaluated_first(
     Args:
         budgets: to be solved for.
         configuration: a file that holds one.
-
-    Raises:
-        UserError: both are asked for, or only ``--calibrate`` is.
     """
-    if budgets is not None and configuration is not None:
-        raise UserError("--solve and --configuration: say one of them")
     if budgets is not None:
         wanted: palettune.Configuration | Path = budgets.solved(run).configuration
     elif configuration is not None:
         wanted = configuration
-    elif calibrate:
-        raise UserError("--calibrate: say of what, with --solve or --configuration; trials are exported as they are")
     else:
         return None
     origin = f"solved for {budgets}" if budgets is not None else None

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 import palettune
 from palettune.device_bench.package.package_folder import require_package
 from palettune.search.command_line import options
 from palettune.search.command_line.budgets import Budgets, evaluated_first, fixes, words_of
-from palettune.search.command_line.checks import checked_experiment
+from palettune.search.command_line.checks import check_export_options, checked_experiment, checked_recipes
 from palettune.search.command_line.options import RUNS, AsJson, ExperimentFile, Root, Storage, TrackingUri
 from palettune.search.command_line.printing import (
     print_json,
@@ -26,6 +25,7 @@ from palettune.search.command_line.printing import (
     wide_console,
 )
 from palettune.search.command_line.stop_flag import stop_flag
+from palettune.search.display.text_console import text_console
 from palettune.search.experiment.run_folder import without_secrets
 from palettune.search.workers.allocator import keep_freed_memory
 from palettune.space.errors import UserError
@@ -90,12 +90,13 @@ def search(
 ) -> None:
     """Run a search, or go on with it; print the front."""
     checked = checked_experiment(experiment)
+    recipes = checked_recipes(checked, also)
     from palettune.search.api.mlflow_ui import lines_after_a_search
     from palettune.search.display.below_front import below_front
     from palettune.search.display.tables import front_table
     from palettune.search.workers.evaluations import SearchStopped
 
-    console = Console()
+    console = text_console()
     run: palettune.Run | None = None
     try:
         with stop_flag() as stop:
@@ -107,7 +108,7 @@ def search(
                 ray_address=ray_address,
                 inline=inline,
                 fresh=fresh,
-                also=also or [],
+                also=recipes,
                 observers=[palettune.Display(console)],
                 stop=stop,
             )
@@ -154,7 +155,7 @@ def front(
     from palettune.search.display.tables import front_table, shown_members
 
     run = _opened(experiment, root, storage)
-    found, console = run.front, Console()
+    found, console = run.front, text_console()
     if as_json:
         print_json(found.to_json())
     elif as_csv:
@@ -188,7 +189,7 @@ def explain(
     if as_json:
         print_json(found.to_json())
     else:
-        console = Console()
+        console = text_console()
         print_table(console, explanation_table(found, wide=wide or not console.is_terminal))
 
 
@@ -198,7 +199,7 @@ def list_searches(root: Root = RUNS, as_json: AsJson = False) -> None:
     from palettune.search.display.search_list_table import search_list_table
     from palettune.search.study.search_list import list_searches as found_searches
 
-    found, console = found_searches(root), Console()
+    found, console = found_searches(root), text_console()
     if as_json:
         print_json([item.to_json() for item in found])
     else:
@@ -217,7 +218,7 @@ def review(
     from palettune.search.command_line.browser import open_in_browser
 
     written = _opened(experiment, root, storage).review(out)
-    print_lines(Console(), [str(written)])
+    print_lines(text_console(), [str(written)])
     if not no_open:
         open_in_browser(written)
 
@@ -241,8 +242,15 @@ def export(
     register: options.Register = None,
 ) -> None:
     """Export evaluations as proven packages."""
+    bounds = {"--max-size-mb": max_size_mb, "--max-latency-ms": max_latency_ms, "--max-divergence": max_divergence}
+    wanted = {"--pick": pick, "--solve": solve, "--configuration": configuration, "--calibrate": calibrate}
+    check_export_options({**wanted, **bounds, "--fix": fix, "--forbid": forbid})
+    if configuration is not None:
+        from palettune.search.api.stored_configuration import read_configuration
+
+        read_configuration(configuration)
     run = _opened(experiment, root, storage)
-    console = Console()
+    console = text_console()
     display = palettune.Display(console)
     picked: list[str | int | palettune.Record] = list(words_of(pick))
     record = evaluated_first(
@@ -259,8 +267,8 @@ def export(
     found = run.export(
         picked or ["knee"],
         out,
-        max_size_mb=None if record is not None else max_size_mb,
-        max_latency_ms=None if record is not None else max_latency_ms,
+        max_size_mb=None if solve else max_size_mb,
+        max_latency_ms=None if solve else max_latency_ms,
         max_divergence=max_divergence,
         tracking_uri=tracking_uri,
         register=register,
@@ -306,8 +314,8 @@ def apply(
     if as_json:
         print_json(found.to_json())
     else:
-        print_table(Console(), applied_table(found))
-        print_lines(Console(), [f"manifest: {found.export.manifest}"])
+        print_table(text_console(), applied_table(found))
+        print_lines(text_console(), [f"manifest: {found.export.manifest}"])
     if not found.proven:
         raise typer.Exit(1)
 
@@ -334,7 +342,7 @@ def solve(
     budgets = Budgets(max_size_mb, max_latency_ms, fixes(fix), tuple(forbid or ()))
     found = budgets.solved(run)
     if evaluate or calibrate:
-        observers = [] if as_json else [palettune.Display(Console(stderr=True))]
+        observers = [] if as_json else [palettune.Display(text_console(stderr=True))]
         run.evaluate(
             found.configuration,
             calibrate=calibrate,
@@ -348,7 +356,7 @@ def solve(
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(Console(), solution_lines(found, str(experiment), budgets.options, places))
+        print_lines(text_console(), solution_lines(found, str(experiment), budgets.options, places))
 
 
 @app.command()
@@ -367,7 +375,7 @@ def verify(
     if as_json:
         print_json(found.to_json())
     else:
-        console = Console()
+        console = text_console()
         for line in found.lines(package):
             console.print(line, soft_wrap=True, highlight=False)
     if not found.passed:
@@ -400,7 +408,7 @@ def bench(
     if as_json:
         print_json(found.to_json())
     else:
-        console = Console()
+        console = text_console()
         console.print(latency_table(found))
         print_lines(console, [found.recognised])
 
@@ -416,7 +424,7 @@ def bench_worker(
     """Join this Mac to a cluster, to measure latencies."""
     from palettune.search.on_device.bench_worker import join
 
-    join(ray_address, device, model, lambda line: print_lines(Console(), [line]))
+    join(ray_address, device, model, lambda line: print_lines(text_console(), [line]))
 
 
 @app.command()
@@ -431,7 +439,7 @@ def ui(
 
     found = mlflow_ui(experiment, root)
     print_notes(found.notes)
-    show_mlflow(found, host, port, lambda lines: print_lines(Console(), lines))
+    show_mlflow(found, host, port, lambda lines: print_lines(text_console(), lines))
 
 
 def _opened(experiment: Path, root: Path, storage: str | None) -> palettune.Run:
@@ -468,13 +476,15 @@ def main() -> None:
     except _Stopped:
         sys.exit(INTERRUPTED)
     except UserError as error:
-        Console(stderr=True).print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False)
+        text_console(stderr=True).print(
+            f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False
+        )
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        Console(stderr=True).print("interrupted; run the same command again to go on")
+        text_console(stderr=True).print("interrupted; run the same command again to go on")
         sys.exit(INTERRUPTED)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of Click's
-            Console(stderr=True).print(f"error: {error.format_message()}", markup=False)
+            text_console(stderr=True).print(f"error: {error.format_message()}", markup=False)
             sys.exit(2)
         raise

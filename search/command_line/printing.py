@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 
+from palettune.search.display.text_console import text_console
+
 __all__ = ["print_json", "print_lines", "print_notes", "print_table", "silence_libraries", "wide_console"]
 
 
 def wide_console() -> Console:
     """A console for tables: as wide as the terminal; wide enough for a front where there is none."""
-    return Console() if sys.stdout.isatty() else Console(width=170)
+    return text_console() if sys.stdout.isatty() else text_console(width=170)
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:
@@ -31,7 +33,7 @@ def print_table(console: Console, table: RenderableType) -> None:
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes on the error stream, so that what is read by a program stays clean."""
-    print_lines(Console(stderr=True), (f"note: {note}" for note in notes))
+    print_lines(text_console(stderr=True), (f"note: {note}" for note in notes))
 
 
 def print_json(values: object) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from palettune.search.display.fitted_table import FittedTable, TableColumn
+from palettune.search.display.text_console import text_console
 from palettune.search.results.explanation import USUAL, Explanation, LayerReason
 from palettune.search.results.formatting import digits
 from palettune.space.configuration import Precision
@@ -73,7 +72,7 @@ def _methods(layers: Sequence[LayerReason]) -> str | None:
 def explanation_text(explanations: Sequence[Explanation]) -> str:
     """All members as plain text, with every layer and column."""
     buffer = io.StringIO()
-    console = Console(file=buffer, no_color=True)
+    console = text_console(buffer, no_color=True)
     for explanation in explanations:
         console.print(explanation_table(explanation, wide=True), soft_wrap=True)
     return buffer.getvalue()

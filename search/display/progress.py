@@ -18,11 +18,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.device_bench.cost.latency_reach import latency_reach
 from palettune.device_bench.measurement.measurement import Measurement
 from palettune.search.display.heartbeat import Heartbeat, Work
+from palettune.search.display.text_console import text_console
 from palettune.search.experiment.objectives import NOTICEABLE
 from palettune.search.results.ending import Ending
 from palettune.search.results.formatting import digits
@@ -51,7 +53,7 @@ class Display(SearchObserver):
     """
 
     def __init__(self, console: Console | None = None, seconds: float = 30.0) -> None:
-        self.console = console or Console()
+        self.console = console or text_console()
         self._heart = None if self.console.is_terminal else Heartbeat(self.say, seconds)
         self._trials = ExitStack()
         self._work: Work | None = None
@@ -63,7 +65,7 @@ class Display(SearchObserver):
         """Say what is being done, and how long it took."""
         self._end()  # a terminal takes one moving line at a time
         started = time.monotonic()
-        with self.console.status(f"{name} ..."), self._beating(Work(name)):
+        with self.console.status(Text(f"{name} ...")), self._beating(Work(name)):
             yield
         self.console.print(f"[dim]{name}: {time.monotonic() - started:.1f} s[/dim]")
 
@@ -236,11 +238,11 @@ class Display(SearchObserver):
 
     def _columns(self) -> Progress:
         return Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left:"),
+            TextColumn("left:", markup=False),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,

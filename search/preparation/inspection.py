@@ -10,7 +10,7 @@ from typing import Any
 import pandas
 
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.package.float_constants import FloatConstant
+from palettune.device_bench.package.other_constants import OtherConstant
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import MEGABYTE
@@ -85,7 +85,7 @@ class Inspection:
         rest_bytes: bytes in the weight file that are no layer's.
         smallest_bytes, largest_bytes: of the weight file.
         notes: what the user should know of how the experiment and the workload were taken.
-        coverage: bytes of the layers over those of all large floating-point constants.
+        coverage: bytes of the layers over those of all floating-point constants of two or more axes.
         uncompressed: constants above 2 kB that are no layer's, with the reason.
         coverage_warning: where the layers are less than 95 %.
         kept: why weights are no layers, by name.
@@ -106,7 +106,7 @@ class Inspection:
     largest_bytes: int
     notes: tuple[str, ...]
     coverage: float
-    uncompressed: tuple[FloatConstant, ...]
+    uncompressed: tuple[OtherConstant, ...]
     coverage_warning: str | None
     kept: Mapping[str, str]
     front_end: FrontEnd

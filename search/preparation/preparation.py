@@ -99,9 +99,12 @@ class Preparation:
 
     @cached_property
     def coverage(self) -> float:
-        """Bytes of the layers, in fp16, over those of all floating-point constants of two or more axes."""
+        """Bytes of the layers, in fp16, over those of all floating-point constants of two or more axes.
+
+        Constants that are compressed already count in fp16, too.
+        """
         layers = sum(layer_bytes(layer, FP16, self.experiment.deployment_target) for layer in self.layers)
-        others = sum(constant.bytes for constant in self.base.floats)
+        others = sum(constant.float_bytes for constant in self.base.floats)
         return layers / (layers + others) if layers + others else 1.0
 
     @cached_property

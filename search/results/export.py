@@ -15,8 +15,8 @@ from palettune.device_bench.conversion.base_program import BaseProgram, base_pro
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.interface.argument_names import argument_names
-from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.device_bench.package.op_modules import op_modules
+from palettune.device_bench.package.other_constants import OtherConstant
 from palettune.device_bench.package.package import package_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
@@ -56,7 +56,7 @@ class Exported:
         weight_file: its bytes, as predicted and as they are.
         execution: the package run on samples beside the compressed torch model, in float32 and as it computes.
         methods: by layer, which method found its weight.
-        coverage: bytes of the model's layers over those of all its large constants.
+        coverage: bytes of the model's layers over those of all its floating-point constants of two or more axes.
         uncompressed: constants above 2 kB that are no layer's, with the reason.
         front_end: what read the model for conversion, and what it froze.
         interface: what in the package's inputs and outputs is not as declared, in words.
@@ -72,7 +72,7 @@ class Exported:
     methods: Mapping[str, str] = field(default_factory=dict)
     coverage: float | None = None
     front_end: FrontEnd = field(default_factory=FrontEnd)
-    uncompressed: tuple[FloatConstant, ...] = ()
+    uncompressed: tuple[OtherConstant, ...] = ()
     interface: tuple[str, ...] = ()
     shapes: tuple[ShapeCheck, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +23,7 @@ def check_rows(source: ReviewSource) -> dict[str, Any]:
     proofs = [
         {
             "package": package.package,
+            "path": shlex.quote(package.path),
             "trial": package.trial,
             "passed": package.passed,
             "words": package.words,

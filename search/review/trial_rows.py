@@ -112,6 +112,7 @@ class TrialRows:
             "bits_per_weight": None if stored is None else figure(8 * (stored - self.rest_bytes) / self._weights),
             "latency_ms": figure(record.costs.get("latency_ms")),
             "measured_latency_ms": figure(measured.median_ms) if measured is not None else None,
+            "known_latency_ms": figure(known.ms(record), _PRECISE) if known.measurements else None,
         }
 
     def _quality(self, record: Record) -> dict[str, Any]:
@@ -119,7 +120,6 @@ class TrialRows:
         ends = interval(found) if found is not None else None
         return {
             **_measured(found, ends),
-            "agreement": None,
             "unseen": None if unseen is None else _measured(unseen, interval(unseen)),
             "verdict": _verdict(found, unseen),
             "distinct_from_next": self._distinct(record),
@@ -206,6 +206,6 @@ def _measured(evaluation: Evaluation | None, ends: tuple[float, float] | None) -
 
 
 def _verdict(seen: Evaluation | None, unseen: Evaluation | None) -> str:
-    """The verdict in one word; too few samples check nothing."""
+    """The verdict in one word: holds, above, unsure or unchecked."""
     verdict = member_verdict(seen, unseen) if seen is not None else MemberVerdict.UNCHECKED
-    return {MemberVerdict.HOLDS: "holds", MemberVerdict.ABOVE: "above"}.get(verdict, "unchecked")
+    return verdict.name.lower()

@@ -32,6 +32,7 @@ from palettune.space.search_space import SearchSpace
 __all__ = ["EscalationTrials"]
 
 _FORMER_SETTINGS = "palettune_former_rung_settings"
+_PASSED = "palettune_slots_passed"
 
 
 class EscalationTrials:
@@ -81,6 +82,14 @@ class EscalationTrials:
         if escalation.told_at is None:
             self._writer.tell(record)
         return record
+
+    def pass_slot(self, rung: str) -> None:
+        """Note that nothing could be escalated to a rung when its turn came, so that a resumed search passes it, too."""
+        self._study.set_user_attr(_PASSED, {**self.passed_slots(), rung: self.passed_slots().get(rung, 0) + 1})
+
+    def passed_slots(self) -> dict[str, int]:
+        """By rung, how many turns have passed without an escalation."""
+        return dict(self._study.user_attrs.get(_PASSED, {}))
 
     def give_up(self) -> None:
         """End the trials that were under way under other settings: nobody goes on with them."""

@@ -115,7 +115,7 @@ def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
     """The configuration that a trial's parameters, and its activations in 8 bits, spell out; or that it holds whole."""
     if CONFIGURATION in trial.user_attrs:
         held = Configuration.from_json(trial.user_attrs[CONFIGURATION])
-        return Configuration({layer.name: held.encodings[layer.name] for layer in space.layers})
+        return Configuration({layer.name: held.encodings[layer.name] for layer in space.layers}, held.activations)
     found = space.from_parameters(trial.params)
     rounded = trial.user_attrs.get("activations", {})
     return Configuration(found.in_order, {name: Precision(value) for name, value in rounded.items()})

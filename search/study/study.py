@@ -114,7 +114,7 @@ class SearchStudy:
         check_identity(experiment.name, held, identity or held | {"experiment": experiment.identity()})
         if _COMPLETE not in study.user_attrs:
             return None
-        found = cls(storage, experiment, study, StudyContext.from_json(study.user_attrs[_CONTEXT]))
+        found = cls(storage, experiment, study, StudyContext.from_json(_context_of(storage, study)))
         if identity is None:
             noted = check_workload(experiment, held, study.user_attrs.get(_WORKLOAD))
             found.notes = (*experiment.notes, *noted, *found.escalations.notes())
@@ -131,8 +131,8 @@ class SearchStudy:
         """Names of the layers of the study under a name; ``None`` where there is no study yet."""
         if name not in optuna.get_all_study_names(storage):
             return None
-        held = optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler()).user_attrs.get(_CONTEXT)
-        return None if held is None else frozenset(item["name"] for item in held.get("layers", ()))
+        held = _context_of(storage, optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler()))
+        return frozenset(item["name"] for item in held.get("layers", ())) if held else None
 
     @classmethod
     def create(
@@ -151,7 +151,7 @@ class SearchStudy:
         study.set_user_attr(_FORMAT, FORMAT)
         study.set_user_attr(_IDENTITY, dict(identity))
         study.set_user_attr(_WORKLOAD, str(experiment.workload))
-        study.set_user_attr(_CONTEXT, context.to_json())
+        storage.set_study_system_attr(storage.get_study_id_from_name(study.study_name), _CONTEXT, context.to_json())
         study.set_user_attr(_COMPLETE, True)
         return cls(storage, experiment, study, context)
 
@@ -318,6 +318,13 @@ class SearchStudy:
             if key not in known:
                 trial.set_user_attr(key, value)
         return configuration
+
+
+def _context_of(storage: BaseStorage, study: Study) -> Mapping[str, Any]:
+    """The context as plain values; empty where there is none. It holds every layer and menu: no user attribute."""
+    held = storage.get_study_system_attrs(storage.get_study_id_from_name(study.study_name))
+    found: Mapping[str, Any] = held.get(_CONTEXT) or study.user_attrs.get(_CONTEXT, {})  # as studies once held it
+    return found
 
 
 def _name_objectives(study: Study, objectives: ObjectiveSet) -> None:

@@ -17,21 +17,13 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from palettune.search.experiment.run_folder import RunFolder
+from palettune.search.tracking.parent_run import parent_run
 from palettune.search.tracking.run_contents import encoding_parameters
 from palettune.search.tracking.run_index import PARENT
-from palettune.search.tracking.tracking_store import (
-    TrackingError,
-    mlflow_client,
-    reach_store,
-    shown,
-    wait_at_most,
-    words,
-)
 from palettune.space.configuration import Configuration
 
 __all__ = ["log_packages"]
 
-_UPLOAD_SECONDS = 120
 _FOLDER, _MANIFEST = "packages", "manifest.json"
 _TYPE, _EXPORTED, _CONTENT = "coreml", "exported", "content"
 _BYTES = ("weight_bytes", "package_bytes")
@@ -58,25 +50,12 @@ def log_packages(
         TrackingError: the store does not answer or does not hold the search; nothing is created there.
     """
     uri = uri or folder.remembered_tracking_uri
-    reach_store(folder, uri, read=True)
-    client = mlflow_client(uri or folder.tracking_uri)
-    wait_at_most(_UPLOAD_SECONDS)
-    try:
-        found = client.get_experiment_by_name(folder.name)
-        runs = found and client.search_runs([found.experiment_id], f"tags.search_id = '{search_id}'")
-        if not runs:
-            raise TrackingError(
-                f"{shown(uri, folder)}: no run of this search there; --tracking-uri names the store of the search"
-            )
-        shelf = _Shelf(client, uri or folder.tracking_uri, runs[0], layers)
+    with parent_run(folder, uri, search_id) as (client, parent):
+        shelf = _Shelf(client, uri or folder.tracking_uri, parent, layers)
         entries = {entry["path"]: entry for entry in json.loads(manifest.read_text())}
         for package in packages:
             shelf.put(package, entries.get(str(package.relative_to(manifest.parent)), {}), register)
         shelf.merge_manifest(list(entries.values()))
-    except TrackingError:
-        raise
-    except Exception as error:  # of any library behind any artifact store
-        raise TrackingError(f"{shown(uri, folder)}: {words(error, uri or '')}") from error
 
 
 @dataclass(frozen=True)

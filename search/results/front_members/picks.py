@@ -88,7 +88,9 @@ class Picks:
         if not found or not any(Encoding.parse(spelling) == e for e in wanted.encodings.values()):
             known = [r.origin.removeprefix("uniform ") for r in self.records if r.origin.startswith("uniform ")]
             raise PickError(
-                f"--pick {word}: this uniform configuration was not evaluated; there are {', '.join(known)}"
+                f"--pick {word}: this uniform configuration was not evaluated; there are {', '.join(known)}. A file "
+                f"{spelling}.yaml with the line `'*': {spelling}` is a recipe for it: `palettune search EXPERIMENT.toml "
+                f"--also {spelling}.yaml` evaluates it, and --pick recipe:{spelling} exports it"
             )
         return found[0]
 

@@ -103,4 +103,19 @@ def test_a_layer_whose_inputs_are_not_seen_keeps_its_weight_and_the_record_says_
     assert choice.weight is start
     (gain,) = choice.gains
     assert (gain.method, gain.layer, gain.kept) == ("sensitive_k_means", "back", False)
-    assert "no statistics of the layer's inputs" in gain.reason
+    assert gain.reason == "no statistics of the layer's inputs: a layer of kind conv_transpose1d has none"
+
+
+def test_a_layer_that_no_method_is_for_keeps_its_weight_and_the_record_says_why(tmp_path):
+    setting = every_setting(tmp_path)
+    choices = LayerChoices(setting, calibration_samples(setting.workload))
+    for name, spelling, words in (("words", "lut4", "a layer of kind embedding"), ("product", "lut8", "lut8")):
+        encoding = Encoding.parse(spelling)
+        start = setting.weights.get(name, encoding)
+        choice = choices.choose(name, encoding, start)
+        assert choice.weight is start
+        (gain,) = choice.gains
+        assert (gain.method, gain.layer, gain.kept) == ("data_free", name, True)
+        assert words in gain.reason
+    plain = Encoding.parse("fp16")
+    assert choices.choose("dense", plain, setting.weights.get("dense", plain)).gains == ()

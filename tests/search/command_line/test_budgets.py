@@ -51,10 +51,3 @@ def test_a_file_is_evaluated_and_nothing_where_nothing_is_asked_for():
     assert first(run) is None
     assert first(run, configuration=Path("mine.json")) == "record"
     assert run.evaluated == [(Path("mine.json"), False, None)]
-
-
-def test_what_cannot_be_both_is_said():
-    with pytest.raises(palettune.UserError, match="say one of them"):
-        first(Asked(), Budgets(1.0), Path("mine.json"))
-    with pytest.raises(palettune.UserError, match="say of what"):
-        first(Asked(), calibrate=True)

@@ -7,8 +7,11 @@ import sys
 import pytest
 
 from palettune.evaluators.workload.workload_object import WorkloadError
-from palettune.search.command_line.checks import checked_experiment
+from palettune.search.command_line.checks import check_export_options, checked_experiment, checked_recipes
 from palettune.search.experiment.experiment import ExperimentError
+from palettune.search.experiment.recipes.recipe_rules import RecipeError
+from palettune.space.errors import UserError
+from tests.search.conftest import EXPERIMENT
 
 
 def test_an_experiment_is_read_and_its_workload_file_looked_for(project):
@@ -18,6 +21,40 @@ def test_an_experiment_is_read_and_its_workload_file_looked_for(project):
         checked_experiment(project.experiment)
     with pytest.raises(ExperimentError, match="no such experiment file"):
         checked_experiment(project.folder / "other.toml")
+
+
+def test_every_recipe_is_read(project):
+    experiment, recipe = checked_experiment(project.experiment), project.folder / "ours.yaml"
+    recipe.write_text("'*': lut4\n")
+    assert checked_recipes(experiment, [recipe]) == [recipe]
+    assert checked_recipes(experiment, None) == []
+    recipe.write_text("'*': lut99\n")
+    with pytest.raises(RecipeError, match=r"ours\.yaml: \*.*lut99"):
+        checked_recipes(experiment, [recipe])
+
+
+def test_options_of_an_export_that_would_not_be_heard_are_refused():
+    check_export_options({"--solve": True, "--max-size-mb": 2.0, "--fix": ["head=lut8"], "--pick": None})
+    check_export_options(
+        {"--configuration": "mine.json", "--calibrate": True, "--pick": ["knee"], "--max-size-mb": None}
+    )
+    check_export_options({"--pick": ["all"], "--max-size-mb": 2.0, "--max-divergence": 0.1})
+    for given, said in (
+        ({"--fix": ["head=lut8"], "--max-size-mb": 2.0}, "--fix without --solve: it restricts what is solved"),
+        ({"--forbid": ["lut2"], "--configuration": "mine.json"}, "--forbid without --solve"),
+        ({"--calibrate": True, "--pick": ["knee"]}, "--calibrate without --solve or --configuration: say of what"),
+        ({"--solve": True, "--configuration": "mine.json"}, "--solve and --configuration: say one of them"),
+        (
+            {"--solve": True, "--max-size-mb": 2.0, "--pick": ["knee"]},
+            "--solve and --pick: .*by a command of their own",
+        ),
+        ({"--solve": True, "--max-divergence": 0.1}, "--solve and --max-divergence: .*leave --max-divergence out"),
+        ({"--configuration": "mine.json", "--max-size-mb": 0.0}, "leave --max-size-mb out"),
+        ({"--configuration": "mine.json", "--max-latency-ms": 1.0}, "leave --max-latency-ms out"),
+        ({"--configuration": "mine.json", "--max-divergence": 1.0}, "leave --max-divergence out"),
+    ):
+        with pytest.raises(UserError, match=said):
+            check_export_options(given)
 
 
 SCRIPT = """
@@ -47,7 +84,12 @@ def test_wrong_paths_are_said_before_anything_large_is_imported(project):
             ("export", ["--out", nothing]),
         )
     ]
+    compared = project.folder / "compared.toml"
+    compared.write_text(EXPERIMENT + '\n[compare]\nrecipes = ["nothing.yaml"]\n')
     commands += [
+        ["search", toml, "--also", f"{nothing}.yaml"],
+        ["search", str(compared)],
+        ["export", toml, "--out", "out", "--configuration", f"{nothing}.json"],
         ["apply", f"{nothing}.json", toml],
         ["verify", f"{nothing}.mlpackage", "--against", toml],
         ["verify", str(project.folder), "--against", f"{nothing}.toml"],

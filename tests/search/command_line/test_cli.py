@@ -216,6 +216,11 @@ def test_a_review_is_written_and_opened_unless_it_is_not_wanted(command, monkeyp
     assert len(opened) == 1
 
 
+def test_an_export_says_which_of_its_options_would_not_be_heard(command, project):
+    code, _, said = command("export", project.experiment, "--out", "out", "--forbid", "lut2")
+    assert (code, said.startswith("error: --forbid without --solve")) == (2, True)
+
+
 def test_what_is_no_trial_is_refused_in_words(command, tmp_path):
     frozen = Path(__file__).resolve().parents[2] / "frozen" / "tiny"
     for name in ("experiment.toml", "workload.py"):
@@ -225,6 +230,7 @@ def test_what_is_no_trial_is_refused_in_words(command, tmp_path):
     assert command("explain", files[0], "kneee", *files[1:])[2].endswith(
         "kneee: expected the number of a trial, or `knee`\n"
     )
+    assert "error: recipe:x:: expected the number" in command("explain", files[0], "recipe:x:", *files[1:])[2]
     code, _, said = command("explain", files[0], "99999", *files[1:])
     assert (code, "trial 99999: the run has no such finished trial" in said) == (2, True)
     (knee,) = (item["trial"] for item in json.loads(command("front", *files, "--json")[1]) if item["knee"])

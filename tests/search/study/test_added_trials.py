@@ -7,7 +7,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow
-from palettune.space.configuration import Configuration
+from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from tests.search.studies import (
     LAYERS,
@@ -69,6 +69,17 @@ def test_an_added_escalation_is_none_that_the_search_decided():
     own = escalate(study, source)
     assert [e.trial for e in study.escalations.present()] == [own.trial]
     assert [r.added for r in study.evaluations()] == [False, True, False]
+
+
+def test_inputs_in_8_bits_are_read_back_outside_the_space_too():
+    storage = InMemoryStorage()
+    study = study_of(storage)
+    source = added(study, OUTSIDE)
+    rounded = replace(source, configuration=Configuration(OUTSIDE.encodings, {"l0": Precision.INT8}))
+    rung, result = study._experiment.escalation.int8_activations, calibrated(replace(source, configuration=INSIDE))
+    record = study.added.escalate(rung, rounded, result, (7.0, 8.0))
+    assert record.configuration == rounded.configuration
+    assert study_of(storage).evaluations() == [source, record]
 
 
 def test_an_escalation_under_other_settings_is_left_out():

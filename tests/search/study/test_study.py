@@ -6,12 +6,14 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
+from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Failure, Stage
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.front import front_of
 from palettune.search.study.record import FirstTrial
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study import SearchStudy, StudyError
+from palettune.search.study.study_context import StudyContext
 from tests.search.studies import (
     MENU,
     SPACE,
@@ -106,6 +108,42 @@ def test_optuna_s_own_front_is_the_front(limits):
     best = optuna.load_study(study_name="x", storage=storage).best_trials
     assert {t.number for t in best if "answered_from" not in t.user_attrs} == {r.trial for r in ours.members}
     assert len(ours.members) > 1
+
+
+def timed_study(storage):
+    """A study whose second cost is latency, of a model of 100 MB and 10 ms."""
+    costs = {"size_mb": 100.0, "latency_ms": 10.0}
+    experiment = experiment_of(device={"name": "M2"}, objectives={"cost": list(costs)})
+    context = StudyContext("id", DivergenceKind.KL, 1.0, {}, costs, 0, "scores", SPACE)
+    return SearchStudy.create(storage, experiment, {"experiment": experiment.identity()}, context)
+
+
+def test_a_latency_that_nobody_could_tell_apart_is_on_optuna_s_front_alone():
+    storage = InMemoryStorage()
+    study = timed_study(storage)
+    for share, size, latency in [(1.0, 50.0, 8.0), (1.5, 60.0, 7.9), (2.0, 60.0, 5.0), (3.0, 60.0, 5.1)]:
+        number, configuration = study.ask(RandomSampler)
+        result = evaluation(configuration, share=share * costs(configuration)["size_mb"] / 100)
+        study.keep(number, result, (1.0, 2.0))
+        study.tell(number, result, {"size_mb": size, "latency_ms": latency}, study.objectives)
+    ours = front_of(study.evaluations(), study.objectives)
+    assert {record.trial for record in ours.members} == {0, 2}
+    assert {trial.number for trial in optuna.load_study(study_name="x", storage=storage).best_trials} == {0, 1, 2}
+
+
+def test_layers_and_menus_are_in_nobody_s_way_and_are_read_where_they_once_were():
+    storage = InMemoryStorage()
+    study = study_of(storage)
+    told = evaluated(study)
+    (number,) = (found._study_id for found in storage.get_all_studies())
+    assert "layers" not in str(storage.get_study_user_attrs(number))
+    held = storage.get_study_system_attrs(number)["palettune_context"]
+    assert [layer["name"] for layer in held["layers"]] == [layer.name for layer in SPACE.layers]
+    storage.set_study_user_attr(number, "palettune_context", held)
+    storage.set_study_system_attr(number, "palettune_context", {})
+    assert study_of(storage).evaluations() == [told]
+    assert SearchStudy.searched_layers(storage, "x") == {layer.name for layer in SPACE.layers}
+    assert SearchStudy.searched_layers(storage, "another") is None
 
 
 def test_a_study_whose_objectives_had_no_names_gets_them_from_the_search_that_goes_on():

@@ -38,7 +38,7 @@ def test_bounds_hold_for_what_is_named_too():
     [
         ("13", "no finished trial 13; it has 8"),
         ("12", r"trial 12 failed \(forward: why\)"),
-        ("uniform:lut4", "was not evaluated; there are lut8"),
+        ("uniform:lut4", r"not evaluated; there are lut8\. .*search EXPERIMENT.toml --also lut4.yaml.*recipe:lut4"),
         ("uniform:lut99", "lut99"),
         ("recipe:theirs", "no recipe 'theirs' was evaluated; there are ours"),
         ("kne", "did you mean 'knee'"),
