@@ -86,7 +86,7 @@ class Rerun:
 
 @dataclass(frozen=True, eq=False)
 class Interceptions:
-    """What a module's forward pass takes instead of computing it.
+    """Calls that a module's forward pass takes from elsewhere instead of computing them.
 
     Attributes:
         sources: where the numbered tensors are that chains begin with.

@@ -93,7 +93,7 @@ class Escalations:
             self._decide(slot)
 
     def end_of_trials(self) -> None:
-        """The data-free search is over: the rest is decided without waiting for further evaluations."""
+        """Decide the remaining slots without waiting: no further data-free evaluation will come."""
         self._ended = True
 
     @property

@@ -99,7 +99,7 @@ class InputSection(Section):
         return self
 
     def declaration(self, argument: str) -> InputDeclaration:
-        """The same as conversion takes it."""
+        """Return the declaration of this input in the form that conversion takes."""
         shapes: tuple[DeclaredShape, ...] = ()
         if self.shape is not None:
             shapes = (tuple(_bounds(size) for size in self.shape),)

@@ -57,7 +57,7 @@ class AddedEvaluations:
         self._study, self._observer, self._confirm = history.study, observer, confirm
 
     def evaluate(self, asked: Sequence[AskedEvaluation], stop: Callable[[], bool]) -> list[Record]:
-        """The last record of each, in the order asked; fewer where ``stop`` ended it."""
+        """Evaluate what is asked for; return the last record of each, in order, fewer where ``stop`` ended it."""
         done: list[Record] = []
         with self._observer.bar("evaluating what was asked for", sum(1 + len(item.rungs) for item in asked)) as advance:
             try:

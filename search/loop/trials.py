@@ -90,7 +90,7 @@ class Trials:
 
     @property
     def ending(self) -> Ending:
-        """Why no further trial is asked for."""
+        """Reason why no further trial is asked for."""
         return self._spent() or Ending.NOTHING_NEW
 
     @property

@@ -97,7 +97,7 @@ def score_layers(
     reporter: Reporter,
     stop: Callable[[], bool] = never,
 ) -> tuple[Scores, str]:
-    """Scores of every (layer, encoding), from the run folder or computed and kept there.
+    """Load the scores of every (layer, encoding) from the run folder, or compute and save them.
 
     Raises:
         SearchStopped: ``stop`` was true.
@@ -164,7 +164,7 @@ def score_columns(
     reporter: Reporter,
     columns: Sequence[Column],
 ) -> Scores:
-    """Scores of some (layer, encoding), on the samples that all others are scored on."""
+    """Score some (layer, encoding), on the samples that all others are scored on."""
     work = _Scoring(evaluations, _samples(preparation), tuple(energy), reporter, never)
     method = registry()[preparation.experiment.search.scores]
     return _completed(work.run("scoring sensitivities", method, columns), columns, work)
@@ -212,6 +212,6 @@ def _completed(scores: Scores, columns: Sequence[Column], work: _Scoring) -> Sco
 
 
 def named(layers: Sequence[str], most: int = 5) -> str:
-    """Layers in words, the first few by name."""
+    """Return layers in words, the first few by name."""
     more = f" and {len(layers) - most} more" if len(layers) > most else ""
     return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:most])}{more}"

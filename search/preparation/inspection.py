@@ -42,7 +42,7 @@ class InspectedLayer:
     smallest: Encoding
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "name": self.layer.name,
             "kind": self.layer.kind.value,
@@ -65,7 +65,7 @@ class GroupedAdvice:
     layers: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "processor": self.processor.value,
             "suits": self.suits,
@@ -78,7 +78,7 @@ class GroupedAdvice:
 
 @dataclass(frozen=True, repr=False)
 class Inspection:
-    """What is known of an experiment before a search.
+    """Facts about an experiment that are known before a search.
 
     Attributes:
         layers: every layer of the model.
@@ -120,7 +120,7 @@ class Inspection:
 
     @classmethod
     def of(cls, preparation: Preparation, fp16: Fp16Run | None = None) -> Inspection:
-        """What a checked experiment shows."""
+        """Collect the facts of a prepared experiment."""
         workload, space, found = preparation.workload, preparation.space, preparation.reach
         return cls(
             experiment=preparation.experiment.name,
@@ -146,7 +146,7 @@ class Inspection:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "experiment": self.experiment,
             "deployment_target": self.deployment_target.value,
@@ -169,7 +169,7 @@ class Inspection:
         }
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each layer, by name: kind, shape, bytes in fp16 and at the least, and its menu."""
+        """Return a row for each layer, by name: kind, shape, bytes in fp16 and at the least, and its menu."""
         rows = [
             {
                 "layer": item.layer.name,

@@ -13,7 +13,7 @@ __all__ = ["rounding"]
 
 
 def rounding(preparation: Preparation) -> Callable[[Configuration], Configuration | None]:
-    """What gives a configuration the rounded inputs that its layers take.
+    """Return a function that adds to a configuration the 8-bit activations that its layers can take.
 
     The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
     """

@@ -66,7 +66,7 @@ class Preparation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of how the experiment and the workload were taken."""
+        """Notes for the user on how the experiment and the workload were read."""
         return (*self.experiment.notes, *self.workload.notes)
 
     @property
@@ -75,21 +75,21 @@ class Preparation:
         return self.base.rest_bytes
 
     def weight_bytes(self, configuration: Configuration) -> int:
-        """Bytes in the package's weight file."""
+        """Return the bytes of a configuration in the package's weight file."""
         return self.rest + sum(
             layer_bytes(self.space.menus[name].layer, encoding, self.experiment.deployment_target)
             for name, encoding in configuration.encodings.items()
         )
 
     def costs(self, configuration: Configuration) -> dict[str, float]:
-        """Costs by name, none of which needs an evaluation."""
+        """Return the costs of a configuration by name; none of them needs an evaluation."""
         costs = {"size_mb": self.weight_bytes(configuration) / MEGABYTE}
         if self.latency is not None:
             costs["latency_ms"] = self.latency.predict(configuration).ms
         return costs
 
     def columns(self) -> list[tuple[str, Encoding]]:
-        """Every (layer, encoding) that a configuration may hold."""
+        """Return every (layer, encoding) that a configuration may hold."""
         return [
             (name, encoding)
             for group in self.space.groups
@@ -113,7 +113,7 @@ class Preparation:
         return reachable_sizes(self.space, self.experiment.deployment_target, self.rest)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that determines what the search finds; two equal identities give the same trials."""
+        """Return everything that determines what the search finds; two equal identities give the same trials."""
         data = {split.value: self.workload.digest(split) for split in self._splits()}
         return {
             "experiment": self.experiment.identity(),

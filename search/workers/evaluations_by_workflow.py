@@ -25,7 +25,7 @@ class EvaluationsByWorkflow(Evaluations):
 
     @property
     def size(self) -> int:
-        """How many data-free requests are worked on at once."""
+        """Number of data-free requests that are worked on at once."""
         return self._parts[Workflow.DATA_FREE].size
 
     @property

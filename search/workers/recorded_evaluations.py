@@ -50,7 +50,7 @@ class RecordedEvaluations(Evaluations):
 
     @property
     def size(self) -> int:
-        """How many workers there would be."""
+        """Number of simulated workers."""
         return self._workers
 
     @property
