@@ -1,4 +1,4 @@
-"""What an export wrote: proven packages and their manifest."""
+"""Result of an export: proven packages and their manifest."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ExportResult:
         return self.packages[index]
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each package: trial, bytes, whether it is proven, and what failed."""
+        """Return a row for each package: trial, bytes, whether it is proven, and what failed."""
         import pandas
 
         rows = [

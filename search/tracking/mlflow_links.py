@@ -16,7 +16,7 @@ _TRAINING = "workflowType=machine_learning"
 
 @dataclass(frozen=True)
 class MlflowLinks:
-    """Where a search is on a server.
+    """Addresses of a search on a server.
 
     Attributes:
         base: address of the server.
@@ -42,7 +42,7 @@ class MlflowLinks:
 
     @property
     def charts(self) -> str | None:
-        """The same as charts: quality over each cost, and a bar for each figure."""
+        """Address of the front as charts: quality over each cost, and a bar for each figure."""
         return f"{self.front}&compareRunsMode=CHART" if self.front else None
 
     @property
@@ -51,7 +51,7 @@ class MlflowLinks:
         return f"{self._experiment}/runs/{self.parent}?{_TRAINING}" if self.parent else None
 
     def artifact(self, name: str) -> str | None:
-        """A file of the search's own run."""
+        """Return the address of a file of the search's own run."""
         return f"{self._experiment}/runs/{self.parent}/artifacts/{name}?{_TRAINING}" if self.parent else None
 
     def _view(self, key: str) -> str | None:

@@ -19,7 +19,7 @@ _UNITS = {"size_mb": "MB", "latency_ms": "ms"}
 def search_note(
     front: Front, evaluations: int, rungs: Mapping[str, Mapping[str, float]], confirmations: Mapping[str, Evaluation]
 ) -> str:
-    """What a reader should know first.
+    """Write the note of a search: what a reader should know first.
 
     Args:
         evaluations: told so far.

@@ -14,7 +14,7 @@ _SHOWN = 6
 
 
 def front_sentence(front: Front) -> str:
-    """What the checks on unseen data say, and which neighbours the samples cannot tell apart; empty without members."""
+    """Summarize the checks on unseen data, and the neighbours that samples cannot tell apart; empty without members."""
     if not front.members:
         return ""
     return f"{_checked(front)}; {_alike(front)}."

@@ -1,1 +1,1 @@
-"""What is written beside the weights of an exported package: its name, its description, and the manifest."""
+"""Name, description and manifest of exported packages."""
