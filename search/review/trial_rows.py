@@ -27,6 +27,7 @@ from palettune.space.search_space import SearchSpace
 __all__ = ["TrialRows", "gain_rows", "status_of"]
 
 _PRECISE = 9
+"""Digits of what the page compares with budgets or adds up, so that it answers as ``solve`` does."""
 _UNIFORM = "uniform "
 
 
@@ -107,10 +108,10 @@ class TrialRows:
         measured = known.measured(record) if known.measurements else None
         stored = None if size is None else round(size * MEGABYTE)
         return {
-            "size_mb": figure(size, 7),
+            "size_mb": figure(size, _PRECISE),
             "weight_bytes": stored,
             "bits_per_weight": None if stored is None else figure(8 * (stored - self.rest_bytes) / self._weights),
-            "latency_ms": figure(record.costs.get("latency_ms")),
+            "latency_ms": figure(record.costs.get("latency_ms"), _PRECISE),
             "measured_latency_ms": figure(measured.median_ms) if measured is not None else None,
             "known_latency_ms": figure(known.ms(record), _PRECISE) if known.measurements else None,
         }

@@ -120,6 +120,12 @@ def test_latency_is_known_as_the_front_ranks_it():
     assert rows_of(records, losses={})[1]["known_latency_ms"] is None
 
 
+def test_costs_are_as_exact_as_a_budget_that_they_meet():
+    size, latency = 123.456789, 1.2345678
+    row = rows_of([record(0, 0.2, size, costs={"size_mb": size, "latency_ms": latency})])[0]
+    assert (row["size_mb"], row["weight_bytes"], row["latency_ms"]) == (size, 123_456_789, latency)
+
+
 def test_neighbours_are_told_apart_by_their_samples_and_the_last_has_none():
     same = evaluated(0.2)
     near = replace(same, divergence=same.divergence * 0.999, by_sample=tuple(reversed(same.by_sample)))

@@ -154,6 +154,21 @@ def test_rows_of_layers_and_blocks_say_what_time_they_save(visit, timed):
     assert [said(".block"), said(".inside")] == [shown(block, one, other), shown(layers[:1], one, other)]
 
 
+def test_times_with_inputs_in_int8_are_not_those_with_inputs_in_fp16(visit, timed):
+    number = timed[0]["front"][0]
+    reader = visit(found=timed)
+    script = "((data) => (data.run.byTrial.get(value).activations = '1'.padEnd(12, '0')))(await import('data'))"
+    reader.do(script, number)
+    reader.page.select_option("select[aria-label='Trial A']", str(number))
+    reader.settle()
+    said = reader.page.locator(".row .time").all_inner_texts()[1:]
+    assert said[:2] == ["–", "–"]  # the block and the layer; all others are known
+    assert "–" not in said[2:]
+    reader.page.click("[data-cell='1'][data-id='0']")
+    reader.settle()
+    assert " ms" not in reader.text(".what-if")
+
+
 def test_an_encoding_that_a_recipe_brought_has_figures_and_cannot_be_chosen(visit, timed):
     recipe = next(row for row in timed[0]["trials"] if row["recipe"])
     reader = visit(f"a={recipe['trial']}&layer=0", found=timed)

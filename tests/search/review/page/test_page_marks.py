@@ -6,6 +6,7 @@ import re
 import pytest
 
 from palettune.search.review.review_page import review_html
+from tests.search.review.page.reader import Reader
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +27,28 @@ def marked(timed, tmp_path_factory):
     return data, path
 
 
+@pytest.fixture(scope="module")
+def opened(browser, marked):
+    """One page for all of these tests."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    reader = Reader(context.new_page(), *marked)
+    reader.open()
+    yield reader
+    context.close()
+
+
 @pytest.fixture
-def marks(visit, marked):
-    """The page, and a list of the attributes of all marks of a selector."""
-    reader = visit(found=marked)
+def marks(opened):
+    """The page as at first, and a list of the attributes of all marks of a selector."""
+    reader = opened
+    reader.begin()
 
     def find(selector, *names):
         script = "(found, names) => found.map((one) => names.map((name) => one.getAttribute(name)))"
         return reader.page.eval_on_selector_all(f".chart svg {selector}", script, list(names))
 
-    return reader, find
+    yield reader, find
+    assert reader.complaints == []
 
 
 def place(reader, number):
@@ -156,7 +169,6 @@ def test_fingers_choose_both_trials_and_ask_what_if(visit, marked):
     reader.page.touchscreen.tap(*reader.at(first))
     reader.settle()
     assert reader.chosen() == (first, None)
-    assert reader.page.locator(".chart .preview").count() == 0
     reader.page.locator("text=Compare with …").tap()
     reader.page.locator(".chart").scroll_into_view_if_needed()
     reader.page.touchscreen.tap(*reader.at(second))

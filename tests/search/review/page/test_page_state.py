@@ -219,7 +219,7 @@ def test_a_damaged_address_shows_the_page_as_at_first(reader, fragment):
     assert reader.chosen() == (reader.data["knee"], None)
     assert reader.page.locator(".row [data-layer]").count() == len(reader.data["layers"])
     assert reader.page.locator(".what-if, .answer .measured").count() == 0
-    assert reader.page.locator(".member").count() > 0
+    assert reader.page.locator(".chart .member").count() == len(reader.data["front"])
 
 
 def test_a_search_that_has_only_begun_is_shown(visit, made_up, tmp_path):
