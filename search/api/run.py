@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas
 
     from palettune.search.proposing.solution import Solution
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
     from palettune.search.review.review_source import ReviewSource
 
 __all__ = ["Run", "open_run"]
@@ -247,7 +247,7 @@ class Run:
         picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
         from palettune.search.api.export_ledger import ExportLedger  # loads torch, coremltools and MLflow
         from palettune.search.preparation.as_searched import prepare_as_searched
-        from palettune.search.results.export import export
+        from palettune.search.results.packages.export import export
 
         with reporter.stage("checking the workload"):
             layers = [layer.name for layer in self._study.context.space.layers]

@@ -36,7 +36,7 @@ from palettune.space.encoding import FP16, Encoding
 
 if TYPE_CHECKING:
     from palettune.search.preparation.preparation import Preparation
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
 
 __all__ = ["Display"]
 

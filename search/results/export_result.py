@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas
 
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
 
 __all__ = ["ExportResult"]
 

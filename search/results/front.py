@@ -14,10 +14,10 @@ from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
 from palettune.search.results.formatting import encoding_summary
 from palettune.search.results.frames import members_frame
-from palettune.search.results.front_members.neighbours import alike_pairs, distinct_members
-from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.results.neighbours import alike_pairs, distinct_members
+from palettune.search.results.verdicts import MemberVerdict, member_verdict
 from palettune.search.study.record import Record
 from palettune.space.errors import UserError
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from palettune.search.results.formatting import digits
-from palettune.search.results.package_record import PackageRecord
+from palettune.search.results.packages.package_record import PackageRecord
 
 __all__ = ["Found", "Verdict", "judged", "tolerance"]
 

@@ -35,7 +35,7 @@ from palettune.search.experiment.reporter import Reporter
 from palettune.search.preparation.declared_interface import declared_interface
 from palettune.search.results.formatting import digits
 from palettune.search.results.observer import SearchObserver
-from palettune.search.results.package_record import PackageRecord, weights_digest
+from palettune.search.results.packages.package_record import PackageRecord, weights_digest
 from palettune.search.results.record_check import Found, Verdict, judged
 from palettune.search.results.shape_verification import shape_problems
 from palettune.space.errors import UserError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
 
 __all__ = ["ExportedPackage", "exported_packages", "remember_packages"]
 

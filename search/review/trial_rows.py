@@ -14,9 +14,9 @@ from palettune.evaluators.sensitivity.scores import Column
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front, is_feasible
-from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.results.verdicts import MemberVerdict, member_verdict
 from palettune.search.review.constraint_rows import broken_constraints
 from palettune.search.review.encoding_table import EncodingTable, rounded_inputs, spelt
 from palettune.search.review.figures import figure, figures

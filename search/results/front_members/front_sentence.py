@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from palettune.search.results.front import Front
-from palettune.search.results.front_members.verdicts import MemberVerdict
 from palettune.search.results.intervals import FEWEST_SOURCES, sources
+from palettune.search.results.verdicts import MemberVerdict
 
 __all__ = ["front_sentence"]
 

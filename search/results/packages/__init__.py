@@ -1,1 +1,1 @@
-"""Name, description and manifest of exported packages."""
+"""Exported packages: conversion and proof, name, description, record and manifest."""

@@ -34,9 +34,9 @@ from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import constant_json, large_constants
 from palettune.search.results.member_state import member_state
-from palettune.search.results.package_record import record_values, write_record
 from palettune.search.results.packages.package_description import PackageDescription
 from palettune.search.results.packages.package_name import package_name
+from palettune.search.results.packages.package_record import record_values, write_record
 from palettune.search.results.weight_file_size import WeightFile, weight_file
 from palettune.search.study.record import Record
 from palettune.space.encoding import FP16
