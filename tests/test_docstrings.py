@@ -9,19 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = (
-    "space",
-    "device_bench",
-    "evaluators",
-    "palettune/testing",
-    "search/escalation",
-    "search/experiment",
-    "search/loop",
-    "search/on_device",
-    "search/preparation",
-    "search/proposing",
-    "search/workers",
-)
+ROOMS = ("space", "device_bench", "evaluators", "search", "palettune/testing")
 #: Kernels are named after ops, and say what those compute.
 KERNELS = "device_bench/runtime/ops/"
 

@@ -1,4 +1,4 @@
-"""Which layers' inputs are rounded to 8 bits, and why those of others stay in fp16.
+"""Layers whose inputs are rounded to 8 bits, and reasons why those of others stay in fp16.
 
 Core ML's fast path on the Neural Engine of A17 Pro, M4 and later takes 8-bit linear weights with 8-bit inputs; inputs of
 other layers stay in fp16, where rounding costs quality and gains nothing.
@@ -18,7 +18,7 @@ __all__ = ["inputs_in_fp16", "takes_rounded_inputs", "unroundable"]
 
 
 def takes_rounded_inputs(encoding: Encoding) -> bool:
-    """Whether values are 8-bit integers with a scale for each channel or for all, none of them left out."""
+    """Return whether values are 8-bit integers with a scale for each channel or for all, none of them left out."""
     return (
         encoding.linear is not None and encoding.bits == 8 and encoding.sparsity is None and not encoding.linear.block
     )

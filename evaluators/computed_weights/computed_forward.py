@@ -103,7 +103,7 @@ class Interceptions:
 
 
 class ComputedForward:
-    """Takes the place of a module's ``forward``, with its signature; it is copied and pickled with the module.
+    """Replacement of a module's ``forward``, with its signature; it is copied and pickled with the module.
 
     Args:
         module: whose forward pass computes weights.

@@ -16,9 +16,9 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.preparation.configuration_fit import check_fits
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import Exported, export
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.observer import SearchObserver
+from palettune.search.results.packages.export import Exported, export
 from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings

@@ -40,7 +40,7 @@ def _as_it_is(record: Record) -> Record:
 
 
 class Escalations:
-    """Decides escalations, has them done, and keeps what became of them.
+    """Escalations of a search: decided, handed to workers, and told.
 
     Decisions are taken in the order of the schedule, each from the data-free evaluations told before its slot and from
     all escalations but the last few: neither depends on how fast workers are. Everything decided or answered is

@@ -62,7 +62,7 @@ class Seen:
 
 
 class Promotion(Protocol):
-    """Decides when something is escalated, and what."""
+    """Policy of when an evaluation is escalated, and which."""
 
     def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
         """Return the slots of a search of ``trials`` data-free evaluations, in the order in which they are decided."""
@@ -81,7 +81,7 @@ class Promotion(Protocol):
 
 
 class GreatestGain:
-    """Promotes the evaluation whose escalation is expected to grow the hypervolume most."""
+    """Promotion of the evaluation whose escalation is expected to grow the hypervolume most."""
 
     def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
         """Spread the slots over the second half of the data-free budget, each rung after the one that it builds on."""

@@ -63,7 +63,7 @@ class ImageSection(Section):
 
     @property
     def scaling(self) -> PixelScaling:
-        """The same as conversion takes it."""
+        """Scaling of this section in the form that conversion takes."""
         return PixelScaling(self.colour, _numbers(self.scale), _numbers(self.bias))
 
 

@@ -9,7 +9,7 @@ __all__ = ["Reporter"]
 
 
 class Reporter:
-    """Hears of stages, of amounts done and of sentences; does nothing with them unless a subclass overrides a method."""
+    """Receiver of stages, amounts done and messages; a subclass overrides what it shows."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -36,7 +36,7 @@ class AskedEvaluation:
 
 
 class AddedEvaluations:
-    """Evaluates what is asked for and adds it to the study; what the study holds already is not evaluated again.
+    """Evaluations on request, added to the study; what the study holds already is not evaluated again.
 
     Args:
         history: of the search; takes in what is evaluated.

@@ -25,7 +25,7 @@ _MOST = 250
 
 
 class Surrogate:
-    """Predicts the quality loss (0 ideal, 1 the reference) of configurations.
+    """Model that predicts the quality loss (0 ideal, 1 the reference) of configurations.
 
     Args:
         scores: per group, the predicted divergence of each choice.

@@ -21,7 +21,7 @@ _FEW = 2**16
 
 
 class UnseenSampler(BaseSampler):  # type: ignore[misc]
-    """Draws from a sampler until it proposes what no earlier trial has.
+    """Sampler that draws from another one until it proposes what no earlier trial has.
 
     After a few draws, one of the configurations that are left is picked at random, where the space is small enough to
     list them; in a larger one the last draw stands. A proposal depends on the seed and on the trials of lower number.

@@ -28,14 +28,14 @@ _USUAL = "fisher"
 
 
 def losses_of_columns(scores: Scores | None) -> dict[Column, float]:
-    """The predicted divergence of each layer in each encoding that was scored; nothing without scores."""
+    """Return the predicted divergence of each layer in each encoding that was scored; nothing without scores."""
     if scores is None:
         return {}
     return dict(zip(scores.columns, scores.by_sample.mean(axis=0).tolist(), strict=True))
 
 
 def brought_encodings(records: Iterable[Record], space: SearchSpace) -> dict[str, dict[Encoding, None]]:
-    """By layer, what added evaluations use that its menu does not offer: recipes, and configurations by hand."""
+    """Return by layer the encodings that added evaluations use and its menu does not offer."""
     found: dict[str, dict[Encoding, None]] = {}
     for record in records:
         for name, encoding in record.configuration.encodings.items() if record.added else ():
@@ -53,7 +53,7 @@ def layer_rows(
     latency: LinearLatency | None,
     brought: Mapping[str, Iterable[Encoding]],
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each layer in the model's order, and the reasons that refusals refer to by number.
+    """Return a row for each layer in the model's order, and the reasons that refusals refer to by number.
 
     Args:
         losses: of ``losses_of_columns``.

@@ -44,7 +44,7 @@ _KINDS = {
 
 
 def review_data(source: ReviewSource) -> dict[str, Any]:
-    """Everything that the page shows of a search: numbers, texts, lists and mappings, ``None`` where nothing is known."""
+    """Return all that the page shows: numbers, texts, lists and mappings, ``None`` where nothing is known."""
     experiment, context, front = source.experiment, source.context, source.front
     space = context.space
     losses = losses_of_columns(source.scores)

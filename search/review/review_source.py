@@ -1,4 +1,4 @@
-"""What a review is made of: a search as its run folder holds it, or as it goes on."""
+"""Source of a review: a search as its run folder holds it, or as it goes on."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ReviewSource:
         *,
         searching: bool = False,
     ) -> ReviewSource:
-        """A search that goes on, or has just ended: what it has found by now."""
+        """Collect the results of a search that goes on, or has just ended."""
         known = history.known
         return cls(
             history.experiment,
@@ -90,7 +90,7 @@ class ReviewSource:
         notes: tuple[str, ...],
         storage: str | None,
     ) -> ReviewSource:
-        """A search as it lies in its run folder, whoever is at work there; without scores where they are gone."""
+        """Collect a search from its run folder, whoever is at work there; without scores where they are gone."""
         facts = ReviewFacts.load(folder.facts)
         return cls(
             experiment,
@@ -123,7 +123,7 @@ class ReviewSource:
 
     @property
     def options(self) -> str:
-        """What a command needs to find this run, besides the experiment."""
+        """Options with which a command finds this run, besides the experiment."""
         words = [] if self.folder.root == _ROOT else ["--root", str(self.folder.root)]
         words += [] if self.storage is None else ["--storage", without_secrets(self.storage)]
         return shlex.join(words)

@@ -14,9 +14,9 @@ from palettune.evaluators.sensitivity.scores import Column
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front, is_feasible
-from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.results.verdicts import MemberVerdict, member_verdict
 from palettune.search.review.constraint_rows import broken_constraints
 from palettune.search.review.encoding_table import EncodingTable, rounded_inputs, spelt
 from palettune.search.review.figures import figure, figures
@@ -33,7 +33,7 @@ _UNIFORM = "uniform "
 
 @dataclass
 class TrialRows:
-    """Makes the rows of one search's evaluations.
+    """Rows of one search's evaluations.
 
     Attributes:
         losses: of ``losses_of_columns``; nothing without scores.
@@ -68,7 +68,7 @@ class TrialRows:
         return found
 
     def rows(self, records: Sequence[Record]) -> list[dict[str, Any]]:
-        """A row for each record, by trial.
+        """Return a row for each record, by trial.
 
         Args:
             records: in the order in which they were told, each of which learns from those before it.
@@ -151,7 +151,7 @@ class TrialRows:
 
 
 def status_of(record: Record, front: Front) -> tuple[str, str | None]:
-    """What became of an evaluation, and why."""
+    """Return the status of an evaluation, and the reason for it."""
     if record.failure is not None:
         return "failed", str(record.failure)
     if record.screened is not None:
@@ -168,7 +168,7 @@ def status_of(record: Record, front: Front) -> tuple[str, str | None]:
 
 
 def gain_rows(gains: Sequence[Gain]) -> list[dict[str, Any]]:
-    """What each method of an escalation brought; of one that is tried layer by layer, how many layers kept it."""
+    """Return the gain of each method of an escalation; of a method tried layer by layer, how many kept it."""
     by_method: dict[str, list[Gain]] = {}
     for gain in gains:
         by_method.setdefault(gain.method, []).append(gain)

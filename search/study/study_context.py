@@ -50,22 +50,22 @@ class StudyContext:
 
     @staticmethod
     def new_id() -> str:
-        """A fresh search id."""
+        """Return a fresh search id."""
         return uuid.uuid4().hex[:16]
 
     def objectives(self, experiment: Experiment) -> ObjectiveSet:
-        """The experiment's objectives on this model's scale."""
+        """Return the experiment's objectives on this model's scale."""
         return objective_set(experiment, self.chance, self.float_metrics, self.float_costs)
 
     def latency(self, experiment: Experiment) -> LatencyModel | None:
-        """Predicts latency on the experiment's device, without the user's model; ``None`` where no device was named."""
+        """Build the latency model of the experiment's device, without the user's model; ``None`` without a device."""
         if experiment.device is None or self.ops is None:
             return None
         device, unit = experiment.device.name, experiment.device.compute_unit
         return prepare_latency(self.ops, device=device, unit=unit, target=experiment.deployment_target)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "search_id": self.search_id,
             "kind": self.kind.value,
@@ -82,7 +82,7 @@ class StudyContext:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyContext:
-        """The inverse of ``to_json``."""
+        """Read what ``to_json`` wrote."""
         layers = tuple(layer_from_json(item["name"], {**_ABSENT, **item}) for item in values["layers"])
         menus = {
             layer.name: Menu(layer, tuple(Encoding.parse(e) for e in values["menus"][layer.name]), {})

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class WorkerError(UserError):
-    """Workers cannot be started, or one failed at something that a search cannot do without."""
+    """Error: workers cannot be started, or one failed at something that a search cannot do without."""
 
 
 class SearchStopped(UserError):

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class EvaluationsByWorkflow(Evaluations):
-    """Hands each request to the workers of its workflow.
+    """Evaluations that hand each request to the workers of its workflow.
 
     Args:
         parts: by workflow; those of the data-free one do whatever has no workers of its own.

@@ -32,7 +32,7 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Holds one model in memory and works on it. Values in and out are plain, or frozen dataclasses of ours."""
+    """Worker that holds one model in memory; its arguments and results are plain values or frozen dataclasses."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
@@ -50,7 +50,7 @@ class Worker:
 
     @cached_property
     def confirmer(self) -> DataFreeEvaluator:
-        """The same on the confirmation data."""
+        """Evaluator on the confirmation data."""
         return DataFreeEvaluator(self.setting, Split.CONFIRMATION)
 
     def escalate(self, order: EscalationOrder) -> EscalationResult | Failure:
@@ -146,7 +146,7 @@ class Worker:
 
     @cached_property
     def assembler(self) -> Assembler:
-        """Assembles modules for conversion."""
+        """Assembler of modules for conversion."""
         return Assembler(self.workload.model, self.weights)
 
     def convert(self, configuration: Configuration, target: DeploymentTarget, state: str | None = None) -> bytes:

@@ -11,7 +11,7 @@ from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import Exported, export
+from palettune.search.results.packages.export import Exported, export
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding

@@ -1,4 +1,4 @@
-"""The rung of activations in 8 bits: the same encodings with rounded inputs, for latency."""
+"""The rung of activations in 8 bits, which lowers the latency and keeps the encodings."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import constant_json, large_constants
 from palettune.search.results.member_state import member_state
-from palettune.search.results.package_record import record_values, write_record
 from palettune.search.results.packages.package_description import PackageDescription
 from palettune.search.results.packages.package_name import package_name
+from palettune.search.results.packages.package_record import record_values, write_record
 from palettune.search.results.weight_file_size import WeightFile, weight_file
 from palettune.search.study.record import Record
 from palettune.space.encoding import FP16
@@ -101,11 +101,11 @@ class Exported:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of it, whether it is proven or not."""
+        """Warnings about the package, whether it is proven or not."""
         return (*self.execution.warnings, *([self.front_end.warning] if self.front_end.warning else ()))
 
     def to_json(self, folder: Path) -> dict[str, Any]:
-        """The manifest's entry; ``path`` is relative to the manifest's folder."""
+        """Return the manifest's entry; ``path`` is relative to the manifest's folder."""
         evaluation = self.record.evaluation
         return {
             "path": str(self.path.relative_to(folder)),
@@ -247,7 +247,7 @@ def _shape_json(check: ShapeCheck) -> dict[str, Any]:
 
 
 def execution_json(execution: Execution) -> dict[str, Any]:
-    """What running a package has shown, as plain values; an infinite ratio (no difference at all) is ``None``.
+    """Return the comparison of a package that was run, as plain values; an infinite ratio (no difference) is ``None``.
 
     The keys beside ``float32`` and ``fp16`` are those of float32, but for ``passed``, which is of both.
     """
