@@ -57,7 +57,7 @@ class MlflowUi:
         if links is None:
             return [f"MLflow: {address}"]
         named = {"all runs": links.runs, "the front": links.front, "its charts": links.charts}
-        named["the search"] = links.search
+        named |= {"the search": links.search, "its review page": links.artifact(self.folder.review.name)}
         return [f"{name}: {address}" for name, address in named.items() if address is not None]
 
 
@@ -122,4 +122,4 @@ def lines_after_a_search(folder: RunFolder, search_id: str, uri: str | None, com
         command: `palettune ui` with what it takes to find this search.
     """
     found = MlflowUi(folder, uri or folder.tracking_uri, search_id)
-    return found.lines() if found.is_served else [f"every run in MLflow: {command}"]
+    return found.lines() if found.is_served else [f"all runs and the front in MLflow: {command}"]

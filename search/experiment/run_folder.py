@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["RunFolder", "without_secrets"]
+
+_ROOT = Path("runs")
 
 
 def without_secrets(address: str) -> str:
@@ -35,6 +38,16 @@ class RunFolder:
     def path(self) -> Path:
         """The folder itself."""
         return self.root / self.name
+
+    def options(self, storage: str | None) -> str:
+        """What a command needs to find this run, besides the experiment; empty where that is enough.
+
+        Args:
+            storage: of the study, where it is not in the run folder.
+        """
+        words = [] if self.root == _ROOT else ["--root", str(self.root)]
+        words += [] if storage is None else ["--storage", without_secrets(storage)]
+        return shlex.join(words)
 
     @property
     def journal(self) -> Path:

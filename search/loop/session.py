@@ -121,7 +121,7 @@ def run_session(
 def search_record(folder: RunFolder, places: Places, warn: Callable[[str], None]) -> SearchObserver:
     """Return the observers that write a search for its readers: the review page, then MLflow, which takes the page."""
     review = ReviewObserver(folder, warn, places.storage)
-    mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, warn)
+    mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, warn, places.storage)
     return Observers([review, mlflow])
 
 

@@ -133,14 +133,19 @@ class Front:
         return tuple(record for record in useful if record.trial in chosen)
 
     @property
+    def is_tested(self) -> bool:
+        """Whether neighbours are tested: divergences are known sample by sample, a workload's metrics are not."""
+        return self.objectives.objectives[0].name == "divergence"
+
+    @property
     def comparable(self) -> bool:
         """Whether members differ in one cost and the divergence alone, so that a smaller one may stand for its like."""
-        return len(self.objectives.objectives) == 2 and self.objectives.objectives[0].name == "divergence"
+        return len(self.objectives.objectives) == 2 and self.is_tested
 
     @cached_property
     def alike(self) -> tuple[tuple[Record, Record], ...]:
         """Neighbours, smallest first, whose divergences a paired test on the same samples cannot tell apart."""
-        return alike_pairs(self.members) if self.comparable else ()
+        return alike_pairs(self.members) if self.is_tested else ()
 
     def verdict(self, record: Record) -> MemberVerdict:
         """Compare a member's divergence with the one on data that the search never saw."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -23,12 +24,14 @@ class MlflowLinks:
         experiment: MLflow's id of the experiment.
         parent: id of the search's own run; ``None`` where the store holds none.
         views: keys of the saved views that the experiment has.
+        files: names of the artifacts of the search's own run.
     """
 
     base: str
     experiment: str
     parent: str | None = None
     views: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
 
     @property
     def runs(self) -> str:
@@ -51,8 +54,9 @@ class MlflowLinks:
         return f"{self._experiment}/runs/{self.parent}?{_TRAINING}" if self.parent else None
 
     def artifact(self, name: str) -> str | None:
-        """Return the address of a file of the search's own run."""
-        return f"{self._experiment}/runs/{self.parent}/artifacts/{name}?{_TRAINING}" if self.parent else None
+        """Return the address of a file of the search's own run; ``None`` where it has none of that name."""
+        found = f"{self._experiment}/runs/{self.parent}/artifacts/{name}?{_TRAINING}"
+        return found if name in self.files else None
 
     def _view(self, key: str) -> str | None:
         return f"{self._experiment}/runs?viewStateShareKey={key}&{_TRAINING}" if key in self.views else None
@@ -76,4 +80,10 @@ def find_links(client: MlflowClient, name: str, search_id: str | None, base: str
     runs = client.search_runs([found.experiment_id], which, max_results=1, order_by=["attributes.start_time DESC"])
     parent = runs[0].info.run_id if runs else None
     views = frozenset(key for key in (RUNS_VIEW, FRONT_VIEW) if view_tag(key) in found.tags)
-    return MlflowLinks(base, str(found.experiment_id), parent, views)
+    return MlflowLinks(base, str(found.experiment_id), parent, views, _files(client, parent))
+
+
+def _files(client: MlflowClient, run: str | None) -> frozenset[str]:
+    with suppress(Exception):  # of any library behind any artifact store: the other pages are there all the same
+        return frozenset(item.path for item in client.list_artifacts(run)) if run else frozenset()
+    return frozenset()

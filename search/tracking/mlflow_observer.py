@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -34,6 +35,7 @@ class MlflowObserver(SearchObserver):
         artifacts: what is left on the parent run at the end, by file name.
         rungs: what each rung of the escalation brought, figures by rung, for the note of the parent run.
         warn: told of a store that does not answer, and of what it did not take.
+        storage: of the study, where it is not in the run folder.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class MlflowObserver(SearchObserver):
         artifacts: Callable[[SearchHistory], Mapping[str, str | bytes]],
         rungs: Callable[[SearchHistory], Mapping[str, Mapping[str, float]]],
         warn: Callable[[str], None],
+        storage: str | None = None,
     ) -> None:
-        self._folder, self._uri, self._warn = folder, uri, warn
+        self._folder, self._uri, self._warn, self._storage = folder, uri, warn, storage
         self._artifacts, self._rungs = artifacts, rungs
         self._tracker: Tracker | None = None
         self._front: Front | None = None
@@ -101,8 +104,14 @@ class MlflowObserver(SearchObserver):
         if before is not None and before.members == front.members and not at_the_end:
             return
         rungs = self._rungs(history) if at_the_end else {}
-        note = search_note(front, len(history.records), rungs, history.confirmations if at_the_end else {})
+        confirmations = history.confirmations if at_the_end else {}
+        note = search_note(front, len(history.records), rungs, confirmations, self._place(history.experiment))
         self._opened.mark(FrontMarks.of(front, note))
+
+    def _place(self, experiment: Experiment) -> str:
+        """What a command takes to find the search."""
+        file = shlex.quote(str(experiment.file)) if experiment.file is not None else "EXPERIMENT.toml"
+        return f"{file} {self._folder.options(self._storage)}".rstrip()
 
     def _log_unseen(self, history: SearchHistory) -> None:
         confirmations = history.confirmations

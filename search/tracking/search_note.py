@@ -17,7 +17,11 @@ _UNITS = {"size_mb": "MB", "latency_ms": "ms"}
 
 
 def search_note(
-    front: Front, evaluations: int, rungs: Mapping[str, Mapping[str, float]], confirmations: Mapping[str, Evaluation]
+    front: Front,
+    evaluations: int,
+    rungs: Mapping[str, Mapping[str, float]],
+    confirmations: Mapping[str, Evaluation],
+    where: str = "EXPERIMENT.toml",
 ) -> str:
     """Write the note of a search: what a reader should know first.
 
@@ -25,6 +29,7 @@ def search_note(
         evaluations: told so far.
         rungs: what each rung of the escalation brought, figures by name.
         confirmations: members measured on data that the search never saw, by the record's key.
+        where: what a command takes to find the search: the experiment's file, and options.
     """
     if not front.members:
         return f"{evaluations} evaluations; none meets the constraints yet."
@@ -32,15 +37,15 @@ def search_note(
     seen = any(record.key in confirmations for record in picks)
     lines = [
         f"**{len(front.members)} members of the front** after {evaluations} evaluations. In the runs of this search "
-        "`tags.front = 'true'` finds them, and `tags.knee = 'true'` the best trade-off.",
+        "`tags.front = 'true'` finds them, and `tags.knee = 'true'` the knee, the best trade-off, which has a `*` here.",
         "",
         *_table(front, picks, confirmations if seen else {}),
         "",
         *(f"- {sentence}" for sentence in _sentences(rungs)),
         *([""] if rungs else []),
         "```sh",
-        "palettune review EXPERIMENT.toml    # the whole search on one page",
-        *(_export(record, front) for record in picks),
+        f"palettune review {where}    # the whole search on one page",
+        *(_export(record, front, where) for record in picks),
         "```",
     ]
     return "\n".join(lines)
@@ -77,16 +82,16 @@ def _of(evaluation: Evaluation | None, quality: str) -> float | None:
 
 
 def _name(record: Record, front: Front) -> str:
-    return f"{record.trial} (knee)" if record.trial == front.knee().trial else str(record.trial)
+    return f"{record.trial} \\*" if record.trial == front.knee().trial else str(record.trial)
 
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _export(record: Record, front: Front) -> str:
+def _export(record: Record, front: Front, where: str) -> str:
     pick = "knee" if record.trial == front.knee().trial else str(record.trial)
-    return f"palettune export EXPERIMENT.toml --out packages --pick {pick}"
+    return f"palettune export {where} --out packages --pick {pick}"
 
 
 def _sentences(rungs: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -44,16 +44,18 @@ def _alike(front: Front) -> str:
     assert first is not None
     samples, found = len(first.by_sample), sources(first)
     on = f"{samples} samples" + (f" of {found} sources" if found != samples else "")
-    if not front.comparable:
-        return f"figures are from {on}"
+    if not front.is_tested:
+        metric = front.objectives.objectives[0].name
+        return f"figures are from {on}, and neighbours are not tested: {metric} is known of all samples together alone"
     if found < FEWEST_SOURCES:
         return f"{on} are too few to tell neighbours apart"
     if not front.alike:
         return f"no neighbours are too alike to be told apart on {on}"
     pairs = [f"{one.trial} and {other.trial}" for one, other in front.alike]
     more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+    which, by = ("", "") if front.comparable else (" in size", " by divergence")
     return (
-        f"{len(pairs)} of {len(front) - 1} pairs of neighbours cannot be told apart on {on} "
+        f"{len(pairs)} of {len(front) - 1} pairs of neighbours{which} cannot be told apart{by} on {on} "
         f"({', '.join(pairs[:_SHOWN])}{more})"
     )
 

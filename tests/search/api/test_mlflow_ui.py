@@ -52,7 +52,7 @@ def test_a_folder_without_a_store_is_said(project, folder):
 
 def test_after_a_search_the_command_is_named_or_the_pages_of_the_server(server, folder):
     command = "palettune ui x.toml"
-    assert lines_after_a_search(folder, "search", None, command) == [f"every run in MLflow: {command}"]
+    assert lines_after_a_search(folder, "search", None, command) == [f"all runs and the front in MLflow: {command}"]
     Tracker(folder, server.uri, "search").finish("FINISHED", "done")
     runs, search = lines_after_a_search(folder, "search", server.uri, command)
     assert re.fullmatch(rf"all runs: {server.uri}/#/experiments/\d+/runs\?workflowType=machine_learning", runs)
@@ -63,6 +63,7 @@ def test_after_a_search_the_command_is_named_or_the_pages_of_the_server(server, 
 def test_it_says_where_to_look_when_it_answers_from_one_process_on_the_next_free_port(project, folder):
     tracker = Tracker(folder, None, "search")
     log(tracker, range(2))
+    tracker.texts({"review.html": "<html></html>"})
     tracker.finish("FINISHED", "done")
     (folder.path / "review.html").write_text("<html></html>")
     with socket.socket() as busy:
@@ -72,11 +73,14 @@ def test_it_says_where_to_look_when_it_answers_from_one_process_on_the_next_free
         words = project.command("ui", str(project.experiment), "--root", str(project.root), "--port", str(port))
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})
         try:
-            said = [process.stdout.readline() for _ in range(5)]
+            said = [process.stdout.readline() for _ in range(6)]
             assert re.match(rf"port {port} is busy: starting MLflow on port \d+ ...", said[0])
             assert said[1] == f"review: {(folder.path / 'review.html').resolve().as_uri()}\n"
             assert "workflowType=machine_learning" in said[2]
-            assert said[4] == "Ctrl-C ends it\n"
+            assert re.fullmatch(
+                r"its review page: http://\S+/artifacts/review\.html\?workflowType=machine_learning\n", said[4]
+            )
+            assert said[5] == "Ctrl-C ends it\n"
             base = said[2].split(": ", 1)[1].split("/#/")[0]
             with urllib.request.urlopen(f"{base}/health", timeout=5) as answer:  # it answers when it says so
                 assert answer.status == 200

@@ -1,6 +1,7 @@
 """What a run folder remembers, and mends."""
 
 import json
+from pathlib import Path
 
 import optuna
 import pytest
@@ -57,6 +58,12 @@ def test_a_line_written_by_half_is_cut_off_before_the_journal_is_gone_on_with(fo
     study.enqueue_trial({"x": 2})
     again = optuna.load_study(study_name="one", storage=open_storage(folder, None))
     assert len(again.get_trials()) == 2
+
+
+def test_a_command_is_told_where_a_run_is_without_secrets(tmp_path):
+    assert RunFolder(Path("runs"), "x").options(None) == ""
+    found = RunFolder(Path("my runs"), "x").options("postgresql://me:secret@host/name")
+    assert found == "--root 'my runs' --storage postgresql://host/name"
 
 
 def test_a_database_is_put_aside_with_what_lies_beside_it(tmp_path):

@@ -1,6 +1,7 @@
 """What inspection, a search and the manifest say of large constants that are no layer's."""
 
 import io
+import re
 
 import coremltools as ct
 import coremltools.optimize.coreml as cto
@@ -28,6 +29,7 @@ def test_constants_that_are_no_layers_are_listed_with_their_reason_and_low_cover
     (constant,) = large_constants(preparation.base.floats)
     assert (constant.name, constant.shape, constant.bytes) == ("kernel", (24, 24, 3), 64 + 24 * 24 * 3 * 2)
     assert constant.reason.startswith(REASON)
+    assert re.search(r"; workload\.py:\d+ \(`return F\.conv1d\(", constant.reason)
     warning = coverage_warning(preparation)
     assert warning is not None
     assert warning.startswith(f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes")

@@ -73,7 +73,8 @@ def test_a_search_is_one_run_with_a_run_for_each_evaluation_and_what_an_earlier_
     assert parent.data.metrics["hypervolume"] == pytest.approx(history.hypervolume)
     note = parent.data.tags["mlflow.note.content"]
     assert "calibration: 1 escalation, which took away 25% of the loss on average." in note
-    assert f"| {history.front.knee().trial} (knee) |" in note
+    assert f"| {history.front.knee().trial} \\* |" in note
+    assert f"palettune review EXPERIMENT.toml --root {folder.root} " in note  # made in code, the experiment has no file
     assert (parent.data.params["search.sampler"], parent.data.params["model.layers"]) == ("random", "1")
     assert {"mlflow.user", "mlflow.source.name", "version.torch", "budget.trials"} <= set(parent.data.tags)
     assert [item.path for item in client.list_artifacts(parent.info.run_id)] == ["front.txt"]

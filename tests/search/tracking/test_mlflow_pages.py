@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments.benchmarks.review.made_up_search import made_up_source
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.ending import Ending
+from palettune.search.review.review_data import review_data
+from palettune.search.review.review_page import review_html
 from palettune.search.study.record import Record
 from palettune.search.tracking.mlflow_links import find_links
 from palettune.search.tracking.mlflow_observer import MlflowObserver
@@ -55,7 +58,7 @@ def folder(tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("runs"), "x")
     folder.create()
     said = []
-    review = "<!doctype html><title>x</title><p id='hello'>the review page</p>"
+    review = review_html(review_data(made_up_source(12, 40, tmp_path_factory.mktemp("made_up"))))
     observer = MlflowObserver(folder, None, lambda history: {"review.html": review}, lambda history: {}, said.append)
     history = history_of(12)
     observer.on_search_started(history)
@@ -133,18 +136,23 @@ def test_the_link_to_the_search_lands_on_its_note_and_its_page_is_an_artifact(li
     page.get_by_text("space.encodings").wait_for()
     page.screenshot(path=screenshots / "mlflow_search.png")
     page.goto(links.artifact("review.html"))
-    page.frame_locator("iframe").get_by_text("the review page").wait_for()
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("heading", name="made_up_12").wait_for()
+    page.screenshot(path=screenshots / "mlflow_review.png")
+    frame.get_by_text("The knee is").wait_for()
+    frame.get_by_role("button", name="Words and keys").click()  # it answers within MLflow's frame, too
+    frame.get_by_role("region", name="Words and keys").wait_for()
 
 
 def test_two_runs_are_compared_layer_by_layer_in_model_order(folder, links, page, screenshots):  # noqa: F811
+    page.goto(links.runs)
+    page.get_by_text("8 matching runs").wait_for()
     client = mlflow_client(folder.tracking_uri)
-    runs = client.search_runs([links.experiment], "tags.trial = '0'") + client.search_runs(
-        [links.experiment], "tags.trial = '3'"
-    )
-    ids = ",".join(f'"{run.info.run_id}"' for run in runs)
-    page.goto(
-        f'{links.base}/#/compare-runs?runs=[{ids}]&experiments=["{links.experiment}"]&workflowType=machine_learning'
-    )
+    for trial in (0, 3):
+        (run,) = client.search_runs([links.experiment], f"tags.trial = '{trial}'")
+        row = page.get_by_role("row").filter(has_text=run.info.run_name)
+        row.get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Compare").click()
     page.get_by_text("11 l11", exact=True).first.wait_for()
     rows = [text.split() for text in page.locator("tr").all_inner_texts()]
     layers = [row for row in rows if len(row) > 3 and row[1].startswith("l") and row[0].isdigit()]

@@ -24,7 +24,7 @@ def test_it_has_the_knee_three_picks_and_their_commands():
     assert len(rows) == 2 + 3
     assert rows[0] == "| trial | size | divergence | on unseen data |"
     knee = front.knee().trial
-    assert sum(f"| {knee} (knee) |" in row for row in rows) == 1
+    assert sum(f"| {knee} \\* |" in row for row in rows) == 1
     assert sum("| - |" in row for row in rows) == 2  # not looked at
     assert "palettune export EXPERIMENT.toml --out packages --pick knee" in note
     assert note.count("--pick") == 3
@@ -41,6 +41,13 @@ def test_it_says_in_sentences_what_each_rung_brought():
     )
     assert "- fine_tuning: 5 escalations, without a gain: it does not pay here." in note
     assert "on unseen data" not in note
+
+
+def test_its_commands_are_those_of_the_search():
+    note = search_note(searched()[1], 12, {}, {}, "models/x.toml --root 'my runs'")
+    assert "palettune review models/x.toml --root 'my runs'    #" in note
+    assert "palettune export models/x.toml --root 'my runs' --out packages --pick knee" in note
+    assert "EXPERIMENT" not in note
 
 
 def test_an_empty_front_is_said():

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from palettune.search.experiment.experiment import Experiment
+from palettune.search.experiment.objectives import objective_set
 from palettune.search.results.front import Front
 from palettune.search.results.front_members.front_sentence import front_sentence
 from tests.search.made_up import OBJECTIVES, front, record, two_costs
@@ -44,6 +46,13 @@ def test_a_front_without_checks_samples_or_members_says_so():
         "No member was checked on data that the search never saw; 4 samples are too few to tell neighbours apart."
     )
     assert front_sentence(Front((), OBJECTIVES)) == ""
-    assert front_sentence(replace(made(), objectives=two_costs())).endswith("; figures are from 32 samples.")
+    assert front_sentence(replace(made(), objectives=two_costs())).endswith(
+        "; 1 of 4 pairs of neighbours in size cannot be told apart by divergence on 32 samples (0 and 1)."
+    )
+    top1 = Experiment(name="x", workload="w.py", objectives={"quality": {"metric": "top1", "direction": "maximize"}})
+    by_metric = replace(made(), objectives=objective_set(top1, 5.0, {"top1": 0.9}, {"size_mb": 10.0}))
+    assert front_sentence(by_metric).endswith(
+        "; figures are from 32 samples, and neighbours are not tested: top1 is known of all samples together alone."
+    )
     apart = replace(made(), members=made().members[1:])
     assert front_sentence(apart).endswith("; no neighbours are too alike to be told apart on 32 samples.")
