@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from palettune import Record, open_run
 from palettune.search.command_line.cli import main
 
 __all__ = ["Journey", "Step", "journey"]
@@ -31,12 +32,14 @@ class Journey:
 
     Attributes:
         front: the members, as ``front --json`` gives them.
+        escalated: what calibrated cases have escalated.
         manifest: as ``export`` wrote it.
         verified: exit code by package.
     """
 
     steps: list[Step] = field(default_factory=list)
     front: list[dict[str, Any]] = field(default_factory=list)
+    escalated: list[Record] = field(default_factory=list)
     manifest: list[dict[str, Any]] = field(default_factory=list)
     verified: dict[str, int] = field(default_factory=dict)
 
@@ -62,15 +65,23 @@ class Journey:
         return step
 
 
-def journey(experiment: Path, root: Path, out: Path) -> Journey:
-    """Go through all commands with an experiment; stop where one fails."""
+def journey(experiment: Path, root: Path, out: Path, *, calibrated: bool = False) -> Journey:
+    """Go through all commands with an experiment; stop where one fails.
+
+    Args:
+        calibrated: export what was calibrated, beside the first trial; else two members of the front.
+    """
     found = Journey()
     if found.run("inspect", experiment).code:
         return found
     if found.run("search", experiment, "--root", root, "--inline").code:
         return found
     found.front = json.loads(found.run("front", experiment, "--root", root, "--json").text)
-    code = found.run("export", experiment, "--root", root, "--out", out, "--pick", "spread:2").code
+    if calibrated:
+        found.escalated = [r for r in open_run(experiment, root=root).trials if r.escalated_from is not None]
+    picks = [word for record in found.escalated for word in ("--pick", record.trial)]
+    picks = [*picks, "--pick", 0] if picks else ["--pick", "spread:2"]
+    code = found.run("export", experiment, "--root", root, "--out", out, *picks).code
     found.manifest = json.loads((out / "manifest.json").read_text()) if (out / "manifest.json").exists() else []
     if code:
         return found

@@ -32,7 +32,9 @@ def test_refused_before_anything_expensive(name, tmp_path):
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.refused])
 def test_right_from_end_to_end(name, tmp_path):
-    found = journey(write_case(name, tmp_path / "case"), tmp_path / "runs", tmp_path / "out")
+    calibrated = CASES[name].calibrated
+    case = write_case(name, tmp_path / "case")
+    found = journey(case, tmp_path / "runs", tmp_path / "out", calibrated=calibrated)
     assert (found.last, found.code) == ("verify", 0), found.text
     for words in CASES[name].said:
         assert words in found.text, found.text
@@ -45,6 +47,10 @@ def test_right_from_end_to_end(name, tmp_path):
     assert plain["divergence"] < 1e-4
     coarse = min(found.front, key=lambda member: member["size_mb"])
     assert coarse["divergence"] > plain["divergence"], "a coarser configuration cannot be as good as fp16"
+    assert len(found.escalated) == calibrated
+    for record in found.escalated:
+        assert any(gain.layer and gain.samples for gain in record.gains), "no input of any layer was seen"
+        assert any(gain.kept and gain.samples for gain in record.gains), record.gains
 
 
 def test_workloads_import_nothing_of_ours():

@@ -149,12 +149,13 @@ def route(asked: Experiment, found: list[Preparation]) -> dict[str, Any]:
     """Layers, coverage and reachable sizes, as ``inspect`` shows them."""
     preparation = prepare(asked)
     found.append(preparation)
+    others = [one for one in preparation.base.floats if one.float_bytes]
     return {
         "layers": len(preparation.layers),
         "coverage": preparation.coverage,
         "smallest_bytes": preparation.reach.smallest_bytes,
         "largest_bytes": preparation.reach.largest_bytes,
-        "not_layers": [[one.name, list(one.shape), one.bytes] for one in preparation.base.floats[:NAMED]],
+        "not_layers": [[one.name, list(one.shape), one.bytes] for one in others[:NAMED]],
         "refused": dict(list({**preparation.workload.kept, **preparation.base.refusals}.items())[:NAMED]),
     }
 

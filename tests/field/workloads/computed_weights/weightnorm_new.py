@@ -4,6 +4,13 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+EXPERIMENT = """
+space.encodings = ["fp16", "lut4", "int8"]
+search.solved_trials = 1
+budget.trials = 4
+escalation.calibration = 1
+"""
+
 
 class Vocoder(nn.Module):
     def __init__(self):
@@ -26,7 +33,11 @@ def example_inputs():
     return (torch.randn(1, 8, 20, generator=torch.Generator().manual_seed(1)),)
 
 
-def evaluation_data():
-    g = torch.Generator().manual_seed(2)
+def evaluation_data(seed=2):
+    g = torch.Generator().manual_seed(seed)
     for _ in range(4):
         yield (torch.randn(4, 8, 20, generator=g),), None
+
+
+def calibration_data():
+    return evaluation_data(3)

@@ -4,6 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+EXPERIMENT = """
+space.encodings = ["fp16", "lut4", "int8"]
+search.solved_trials = 1
+budget.trials = 4
+escalation.calibration = 1
+"""
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -35,7 +42,11 @@ def example_inputs():
     return torch.randn(1, 32, 6, 6, generator=g), torch.randn(1, 16, generator=g)
 
 
-def evaluation_data():
-    g = torch.Generator().manual_seed(2)
-    for _ in range(8):
+def evaluation_data(seed=2, count=8):
+    g = torch.Generator().manual_seed(seed)
+    for _ in range(count):
         yield (torch.randn(1, 32, 6, 6, generator=g), torch.randn(1, 16, generator=g)), None
+
+
+def calibration_data():
+    return evaluation_data(3, 32)

@@ -4,13 +4,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+EXPERIMENT = """
+space.encodings = ["fp16", "lut4", "int8"]
+search.solved_trials = 1
+budget.trials = 4
+escalation.calibration = 1
+"""
+
 
 class Conv1D(nn.Module):
     """GPT-2's projection: a weight of (inputs, outputs), in a class of its own."""
 
     def __init__(self, inputs, outputs):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(inputs, outputs) * 0.02)
+        self.weight = nn.Parameter(torch.randn(inputs, outputs) * 0.1)
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x):
@@ -57,7 +64,11 @@ def example_inputs():
     return (torch.arange(16)[None],)
 
 
-def evaluation_data():
-    g = torch.Generator().manual_seed(2)
-    for _ in range(4):
+def evaluation_data(seed=2, count=4):
+    g = torch.Generator().manual_seed(seed)
+    for _ in range(count):
         yield (torch.randint(0, 200, (4, 16), generator=g),), torch.randint(0, 200, (4,), generator=g)
+
+
+def calibration_data():
+    return evaluation_data(3, 12)

@@ -4,6 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+EXPERIMENT = """
+space.encodings = ["fp16", "lut4", "int8"]
+search.solved_trials = 1
+budget.trials = 4
+escalation.calibration = 1
+"""
+
 
 class LoraLinear(nn.Module):
     def __init__(self, i, o, rank=4):
@@ -33,7 +40,11 @@ def example_inputs():
     return (torch.randn(1, 32, generator=torch.Generator().manual_seed(1)),)
 
 
-def evaluation_data(seed=2):
+def evaluation_data(seed=2, count=6):
     g = torch.Generator().manual_seed(seed)
-    for _ in range(6):
+    for _ in range(count):
         yield (torch.randn(4, 32, generator=g),), torch.randint(0, 8, (4,), generator=g)
+
+
+def calibration_data():
+    return evaluation_data(3, 24)

@@ -4,6 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+EXPERIMENT = """
+space.encodings = ["fp16", "lut4", "int8"]
+search.solved_trials = 1
+budget.trials = 4
+escalation.calibration = 1
+"""
+
 
 class StdConv2d(nn.Conv2d):
     def forward(self, x):
@@ -35,3 +42,7 @@ def evaluation_data(seed=2):
     g = torch.Generator().manual_seed(seed)
     for _ in range(6):
         yield (torch.randn(4, 3, 8, 8, generator=g),), torch.randint(0, 10, (4,), generator=g)
+
+
+def calibration_data():
+    return evaluation_data(3)
