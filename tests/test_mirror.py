@@ -32,6 +32,7 @@ OF_SEVERAL: dict[str, str] = {
     "search/review/page/test_page_answers.py": "the page in a browser: a reviewer's questions",
     "search/review/page/test_page_figures.py": "the page in a browser: its figures are those of Python",
     "search/review/page/test_page_looks.py": "the page in a browser: dark, phone, paper, without eyes",
+    "search/review/page/test_page_marks.py": "the page in a browser: what the chart of the front draws",
     "search/review/page/test_page_parts.py": "the parts of the page: names, imports, licences",
     "search/review/page/test_page_state.py": "the page in a browser: mouse, keyboard, links",
     "search/tracking/test_mlflow_pages.py": "MLflow's pages in a browser: runs, front, comparison, models",

@@ -22,8 +22,8 @@ from palettune.device_bench.conversion.torch_skeleton import TorchSkeleton
 from palettune.device_bench.conversion.weights.stand_in import found_in
 from palettune.device_bench.interface.program_interface import PLAIN, ProgramInterface
 from palettune.device_bench.model.recurrent_state import NO_STATE, RecurrentState
-from palettune.device_bench.package.float_constants import FloatConstant, float_constants
 from palettune.device_bench.package.operand_ops import OPERANDS
+from palettune.device_bench.package.other_constants import OtherConstant, other_constants
 from palettune.device_bench.package.package import PackageWeight
 from palettune.device_bench.package.package_weights import StoredConstant, stored_constant
 from palettune.device_bench.package.program_graph import Operand, ProgramNode, fingerprint
@@ -80,7 +80,7 @@ class BaseProgram:
             among ``rest_bytes``, and the constants made of it among ``records``.
         records: the ops; operands that hold a layer's weight name its first layer.
         constants: how the other constants of two and more axes are stored, by the words of their operands.
-        floats: the plain constants of two or more axes that are no layer's weight, the largest first.
+        floats: the constants of the weight file that are no layer's weight, integers and vectors too, the largest first.
         front_end: what read the module, and which values of the example are frozen in the program.
         layers: those that the program holds, in the order of the model.
         reasons: by tensor, why it is no layer; those that nothing is known of are left out.
@@ -92,7 +92,7 @@ class BaseProgram:
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
-    floats: tuple[FloatConstant, ...] = ()
+    floats: tuple[OtherConstant, ...] = ()
     front_end: FrontEnd = field(default_factory=FrontEnd)
     layers: tuple[Layer, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -221,7 +221,7 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
     )
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
     # with refusals it is converted once more
-    floats = () if refusals else float_constants(nodes, base.layer_at, module, found.reasons)
+    floats = () if refusals else other_constants(nodes, base.layer_at, module, found.reasons)
     return replace(base, records=records, constants=_constants(nodes, base), floats=floats)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from palettune.device_bench.conversion.conversion import ConversionError
 from palettune.device_bench.conversion.skeleton import NO_PLACE, Setting, Skeleton, check_count, skeleton_of
+from palettune.device_bench.conversion.weights.coded_uses import at_line
 from palettune.device_bench.conversion.weights.discovered_layers import discovered_layers
 from palettune.device_bench.conversion.weights.stand_in import StandIn
 from palettune.device_bench.conversion.weights.stored_weights import coded_copy, coded_layers, numbered
@@ -170,7 +171,8 @@ def _operand_reason(weight: FoundWeight, coded: CodedProgram, setting: Setting) 
     if use is None:
         return None
     if not setting.operands:
-        return f"operand {use.operand!r} of {use.op.op_type}, which is not a weight operand (op {use.op.name!r})"
+        taken = f"operand {use.operand!r} of {use.op.op_type}, which is not a weight operand (op {use.op.name!r})"
+        return f"{taken}{at_line(use.op)}"
     values = elements_of(coded.tensors[weight.part.tensor], weight.part.view, weight.part.shape)
     largest = float(values.abs().max())
     return None if largest <= _LARGEST_HALF else f"largest value {largest:g}, beyond what fp16 holds"

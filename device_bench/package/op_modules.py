@@ -8,18 +8,28 @@ name of the module before the conversion instead.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import coremltools as ct
 
 from palettune.device_bench.library_internals import ScopeSource, mil_program, traced_nodes_changed
 
-__all__ = ["enclosing", "mark_exported", "marked_traces", "module_of", "op_modules", "uncast_name", "walked_ops"]
+__all__ = [
+    "enclosing",
+    "mark_exported",
+    "marked_traces",
+    "module_of",
+    "op_modules",
+    "source_of",
+    "uncast_name",
+    "walked_ops",
+]
 
 #: Where the wrapper that is converted holds the module (``conversion.FlatOutputs``).
 _WRAPPED = "model"
 _TRACED = "__module."
+_BEFORE_SOURCE = "\n"
 
 
 def op_modules(model: ct.models.MLModel) -> dict[str, str]:
@@ -38,10 +48,22 @@ def module_of(op: Any) -> str | None:
     """Return the dotted name of the torch module that a MIL op comes from; None where it is unknown."""
     exported = op.scopes.get(ScopeSource.EXIR_STACK_TRACE)
     traced = op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME)
-    path: str | None = exported[-1] if exported else traced[0].replace("/", ".") if traced else None
+    path: str | None = _parts(exported)[0] if exported else traced[0].replace("/", ".") if traced else None
     if path is None or path.split(".")[0] != _WRAPPED:
         return None
     return path.removeprefix(_WRAPPED).removeprefix(".").split("@")[0]  # a module called again is name@1
+
+
+def source_of(op: Any) -> str:
+    """Return the lines of Python that called a MIL op, as in a traceback; empty where torch.export noted none."""
+    exported = op.scopes.get(ScopeSource.EXIR_STACK_TRACE)
+    return _parts(exported)[1] if exported else ""
+
+
+def _parts(scope: Sequence[str | None]) -> tuple[str, str]:
+    """The module and the lines of source of an op's scope, as ``mark_exported`` has written them."""
+    module, _, source = (scope[-1] or "").partition(_BEFORE_SOURCE)
+    return module, source
 
 
 def enclosing(module: str) -> tuple[str, ...]:
@@ -56,11 +78,15 @@ def uncast_name(op: str) -> str:
 
 
 def mark_exported(program: Any) -> Any:
-    """Put the name of each node's module where coremltools looks for lines of source, and those under ``source``."""
+    """Put the name of each node's module before the lines of source, where coremltools looks for these alone.
+
+    The lines stand under ``source``, too.
+    """
     for node in program.graph.nodes:
-        node.meta["source"] = node.meta.get("stack_trace")
+        source = node.meta["source"] = node.meta.get("stack_trace")
         stack = node.meta.get("nn_module_stack")
-        node.meta["stack_trace"] = next(reversed(stack.values()))[0] if stack else None
+        module = next(reversed(stack.values()))[0] if stack else ""
+        node.meta["stack_trace"] = f"{module}{_BEFORE_SOURCE}{source or ''}"
     return program
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from palettune.device_bench.library_internals import should_use_weight_file
 from palettune.device_bench.package.operand_ops import operand_refusal
+from palettune.device_bench.package.other_constants import COMPRESSED_ALREADY, NO_VECTOR
 from palettune.device_bench.package.program_graph import RECURRENT_OPS
 from palettune.space.layer import LayerKind
 
@@ -81,7 +82,7 @@ def uncompressed_reasons(function: Any, operands: bool = True) -> dict[str, str]
             continue
         if op.op_type.startswith("constexpr_"):
             if not all(child.op_type.startswith("constexpr_") for child in variable.child_ops):
-                reasons[variable.name] = "compressed already"
+                reasons[variable.name] = COMPRESSED_ALREADY
         elif op.op_type == "const" and not _feeds_constant(op) and _is_large_float(variable.val):
             reason = _kept(op, function, operands)
             if reason is not None:
@@ -101,7 +102,7 @@ def _kept(op: Any, function: Any, operands: bool) -> str | None:
     """Why a constant is no layer, in words that hold for all constants alike; None where it is one."""
     variable = op.outputs[0]
     if variable.rank < 2:
-        return "coremltools compresses no vector"
+        return NO_VECTOR
     if not variable.child_ops or variable in function.outputs or _feeds_constant(op):
         return "not an operand of any op"
     taken = [(child, operand) for child in dict.fromkeys(variable.child_ops) for operand in _operands(child, variable)]

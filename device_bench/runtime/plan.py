@@ -11,7 +11,7 @@ import torch
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from palettune.device_bench.runtime import ops  # noqa: F401 - registers the kernels
+import palettune.device_bench.runtime.ops  # noqa: F401 - registers the kernels
 from palettune.device_bench.runtime.errors import UnsupportedOpError
 from palettune.device_bench.runtime.program_file import ProgramFile
 from palettune.device_bench.runtime.registry import Kernel, find

@@ -18,7 +18,7 @@ from palettune.evaluators.weights.model_state import ModelState
 from palettune.space.errors import UserError
 from palettune.space.layer import Layer, LayerKind
 
-__all__ = ["AdaptedModel", "AdapterError", "adaptable"]
+__all__ = ["AdaptedModel", "AdapterError", "adaptable", "unadapted"]
 
 _NAME = "default"  # peft's own
 _KINDS = (LayerKind.LINEAR, LayerKind.CONV1D, LayerKind.CONV2D, LayerKind.CONV3D)
@@ -106,11 +106,9 @@ def adaptable(
     Raises:
         AdapterError: a layer asked for is unknown, or of a kind without adapters.
     """
-    suiting = {name for name, layer in layers.items() if _suits(layer) and (called is None or layer.module in called)}
     if asked is None:
-        return tuple(
-            name for name, layer in layers.items() if name in suiting and 4 * _values(layer, rank) < layer.parameters
-        )
+        return tuple(name for name, layer in layers.items() if unadapted(layer, rank, called) is None)
+    suiting = {name for name, layer in layers.items() if _unsuited(layer, called) is None}
     for name in asked:
         if name not in layers:
             raise AdapterError(f"adapters: no layer {name!r}; the layers are {', '.join(list(layers)[:8])} ...")
@@ -123,8 +121,22 @@ def adaptable(
     return tuple(asked)
 
 
-def _suits(layer: Layer) -> bool:
-    return layer.module is not None and layer.kind in _KINDS and layer.groups == 1 and not layer.tied
+def unadapted(layer: Layer, rank: int, called: Collection[str] | None = None) -> str | None:
+    """Return why a layer that nobody has asked for gets no adapter; arguments are those of ``adaptable``."""
+    reason = _unsuited(layer, called)
+    if reason is None and 4 * _values(layer, rank) >= layer.parameters:
+        return f"an adapter of rank {rank} has a quarter of their weight's values or more"
+    return reason
+
+
+def _unsuited(layer: Layer, called: Collection[str] | None) -> str | None:
+    if layer.kind not in _KINDS:
+        return f"layers of kind {layer.kind} have none"
+    if layer.module is None or (called is not None and layer.module not in called):
+        return "the weight is used without a call of a module"
+    if layer.tied:
+        return "the weight has several uses"
+    return "the layer has groups" if layer.groups > 1 else None
 
 
 def _values(layer: Layer, rank: int) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from palettune.device_bench.package_model.quantized_activation import roundable
-from palettune.evaluators.adapters.adapted_model import AdaptedModel, adaptable
+from palettune.evaluators.adapters.adapted_model import AdaptedModel, adaptable, unadapted
 from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.fine_tuning.checkpoint import CheckpointFolder
@@ -23,6 +23,7 @@ from palettune.evaluators.fine_tuning.training import Training, TrainingError
 from palettune.evaluators.placement import on, placed
 from palettune.evaluators.quality.evaluation import Failure, Stage, Workflow, evaluation_identity
 from palettune.evaluators.quality.gain import Gain, paired
+from palettune.evaluators.quality.left_out import left_out
 from palettune.evaluators.weights.model_state import ModelState, StateError
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
 
@@ -56,13 +57,25 @@ class AdapterEvaluator(FineTuningEvaluator):
     @cached_property
     def adapted(self) -> tuple[str, ...]:
         """Names of the layers that get an adapter."""
-        layers, workload = self.setting.weights.layers, self.setting.workload
-        modules = [layer.module for layer in layers.values() if layer.module is not None]
-        device = self.setting.device
+        return adaptable(self.setting.weights.layers, self.adapters.rank, self.adapters.layers, self._called)
+
+    @cached_property
+    def _called(self) -> frozenset[str]:
+        """Names of the modules that a forward pass calls."""
+        workload, device = self.setting.workload, self.setting.device
+        modules = [layer.module for layer in self.setting.weights.layers.values() if layer.module is not None]
         model = placed(workload.model, device)
         with workload.sampling.state.around(model):
-            called = roundable(model, on(workload.example_inputs, device), modules)
-        return adaptable(layers, self.adapters.rank, self.adapters.layers, called)
+            return roundable(model, on(workload.example_inputs, device), modules)
+
+    @property
+    def _without(self) -> tuple[str, ...]:
+        """Which layers get no adapter, in words, unless the experiment names those that do."""
+        if self.adapters.layers is not None:
+            return ()
+        layers = self.setting.weights.layers.items()
+        reasons = {name: unadapted(layer, self.adapters.rank, self._called) for name, layer in layers}
+        return left_out("no adapter beside", {name: why for name, why in reasons.items() if why is not None})
 
     def _train(self, state: ModelState) -> tuple[ModelState, list[Gain], list[str]] | Failure:
         if not self.adapted:
@@ -70,7 +83,7 @@ class AdapterEvaluator(FineTuningEvaluator):
                 paired(METHOD, [], []),
                 reason="no layer is large enough for an adapter of this rank; lower `rank` or name layers",
             )
-            return state, [gain], []
+            return state, [gain], [*self._without]
         try:
             return self._adapt(state)
         except TrainingError as error:
@@ -90,7 +103,11 @@ class AdapterEvaluator(FineTuningEvaluator):
         else:
             found = self._merged(state, model.merged())
         gain = paired(METHOD, self._values(state), self._values(found))
-        return found if gain.kept else state, [gain], [f"{METHOD}: {words}" for words in training.notes]
+        return (
+            found if gain.kept else state,
+            [gain],
+            [*self._without, *(f"{METHOD}: {words}" for words in training.notes)],
+        )
 
     def _merged(self, state: ModelState, added: Mapping[str, Tensor]) -> ModelState:
         weights, methods = dict(state.weights), dict(state.methods)

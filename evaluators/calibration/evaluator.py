@@ -13,6 +13,7 @@ from palettune.evaluators.calibration.activation_ranges import ActivationRangeEr
 from palettune.evaluators.calibration.held_out_divergence import HeldOutDivergence, NonFiniteError
 from palettune.evaluators.calibration.layer_choices import LayerChoices
 from palettune.evaluators.calibration.moment_matching import MomentMatching
+from palettune.evaluators.calibration.rounded_inputs import inputs_in_fp16
 from palettune.evaluators.calibration.samples import calibration_samples
 from palettune.evaluators.compression.errors import CompressionError
 from palettune.evaluators.placement import CPU, moved, placed
@@ -108,7 +109,8 @@ class CalibrationEvaluator(WorkflowEvaluator):
             return measured
         if isinstance(measured, Screened):
             raise AssertionError("an evaluation without rivals was screened out")
-        return WorkflowResult(measured, state, tuple(gains), self.samples.notes)
+        notes = (*self.samples.notes, *inputs_in_fp16(configuration, self.setting.weights.layers))
+        return WorkflowResult(measured, state, tuple(gains), notes)
 
     def _calibrated(self, configuration: Configuration, start: WorkflowResult | None, gains: list[Gain]) -> ModelState:
         weights_only = Configuration(configuration.encodings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensated_tables import CompensatedTables
@@ -18,11 +18,10 @@ from palettune.evaluators.quality.gain import Gain, failed, paired
 from palettune.evaluators.weights.model_state import DATA_FREE, model_digest
 from palettune.evaluators.weights.weight_bank import weight_digest
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
-from palettune.space.encoding import Encoding
+from palettune.space.encoding import FP16, Encoding
+from palettune.space.layer import Layer
 
 __all__ = ["Choice", "LayerChoices", "layer_methods"]
-
-_UNSEEN = "no statistics of the layer's inputs: its kind has none, no input was seen, or they need too much memory"
 
 
 def layer_methods() -> tuple[type[LayerMethod], ...]:
@@ -66,9 +65,12 @@ class LayerChoices:
     def _choose(self, name: str, encoding: Encoding, start: CompressedWeight) -> Choice:
         layer = self._setting.weights.layers[name]
         methods = [method for method in layer_methods() if method.applies(layer, encoding)]
-        statistics = self._statistics.get(name) if methods and observable(layer) else None
+        if not methods:
+            return Choice(start, DATA_FREE, _no_method(layer, encoding))
+        statistics = self._statistics.get(name)
         if statistics is None:
-            return Choice(start, DATA_FREE, tuple(failed(method.name, _UNSEEN, name) for method in methods))
+            reason = f"no statistics of the layer's inputs: {self._statistics.lacking(name)}"
+            return Choice(start, DATA_FREE, tuple(failed(method.name, reason, name) for method in methods))
         weight = self._setting.weights.float_weight(name).float()
         task = LayerTask(layer, encoding, weight, start, statistics, self._importance.get, self._setting.seed)
         best, best_name, errors = start, DATA_FREE, statistics.errors(start.weight - weight, layer)
@@ -91,6 +93,15 @@ class LayerChoices:
     def _found(self, method: type[LayerMethod], task: LayerTask) -> CompressedWeight:
         """Return a method's weight from the bank, or find it now."""
         bank = self._setting.weights.bank
-        settings = {**self._identity, "seed": task.seed, "version": method.version}
+        # the name, because layers of equal weights have other inputs
+        settings = {**self._identity, "layer": task.layer.name, "seed": task.seed, "version": method.version}
         key = bank.key(weight_digest(task.weight), task.layer, task.encoding, method.name, settings)
         return bank.obtain(key, lambda: method.find(task))
+
+
+def _no_method(layer: Layer, encoding: Encoding) -> tuple[Gain, ...]:
+    """What the record says of a layer that keeps its data-free weight untried; nothing where that is the float one."""
+    if encoding == FP16:
+        return ()
+    of = f"{encoding} of this layer" if observable(layer) else f"a layer of kind {layer.kind}"
+    return (replace(failed(DATA_FREE, f"no method finds weights for {of}", layer.name), kept=True),)

@@ -60,7 +60,9 @@ class StatisticsCache:
     def __init__(
         self, model: nn.Module, layers: Iterable[Layer], samples: CalibrationSamples, memory_bytes: int = _MEMORY
     ) -> None:
+        layers = tuple(layers)
         self._model, self._samples, self._memory = model, samples, memory_bytes
+        self._kinds = {layer.name: layer.kind for layer in layers if not observable(layer)}
         self._layers = {
             layer.name: layer
             for layer in sorted(layers, key=lambda x: x.name)
@@ -80,6 +82,14 @@ class StatisticsCache:
             found = layer_statistics(self._model, chosen, self._samples.fitting(), self._samples.judging())
             self._looked = {layer.name: found.get(layer.name) for layer in chosen}
         return self._looked[name]
+
+    def lacking(self, name: str) -> str:
+        """Return why a layer has no statistics."""
+        if name in self._kinds:
+            return f"a layer of kind {self._kinds[name]} has none"
+        if name not in self._layers:
+            return f"they need more than {self._memory / 1024**3:g} GiB"
+        return "no input of the layer was seen"
 
     def _together(self, first: str) -> list[Layer]:
         names = list(self._layers)

@@ -86,7 +86,7 @@ class Rerun:
 
 @dataclass(frozen=True, eq=False)
 class Interceptions:
-    """What a module's forward pass takes instead of computing it.
+    """Calls that a module's forward pass takes from elsewhere instead of computing them.
 
     Attributes:
         sources: where the numbered tensors are that chains begin with.
@@ -103,7 +103,7 @@ class Interceptions:
 
 
 class ComputedForward:
-    """Takes the place of a module's ``forward``, with its signature; it is copied and pickled with the module.
+    """Replacement of a module's ``forward``, with its signature; it is copied and pickled with the module.
 
     Args:
         module: whose forward pass computes weights.

@@ -50,7 +50,7 @@ class Fold:
 
 @dataclass(eq=False)
 class FoldPlan:
-    """What is folded, and which calls can be left out, by ``id`` of the call."""
+    """Folds, and the calls that can be left out, by ``id`` of the call."""
 
     folds: list[Fold]
     skipped: set[int]

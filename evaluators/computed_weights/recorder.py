@@ -79,7 +79,7 @@ class OperandUse:
 
 @dataclass(eq=False)
 class ForwardRecord:
-    """What one forward pass computed from the model's own tensors alone.
+    """Values that one forward pass computed from the model's own tensors alone.
 
     Attributes:
         sources: by number.

@@ -88,12 +88,12 @@ class Failure:
     layer: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for a journal."""
+        """Return plain values, for a journal."""
         return {"stage": self.stage.value, "reason": self.reason, "layer": self.layer}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Failure:
-        """The inverse of ``to_json``; reads ``worker`` too, which stood for exceptions and lost workers alike."""
+        """Read what ``to_json`` wrote; an old ``worker`` becomes ``lost`` or ``raised``, by its reason."""
         stage, reason = values["stage"], values["reason"]
         if stage == _WORKER:
             stage = Stage.LOST if reason.startswith(_WORKER_LOST) else Stage.RAISED

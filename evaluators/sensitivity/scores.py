@@ -9,16 +9,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
+from palettune.space.errors import UserError
 
-__all__ = ["Column", "Scores"]
+__all__ = ["Column", "Scores", "ScoresError"]
 
 Column = tuple[str, Encoding]
 """One (layer name, encoding)."""
+_AGAIN = "`palettune search EXPERIMENT.toml` (or palettune.run_search) makes them again and goes on"
+
+
+class ScoresError(UserError):
+    """Scores that are missing or cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +153,23 @@ class Scores:
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read scores written by ``save``, including files of versions that did not record unreached layers."""
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        """Read scores written by ``save``, including files of versions that did not record unreached layers.
+
+        Raises:
+            ScoresError: the file does not exist, or no scores can be read from it.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            return cls._read(metadata, tensors)
+        except FileNotFoundError:
+            raise ScoresError(f"{path}: the scores of the layers are not there; {_AGAIN}") from None
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ScoresError(f"{path}: damaged, no scores can be read from it ({error}); {_AGAIN}") from error
+
+    @classmethod
+    def _read(cls, metadata: Mapping[str, str], tensors: Mapping[str, NDArray[np.float64]]) -> Scores:
         lines = [line.split("\t", 1) for line in metadata["columns"].split("\n")]
         columns = tuple((layer, Encoding.parse(encoding)) for encoding, layer in lines)
         method, table, seconds = metadata["method"], tensors["by_sample"], float(metadata["seconds"])

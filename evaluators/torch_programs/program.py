@@ -69,7 +69,7 @@ class Step(ABC):
 
     @abstractmethod
     def needed(self) -> Iterator[int]:
-        """Slots that it reads, those of blocks inside it included."""
+        """Iterate over the slots that it reads, those of blocks inside it included."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Block:
         return [_filled(result, values) for result in self.results]
 
     def needed(self) -> Iterator[int]:
-        """Slots that steps and results read."""
+        """Iterate over the slots that steps and results read."""
         for step in self.steps:
             yield from step.needed()
         yield from _slots(self.results)
@@ -136,7 +136,7 @@ class CallStep(Step):
             values[self.result] = result
 
     def needed(self) -> Iterator[int]:
-        """Slots among the arguments."""
+        """Iterate over the slots among the arguments."""
         yield from _slots((self.args, dict(self.kwargs)))
 
 
@@ -152,7 +152,7 @@ class Read(Step):
         values[self.result] = self.place.get(root)
 
     def needed(self) -> Iterator[int]:
-        """Nothing."""
+        """Iterate over nothing: it reads a held tensor."""
         yield from ()
 
 
@@ -168,7 +168,7 @@ class Write(Step):
         self.place.set(root, _filled(self.value, values))
 
     def needed(self) -> Iterator[int]:
-        """The value."""
+        """Iterate over the slots of the value."""
         yield from _slots(self.value)
 
 
@@ -184,7 +184,7 @@ class Unpack(Step):
         values.update(zip(self.results, _filled(self.value, values), strict=True))
 
     def needed(self) -> Iterator[int]:
-        """The list."""
+        """Iterate over the slots of the list."""
         yield from _slots(self.value)
 
 
@@ -202,7 +202,7 @@ class Branch(Step):
         values.update(zip(self.results, chosen.run(values, root), strict=True))
 
     def needed(self) -> Iterator[int]:
-        """What the condition and both blocks read."""
+        """Iterate over the slots that the condition and both blocks read."""
         yield from _slots(self.condition)
         for block in self.blocks:
             yield from block.needed()
@@ -229,7 +229,7 @@ class Loop(Step):
         values.update(zip(self.results, carried, strict=True))
 
     def needed(self) -> Iterator[int]:
-        """What the loop and its block read."""
+        """Iterate over the slots that the loop and its block read."""
         yield from _slots((self.most, self.condition, self.carried))
         yield from self.block.needed()
 
@@ -249,7 +249,7 @@ class Nested(Step):
             values[self.result] = tuple(self.block.run({}, root, _filled(self.inputs, values)))
 
     def needed(self) -> Iterator[int]:
-        """The inputs."""
+        """Iterate over the slots of the inputs."""
         yield from _slots(self.inputs)
 
 

@@ -10,7 +10,7 @@ __all__ = ["DataOptions"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How the data are to be run.
+    """Options that say how the data are run.
 
     Attributes:
         sequence: number of items after which a model's state is reset; ``None`` for one sequence of all items.

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from palettune.evaluators.library_internals import write_count
 from palettune.evaluators.workload.weight_uses import WeightUse, watched_weights
 from palettune.space.layer import Layer
 
@@ -92,8 +93,8 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def _version(value: Tensor) -> int:
-    """Changes when the content does. Inference tensors count no versions: their content is told by its sum."""
-    return hash(float(value.double().sum())) if value.is_inference() else value._version
+    """Return a number that changes with the content; inference tensors count no writes, so theirs is of the sum."""
+    return hash(float(value.double().sum())) if value.is_inference() else write_count(value)
 
 
 def _identity(value: Tensor, version: int) -> TensorIdentity:

@@ -11,11 +11,11 @@ __all__ = ["SampleGroupsError", "as_groups"]
 
 
 class SampleGroupsError(ValueError):
-    """What a function of groups returned is no group number for each sample."""
+    """Error: a function of groups returned something else than a group number for each sample."""
 
 
 def as_groups(returned: Any, samples: int) -> tuple[int, ...]:
-    """The group number of each sample, in the data's order.
+    """Check and return the group number of each sample, in the data's order.
 
     Args:
         returned: by the user's function: a list, an array or a tensor of integers.

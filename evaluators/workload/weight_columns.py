@@ -1,4 +1,4 @@
-"""Which input of an op meets which column of a layer's weight, when the op takes a strided view of a tensor.
+"""Columns of a layer's weight for the inputs of an op that takes a strided view of a tensor.
 
 A forward pass transposes, cuts, reshapes or copies a parameter before an op multiplies by it; the layer holds its elements
 in the order of the converted program. Both are orders of the same elements, so each column of the layer can be looked up
@@ -22,7 +22,7 @@ __all__ = ["Strides", "WeightColumns", "weight_columns"]
 
 @dataclass(frozen=True, slots=True)
 class Strides:
-    """Where the elements of a tensor lie in its storage.
+    """Offset and strides of a tensor in its storage.
 
     Attributes:
         offset: of the first element.

@@ -16,7 +16,7 @@ _aten = torch.ops.aten
 
 @dataclass(frozen=True, slots=True)
 class MovingWindow:
-    """How a convolution takes its inputs.
+    """Kernel, strides, padding and groups of a convolution.
 
     Attributes:
         kernel: lengths of the kernel's axes.

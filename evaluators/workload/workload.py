@@ -114,7 +114,7 @@ class Workload:
 
     @property
     def scoring_split(self) -> Split:
-        """What scores are taken on: calibration data where there are some, so that evaluation data stay unseen."""
+        """Data that scores are taken on: calibration data where there are some, so that evaluation data stay unseen."""
         return Split.CALIBRATION if self.offers(Split.CALIBRATION.value) else Split.EVALUATION
 
     def offers(self, function: str) -> bool:
@@ -277,7 +277,7 @@ class Workload:
         return tensors_digest(value for batch in self.batches(split) for value in batch.inputs)
 
     def targets_digest(self, split: Split) -> str:
-        """Content hash of the targets of one split; values that are no tensors count as they print."""
+        """Return the content hash of the targets of one split; values that are no tensors count as they print."""
         targets = [batch.targets for batch in self.batches(split)]
         printed = repr(map_tensors(lambda value: tensors_digest([value]), targets))
         text = re.sub(r" at 0x[0-9a-f]+", "", printed)  # an object that prints its address is the same elsewhere

@@ -83,11 +83,25 @@ class _Namespace:
         for name in [name for name in sys.modules if name == self.prefix or name.startswith(f"{self.prefix}.")]:
             del sys.modules[name]
 
-    def holds(self, top: str) -> bool:
-        """Whether a top-level name is a module of the folder; a folder without Python code yields to installed ones."""
-        if (self.folder / f"{top}.py").is_file() or (self.folder / top / "__init__.py").is_file():
+    def holds(self, name: str, taken: Sequence[str] = ()) -> bool:
+        """Whether an import finds its module in the folder.
+
+        A folder without ``__init__.py`` yields to an installed package, as in Python, unless what is imported of it is a
+        file in it: ``evaluators/accuracy.py`` is the workload's, whatever package ``evaluators`` there is elsewhere.
+
+        Args:
+            name: dotted name that is imported.
+            taken: what is imported from it.
+        """
+        top, *inner = name.split(".")
+        place = self.folder / top
+        if place.with_name(f"{top}.py").is_file() or (place / "__init__.py").is_file():
             return True
-        return (self.folder / top).is_dir() and top not in sys.modules and PathFinder.find_spec(top) is None
+        if any(place.joinpath(*inner, part).with_suffix(".py").is_file() for part in taken):
+            return True
+        if inner and place.joinpath(*inner).with_suffix(".py").is_file():
+            return True
+        return place.is_dir() and top not in sys.modules and PathFinder.find_spec(top) is None
 
     def import_module(
         self,
@@ -99,7 +113,7 @@ class _Namespace:
     ) -> ModuleType:
         """What ``import`` does in the folder's modules; arguments as for ``builtins.__import__``."""
         top = name.partition(".")[0]
-        if level or not self.holds(top):
+        if level or not self.holds(name, fromlist or ()):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         found = importlib.import_module(f"{self.prefix}.{name}")
         if fromlist:

@@ -39,18 +39,18 @@ def example(generator, batch):
 
 @dataclass(frozen=True)
 class Raising(Request[int]):
-    """Raises what a bug, or what a user's mistake would."""
+    """Request that raises a user's mistake, or an exception as of a bug."""
 
     mendable: bool = False
 
     def run(self, worker: Worker) -> int:
-        """Never succeeds."""
+        """Raise the error."""
         raise UserError("mend this") if self.mendable else ZeroDivisionError("no luck")
 
 
 @dataclass(frozen=True)
 class Where(Request[int]):
-    """The number of the process that does it."""
+    """Request for the number of the process that answers."""
 
     def run(self, worker: Worker) -> int:
         """Ask the system."""
@@ -104,7 +104,7 @@ class EvaluationsContract:
     def test_each_request_gets_its_own_answer(
         self, evaluations: Evaluations, configurations: list[Configuration]
     ) -> None:
-        """Nothing is answered before it is waited for, and the count of what is unanswered goes down to 0."""
+        """Check that nothing is answered before ``wait``, and that the count of unanswered requests falls to 0."""
         pending = [evaluations.submit(Evaluate(configuration)) for configuration in configurations]
         assert evaluations.unanswered == len(configurations)
         assert all(one.answer is None for one in pending)
@@ -120,7 +120,7 @@ class EvaluationsContract:
     def test_the_same_configuration_gives_the_same_evaluation(
         self, evaluations: Evaluations, configurations: list[Configuration]
     ) -> None:
-        """Divergence, its samples and the metrics are equal."""
+        """Compare divergence, its samples and the metrics of two evaluations."""
         one, again = (evaluations.result(Evaluate(configurations[0])) for _ in range(2))
         assert isinstance(one, Evaluation)
         assert isinstance(again, Evaluation)
@@ -129,7 +129,7 @@ class EvaluationsContract:
     def test_answers_to_many_requests_come_each_with_its_place(
         self, evaluations: Evaluations, configurations: list[Configuration]
     ) -> None:
-        """Each place comes once, with the answer to the request that stands there."""
+        """Check that each place comes once, with the answer to the request that stands there."""
         requests = [Evaluate(configuration) for configuration in configurations]
         found = list(evaluations.completed(requests))
         assert sorted(index for index, _ in found) == list(range(len(requests)))
@@ -138,14 +138,14 @@ class EvaluationsContract:
             assert answer.result.configuration_hash == configurations[index].hash
 
     def test_waiting_for_nothing_ends_at_once(self, evaluations: Evaluations) -> None:
-        """Without a timeout, too."""
+        """Wait without a timeout, too."""
         evaluations.wait()
         assert evaluations.unanswered == 0
 
     def test_what_is_dropped_is_never_answered(
         self, evaluations: Evaluations, configurations: list[Configuration]
     ) -> None:
-        """``stop`` drops what is queued and what is under way."""
+        """Check that ``stop`` drops what is queued and what is under way."""
         pending = [evaluations.submit(Evaluate(configuration)) for configuration in configurations]
         evaluations.stop()
         assert evaluations.unanswered == 0
@@ -153,12 +153,12 @@ class EvaluationsContract:
         assert all(one.answer is None for one in pending)
 
     def test_there_is_somebody_to_do_the_work(self, evaluations: Evaluations) -> None:
-        """The size is that of the workers who answer."""
+        """Check that there is at least one worker."""
         assert evaluations.size >= 1
 
 
 class WorkersContract(EvaluationsContract):
-    """The same, and what only workers that hold a model can be asked: their ``evaluations`` take ``settings``."""
+    """Tests of evaluations whose workers hold a model: ``evaluations`` takes ``settings``."""
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> WorkerSettings:
@@ -173,7 +173,7 @@ class WorkersContract(EvaluationsContract):
     def test_a_request_that_raises_fails_and_the_next_one_is_answered(
         self, evaluations: Evaluations, configurations: list[Configuration]
     ) -> None:
-        """A bug is a failure at the stage ``raised``; its result is an error of the worker."""
+        """Check that a bug is a failure at the stage ``raised``, and that its result raises a ``WorkerError``."""
         pending: list[Pending[Any]] = [evaluations.submit(Raising()), evaluations.submit(Evaluate(configurations[0]))]
         self.answered(evaluations, pending)
         failed, good = (one.answer for one in pending)
@@ -187,12 +187,12 @@ class WorkersContract(EvaluationsContract):
             evaluations.result(Raising())
 
     def test_what_the_user_can_mend_is_raised(self, evaluations: Evaluations) -> None:
-        """A ``UserError`` of a worker comes out of ``wait`` as it is."""
+        """Check that a worker's ``UserError`` comes out of ``wait`` as it is."""
         with pytest.raises(UserError, match=r"^mend this$"):
             evaluations.result(Raising(mendable=True))
 
     def test_the_float_model_is_described(self, evaluations: Evaluations) -> None:
-        """The facts of the float model, from a worker that has not evaluated anything."""
+        """Ask a worker that has not evaluated anything for the facts of the float model."""
         facts = evaluations.result(Describe())
         assert facts.chance > 0
         assert len(facts.energy) == 1

@@ -38,12 +38,12 @@ class LayerMethodContract:
         raise NotImplementedError("override the fixture `method`: return the LayerMethod subclass to test")
 
     def improving(self, method: type[LayerMethod]) -> float:
-        """Share of a layer's encodings in which the method has to lower the output error of the data-free weight."""
+        """Return the share of encodings in which the method has to beat data-free weights in output error."""
         return 1.0
 
     @pytest.mark.parametrize("kind", LAYERS)
     def test_it_returns_the_encoding_with_less_output_error(self, method: type[LayerMethod], kind: str) -> None:
-        """The weight has the form of the data-free one, and a smaller squared output error on correlated inputs."""
+        """Check that weights keep the data-free form and lower the squared output error on correlated inputs."""
         torch.manual_seed(3)
         module = LAYERS[kind]()
         layer = _layer_of(module)
@@ -57,7 +57,7 @@ class LayerMethodContract:
         assert sum(ratio < 1 for ratio in ratios.values()) >= self.improving(method) * len(ratios), ratios
 
     def test_equal_tasks_give_equal_weights(self, method: type[LayerMethod]) -> None:
-        """A task with the same inputs and seed gives the same weight; the float weight is unchanged."""
+        """Check that equal inputs and seeds give equal weights, and that the float weight is unchanged."""
         torch.manual_seed(3)
         module = LAYERS["linear"]()
         encoding = _encodings(method, _layer_of(module))[0]
@@ -67,7 +67,7 @@ class LayerMethodContract:
         assert torch.equal(module.get_parameter("weight"), before)
 
     def test_it_does_not_apply_to_an_uncompressed_layer(self, method: type[LayerMethod]) -> None:
-        """fp16 leaves nothing to choose."""
+        """Check that the method refuses fp16, which leaves nothing to choose."""
         assert not method.applies(_layer_of(LAYERS["linear"]()), Encoding.parse("fp16"))
 
 

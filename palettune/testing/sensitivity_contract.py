@@ -71,7 +71,7 @@ class SensitivityContract:
         return ScoringCase(score, columns, single_samples(data, 12), model)
 
     def test_scores_are_finite_not_negative_and_fall_with_bits(self, case: ScoringCase) -> None:
-        """More bits score less in every layer that an input reaches."""
+        """Check that more bits score less in every layer that an input reaches."""
         scores = case.scores()
         assert scores.method == case.score.name
         assert np.isfinite(scores.by_sample).all()
@@ -82,7 +82,7 @@ class SensitivityContract:
             assert lut4 < lut2
 
     def test_a_scoring_does_not_depend_on_how_it_is_split(self, case: ScoringCase) -> None:
-        """The parts of ``parts``, scored in any order and joined, give the scores of the whole."""
+        """Check that the parts of ``parts``, scored in any order and joined, give the scores of the whole."""
         before = {name: value.clone() for name, value in case.model.state_dict().items()}
         whole = case.scores()
         for count in (2, 5):
@@ -93,7 +93,7 @@ class SensitivityContract:
         assert all(torch.equal(before[name], value) for name, value in case.model.state_dict().items())
 
     def test_scores_are_read_back_exactly(self, case: ScoringCase, tmp_path: Path) -> None:
-        """Saved scores are equal when loaded."""
+        """Compare saved scores with the loaded ones."""
         scores = case.scores()
         scores.save(tmp_path / "scores.safetensors")
         again = Scores.load(tmp_path / "scores.safetensors")
@@ -101,7 +101,7 @@ class SensitivityContract:
         assert np.array_equal(again.by_sample, scores.by_sample)
 
     def test_a_layer_that_no_input_reaches_scores_zero(self, case: ScoringCase) -> None:
-        """Data show that the layer has no effect on any output."""
+        """Check that scores from data are 0 for a layer without an effect on any output."""
         if not hasattr(case.model, "unused") or not case.score.needs_data:
             pytest.skip("no such layer, or a score that sees no data")
         scores = case.scores()

@@ -59,7 +59,7 @@ class WorkflowContract:
     def test_the_evaluation_is_that_of_the_state(
         self, workflow: type[WorkflowEvaluator], network: str, tmp_path: Path
     ) -> None:
-        """The returned state, measured again, gives the returned evaluation; the float model is unchanged."""
+        """Measure the returned state again and compare; check that the float model is unchanged."""
         setting = setting_of(tmp_path, network)
         before = model_digest(setting.workload.model)
         found = self.result(workflow, setting)
@@ -75,7 +75,7 @@ class WorkflowContract:
         assert len(again.by_sample) == 16
 
     def test_the_state_is_read_back_exactly(self, workflow: type[WorkflowEvaluator], tmp_path: Path) -> None:
-        """A saved state is equal when loaded; a damaged file is refused."""
+        """Compare a saved state with the loaded one; check that a damaged file is refused."""
         setting = setting_of(tmp_path)
         state = self.result(workflow, setting, classes="int8", project="sparse50+lut4").state
         path = state.save(tmp_path / "states")
@@ -95,7 +95,7 @@ class WorkflowContract:
     def test_every_weight_fits_its_encoding_and_its_method_is_named(
         self, workflow: type[WorkflowEvaluator], tmp_path: Path
     ) -> None:
-        """Weights are representable in fp16 and have no more values, and as many zeros, as their encoding allows."""
+        """Check that weights are fp16 numbers, with no more values and as many zeros as their encoding allows."""
         setting = setting_of(tmp_path)
         found = self.result(workflow, setting, "lut2", classes="sparse75", project="int4")
         for name, encoding in found.state.configuration.encodings.items():
@@ -108,12 +108,12 @@ class WorkflowContract:
                 assert int(weight.count_nonzero()) == weight.numel() // 4
 
     def test_equal_settings_give_equal_states(self, workflow: type[WorkflowEvaluator], tmp_path: Path) -> None:
-        """Two runs with the same workload, configuration and seed return the same state."""
+        """Check that two runs with the same workload, configuration and seed return the same state."""
         states = [self.result(workflow, setting_of(tmp_path / str(i))).state for i in range(2)]
         assert states[0].digest == states[1].digest
 
     def test_a_package_of_the_state_is_proven_and_runs(self, workflow: type[WorkflowEvaluator], tmp_path: Path) -> None:
-        """The state converts to a package that holds the configuration and gives the model's outputs."""
+        """Convert the state to a package; check that it holds the configuration and gives the model's outputs."""
         setting = setting_of(tmp_path)
         state = self.result(workflow, setting, classes="int8", project="lut4").state
         module = state.apply(setting.workload.model)
@@ -128,7 +128,7 @@ class WorkflowContract:
     def test_it_continues_only_from_a_result_of_the_same_encodings(
         self, workflow: type[WorkflowEvaluator], tmp_path: Path
     ) -> None:
-        """A data-free result of the same encodings is accepted as a start, one of other encodings refused."""
+        """Check that it starts from a data-free result of the same encodings, and refuses one of others."""
         setting = setting_of(tmp_path)
         first = _data_free(setting)
         assert self.result(workflow, setting, start=first).state.configuration == first.state.configuration
@@ -138,7 +138,7 @@ class WorkflowContract:
     def test_a_model_that_fails_once_compressed_is_a_failure(
         self, workflow: type[WorkflowEvaluator], tmp_path: Path
     ) -> None:
-        """An exception in the compressed model's forward pass is returned as a ``Failure`` with its reason."""
+        """Check that an exception in the compressed model's forward pass gives a ``Failure`` with its reason."""
         broken = NETWORKS["convolutions"].replace(
             "return self.classes(",
             "if self.classes.weight.detach().unique().numel() <= 2: raise RuntimeError('too few')\n"
@@ -150,7 +150,7 @@ class WorkflowContract:
         assert "too few" in found.reason
 
     def test_what_the_workload_lacks_is_named(self, workflow: type[WorkflowEvaluator], tmp_path: Path) -> None:
-        """Each function that the workflow requires is named, by ``missing`` and on construction, where it is absent."""
+        """Check that ``missing`` and the constructor name each required function that is absent."""
         setting = setting_of(tmp_path / "all")
         assert workflow.missing(setting.workload) is None
         for need in workflow.requirements - {Requirement.GRADIENTS}:

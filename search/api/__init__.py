@@ -1,1 +1,1 @@
-"""What the door of the package leads to: searches, their results and their exports, for Python."""
+"""Python interface: searches, their results and their exports, behind the package's public names."""

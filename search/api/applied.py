@@ -1,4 +1,4 @@
-"""What applying a configuration to a model gave, beside what the former weights had."""
+"""Result of applying a configuration to a model, beside that of the former weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Applied:
 
     @property
     def rows(self) -> dict[str, tuple[float | None, float | None]]:
-        """What is compared: the former figure and the new one, by name."""
+        """Former figure and new one, by name."""
         new, former = self.record.evaluation, self.former
         assert new is not None
         found: dict[str, tuple[float | None, float | None]] = {
@@ -51,13 +51,13 @@ class Applied:
         return found
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each figure: with the former weights, with the new ones, and the difference."""
+        """Return a row for each figure: with the former weights, with the new ones, and the difference."""
         frame = pandas.DataFrame.from_dict(self.rows, orient="index", columns=["former", "new"]).astype(float)
         frame["difference"] = frame["new"] - frame["former"]
         return frame
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "workflow": self.record.workflow.value,
             "configuration_hash": self.record.configuration.hash,

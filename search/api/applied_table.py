@@ -1,4 +1,4 @@
-"""What applying a configuration gave, as people read it in a terminal."""
+"""Result of applying a configuration, as a table in a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["applied_table"]
 
 
 def applied_table(found: Applied) -> FittedTable:
-    """A row for each figure: with the former weights, with the new ones; print it with ``soft_wrap=True``."""
+    """Return a row for each figure, with the former weights and with the new ones; print it with ``soft_wrap=True``."""
     rows = found.rows.values()
     changes = [f"{new - old:+.4g}" if old is not None and new is not None else "-" for old, new in rows]
     columns = [

@@ -16,9 +16,9 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.preparation.configuration_fit import check_fits
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import Exported, export
 from palettune.search.results.export_result import ExportResult
 from palettune.search.results.observer import SearchObserver
+from palettune.search.results.packages.export import Exported, export
 from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
@@ -68,7 +68,7 @@ def apply(
     folder = RunFolder(Path(root), asked.name)
     with reporter.stage("checking the workload"):
         preparation = prepare(_without_search(asked))
-        configuration = _with_operands(stored.configuration, preparation)
+        configuration = _with_former_constants(stored.configuration, preparation)
         check_fits(configuration, preparation)
     for words in preparation.notes:
         reporter.warn(words)
@@ -116,12 +116,12 @@ def _former_in_run(experiment: Experiment, root: Path, configuration: Configurat
     return next((former for former in reversed(found) if former is not None), None)
 
 
-def _with_operands(configuration: Configuration, preparation: Preparation) -> Configuration:
-    """A configuration from before operands were layers leaves all of them as they are."""
-    operands = [layer.name for layer in preparation.layers if LayerKind.OPERAND in layer.kinds]
-    if any(name in configuration.encodings for name in operands):
+def _with_former_constants(configuration: Configuration, preparation: Preparation) -> Configuration:
+    """A configuration that names no weight but those of modules is of a version that knew no others: they stay in fp16."""
+    others = [one.name for one in preparation.layers if one.module is None or LayerKind.OPERAND in one.kinds]
+    if any(name in configuration.encodings for name in others):
         return configuration
-    return replace(configuration, encodings={**configuration.encodings, **dict.fromkeys(operands, FP16)})
+    return replace(configuration, encodings={**configuration.encodings, **dict.fromkeys(others, FP16)})
 
 
 def _rungs(

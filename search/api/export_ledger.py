@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.results.export import Exported
+from palettune.search.results.packages.export import Exported
 from palettune.search.results.packages.manifest import write_manifest
 from palettune.search.review.exported_packages import remember_packages
 from palettune.search.tracking.packages import log_packages

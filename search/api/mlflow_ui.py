@@ -16,7 +16,7 @@ __all__ = ["MlflowUi", "lines_after_a_search", "mlflow_ui", "show_mlflow"]
 
 @dataclass(frozen=True)
 class MlflowUi:
-    """Where a search is in MLflow.
+    """MLflow's store and run of a search.
 
     Attributes:
         folder: of the search.
@@ -41,7 +41,7 @@ class MlflowUi:
         return self.store == self.folder.tracking_uri
 
     def lines(self, base: str | None = None) -> Sequence[str]:
-        """Where to look in MLflow, a line for each page.
+        """Return the pages to look at in MLflow, a line for each.
 
         Args:
             base: address of the server that shows the store; the store itself unless it is given.
@@ -115,7 +115,7 @@ def _review(folder: RunFolder) -> Sequence[str]:
 
 
 def lines_after_a_search(folder: RunFolder, search_id: str, uri: str | None, command: str) -> Sequence[str]:
-    """Where to look when a search has ended: the pages of the server that tracks it, or the command that serves them.
+    """Return where to look after a search: the pages of the server that tracks it, or the command that serves them.
 
     Args:
         uri: MLflow's tracking URI of the search; ``None`` for the run folder's own store.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas
 
     from palettune.search.proposing.solution import Solution
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
     from palettune.search.review.review_source import ReviewSource
 
 __all__ = ["Run", "open_run"]
@@ -77,14 +77,14 @@ class Run:
 
     @property
     def search_id(self) -> str:
-        """Names the search in MLflow: the tag ``search_id`` of its own run."""
+        """Identity of the search in MLflow: the tag ``search_id`` of its own run."""
         return self._study.context.search_id
 
     # -- what was found -----------------------------------------------------------------------------------------
 
     @property
     def trials(self) -> tuple[Record, ...]:
-        """Every finished evaluation: data-free trials by number, then escalations."""
+        """Every finished evaluation, in the order in which their results were taken in."""
         return tuple(self._study.evaluations())
 
     @property
@@ -93,7 +93,7 @@ class Run:
         return self._front(self.trials, self._known)
 
     def trials_frame(self) -> pandas.DataFrame:
-        """A row for each evaluation, by trial; see ``records_frame`` for the columns."""
+        """Return a row for each evaluation, by trial; see ``records_frame`` for the columns."""
         return records_frame(self.trials, self.front.members)
 
     @property
@@ -103,7 +103,7 @@ class Run:
         return {name: by_trial[trial] for name, trial in self._study.recipes().items() if trial in by_trial}
 
     def trial(self, number: int) -> Record:
-        """One evaluation by its number.
+        """Return one evaluation by its number.
 
         Raises:
             UserError: there is none of this number.
@@ -126,7 +126,7 @@ class Run:
         return explain_record(record, neighbour, space, target, self._scores, self._traded_latency)
 
     def explain_front(self) -> list[Explanation]:
-        """The same for every member of the front, smallest first."""
+        """Explain every member of the front, smallest first."""
         space, target = self._study.context.space, self.experiment.deployment_target
         return explain_front(self.front, space, target, self._scores, self._traded_latency)
 
@@ -247,7 +247,7 @@ class Run:
         picked = self.pick(pick, Limits(max_size_mb, max_latency_ms, max_divergence))
         from palettune.search.api.export_ledger import ExportLedger  # loads torch, coremltools and MLflow
         from palettune.search.preparation.as_searched import prepare_as_searched
-        from palettune.search.results.export import export
+        from palettune.search.results.packages.export import export
 
         with reporter.stage("checking the workload"):
             layers = [layer.name for layer in self._study.context.space.layers]
@@ -265,7 +265,7 @@ class Run:
         return ExportResult(tuple(packages), ledger.manifest, ledger.problem)
 
     def pick(self, wanted: Sequence[str | int | Record], limits: Limits = Limits()) -> tuple[Record, ...]:  # noqa: B008
-        """The evaluations that words, numbers or records name, each once.
+        """Return the evaluations that words, numbers or records name, each once.
 
         Raises:
             PickError: naming the word or bound, and what there is.
@@ -317,13 +317,7 @@ class Run:
 
     @cached_property
     def _scores(self) -> Scores:
-        path = self.folder.scores / self._study.context.scores_file
-        if not path.exists():
-            raise UserError(
-                f"{path}: the scores are not there; a fresh search makes them again (`palettune search EXPERIMENT.toml "
-                "--fresh`, or run_search(experiment, fresh=True))"
-            )
-        return Scores.load(path)
+        return Scores.load(self.folder.scores / self._study.context.scores_file)
 
 
 def open_run(

@@ -23,7 +23,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class FormerResult:
-    """What a configuration gave with the weights that it was found for.
+    """Result of a configuration with the weights that it was found for.
 
     Attributes:
         source: where that is recorded, in words.
@@ -41,7 +41,7 @@ class FormerResult:
 
     @classmethod
     def of_record(cls, record: Record, source: str) -> FormerResult | None:
-        """From an evaluation of a search; ``None`` where it gave no result."""
+        """Read an evaluation of a search; ``None`` where it gave no result."""
         found = record.evaluation
         if found is None:
             return None

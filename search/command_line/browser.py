@@ -12,7 +12,7 @@ __all__ = ["has_screen", "open_in_browser"]
 
 
 def has_screen(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Whether a window can be opened: over SSH and in containers there is none, and a browser of text would take the terminal."""
+    """Return whether a window can be opened; over SSH a text browser would take the terminal."""
     if platform in ("darwin", "win32"):
         return "SSH_CONNECTION" not in environment
     return any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

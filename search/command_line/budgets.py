@@ -1,4 +1,4 @@
-"""What is asked for on the command line, as the Python interface takes it: budgets, fixed layers, picks."""
+"""Arguments of the command line in the form of the Python interface: budgets, fixed layers, picks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Budgets", "evaluated_first", "fixes", "words_of"]
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a configuration is solved for.
+    """Budgets and fixed choices to solve for.
 
     Attributes:
         fix: layer name or pattern -> the encoding that it is to have.
@@ -34,12 +34,12 @@ class Budgets:
 
     @property
     def options(self) -> str:
-        """What is said beside the budgets, as on the command line."""
+        """Options beside the budgets, as on the command line."""
         fixed = "".join(f" --fix {shlex.quote(f'{name}={spelling}')}" for name, spelling in self.fix.items())
         return fixed + "".join(f" --forbid {shlex.quote(spelling)}" for spelling in self.forbid)
 
     def solved(self, run: palettune.Run) -> palettune.Solution:
-        """The answer of a run."""
+        """Solve a run for these budgets."""
         return run.solve(
             max_size_mb=self.max_size_mb, max_latency_ms=self.max_latency_ms, fix=self.fix, forbid=self.forbid
         )
@@ -54,7 +54,7 @@ def evaluated_first(
     tracking_uri: str | None,
     observer: palettune.SearchObserver,
 ) -> palettune.Record | None:
-    """What has to be evaluated before it is exported; ``None`` where nothing is asked for.
+    """Evaluate what ``--solve`` or ``--configuration`` asks to export; ``None`` where neither is given.
 
     Args:
         budgets: to be solved for.
@@ -71,7 +71,7 @@ def evaluated_first(
 
 
 def fixes(given: Sequence[str] | None) -> dict[str, str]:
-    """``LAYER=ENC`` as a mapping.
+    """Parse ``LAYER=ENC`` into a mapping.
 
     Raises:
         UserError: a word without ``=``.
@@ -84,5 +84,5 @@ def fixes(given: Sequence[str] | None) -> dict[str, str]:
 
 
 def words_of(given: Sequence[str] | None) -> list[str]:
-    """The words of ``--pick``, which may be divided by commas or blanks."""
+    """Split the words of ``--pick``, which may be divided by commas or blanks."""
     return [word for words in given or () for word in words.replace(",", " ").split()]

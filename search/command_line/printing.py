@@ -1,4 +1,4 @@
-"""What the command line prints with, and what it keeps from being printed."""
+"""Consoles of the command line, and filters for what libraries print."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["print_json", "print_lines", "print_notes", "print_table", "silence_l
 
 
 def wide_console() -> Console:
-    """A console for tables: as wide as the terminal; wide enough for a front where there is none."""
+    """Return a console for tables: as wide as the terminal, or wide enough for a front where there is none."""
     return text_console() if sys.stdout.isatty() else text_console(width=170)
 
 

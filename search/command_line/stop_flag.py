@@ -69,7 +69,7 @@ class StopFlag:
             self._end(_EXIT_CODE)
 
     def obeyed(self) -> None:
-        """Whatever was under way has ended."""
+        """Note that the work under way has ended."""
         self._obeyed.set()
 
 

@@ -1,1 +1,1 @@
-"""What people see: console, tables, pictures."""
+"""Output for people: console, tables, pictures."""

@@ -1,4 +1,4 @@
-"""What a search leaves for people on MLflow's parent run beside its review page: pictures, and the front as JSON."""
+"""Artifacts of MLflow's parent run beside the review page: pictures, and the front as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["artifacts"]
 
 
 def artifacts(history: SearchHistory) -> dict[str, str | bytes]:
-    """Every artifact by file name; none of a search without scores."""
+    """Draw and return every artifact by file name; none of a search without scores."""
     if history.scores is None:
         return {}
     experiment, front, confirmations = history.experiment, history.front, history.confirmations

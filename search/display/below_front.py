@@ -1,4 +1,4 @@
-"""What is said below the table of a front: how far to trust it, and how recipes compare with it."""
+"""Lines below the table of a front: how far to trust it, and how recipes compare with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["below_front"]
 
 
 def below_front(front: Front, recipes: Mapping[str, Record]) -> list[str]:
-    """A sentence on checks and neighbours, then a line for each recipe."""
+    """Return a sentence on checks and neighbours, then a line for each recipe."""
     if not front.members:
         return []
     return [front_sentence(front), *(_recipe(front, name, record) for name, record in recipes.items())]

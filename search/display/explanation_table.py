@@ -1,4 +1,4 @@
-"""Why the layers of one member have their encodings, as a table in a terminal: a sentence, then the largest first."""
+"""Reasons for the encodings of one member, as a table in a terminal: a sentence, then the largest layers first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEW_LAYERS = 5
 
 
 def explanation_table(explanation: Explanation, *, most: int | None = None, wide: bool = False) -> FittedTable:
-    """One member for a terminal; print it with ``soft_wrap=True``.
+    """Return one member's explanation for a terminal; print it with ``soft_wrap=True``.
 
     Args:
         most: show only so many layers.
@@ -70,7 +70,7 @@ def _methods(layers: Sequence[LayerReason]) -> str | None:
 
 
 def explanation_text(explanations: Sequence[Explanation]) -> str:
-    """All members as plain text, with every layer and column."""
+    """Return all explanations as plain text, with every layer and column."""
     buffer = io.StringIO()
     console = text_console(buffer, no_color=True)
     for explanation in explanations:

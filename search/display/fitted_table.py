@@ -40,7 +40,7 @@ class TableColumn:
         return max(cell_len(text) for text in (self.header, *self.cells))
 
     def editions(self) -> Iterator[TableColumn]:
-        """This column, then the shorter ones."""
+        """Iterate over the column, then its shorter forms."""
         yield self
         for cells in self.shorter:
             yield replace(self, cells=cells)
@@ -82,7 +82,7 @@ class FittedTable:
             yield from console.render(Text(line), words)
 
     def kept(self, width: int | None) -> list[TableColumn]:
-        """The columns that a width has room for, in their order; all without a width."""
+        """Return the columns that a width has room for, in their order; all without a width."""
         chosen: dict[int, TableColumn] = {}
         left = width
         for index in sorted(range(len(self.columns)), key=lambda i: self.columns[i].rank):

@@ -15,7 +15,7 @@ __all__ = ["front_csv"]
 
 
 def front_csv(front: Front) -> str:
-    """A header and a line for each member, smallest first; an empty cell is what is not known.
+    """Return a header and a line for each member, smallest first; an empty cell is a figure that is not known.
 
     Columns: trial, ``*`` for the knee, workflow, costs, divergence with the ends of its 95 % interval, the same on
     unseen data, the workload's metrics, what proposed it, and ``encoding.LAYER`` for each layer in the model's order.

@@ -41,7 +41,7 @@ class Work:
 
 
 class Heartbeat:
-    """Says at regular times what is under way.
+    """Regular lines about the work under way.
 
     Args:
         say: prints one line; called from a thread of its own.
@@ -69,7 +69,7 @@ class Heartbeat:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, at the precision people wait at: ``8 s``, ``2 min 10 s``, ``1 h 5 min``."""
+    """Format seconds in words, in two units at the most: ``8 s``, ``2 min 10 s``, ``1 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -19,7 +19,7 @@ __all__ = ["print_inspection"]
 
 
 def print_inspection(found: Inspection, console: Console) -> None:
-    """Notes, layers, what is kept and refused, advice, and the reachable sizes."""
+    """Print notes, layers, what is kept and refused, advice, and the reachable sizes."""
     warning = found.front_end.warning
     for words in (*found.notes, *filter(None, (warning, found.coverage_warning))):
         console.print(f"note: {words}", style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -24,7 +24,7 @@ _TEXT_SECONDS = 0.2
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Return whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
@@ -65,7 +65,7 @@ class _PlainText:
 
 
 class NotebookObserver(SearchObserver):
-    """Shows stages, the budget spent, notes and the live front in a notebook's cell; plain lines outside a notebook.
+    """Observer that shows stages, budget, notes and the live front in a notebook's cell; plain lines elsewhere.
 
     Args:
         picture_seconds: at least this long between two drawings of the front.
@@ -124,20 +124,20 @@ class NotebookObserver(SearchObserver):
         self._follow(history)
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
-        """One trial more."""
+        """Update the display with a finished trial."""
         self._follow(history)
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
-        """One escalation more."""
+        """Update the display with a finished escalation."""
         self._follow(history)
 
     def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
-        """A latency measured on the device."""
+        """Note a latency that was measured on the device."""
         self._note(f"trial {record.trial} measured on {measurement.device}: {measurement.median_ms:.3f} ms")
         self._follow(history)
 
     def on_finished(self, ending: Ending, history: SearchHistory) -> None:
-        """The front as it is at the end."""
+        """Show the front as it is at the end."""
         self._follow(history, last=True)
         self._doing = ending.value
         self._show(at_once=True)

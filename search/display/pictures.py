@@ -65,14 +65,14 @@ def _escalated(records: Sequence[Record]) -> list[tuple[Record, Record]]:
 def front_png(
     name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
 ) -> bytes:
-    """Every trial, escalations as arrows to what they brought, the front, and what unseen data gave."""
+    """Draw every trial, escalations as arrows to their results, the front, and its figures on unseen data."""
     return _png(front_figure(name, records, front, confirmations))
 
 
 def front_figure(
     name: str, records: Sequence[Record], front: Front, confirmations: Mapping[str, Evaluation] | None = None
 ) -> Figure:
-    """The same as a figure; in three axes where there are two costs."""
+    """Draw what ``front_png`` shows as a figure; in three axes where there are two costs."""
     if len(front.objectives.objectives) == 3:
         return solid_figure(name, _series(records), front)
     x, y, logarithmic = _axes(front)
@@ -128,7 +128,7 @@ def _bits(layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> np
 
 
 def layer_map_png(name: str, layers: Sequence[Layer], front: Front, target: DeploymentTarget) -> bytes:
-    """Layers down, front members across, colour by stored bits per weight."""
+    """Draw a map of stored bits per weight: layers down, front members across."""
     bits = _bits(layers, front, target)
     height = min(max(4.0, 0.16 * len(layers) + 1.5), 40.0)
     figure = Figure(figsize=(max(6.0, 0.28 * len(front.members) + 3.5), height), dpi=110, layout="constrained")

@@ -36,7 +36,7 @@ from palettune.space.encoding import FP16, Encoding
 
 if TYPE_CHECKING:
     from palettune.search.preparation.preparation import Preparation
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
 
 __all__ = ["Display"]
 
@@ -44,7 +44,7 @@ _INT8 = Encoding.parse("int8")
 
 
 class Display(SearchObserver):
-    """Writes stages, bars, and one line per finished trial to a console; to the terminal unless one is given.
+    """Observer that writes stages, bars and a line per finished trial to a console, the terminal by default.
 
     Where there is no terminal, lines take the place of bars, one every half minute.
 
@@ -71,7 +71,7 @@ class Display(SearchObserver):
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar over a known amount of work."""
+        """Show a bar over a known amount of work."""
         self._end()
         started = time.monotonic()
         work = Work(name, total)
@@ -109,7 +109,7 @@ class Display(SearchObserver):
             self._describe_latency(preparation, preparation.latency)
 
     def notes(self, preparation: Preparation) -> None:
-        """What the user should know of how the workload was taken."""
+        """Print what the user should know of how the workload was read."""
         for words in preparation.workload.notes:
             self.warn(words)
 
@@ -151,7 +151,7 @@ class Display(SearchObserver):
         self._trials.enter_context(self._beating(self._work))
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
-        """One line for one finished trial."""
+        """Print one line for a finished trial."""
         self._print_line(record, history)
         if self._progress is not None and self._task is not None and record.answered_from is None:
             self._progress.advance(self._task)
@@ -159,11 +159,11 @@ class Display(SearchObserver):
                 self._work.done += 1
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
-        """One line for one finished escalation."""
+        """Print one line for a finished escalation."""
         self._print_line(record, history)
 
     def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
-        """One line for one measured latency, and what the model of the chip learned from it."""
+        """Print one line for a measured latency, and how it corrected the model of the chip."""
         model = history.known.model
         assert model is not None
         predicted = record.costs.get("latency_ms") or 0.0
@@ -182,7 +182,7 @@ class Display(SearchObserver):
         self.console.print(self.line(record, history.hypervolume, history.front), highlight=False, soft_wrap=True)
 
     def line(self, record: Record, hypervolume: float, front: Front) -> str:
-        """The line of one trial, in Rich markup."""
+        """Return the line of one trial, in Rich markup."""
         head = f"trial {record.trial:>4}  {record.origin:<18}"
         if record.failure is not None:
             return f"[red]{head} failed at {escape(str(record.failure))}[/red]"
@@ -203,7 +203,7 @@ class Display(SearchObserver):
         return f"{head} {costs}  divergence {digits(evaluation.divergence):>8}{metrics}  hypervolume {hypervolume:.4f}{marks}"
 
     def on_exported(self, item: Exported) -> None:
-        """One exported package: predicted against real size, and the proof."""
+        """Print one exported package: predicted against real size, and the proof."""
         shapes = f", and at {len(item.shapes)} shapes" if item.shapes else ""
         verdict = (
             f"[green]proven[/green] ({len(item.proof.layers)} layers; when run: {item.execution.figures}{shapes})"
@@ -229,11 +229,11 @@ class Display(SearchObserver):
             self._progress = None
 
     def say(self, message: str) -> None:
-        """Something the user would like to know."""
+        """Print something that the user would like to know."""
         self.console.print(message, highlight=False, soft_wrap=True, markup=False)
 
     def warn(self, message: str) -> None:
-        """Something the user should know, that does not stop the work."""
+        """Print something that the user should know and that does not stop the work."""
         self.console.print(f"[yellow]note: {escape(message)}[/yellow]", highlight=False, soft_wrap=True)
 
     def _columns(self) -> Progress:

@@ -14,7 +14,7 @@ __all__ = ["front_image", "run_html"]
 
 
 def front_image(name: str, records: Sequence[Record], front: Front) -> str:
-    """The picture of the front as an HTML image; empty while there is nothing to draw."""
+    """Return the picture of the front as an HTML image; empty while there is nothing to draw."""
     if not front.members:
         return ""
     data = base64.b64encode(front_png(name, records, front, front.confirmations)).decode()
@@ -22,5 +22,5 @@ def front_image(name: str, records: Sequence[Record], front: Front) -> str:
 
 
 def run_html(name: str, records: Sequence[Record], front: Front) -> str:
-    """Picture and table of a front."""
+    """Return a picture and a table of a front, as HTML."""
     return f"<p>{escape(name)}: {len(records)} evaluations</p>{front_image(name, records, front)}{front._repr_html_()}"

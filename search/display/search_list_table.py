@@ -13,7 +13,7 @@ __all__ = ["search_list_table"]
 
 
 def search_list_table(found: Sequence[ListedSearch], root: Path, *, wide: bool = False) -> FittedTable:
-    """A line for each search, with what its front reaches and when it was last written to, in local time."""
+    """Return a line for each search: what its front reaches, and when it was last written to, in local time."""
     columns = [
         TableColumn("search", [item.name for item in found], left=True),
         TableColumn("state", [item.state.value for item in found], left=True),

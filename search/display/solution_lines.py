@@ -17,7 +17,7 @@ _UNITS = {"size_mb": "MB", "latency_ms": "ms"}
 def solution_lines(
     found: Solution, experiment: str = "EXPERIMENT.toml", options: str = "", places: str = ""
 ) -> list[str]:
-    """The best measured member within the budgets, the prediction, what to do with either, and a line for each layer.
+    """Return the best measured member within the budgets, the prediction, commands for both, and a line for each layer.
 
     Args:
         experiment: the experiment file, for the commands.

@@ -20,7 +20,7 @@ _COSTS = {"size_mb": "size MB", "latency_ms": "predicted ms"}
 
 
 def front_table(front: Front, title: str | None = None, *, every: bool = False, wide: bool = False) -> FittedTable:
-    """The front, smallest first.
+    """Return the front as a table, smallest first.
 
     Args:
         every: show all members, not a dozen spread along the front.
@@ -43,7 +43,7 @@ def front_table(front: Front, title: str | None = None, *, every: bool = False, 
 
 
 def shown_members(front: Front) -> Sequence[Record]:
-    """A dozen members spread along the front, the knee among them; all where there are no more."""
+    """Choose a dozen members spread along the front, the knee among them; all where there are no more."""
     if len(front.members) <= _MEMBERS:
         return front.members
     knee, chosen = front.knee(), front.spread(_MEMBERS)

@@ -12,7 +12,7 @@ __all__ = ["text_console"]
 def text_console(
     file: IO[str] | None = None, *, stderr: bool = False, width: int | None = None, no_color: bool | None = None
 ) -> Console:
-    """A console that leaves colons alone: ``recipe:x:`` and ``blocks:on:conv`` are words here, and no emoji.
+    """Make a console that leaves colons alone: ``recipe:x:`` and ``blocks:on:conv`` are words here, and no emoji.
 
     Args:
         file: printed to; the standard output unless it or ``stderr`` is given.

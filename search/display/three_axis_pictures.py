@@ -21,7 +21,7 @@ _LABELS = {"size_mb": "weight file (MB)", "latency_ms": "predicted latency (ms)"
 
 
 def solid_figure(name: str, series: Series, front: Front) -> Figure:
-    """The front in three axes, and seen along each cost with the other one as colour."""
+    """Draw the front in three axes, and along each cost with the other one as colour."""
     quality, first, second = front.objectives.objectives
     figure = Figure(figsize=(17, 5.2), dpi=110)
     solid: Any = figure.add_axes((0.0, 0.05, 0.32, 0.85), projection="3d")

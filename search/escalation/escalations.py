@@ -40,7 +40,7 @@ def _as_it_is(record: Record) -> Record:
 
 
 class Escalations:
-    """Decides escalations, has them done, and keeps what became of them.
+    """Escalations of a search: decided, handed to workers, and told.
 
     Decisions are taken in the order of the schedule, each from the data-free evaluations told before its slot and from
     all escalations but the last few: neither depends on how fast workers are. Everything decided or answered is
@@ -77,7 +77,7 @@ class Escalations:
         self._deadline = time.monotonic() + minutes * 60 if minutes else None
         self.finished: list[Record] = []
         self._ended = False
-        self._exhausted: set[str] = set()  # rungs that nothing is left for
+        self._passed = Counter(self._trials.passed_slots())  # by rung, turns at which there was nothing to escalate
         self._said: set[str] = set()
         for note in self._trials.notes():
             self._say(note)
@@ -93,7 +93,7 @@ class Escalations:
             self._decide(slot)
 
     def end_of_trials(self) -> None:
-        """The data-free search is over: the rest is decided without waiting for further evaluations."""
+        """Decide the remaining slots without waiting: no further data-free evaluation will come."""
         self._ended = True
 
     @property
@@ -122,13 +122,13 @@ class Escalations:
         return slot if slot is not None and (self._ended or self._evaluated() >= slot.after) else None
 
     def _open(self) -> list[Slot]:
-        """What is still to be decided: of each rung as many as were asked for beyond those decided."""
-        decided = Counter(escalation.rung for escalation in self._decided)
+        """What is still to be decided: of each rung as many as were asked for beyond those decided or passed."""
+        used = self._passed + Counter(escalation.rung for escalation in self._decided)
         left = []
         for slot in self._slots:
-            if decided[slot.rung.name]:
-                decided[slot.rung.name] -= 1
-            elif slot.rung.name not in self._exhausted:
+            if used[slot.rung.name]:
+                used[slot.rung.name] -= 1
+            else:
                 left.append(slot)
         return left
 
@@ -152,10 +152,16 @@ class Escalations:
         asks = self._rounded if rung.rounds and self._rounded is not None else _as_it_is
         source = self._promotion.promote(slot, seen, self._objectives, asks)
         if source is None:
-            self._exhausted.add(rung.name)
+            self._pass(rung.name)
             return
         self._decided.append(self._trials.decide(rung, source))
         self._submit(len(self._decided) - 1)
+
+    def _pass(self, rung: str) -> None:
+        """Pass a turn; those after the last trial are open again when the search goes on with more trials."""
+        self._passed[rung] += 1
+        if not self._ended:
+            self._trials.pass_slot(rung)
 
     def _until(self, slot: Slot) -> list[Record]:
         """The data-free evaluations that the decision may see."""

@@ -13,7 +13,7 @@ __all__ = ["with_int8_activations"]
 
 
 def with_int8_activations(preparation: Preparation) -> Callable[[Record], Record | None]:
-    """What turns an evaluation into the same one with rounded inputs, its quality as if nothing were lost."""
+    """Return a function that gives an evaluation 8-bit activations, their costs, and its own quality."""
     rounded = rounding(preparation)
 
     def asked(record: Record) -> Record | None:

@@ -44,7 +44,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a decision is taken from.
+    """Results that a promotion is decided from.
 
     Attributes:
         records: data-free evaluations told so far.
@@ -62,16 +62,16 @@ class Seen:
 
 
 class Promotion(Protocol):
-    """Decides when something is escalated, and what."""
+    """Policy of when an evaluation is escalated, and which."""
 
     def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
-        """The slots of a search of so many data-free evaluations, in the order in which they are decided."""
+        """Return the slots of a search of ``trials`` data-free evaluations, in the order in which they are decided."""
         ...
 
     def promote(
         self, slot: Slot, seen: Seen, objectives: ObjectiveSet, asks: Callable[[Record], Record | None]
     ) -> Record | None:
-        """The evaluation to escalate next; ``None`` where there is no candidate.
+        """Return the evaluation to escalate next; ``None`` where there is no candidate.
 
         Args:
             asks: an evaluation with the configuration and the costs that the rung would give it; ``None`` where the
@@ -81,10 +81,10 @@ class Promotion(Protocol):
 
 
 class GreatestGain:
-    """Promotes the evaluation whose escalation is expected to grow the hypervolume most."""
+    """Promotion of the evaluation whose escalation is expected to grow the hypervolume most."""
 
     def schedule(self, settings: EscalationSettings, trials: int) -> list[Slot]:
-        """Slots over the second half of the data-free budget, each rung somewhat after the one that it builds on."""
+        """Spread the slots over the second half of the data-free budget, each rung after the one that it builds on."""
         counts = {rung.name: rung.count for rung in settings.rungs}
         places = [
             (place, rung)
@@ -97,7 +97,7 @@ class GreatestGain:
     def promote(
         self, slot: Slot, seen: Seen, objectives: ObjectiveSet, asks: Callable[[Record], Record | None]
     ) -> Record | None:
-        """The evaluation of the greatest expected gain; the first of equal ones."""
+        """Return the evaluation with the greatest expected gain; the first of equal ones."""
         measured = [r for r in (*seen.records, *seen.escalated) if r.evaluation is not None and r.answered_from is None]
         candidates = _candidates(slot.rung, seen, measured, objectives, asks)
         if not candidates:

@@ -1,1 +1,1 @@
-"""What is searched and where it lives: the experiment file, its objectives, the run folder."""
+"""The experiment file, its objectives, rungs and recipes, and the folder of a run."""

@@ -67,7 +67,7 @@ class MetricObjective(Section):
 
 
 class Objectives(Section):
-    """What is traded against what."""
+    """Section ``[objectives]``: the quality, and the costs that are traded against it."""
 
     quality: Literal["divergence"] | MetricObjective = "divergence"
     divergence: Literal["auto"] | DivergenceKind = "auto"
@@ -93,7 +93,7 @@ class Bound(Section):
 
 
 class Constraints(Section):
-    """What a configuration must meet to count."""
+    """Section ``[constraints]``: bounds that a feasible configuration meets."""
 
     max_size_mb: float | None = Field(default=None, gt=0)
     max_latency_ms: float | None = Field(default=None, gt=0)
@@ -109,7 +109,7 @@ class Device(Section):
 
 
 class Space(Section):
-    """What may be chosen."""
+    """Section ``[space]``: encodings, layers that stay fp16, and groups of layers that share an encoding."""
 
     encodings: tuple[str, ...] = Field(default=tuple(DEFAULT_ENCODINGS), min_length=1)
     keep: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class Space(Section):
 
 
 class Search(Section):
-    """How the space is searched."""
+    """Section ``[search]``: sampler, first trials, scores and confirmation."""
 
     sampler: SamplerName = "guided"
     confirm: int = Field(default=24, ge=0)
@@ -143,14 +143,14 @@ class Search(Section):
 
 
 class Budget(Section):
-    """When a search is over; whichever comes first."""
+    """Section ``[budget]``: the limits of a search; the first one reached ends it."""
 
     trials: int = Field(default=100, ge=1)
     minutes: float | None = Field(default=None, gt=0)
 
 
 class Needs(Section):
-    """What one worker of a workflow takes."""
+    """Section ``[resources.WORKFLOW]``: number of workers, and the CPUs, GPUs and memory of each."""
 
     workers: int | None = Field(default=None, ge=1)
     cpus: float = Field(default=1, gt=0)
@@ -159,7 +159,7 @@ class Needs(Section):
 
 
 class Data(Section):
-    """How the workload's data are to be run."""
+    """Section ``[data]``: sequences, the axis of samples, and samples that share a source."""
 
     sequence: int | None = Field(default=None, ge=1)
     batch_axis: Literal[0, 1, "none"] | None = None
@@ -167,12 +167,12 @@ class Data(Section):
 
     @property
     def options(self) -> DataOptions:
-        """The same as a workload takes it."""
+        """Options of this section in the form that a workload takes."""
         return DataOptions(self.sequence, self.batch_axis, self.groups)
 
 
 class Measure(Section):
-    """How a bench worker measures what this search finds, once one has joined the cluster."""
+    """Section ``[measure]``: which members a bench worker measures, and how long."""
 
     members: int = Field(default=8, ge=0)
     runs: int = Field(default=100, ge=8)
@@ -242,7 +242,7 @@ class Experiment(Section):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of how the experiment was read: keys under their old names."""
+        """Notes for the user on keys that were given under their old names."""
         return self._notes
 
     @property
@@ -268,7 +268,7 @@ class Experiment(Section):
 
     @classmethod
     def of(cls, given: Experiment | str | Path) -> Experiment:
-        """An experiment as it is, or the one of a file by its path."""
+        """Load an experiment from its path; return one that is loaded already as it is."""
         return given if isinstance(given, Experiment) else load_experiment(Path(given))
 
     @field_validator("deployment_target", mode="before")
@@ -290,11 +290,11 @@ class Experiment(Section):
 
     @property
     def needs(self) -> Needs:
-        """What the data-free workers take."""
+        """Resources of the data-free workers."""
         return self.resources.get(Workflow.DATA_FREE, Needs())
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides what a search finds: all keys but budgets, resources, measurements and mere names."""
+        """Return the keys that decide what a search finds: all but budgets, resources, measurements and names."""
         left_out = {
             "budget",
             "resources",

@@ -1,4 +1,4 @@
-"""What an experiment made in code is given, by name."""
+"""Keywords of an experiment made in code, turned into the values of an experiment file."""
 
 from __future__ import annotations
 

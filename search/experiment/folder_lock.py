@@ -49,7 +49,7 @@ def hold(folder: RunFolder, warn: Callable[[str], None]) -> Iterator[None]:
 
 
 def is_held(folder: RunFolder) -> bool:
-    """Whether a search runs on a run folder; nothing is changed there."""
+    """Return whether a search runs on a run folder; nothing is changed there."""
     try:
         handle = os.open(folder.lock, os.O_RDONLY)
     except OSError:

@@ -63,7 +63,7 @@ class ImageSection(Section):
 
     @property
     def scaling(self) -> PixelScaling:
-        """The same as conversion takes it."""
+        """Scaling of this section in the form that conversion takes."""
         return PixelScaling(self.colour, _numbers(self.scale), _numbers(self.bias))
 
 
@@ -99,7 +99,7 @@ class InputSection(Section):
         return self
 
     def declaration(self, argument: str) -> InputDeclaration:
-        """The same as conversion takes it."""
+        """Return the declaration of this input in the form that conversion takes."""
         shapes: tuple[DeclaredShape, ...] = ()
         if self.shape is not None:
             shapes = (tuple(_bounds(size) for size in self.shape),)

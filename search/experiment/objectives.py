@@ -50,7 +50,7 @@ class Objective:
     resolution: float = 0.0
 
     def level(self, value: float) -> float:
-        """The value, or where it has a resolution the number of its step: what the front compares, lower is better.
+        """Return what the front compares, lower is better: the value, or the number of its step if it has a resolution.
 
         Steps are even in the logarithm and centred on ``reference`` (the boxes of Laumanns et al. 2002).
         """
@@ -59,7 +59,7 @@ class Objective:
         return float(round(math.log(max(value, 1e-30) / self.reference) / math.log1p(self.resolution)))
 
     def loss(self, value: float) -> float:
-        """The value on a scale where 0 is ideal and 1 is the reference; lower is better."""
+        """Scale a value so that 0 is ideal and 1 the reference; lower is better."""
         if self.logarithmic:
             floor = self.reference * 10.0**-_DECADES
             return math.log10(max(value, floor) / floor) / _DECADES
@@ -80,21 +80,21 @@ class ObjectiveSet:
         return [objective.direction for objective in self.objectives]
 
     def values(self, evaluation: Evaluation, costs: Costs) -> list[float]:
-        """The objective values of one evaluation, in order."""
+        """Return the objective values of one evaluation, in order."""
         quality = self.objectives[0].name
         first = evaluation.divergence if quality == "divergence" else evaluation.metrics[quality]
         return [first, *(costs[objective.name] for objective in self.objectives[1:])]
 
     def losses(self, values: Sequence[float]) -> list[float]:
-        """Objective values on the scale where 0 is ideal and 1 the reference."""
+        """Scale objective values so that 0 is ideal and 1 the reference."""
         return [objective.loss(value) for objective, value in zip(self.objectives, values, strict=True)]
 
     def violations(self, evaluation: Evaluation, costs: Costs) -> list[float]:
-        """By how much each constraint is broken, relative to its bound; at most 0 where it is met."""
+        """Return by how much each constraint is broken, relative to its bound; at most 0 where it is met."""
         return list(self.violations_by_key(evaluation, costs).values())
 
     def violations_by_key(self, evaluation: Evaluation, costs: Costs) -> dict[str, float]:
-        """The same by the key that sets the bound, such as ``max_size_mb``."""
+        """Return the violations by the key that sets the bound, such as ``max_size_mb``."""
         c = self.constraints
         bounds = {key: (value, bound, 1.0) for key, (value, bound) in self._budgets(costs).items()}
         if c.max_divergence is not None:
@@ -107,7 +107,7 @@ class ObjectiveSet:
         return {key: sign * (value - bound) / max(abs(bound), 1e-12) for key, (value, bound, sign) in bounds.items()}
 
     def affordable(self, costs: Costs) -> bool:
-        """Whether costs are within their bounds, whatever the quality."""
+        """Return whether costs are within their bounds, whatever the quality."""
         return all(value <= bound for value, bound in self._budgets(costs).values())
 
     def _budgets(self, costs: Costs) -> dict[str, tuple[float, float]]:
@@ -119,7 +119,7 @@ class ObjectiveSet:
 def objective_set(
     experiment: Experiment, chance: float, float_metrics: Mapping[str, float], float_costs: Costs
 ) -> ObjectiveSet:
-    """The objectives of an experiment, scaled by what is known before any trial.
+    """Build the objectives of an experiment, scaled by what is known before any trial.
 
     Args:
         chance: divergence of a constant output.
@@ -143,14 +143,14 @@ def _cost(name: str, of_float: float) -> Objective:
 
 
 def non_dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows no other row dominates; of equal rows, the first."""
+    """Return a mask of the rows that no other row dominates; of equal rows, the first."""
     if not len(losses):
         return np.zeros(0, dtype=bool)
     return np.asarray(moocore.is_nondominated(losses, keep_weakly=False), dtype=bool)
 
 
 def hypervolume(losses: NDArray[np.float64]) -> float:
-    """Share of the unit box that the rows dominate, in [0, 1].
+    """Return the share of the unit box that the rows dominate, in [0, 1].
 
     The box spans each objective from ideal to reference: costs relative to the uncompressed model, divergence over
     four decades below that of a constant output, metrics relative to the float model's value.

@@ -19,7 +19,7 @@ RENAMED = {
 
 
 def with_new_names(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """An experiment's values under today's names, and a line for each old name among them.
+    """Rename the old keys of an experiment; return its values, and a note for each old name among them.
 
     Raises:
         ValueError: a key is given under its old and its new name.

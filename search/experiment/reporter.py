@@ -1,4 +1,4 @@
-"""What long work says of itself while it runs: stages, bars and sentences, to whoever wants to hear them."""
+"""The reporter of long work: stages, progress bars and messages, for whoever shows them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ __all__ = ["Reporter"]
 
 
 class Reporter:
-    """Hears of stages, of amounts done and of sentences; does nothing with them unless a subclass overrides a method."""
+    """Receiver of stages, amounts done and messages; a subclass overrides what it shows."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """A stage of unknown length, from entering to leaving."""
+        """Report a stage of unknown length, from entering to leaving."""
         yield
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A known amount of work; the function given counts what is done of it."""
+        """Report a known amount of work; call the function that it yields with each amount done."""
         yield lambda amount: None
 
     def say(self, message: str) -> None:
-        """Something the user would like to know."""
+        """Report something that the user would like to know."""
 
     def warn(self, message: str) -> None:
-        """Something the user should know, that does not stop the work."""
+        """Report something that the user should know and that does not stop the work."""

@@ -14,7 +14,7 @@ _ROOT = Path("runs")
 
 
 def without_secrets(address: str) -> str:
-    """A URL without what may be a password, its user information and its query; any other text as it is."""
+    """Remove user information and query, which may hold a password, from a URL; other text is returned as it is."""
     scheme, separator, rest = address.partition("://")
     if not separator:
         return address
@@ -24,7 +24,7 @@ def without_secrets(address: str) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a search keeps its journal, record, weights and scores.
+    """Paths of everything that a search keeps: journal, MLflow's store, weights, scores.
 
     Args:
         root: the folder of all runs.
@@ -103,7 +103,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """What a killed fine-tuning goes on from."""
+        """Checkpoints from which a killed fine-tuning goes on."""
         return self.path / "checkpoints"
 
     @property
@@ -118,7 +118,7 @@ class RunFolder:
 
     @property
     def facts(self) -> Path:
-        """What the search noted for that page."""
+        """Facts about the search that the review page shows and the study does not hold."""
         return self.path / "facts.json"
 
     @property

@@ -9,6 +9,6 @@ __all__ = ["tool_versions"]
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of everything that can change a result."""
+    """Return the versions of all libraries that can change a result."""
     names = ("coremltools", "torch", "numpy", "optuna", "scikit-learn")
     return {name: version(name) for name in names} | {"python": ".".join(platform.python_version_tuple()[:2])}

@@ -1,4 +1,4 @@
-"""What configurations from outside the search space need before they are evaluated: weights and scores of their own."""
+"""Weights and scores for configurations from outside the search space."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
 from palettune.search.study.escalation import EscalationOrder
 from palettune.search.study.record import Record
-from palettune.search.workers.evaluations import Evaluations
+from palettune.search.workers.evaluations import Evaluations, SearchStopped
 from palettune.search.workers.requests import Escalate, Evaluate
 from palettune.space.configuration import Configuration
 
@@ -36,7 +36,7 @@ class AskedEvaluation:
 
 
 class AddedEvaluations:
-    """Evaluates what is asked for and adds it to the study; what the study holds already is not evaluated again.
+    """Evaluations on request, added to the study; what the study holds already is not evaluated again.
 
     Args:
         history: of the search; takes in what is evaluated.
@@ -57,44 +57,48 @@ class AddedEvaluations:
         self._study, self._observer, self._confirm = history.study, observer, confirm
 
     def evaluate(self, asked: Sequence[AskedEvaluation], stop: Callable[[], bool]) -> list[Record]:
-        """The last record of each, in the order asked; fewer where ``stop`` ended it."""
+        """Evaluate what is asked for; return the last record of each, in order, fewer where ``stop`` ended it."""
         done: list[Record] = []
         with self._observer.bar("evaluating what was asked for", sum(1 + len(item.rungs) for item in asked)) as advance:
-            for item in asked:
-                if stop():
-                    break
-                record = self._data_free(item)
-                advance(1)
-                for rung in item.rungs:
-                    record = self._escalated(rung, record, item) if record.evaluation is not None else record
-                    advance(1)
-                if item.recipe is not None:
-                    self._study.keep_recipe(item.recipe, record.trial)
-                done.append(record)
+            try:
+                for item in asked:
+                    done.append(self._asked(item, stop, advance))
+            except SearchStopped:
+                return done
         if self._confirm:
             found = [record for record in done if record.evaluation is not None]
             confirm_members(self._study, self._evaluations, found, self._observer, stop)
         return done
 
-    def _data_free(self, item: AskedEvaluation) -> Record:
+    def _asked(self, item: AskedEvaluation, stop: Callable[[], bool], advance: Callable[[int], None]) -> Record:
+        record = self._data_free(item, stop)
+        advance(1)
+        for rung in item.rungs:
+            record = self._escalated(rung, record, item, stop) if record.evaluation is not None else record
+            advance(1)
+        if item.recipe is not None:
+            self._study.keep_recipe(item.recipe, record.trial)
+        return record
+
+    def _data_free(self, item: AskedEvaluation, stop: Callable[[], bool]) -> Record:
         configuration = Configuration(item.configuration.in_order)  # 8-bit activations come with their rung
         known = self._known(configuration, lambda record: record.workflow is Workflow.DATA_FREE)
         if known is not None:
             return known
         costs = self._costs(configuration)
-        (_, answer), *_ = self._evaluations.completed([Evaluate(configuration)])
+        (_, answer), *_ = self._evaluations.completed([Evaluate(configuration)], stop)
         record = self._study.added.add(item.origin, configuration, answer.result, costs, answer.span)
         self._history.add(record)
         self._observer.on_trial_finished(record, self._history)
         return record
 
-    def _escalated(self, rung: Rung, source: Record, item: AskedEvaluation) -> Record:
+    def _escalated(self, rung: Rung, source: Record, item: AskedEvaluation, stop: Callable[[], bool]) -> Record:
         configuration = item.configuration if rung.rounds else source.configuration
         known = self._known(configuration, lambda record: record.rung == rung.name)
         if known is not None:
             return known
         request = Escalate(rung.workflow, self._order(rung.name, configuration, source))
-        (_, answer), *_ = self._evaluations.completed([request])
+        (_, answer), *_ = self._evaluations.completed([request], stop)
         whole = replace(source, configuration=configuration, costs=self._costs(configuration))
         record = self._study.added.escalate(rung, whole, answer.result, answer.span)
         self._history.add(record)

@@ -12,6 +12,7 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.loop.added_columns import prepare_columns
 from palettune.search.loop.added_evaluations import AddedEvaluations, AskedEvaluation
 from palettune.search.loop.session import Places, history_of, search_record
+from palettune.search.loop.weights_and_scores import restore_scores
 from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.preparation.data_groups import data_groups
 from palettune.search.preparation.preparation import Preparation
@@ -80,6 +81,7 @@ def _added(
     evaluations = start_evaluations(preparation, folder, observer, inline=places.inline, ray_address=places.ray_address)
     try:
         configurations = [item.configuration for item in asked]
+        restore_scores(preparation, folder.scores / study.context.scores_file, evaluations, observer, stop)
         prepare_columns(preparation, study.context, folder, evaluations, configurations, observer)
         history = history_of(preparation, study, folder)
         adding = AddedEvaluations(

@@ -17,7 +17,7 @@ __all__ = ["confirm_members", "members_to_confirm"]
 
 
 def members_to_confirm(front: Front, count: int) -> list[Record]:
-    """At most so many members: the knee, every escalated one, then a spread of the others.
+    """Choose at most ``count`` members: the knee, every escalated one, then a spread of the others.
 
     Escalated members were made with data, so theirs are the figures that most need a check.
     """

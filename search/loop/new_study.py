@@ -86,6 +86,6 @@ def _context(preparation: Preparation, facts: FloatFacts, scores_file: str) -> S
 
 
 def problem_of(preparation: Preparation, scores: Scores) -> Problem:
-    """The allocation problem of a prepared experiment."""
+    """Build the allocation problem of a prepared experiment."""
     target = preparation.experiment.deployment_target
     return allocation_problem(preparation.space, target, preparation.rest, scores, preparation.latency)

@@ -15,7 +15,7 @@ __all__ = ["recipe_evaluations"]
 def recipe_evaluations(
     preparation: Preparation, recipes: Sequence[Recipe], warn: Callable[[str], None]
 ) -> list[AskedEvaluation]:
-    """What each recipe asks of the model of an experiment.
+    """Turn recipes into evaluations to ask for, of the model of an experiment.
 
     Args:
         warn: told of layers that a recipe cannot be applied to, and that stay fp16.

@@ -22,7 +22,7 @@ _WAIT = 0.2
 
 
 class Search:
-    """Drives one search from its first trial to its end.
+    """One search, driven from its first trial to its end.
 
     Args:
         history: what was found before, and takes in what is found.

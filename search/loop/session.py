@@ -26,7 +26,7 @@ from palettune.search.loop.new_study import create_study, problem_of
 from palettune.search.loop.recipe_evaluations import recipe_evaluations
 from palettune.search.loop.search import Search
 from palettune.search.loop.trials import Trials
-from palettune.search.loop.weights_and_scores import fill_bank
+from palettune.search.loop.weights_and_scores import fill_bank, restore_scores
 from palettune.search.on_device.device_measurements import DeviceMeasurements, MeasurementOrder
 from palettune.search.preparation.as_searched import prepare_as_searched
 from palettune.search.preparation.data_groups import data_groups
@@ -52,7 +52,7 @@ __all__ = ["Places", "SearchOutcome", "history_of", "run_session", "search_recor
 
 @dataclass(frozen=True)
 class Places:
-    """Where state lives and work is done; ``None`` means the run folder, or this machine.
+    """Addresses of a search's state and workers; ``None`` means the run folder, or this machine.
 
     Attributes:
         inline: evaluate in this process, one call after another, without Ray.
@@ -67,7 +67,7 @@ class Places:
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """How a session ended, and what was found by then.
+    """Ending of a session, and its results.
 
     Attributes:
         confirmations: members measured on data that the search never saw, by the record's key.
@@ -119,7 +119,7 @@ def run_session(
 
 
 def search_record(folder: RunFolder, places: Places, warn: Callable[[str], None]) -> SearchObserver:
-    """What writes a search for its readers: the review page, then MLflow, which takes the page."""
+    """Return the observers that write a search for its readers: the review page, then MLflow, which takes the page."""
     review = ReviewObserver(folder, warn, places.storage)
     mlflow = MlflowObserver(folder, places.tracking_uri, partial(_artifacts, folder), _rungs, warn, places.storage)
     return Observers([review, mlflow])
@@ -167,7 +167,9 @@ def _run(
                 preparation, identity, folder, evaluations, observer, storage=places.storage, fresh=fresh, stop=stop
             )
         else:
-            fill_bank(replace(preparation, space=study.context.space), folder, evaluations, observer, stop)
+            searched = replace(preparation, space=study.context.space)
+            fill_bank(searched, folder, evaluations, observer, stop)
+            restore_scores(searched, folder.scores / study.context.scores_file, evaluations, observer, stop)
         preparation = replace(preparation, space=study.context.space)  # of pruned menus, where they are
         study.keep_groups(groups)
         _remember_tracking(folder, places.tracking_uri, observer)
@@ -212,7 +214,7 @@ def _remember_tracking(folder: RunFolder, uri: str | None, observer: SearchObser
 
 
 def history_of(preparation: Preparation, study: SearchStudy, folder: RunFolder) -> SearchHistory:
-    """What a study holds, with the scores of its run folder."""
+    """Load the history of a search from its study and the scores of its run folder."""
     experiment = preparation.experiment
     scores = Scores.load(folder.scores / study.context.scores_file)
     objectives = study.context.objectives(experiment)

@@ -26,7 +26,7 @@ TrialAnswer = Answer[Evaluation | Screened]
 
 
 class Trials:
-    """Keeps a fixed number of trials in flight; a proposal sees the trials told before it, and nothing else.
+    """Data-free trials, a fixed number in flight; a proposal depends on the trials told before it alone.
 
     Args:
         history: of the search; whoever drives the trials adds each finished one.
@@ -90,7 +90,7 @@ class Trials:
 
     @property
     def ending(self) -> Ending:
-        """Why no further trial is asked for."""
+        """Reason why no further trial is asked for."""
         return self._spent() or Ending.NOTHING_NEW
 
     @property

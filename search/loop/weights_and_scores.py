@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from palettune.evaluators.compression.compression_time import compression_seconds
@@ -11,18 +12,18 @@ from palettune.evaluators.quality.evaluation import Failure, evaluation_identity
 from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, join_scores
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
 from palettune.evaluators.sensitivity.registry import registered_scores as registry
-from palettune.evaluators.sensitivity.scores import Column, Scores
+from palettune.evaluators.sensitivity.scores import Column, Scores, ScoresError
 from palettune.evaluators.workload.samples import single_samples
 from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.driver_weights import LONG, layer_weights
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.workers.evaluations import Evaluations, never, succeeded
-from palettune.search.workers.requests import Compress, Score
+from palettune.search.workers.requests import Compress, Describe, Score
 from palettune.space.encoding import Encoding
 from palettune.space.errors import UserError
 
-__all__ = ["fill_bank", "score_columns", "score_layers"]
+__all__ = ["fill_bank", "restore_scores", "score_columns", "score_layers"]
 
 
 def fill_bank(
@@ -96,7 +97,7 @@ def score_layers(
     reporter: Reporter,
     stop: Callable[[], bool] = never,
 ) -> tuple[Scores, str]:
-    """Scores of every (layer, encoding), from the run folder or computed and kept there.
+    """Load the scores of every (layer, encoding) from the run folder, or compute and save them.
 
     Raises:
         SearchStopped: ``stop`` was true.
@@ -118,15 +119,42 @@ def score_layers(
     )
     path = folder.scores / f"{name}.safetensors"
     work = _Scoring(evaluations, count, tuple(energy), reporter, stop)
-    if path.exists():
+    return _kept(path, columns, method, work), path.name
+
+
+def restore_scores(
+    preparation: Preparation,
+    path: Path,
+    evaluations: Evaluations,
+    reporter: Reporter,
+    stop: Callable[[], bool] = never,
+) -> None:
+    """Score every (layer, encoding) of a study again where the file of its scores is missing or damaged.
+
+    Raises:
+        SearchStopped: ``stop`` was true.
+    """
+    try:
+        Scores.load(path)
+    except ScoresError:
+        energy = evaluations.result(Describe(), stop).energy
+        work = _Scoring(evaluations, _samples(preparation), tuple(energy), reporter, stop)
+        _kept(path, tuple(preparation.columns()), registry()[preparation.experiment.search.scores], work)
+
+
+def _kept(path: Path, columns: Sequence[Column], method: type[SensitivityScore], work: _Scoring) -> Scores:
+    """Scores from a file; computed and written there where it is missing, damaged or not complete."""
+    try:
         scores = Scores.load(path)
         if not scores.unreached:
-            return scores, path.name
-    else:
+            return scores
+    except ScoresError as error:
+        if path.exists():
+            work.reporter.warn(f"{error}; the layers are scored again now")
         scores = work.run("scoring sensitivities", method, columns)
     scores = _completed(scores, columns, work)
     scores.save(path)
-    return scores, path.name
+    return scores
 
 
 def score_columns(
@@ -136,7 +164,7 @@ def score_columns(
     reporter: Reporter,
     columns: Sequence[Column],
 ) -> Scores:
-    """Scores of some (layer, encoding), on the samples that all others are scored on."""
+    """Score some (layer, encoding), on the samples that all others are scored on."""
     work = _Scoring(evaluations, _samples(preparation), tuple(energy), reporter, never)
     method = registry()[preparation.experiment.search.scores]
     return _completed(work.run("scoring sensitivities", method, columns), columns, work)
@@ -184,6 +212,6 @@ def _completed(scores: Scores, columns: Sequence[Column], work: _Scoring) -> Sco
 
 
 def named(layers: Sequence[str], most: int = 5) -> str:
-    """Layers in words, the first few by name."""
+    """Return layers in words, the first few by name."""
     more = f" and {len(layers) - most} more" if len(layers) > most else ""
     return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:most])}{more}"

@@ -35,12 +35,12 @@ class BenchWorkerError(UserError):
 
 
 def resource_of(chip: str) -> str:
-    """The custom resource of bench workers that measure on a chip: ``palettune_a17_pro``."""
+    """Return the custom resource of bench workers that measure on a chip: ``palettune_a17_pro``."""
     return "palettune_" + re.sub(r"\W+", "_", chip.lower()).strip("_")
 
 
 class Bench:
-    """What runs on the bench worker, in a process of its own; the backend stays resident between measurements.
+    """Actor on the bench worker, in a process of its own; its backend stays loaded between measurements.
 
     Args:
         runtime: what talks to Core ML there.
@@ -50,7 +50,7 @@ class Bench:
         self._backend = runtime(os.environ.get(_ATTACHED))
 
     def ready(self) -> tuple[str, str]:
-        """Name and system of the device; answers as soon as it is prepared."""
+        """Return name and system of the device, once it is prepared."""
         return self._backend.device()
 
     def measure(self, package: bytes, unit: str, runs: int) -> Measurement:
@@ -103,7 +103,7 @@ def join(
 
 
 def node_command(address: str, device: Device, attached: str | None) -> tuple[list[str], Mapping[str, str]]:
-    """The command that starts the node, and its environment."""
+    """Return the command that starts the node, and its environment."""
     resources = {MAC: 1, resource_of(device.chip.name): 1}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--address", address, "--block"]
     command += ["--num-cpus", "0", "--num-gpus", "0", "--resources", json.dumps(resources)]

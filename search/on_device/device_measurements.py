@@ -48,7 +48,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class MeasurementOrder:
-    """What to measure on, and how.
+    """Chip, compute units and settings of a search's measurements.
 
     Attributes:
         chip: name of the chip; bench workers are found by it.

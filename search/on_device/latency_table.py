@@ -10,7 +10,7 @@ __all__ = ["latency_table"]
 
 
 def latency_table(found: PackageLatency) -> Table:
-    """A row for each compute unit, with the 80 % interval."""
+    """Return a table with a row for each compute unit: the latency and its 80 % interval."""
     table = Table(title=f"predicted on {found.device} ({found.chip})", header_style="bold")
     for column in ("compute unit", "predicted ms", "80 % interval"):
         table.add_column(column, justify="left" if column == "compute unit" else "right")

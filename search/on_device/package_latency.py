@@ -1,4 +1,4 @@
-"""What a package costs on a device: predicted on any machine, measured on a Mac; never in one column."""
+"""Latency of a package on a device: predicted on any machine, measured on a Mac; never in one column."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PackageLatency:
         return f"stored: {stored or 'no weights'}; {activations}"
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Plain values: an object for each compute unit."""
+        """Return plain values: an object for each compute unit."""
         return [
             {
                 "device": self.device,
@@ -72,7 +72,7 @@ class PackageLatency:
         ]
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each compute unit: milliseconds and the ends of the 80 % interval."""
+        """Return a row for each compute unit: milliseconds and the ends of the 80 % interval."""
         import pandas
 
         rows = [{"compute_unit": unit.value, **asdict(estimate)} for unit, estimate in self.units.items()]
@@ -131,7 +131,7 @@ def measure_latency(package: str | Path, device: str | None = None, *, unit: str
 
 
 def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes by input name, from ``NAME=1x3x224x224``."""
+    """Parse shapes such as ``NAME=1x3x224x224``; return them by input name."""
     return dict(_shape(text) for text in texts)
 
 

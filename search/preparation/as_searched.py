@@ -1,4 +1,4 @@
-"""Preparation of an experiment as its search was begun: with operands among the layers, or before these were any."""
+"""Preparation of an experiment as its search was begun, by whatever version: with the layers that it has chosen for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from palettune.space.layer import LayerKind
 
 __all__ = ["prepare_as_searched"]
 
-_NOTE = (
-    "the search was begun when tables that are added, masks and other operands were no layers: they stay in fp16 "
-    "(a search with --fresh chooses their encodings, too)"
-)
+_SHOWN = 5
 
 
 def prepare_as_searched(experiment: Experiment, layers: Collection[str] | None) -> Preparation:
-    """Prepare an experiment; one whose search has no operands among its layers is prepared without them.
+    """Prepare an experiment; weights that were no layers when its search was begun stay in fp16.
 
     Args:
         experiment: the experiment.
@@ -27,10 +24,19 @@ def prepare_as_searched(experiment: Experiment, layers: Collection[str] | None) 
         UserError: as for ``prepare``.
     """
     preparation = prepare(experiment)
-    operands = {layer.name for layer in preparation.layers if LayerKind.OPERAND in layer.kinds}
-    if layers is None or not operands or not operands.isdisjoint(layers):
+    if layers is None:
         return preparation
-    space = experiment.space.model_copy(update={"operands": False})
-    former = prepare(experiment.model_copy(update={"space": space}))
-    former.workload.note(_NOTE)
+    added = [layer for layer in preparation.layers if layer.name not in layers]
+    if not added or len(added) == len(preparation.layers):  # the search of another model is refused by its identity
+        return preparation
+    operands = {layer.name for layer in preparation.layers if LayerKind.OPERAND in layer.kinds}
+    if operands and operands.isdisjoint(layers):  # a package holds them as parameters only where they are layers
+        space = experiment.space.model_copy(update={"operands": False})
+        experiment = experiment.model_copy(update={"space": space})
+    former = prepare(experiment, layers)
+    more = f" and {len(added) - _SHOWN} more" if len(added) > _SHOWN else ""
+    former.workload.note(
+        f"the search was begun when {', '.join(layer.name for layer in added[:_SHOWN])}{more} were no "
+        "layers: they stay in fp16 (a search with --fresh chooses their encodings, too)"
+    )
     return former

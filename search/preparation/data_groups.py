@@ -1,4 +1,4 @@
-"""Which samples of the data come from one source, as the workload tells."""
+"""Group numbers of samples that come from one source, as the workload gives them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["data_groups"]
 
 
 def data_groups(preparation: Preparation) -> dict[str, tuple[int, ...]]:
-    """The group number of each sample of the evaluation and the confirmation data, by the name of the data's function.
+    """Return the group number of each sample of evaluation and confirmation data, by the name of the data's function.
 
     Empty where the experiment names no function for it.
 

@@ -17,8 +17,6 @@ from palettune.search.experiment.inputs_section import interface_of
 
 __all__ = ["declared_interface"]
 
-#: Batches of the evaluation data that are looked at as pictures.
-_BATCHES = 8
 #: By how much a pixel may miss a whole number: float rounding in the data.
 _WHOLE = 0.02
 
@@ -85,7 +83,7 @@ def _check_pictures(interface: ProgramInterface, workload: Workload, arguments: 
     for place, declared in enumerate(interface.of(arguments)):
         if declared.image is None:
             continue
-        for batch in workload.batches(Split.EVALUATION)[:_BATCHES]:
+        for batch in workload.batches(Split.EVALUATION):
             if len(batch.inputs) > place:
                 _check_picture(declared.argument, declared.image, batch.inputs[place], workload)
 

@@ -23,13 +23,13 @@ LONG = 60.0
 
 
 def layer_weights(preparation: Preparation, folder: RunFolder) -> LayerWeights:
-    """The driver's view of the bank."""
+    """Return the compressed weights that the driver reads from the bank."""
     bank = WeightBank(folder.bank, folder.other_banks)
     return LayerWeights(preparation.workload.model, preparation.layers, bank, preparation.experiment.seed)
 
 
 def prune_search_space(preparation: Preparation, folder: RunFolder, reporter: Reporter) -> Preparation:
-    """The same with menus rid of encodings that another one beats in bytes and in weight error."""
+    """Drop dominated encodings from each menu: those that another one beats in bytes and in weight error."""
     weights = layer_weights(preparation, folder)
     errors = registry()["weight_error"](ScoringSetting(preparation.workload.model, weights, preparation.kind))
     scores = errors.score(preparation.columns(), ())

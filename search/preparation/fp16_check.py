@@ -38,7 +38,7 @@ class Fp16Error(UserError):
 
 @dataclass(frozen=True)
 class Fp16Run:
-    """What running the uniform fp16 program has shown.
+    """Result of running the uniform fp16 program.
 
     Attributes:
         check: of its outputs beside those in float32.
@@ -55,7 +55,7 @@ class Fp16Run:
 
     @property
     def warning(self) -> str | None:
-        """What the user should know before a search goes on."""
+        """Warning of a loss of precision in fp16; ``None`` where there is none."""
         return f"the model loses precision in fp16, whatever its encodings: {self.check}" if self.check.warned else None
 
 
@@ -119,7 +119,7 @@ def check_before_search(
 
 
 def fp16_json(run: Fp16Run) -> dict[str, Any]:
-    """Plain values; a loss that is infinite is ``None``."""
+    """Return plain values; a loss that is infinite is ``None``."""
     check, cause = run.check, run.check.cause
     return {
         "passed": not check.failed,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas
 
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.package.float_constants import FloatConstant
+from palettune.device_bench.package.other_constants import OtherConstant
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import MEGABYTE
@@ -42,7 +42,7 @@ class InspectedLayer:
     smallest: Encoding
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "name": self.layer.name,
             "kind": self.layer.kind.value,
@@ -65,7 +65,7 @@ class GroupedAdvice:
     layers: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "processor": self.processor.value,
             "suits": self.suits,
@@ -78,14 +78,14 @@ class GroupedAdvice:
 
 @dataclass(frozen=True, repr=False)
 class Inspection:
-    """What is known of an experiment before a search.
+    """Facts about an experiment that are known before a search.
 
     Attributes:
         layers: every layer of the model.
         rest_bytes: bytes in the weight file that are no layer's.
         smallest_bytes, largest_bytes: of the weight file.
         notes: what the user should know of how the experiment and the workload were taken.
-        coverage: bytes of the layers over those of all large floating-point constants.
+        coverage: bytes of the layers over those of all floating-point constants of two or more axes.
         uncompressed: constants above 2 kB that are no layer's, with the reason.
         coverage_warning: where the layers are less than 95 %.
         kept: why weights are no layers, by name.
@@ -106,7 +106,7 @@ class Inspection:
     largest_bytes: int
     notes: tuple[str, ...]
     coverage: float
-    uncompressed: tuple[FloatConstant, ...]
+    uncompressed: tuple[OtherConstant, ...]
     coverage_warning: str | None
     kept: Mapping[str, str]
     front_end: FrontEnd
@@ -120,7 +120,7 @@ class Inspection:
 
     @classmethod
     def of(cls, preparation: Preparation, fp16: Fp16Run | None = None) -> Inspection:
-        """What a checked experiment shows."""
+        """Collect the facts of a prepared experiment."""
         workload, space, found = preparation.workload, preparation.space, preparation.reach
         return cls(
             experiment=preparation.experiment.name,
@@ -146,7 +146,7 @@ class Inspection:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "experiment": self.experiment,
             "deployment_target": self.deployment_target.value,
@@ -169,7 +169,7 @@ class Inspection:
         }
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each layer, by name: kind, shape, bytes in fp16 and at the least, and its menu."""
+        """Return a row for each layer, by name: kind, shape, bytes in fp16 and at the least, and its menu."""
         rows = [
             {
                 "layer": item.layer.name,

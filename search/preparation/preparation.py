@@ -66,7 +66,7 @@ class Preparation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of how the experiment and the workload were taken."""
+        """Notes for the user on how the experiment and the workload were read."""
         return (*self.experiment.notes, *self.workload.notes)
 
     @property
@@ -75,21 +75,21 @@ class Preparation:
         return self.base.rest_bytes
 
     def weight_bytes(self, configuration: Configuration) -> int:
-        """Bytes in the package's weight file."""
+        """Return the bytes of a configuration in the package's weight file."""
         return self.rest + sum(
             layer_bytes(self.space.menus[name].layer, encoding, self.experiment.deployment_target)
             for name, encoding in configuration.encodings.items()
         )
 
     def costs(self, configuration: Configuration) -> dict[str, float]:
-        """Costs by name, none of which needs an evaluation."""
+        """Return the costs of a configuration by name; none of them needs an evaluation."""
         costs = {"size_mb": self.weight_bytes(configuration) / MEGABYTE}
         if self.latency is not None:
             costs["latency_ms"] = self.latency.predict(configuration).ms
         return costs
 
     def columns(self) -> list[tuple[str, Encoding]]:
-        """Every (layer, encoding) that a configuration may hold."""
+        """Return every (layer, encoding) that a configuration may hold."""
         return [
             (name, encoding)
             for group in self.space.groups
@@ -99,9 +99,12 @@ class Preparation:
 
     @cached_property
     def coverage(self) -> float:
-        """Bytes of the layers, in fp16, over those of all floating-point constants of two or more axes."""
+        """Bytes of the layers, in fp16, over those of all floating-point constants of two or more axes.
+
+        Constants that are compressed already count in fp16, too.
+        """
         layers = sum(layer_bytes(layer, FP16, self.experiment.deployment_target) for layer in self.layers)
-        others = sum(constant.bytes for constant in self.base.floats)
+        others = sum(constant.float_bytes for constant in self.base.floats)
         return layers / (layers + others) if layers + others else 1.0
 
     @cached_property
@@ -110,7 +113,7 @@ class Preparation:
         return reachable_sizes(self.space, self.experiment.deployment_target, self.rest)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that determines what the search finds; two equal identities give the same trials."""
+        """Return everything that determines what the search finds; two equal identities give the same trials."""
         data = {split.value: self.workload.digest(split) for split in self._splits()}
         return {
             "experiment": self.experiment.identity(),
@@ -135,8 +138,12 @@ class Preparation:
         return {Split.EVALUATION, self.workload.scoring_split}
 
 
-def prepare(experiment: Experiment) -> Preparation:
+def prepare(experiment: Experiment, only: Collection[str] | None = None) -> Preparation:
     """Load and check the workload, find the layers and their menus, and check that the constraints can be met.
+
+    Args:
+        experiment: the experiment.
+        only: names of the layers to choose encodings for, others stay in fp16; all unless given.
 
     Raises:
         UserError: naming the file, function, key or layer.
@@ -155,6 +162,8 @@ def prepare(experiment: Experiment) -> Preparation:
     if isinstance(model, PackageModule) and not layers_of(model):
         raise _without_layers(workload, model.kept)
     base = _base(experiment, workload, interface)
+    if only is not None and not {layer.name for layer in base.layers} <= set(only):
+        base = _base(experiment, workload, interface, tuple(one for one in base.layers if one.name in only))
     layers = base.layers
     if not layers:
         raise _without_layers(workload, {**workload.kept, **base.reasons, **base.refusals})

@@ -107,7 +107,7 @@ def _same(traced: Any, plain: nn.Module, sample: Sequence[Tensor]) -> bool:
 
 
 def program_samples(preparation: Preparation, program: Program) -> SpreadSamples:
-    """Samples from all over the evaluation data that a program takes."""
+    """Draw samples from all over the evaluation data, of shapes that a program takes."""
     batches = preparation.workload.batches(Split.EVALUATION)
     return spread_samples(batches, SAMPLES, lambda sample: takes(program, sample), preparation.workload.sampling)
 

@@ -1,1 +1,1 @@
-"""Which configuration to evaluate next: samplers, the surrogate, the exact solver."""
+"""Proposals of the next configuration: samplers, the surrogate, the exact solver."""

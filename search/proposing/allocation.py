@@ -51,13 +51,13 @@ class LatencyProblem(Problem):
     stream: tuple[Vector, ...]
 
     def total(self, cost: str, choices: Sequence[int]) -> float:
-        """A cost of one allocation, the constant included."""
+        """Return a cost of one allocation, the constant included."""
         if cost != LATENCY:
             return super().total(cost, choices)
         return float(self.totals(cost, np.array([choices]))[0])
 
     def totals(self, cost: str, choices: NDArray[np.int64]) -> Vector:
-        """The same of many allocations at once: (n, groups) indices to (n,) costs."""
+        """Return a cost of many allocations at once: (n, groups) indices to (n,) costs."""
         if cost != LATENCY:
             return super().totals(cost, choices)
         busy, stream = (np.full(len(choices), rest) for rest in self.model.rest_times)
@@ -67,13 +67,13 @@ class LatencyProblem(Problem):
         return self.model.milliseconds(busy, stream)
 
     def tangent(self, choices: Sequence[int]) -> tuple[tuple[Vector, ...], float]:
-        """Additive latencies that are exact at an allocation: those of each choice of each group, and the constant."""
+        """Return additive latencies that are exact at an allocation: of each choice of each group, and the constant."""
         linear = self.model.linearized(_configuration(self.space, choices))
         rows = zip(self.busy, self.stream, strict=True)
         return tuple(linear.busy_weight * b + linear.stream_weight * s for b, s in rows), linear.constant_ms
 
     def at(self, choices: Sequence[int]) -> LatencyProblem:
-        """The same problem with its tangent at another allocation."""
+        """Return this problem with its tangent at another allocation."""
         costs, constant = self.tangent(choices)
         return replace(self, costs={**self.costs, LATENCY: costs}, constants={**self.constants, LATENCY: constant})
 
@@ -81,7 +81,7 @@ class LatencyProblem(Problem):
 def allocation_problem(
     space: SearchSpace, target: DeploymentTarget, rest: int, scores: Scores, latency: LatencyModel | None = None
 ) -> Problem:
-    """Scores and costs of every choice of every group, as the solver takes them: MB (10^6 bytes), and ms where known.
+    """Build the solver's problem: scores and costs of every choice of every group, in MB (10^6 bytes) and ms.
 
     Args:
         rest: bytes in the weight file of everything that is not a layer's weight.
@@ -109,7 +109,7 @@ def _times(space: SearchSpace, latency: LatencyModel, group: Sequence[str]) -> N
 
 
 def solve_within(problem: Problem, budgets: Mapping[str, float]) -> Allocation:
-    """The allocation of least loss within budgets, latency exactly so.
+    """Solve for the least loss within budgets, with the exact latency.
 
     Latency is convex in the sums that are additive, so every tangent is a bound below it: each answer that is too slow
     adds the tangent at itself, which it breaks, until one is fast enough (Kelley's cutting planes, 1960).
@@ -133,7 +133,7 @@ def solve_within(problem: Problem, budgets: Mapping[str, float]) -> Allocation:
 
 
 def refined(problem: Problem, cost: str, member: Allocation) -> Allocation:
-    """A member of a sweep over a latency that was additive elsewhere, solved again where it lies until it rests."""
+    """Solve again with the latency's tangent at a member of a sweep, until the member no longer changes."""
     if cost != LATENCY or not isinstance(problem, LatencyProblem):
         return member
     for _ in range(_ROUNDS):
@@ -146,7 +146,7 @@ def refined(problem: Problem, cost: str, member: Allocation) -> Allocation:
 
 
 def allocated_configuration(space: SearchSpace, allocation: Allocation) -> Configuration:
-    """The configuration that an allocation stands for."""
+    """Return the configuration of an allocation."""
     return _configuration(space, allocation.choices)
 
 

@@ -1,4 +1,4 @@
-"""What escalation lets expect of a configuration that was not escalated: from what it has gained in the same search."""
+"""Forecasts of what an escalation would gain, from the escalations of the same search."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class EscalationForecast:
     divergence: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dict(vars(self))
 
 
 def escalation_forecasts(records: Sequence[Record], divergence: float) -> tuple[EscalationForecast, ...]:
-    """A forecast for each rung that the records have escalations to, in their order.
+    """Forecast each rung that the records have escalations to, in their order.
 
     Args:
         records: of one search; an escalation is compared with the data-free evaluation of the same configuration.

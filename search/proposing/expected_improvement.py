@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 
 
 def expected_gain(front: Matrix, costs: Matrix, mean: Matrix, deviation: Matrix) -> Matrix:
-    """Expected gain in hypervolume (reference point all ones) of each candidate.
+    """Return the expected gain in hypervolume (reference point all ones) of each candidate.
 
     Args:
         front: (m, 1 + d) losses, quality first; rows outside the unit box are ignored.

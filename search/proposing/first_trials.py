@@ -27,7 +27,7 @@ def first_trials(
     objectives: ObjectiveSet,
     solved: int,
 ) -> list[FirstTrial]:
-    """The uniform configurations, then solved ones, those first that promise most, none twice.
+    """Return the uniform configurations, then solved ones, most promising first, none twice.
 
     Args:
         encodings: of the uniform configurations.
@@ -65,7 +65,7 @@ def _picked(problem: Problem, cost: str, objectives: ObjectiveSet, count: int) -
 
 
 def promising(members: Sequence[Allocation], cost: str, objectives: ObjectiveSet, count: int) -> list[Allocation]:
-    """Some members of a solved front: each adds most to the hypervolume that those before it are predicted to have.
+    """Pick members of a solved front; each adds most to the hypervolume predicted for those before it.
 
     Greedy subset selection is within 1 - 1/e of the best subset, since hypervolume is submodular (Guerreiro, Fonseca
     and Paquete 2016). Where the quality is a metric, predicted divergences stand for it.

@@ -63,7 +63,7 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
     # -- Optuna's interface -------------------------------------------------------------------------------------
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The whole space, known from the start."""
+        """Return the whole space, which is known from the start."""
         return {
             name: CategoricalDistribution(some)
             for name, some in zip(self._names, self._choices, strict=True)
@@ -73,7 +73,7 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """One proposal; nothing before a trial of this space and these objectives is finished."""
+        """Propose a configuration; nothing before a trial of this space and these objectives is finished."""
         states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
         read = [
             (t, row)
@@ -95,11 +95,11 @@ class GuidedSampler(BaseSampler):  # type: ignore[misc]
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Random, for what the relative proposal leaves open (before the first trial is finished)."""
+        """Draw at random what the relative proposal leaves open (before the first trial is finished)."""
         return self._fallback.sample_independent(study, trial, param_name, param_distribution)
 
     def reseed_rng(self) -> None:
-        """A new random state, as Optuna asks for in parallel processes."""
+        """Draw a new random state, as Optuna asks for in parallel processes."""
         self._random = np.random.default_rng()
         self._fallback.reseed_rng()
 

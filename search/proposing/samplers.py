@@ -23,7 +23,7 @@ __all__ = ["SAMPLERS", "SamplerSetting", "sampler_factory"]
 
 @dataclass(frozen=True)
 class SamplerSetting:
-    """What a sampler may need to know of a search.
+    """Space, objectives and problem of a search, from which samplers are made.
 
     Attributes:
         problem: gives scores and exact costs of every choice; called once, at the first proposal that needs it.
@@ -35,7 +35,7 @@ class SamplerSetting:
 
 
 def sampler_factory(name: SamplerName, setting: SamplerSetting) -> SamplerFactory:
-    """What makes the sampler of one proposal from its seed; no proposal is one that was made before.
+    """Return a function from a seed to the sampler of one proposal, which never repeats an earlier one.
 
     Args:
         name: of ``SAMPLERS``.

@@ -40,7 +40,7 @@ class ScoreLevel:
             self.points.append((loss, float(np.log(divergence / loss))))
 
     def ratios(self, loss: float) -> list[float]:
-        """Logarithms of measured over predicted, of the evaluations whose prediction is nearest to this one."""
+        """Return the logarithms of measured over predicted divergence where the prediction is nearest."""
         if not self.points:
             return []
         losses, ratios = np.array(self.points).T
@@ -49,7 +49,7 @@ class ScoreLevel:
         return [float(ratio) for ratio in ratios[nearest[distances[nearest] < WITHIN]]]
 
     def divergence(self, loss: float) -> float | None:
-        """The divergence that a sum of scores stands for; ``None`` where it is 0 and nothing like it was measured."""
+        """Return the divergence predicted from a sum of scores; ``None`` where it is 0 and no such sum was measured."""
         if loss <= 0:
             return float(np.median(self.unseen)) if self.unseen else None
         ratios = self.ratios(loss)
@@ -57,7 +57,7 @@ class ScoreLevel:
 
 
 def score_level(scores: Scores, records: Sequence[Record]) -> ScoreLevel:
-    """What some records say of the level of scores; evaluations without data, each configuration once."""
+    """Fit the level of scores to data-free evaluations, each configuration once."""
     found = ScoreLevel()
     for record in records:
         if record.evaluation is not None and record.answered_from is None and record.escalated_from is None:

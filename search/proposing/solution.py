@@ -80,7 +80,7 @@ class Solution:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; says that it is a prediction."""
+        """Return plain values, marked as a prediction."""
         return {
             "prediction": True,
             "divergence": self.divergence,

@@ -40,21 +40,21 @@ class Problem:
     constants: Mapping[str, float]
 
     def total(self, cost: str, choices: Sequence[int]) -> float:
-        """A cost of one allocation, the constant included."""
+        """Return a cost of one allocation, the constant included."""
         return self.constants[cost] + float(sum(c[i] for c, i in zip(self.costs[cost], choices, strict=True)))
 
     def totals(self, cost: str, choices: NDArray[np.int64]) -> Vector:
-        """The same of many allocations at once: (n, groups) indices to (n,) costs."""
+        """Return a cost of many allocations at once: (n, groups) indices to (n,) costs."""
         width = max(len(row) for row in self.costs[cost])
         table = np.array([np.pad(row, (0, width - len(row))) for row in self.costs[cost]])
         return np.asarray(self.constants[cost] + table[np.arange(len(table)), choices].sum(axis=1))
 
     def loss(self, choices: Sequence[int]) -> float:
-        """The predicted loss of one allocation."""
+        """Return the predicted loss of one allocation."""
         return float(sum(loss[i] for loss, i in zip(self.losses, choices, strict=True)))
 
     def minimum(self, cost: str) -> float:
-        """The least reachable value of a cost."""
+        """Return the least reachable value of a cost."""
         return self.constants[cost] + float(sum(c.min() for c in self.costs[cost]))
 
 
@@ -81,7 +81,7 @@ def _allocation(problem: Problem, choices: Sequence[int]) -> Allocation:
 def solve(
     problem: Problem, budgets: Mapping[str, float], *, seconds: float = 2.0, relative_gap: float = 1e-6
 ) -> Allocation:
-    """The allocation of least loss whose costs are within the budgets.
+    """Return the allocation of least loss whose costs are within the budgets.
 
     Args:
         budgets: upper bounds by cost name, constants included.
@@ -118,7 +118,7 @@ def solve(
 
 
 def sweep(problem: Problem, cost: str, points: int = 2000) -> list[Allocation]:
-    """The supported front of (cost, loss), from the cheapest allocation to the least loss, dearest last.
+    """Return the supported front of (cost, loss), from the cheapest allocation to the one of least loss.
 
     Args:
         cost: the cost traded against the loss.

@@ -25,7 +25,7 @@ _MOST = 250
 
 
 class Surrogate:
-    """Predicts the quality loss (0 ideal, 1 the reference) of configurations.
+    """Model that predicts the quality loss (0 ideal, 1 the reference) of configurations.
 
     Args:
         scores: per group, the predicted divergence of each choice.
@@ -74,7 +74,7 @@ class Surrogate:
             self._process.fit(self._features(choices[near]), residual)
 
     def predict(self, choices: NDArray[np.int64]) -> tuple[Matrix, Matrix]:
-        """Expected loss and its standard deviation, each (n,)."""
+        """Predict the expected loss and its standard deviation, each (n,)."""
         mean = self._mean(choices)
         if self._process is None:
             return mean, np.full(len(choices), 0.1)

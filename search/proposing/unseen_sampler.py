@@ -21,7 +21,7 @@ _FEW = 2**16
 
 
 class UnseenSampler(BaseSampler):  # type: ignore[misc]
-    """Draws from a sampler until it proposes what no earlier trial has.
+    """Sampler that draws from another one until it proposes what no earlier trial has.
 
     After a few draws, one of the configurations that are left is picked at random, where the space is small enough to
     list them; in a larger one the last draw stands. A proposal depends on the seed and on the trials of lower number.
@@ -36,30 +36,30 @@ class UnseenSampler(BaseSampler):  # type: ignore[misc]
         self._inner, self._space, self._seed = inner, dict(space), seed
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, CategoricalDistribution]:
-        """The whole space: every parameter is proposed at once."""
+        """Return the whole space: every parameter is proposed at once."""
         return self._space
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Mapping[str, Any]) -> dict[str, Any]:
-        """One proposal for the parameters asked for; nothing for a trial whose parameters are given."""
+        """Propose values for the parameters asked for; nothing for a trial whose parameters are given."""
         if trial.system_attrs.get("fixed_params") or not self._space:
             return {}
         proposal = self._propose(study, trial)
         return {name: proposal[name] for name in search_space if name in proposal}
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        """What the sampler itself would take."""
+        """Sample a parameter as the inner sampler does."""
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Handed on."""
+        """Call the inner sampler's ``before_trial``."""
         self._inner.before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Handed on: a sampler may keep constraints of its own here."""
+        """Call the inner sampler's ``after_trial``, which may keep constraints of its own."""
         self._inner.after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
-        """Handed on."""
+        """Reseed the inner sampler."""
         self._inner.reseed_rng()
 
     def _propose(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What a search found: the front, its exports, their verification."""
+"""Results of a search: the front, its exports, and their verification."""

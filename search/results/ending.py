@@ -1,4 +1,4 @@
-"""Why a search came to its end."""
+"""Reasons why a search ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Ending"]
 
 
 class Ending(StrEnum):
-    """Why a search came to its end, in words."""
+    """Reason why a search ended, in words."""
 
     TRIALS = "the budget of trials is spent"
     MINUTES = "the budget of minutes is spent"

@@ -1,4 +1,4 @@
-"""What escalations have gained: the share of the loss that each took away, what that lets expect, and whether it pays."""
+"""Gains of escalations: the share of the loss that each took away, forecasts from it, and whether a rung pays."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PAYS = 1e-3
 
 
 def losses_of(record: Record, objectives: ObjectiveSet) -> list[float]:
-    """The losses of an evaluation that was measured, 0 ideal and 1 the reference."""
+    """Return the losses of an evaluation that was measured, 0 ideal and 1 the reference."""
     assert record.evaluation is not None
     return objectives.losses(objectives.values(record.evaluation, record.costs))
 
 
 def pairs_of(rung: str, records: Sequence[Record], escalated: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """Finished escalations to one rung, each after the evaluation that it was escalated from."""
+    """Return the finished escalations to one rung, each after the evaluation that it was escalated from."""
     by_trial = {r.trial: r for r in (*records, *escalated)}
     return [
         (by_trial[r.escalated_from], r)
@@ -38,7 +38,7 @@ def pairs_of(rung: str, records: Sequence[Record], escalated: Sequence[Record]) 
 
 
 def shares_of(pairs: Sequence[tuple[Record, Record]], objectives: ObjectiveSet) -> Matrix:
-    """(escalations, 2): the quality loss before, and the share of it that was taken away."""
+    """Return the quality loss before each escalation and the share of it that was taken away, (escalations, 2)."""
     rows = []
     for source, escalated in pairs:
         before, after = losses_of(source, objectives)[0], losses_of(escalated, objectives)[0]
@@ -47,7 +47,7 @@ def shares_of(pairs: Sequence[tuple[Record, Record]], objectives: ObjectiveSet) 
 
 
 def expected_share(losses: Matrix, shares: Matrix, prior: float) -> tuple[Matrix, Matrix]:
-    """Expected share of each loss taken away, and its standard deviation; escalations from near losses tell more."""
+    """Predict the share of each loss taken away, and its standard deviation; near losses weigh more."""
     weight = 0.5 ** (np.abs(losses[:, None] - shares[None, :, 0]) / _WIDTH)
     total = 1.0 + weight.sum(axis=1)
     mean = (prior + weight @ shares[:, 1]) / total
@@ -57,7 +57,7 @@ def expected_share(losses: Matrix, shares: Matrix, prior: float) -> tuple[Matrix
 
 @dataclass(frozen=True)
 class RungGain:
-    """What one rung brought.
+    """Gain of one rung.
 
     Attributes:
         pairs: its finished escalations, each after the evaluation that it was escalated from.
@@ -87,7 +87,7 @@ class RungGain:
 def rung_gains(
     records: Sequence[Record], escalated: Sequence[Record], objectives: ObjectiveSet
 ) -> tuple[RungGain, ...]:
-    """What each rung with finished escalations brought to all below it."""
+    """Compare each rung that has finished escalations with all below it."""
     found: list[RungGain] = []
     known: list[Record] = list(records)
     for rung in (rung.name for rung in EscalationSettings().rungs):
@@ -104,7 +104,7 @@ def rung_gains(
 def verdicts(
     records: Sequence[Record], escalated: Sequence[Record], objectives: ObjectiveSet
 ) -> dict[str, dict[str, float]]:
-    """What each rung brought: escalations, mean share of the loss taken away, rank correlation, growth of the front.
+    """Return for each rung: escalations, mean share of the loss taken away, rank correlation, growth of the front.
 
     ``pays`` is 0 where at least four escalations have grown the hypervolume by less than a thousandth.
     """

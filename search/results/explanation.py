@@ -1,4 +1,4 @@
-"""Why each layer has its encoding: what it saves, what it is predicted to cost, and what the next best would be."""
+"""Reasons for each layer's encoding: what it saves, what it is predicted to cost, and the next best."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Explanation:
     rate_ms: float | None = None
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each layer; columns are the attributes of ``LayerReason``."""
+        """Return a row for each layer; columns are the attributes of ``LayerReason``."""
         import pandas
 
         return pandas.DataFrame([vars(reason) for reason in self.layers]).set_index("layer")
@@ -100,11 +100,11 @@ class Explanation:
         )
 
     def by_bytes(self) -> tuple[LayerReason, ...]:
-        """The layers, the largest first; equal ones in the model's order."""
+        """Return the layers, the largest first; equal ones in the model's order."""
         return tuple(sorted(self.layers, key=lambda reason: -reason.bytes))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; layers in the model's order."""
+        """Return plain values; layers in the model's order."""
         return {
             "trial": self.record.trial,
             "sentence": self.sentence,
@@ -141,7 +141,7 @@ def explain_front(
     scores: Scores,
     latency: LatencyModel | None = None,
 ) -> list[Explanation]:
-    """Every member, smallest first.
+    """Explain every member, smallest first.
 
     Args:
         latency: where latency is one of the costs.

@@ -1,4 +1,4 @@
-"""What an export wrote: proven packages and their manifest."""
+"""Result of an export: proven packages and their manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas
 
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
 
 __all__ = ["ExportResult"]
 
@@ -43,7 +43,7 @@ class ExportResult:
         return self.packages[index]
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each package: trial, bytes, whether it is proven, and what failed."""
+        """Return a row for each package: trial, bytes, whether it is proven, and what failed."""
         import pandas
 
         rows = [

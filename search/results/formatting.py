@@ -10,14 +10,14 @@ __all__ = ["digits", "encoding_summary"]
 
 
 def digits(value: float | None) -> str:
-    """A number at the precision people compare at."""
+    """Format a number with four decimals, or three digits where it is very small or large."""
     if value is None:
         return "-"
     return f"{value:.4f}" if 0.01 <= abs(value) < 1000 else f"{value:.3g}"
 
 
 def encoding_summary(configuration: Configuration, most: int = 4) -> str:
-    """How often each encoding is used, the most frequent first, and how many inputs are in 8 bits.
+    """Count the layers of each encoding, the most frequent first, and the inputs in 8 bits.
 
     As in ``23 lut4  17 int8  10 lut3, 17 inputs in 8 bits``.
     """

@@ -19,7 +19,7 @@ __all__ = ["members_frame", "records_frame"]
 def members_frame(
     members: Sequence[Record], knee: Record | None, known: KnownLatency, confirmations: Mapping[str, Evaluation]
 ) -> pandas.DataFrame:
-    """A row for each member of a front, by trial; ``None`` where something is not known.
+    """Return a row for each member of a front, by trial; ``None`` where a figure is not known.
 
     Columns: workflow, knee, the costs (latencies predicted, calibrated and measured apart), divergence with the ends
     of its 95 % interval, the same on unseen data, the workload's metrics, what proposed it, and the configuration.
@@ -60,7 +60,7 @@ def _member(record: Record, knee: bool, known: KnownLatency, confirmed: Evaluati
 
 
 def records_frame(records: Sequence[Record], front: Sequence[Record] = ()) -> pandas.DataFrame:
-    """A row for each evaluation, by trial, in the order given; a column ``encoding.LAYER`` for each layer.
+    """Return a row for each evaluation, by trial, in the order given, with a column ``encoding.LAYER`` for each layer.
 
     Args:
         front: the members, marked in the column ``on_front``.

@@ -14,10 +14,10 @@ from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
 from palettune.search.results.formatting import encoding_summary
 from palettune.search.results.frames import members_frame
-from palettune.search.results.front_members.neighbours import alike_pairs, distinct_members
-from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.results.neighbours import alike_pairs, distinct_members
+from palettune.search.results.verdicts import MemberVerdict, member_verdict
 from palettune.search.study.record import Record
 from palettune.space.errors import UserError
 
@@ -40,7 +40,7 @@ class Limits:
     max_divergence: float | None = None
 
     def meets(self, record: Record, known: KnownLatency) -> bool:
-        """Whether one record is within all bounds; latency counts as it is known best."""
+        """Return whether one record is within all bounds, by the latency that is known best."""
         assert record.evaluation is not None
         pairs = (
             (self.max_size_mb, record.costs.get("size_mb")),
@@ -86,7 +86,7 @@ class Front:
         return f"<p>{self!r}</p>{shown.to_html()}"
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each member, by trial; see ``members_frame`` for the columns."""
+        """Return a row for each member, by trial; see ``members_frame`` for the columns."""
         knee = self.knee() if self.members else None
         frame = members_frame(self.members, knee, self.known, self.confirmations)
         if self.members:
@@ -94,16 +94,16 @@ class Front:
         return frame
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Plain values: an object for each member, smallest first; see ``to_json``."""
+        """Return plain values: an object for each member, smallest first; see ``to_json``."""
         return to_json(self, self.confirmations)
 
     def losses(self) -> np.ndarray:
-        """Members' losses, (members, objectives), 0 ideal and 1 the reference."""
+        """Return the members' losses, (members, objectives), 0 ideal and 1 the reference."""
         rows = [self.objectives.losses(_values(r, self.objectives, self.known)) for r in self.members]
         return np.array(rows).reshape(len(rows), len(self.objectives.objectives))
 
     def knee(self) -> Record:
-        """The member farthest below the line between the extremes (Das 1999), on the scaled losses.
+        """Return the member farthest below the line between the extremes (Das 1999), on the scaled losses.
 
         Raises:
             PickError: the front is empty.
@@ -115,7 +115,7 @@ class Front:
         return self.members[int(scaled.sum(axis=1).argmin())]
 
     def spread(self, count: int) -> tuple[Record, ...]:
-        """At most ``count`` members evenly spread along the useful part of the front, ends included.
+        """Return at most ``count`` members evenly spread along the useful part of the front, ends included.
 
         Members that paired samples tell apart from their neighbours come first; others only where these are too few.
 
@@ -148,12 +148,12 @@ class Front:
         return alike_pairs(self.members) if self.is_tested else ()
 
     def verdict(self, record: Record) -> MemberVerdict:
-        """Whether what the search saw of a member holds on data that it never saw."""
+        """Compare a member's divergence with the one on data that the search never saw."""
         assert record.evaluation is not None
         return member_verdict(record.evaluation, self.confirmations.get(record.key))
 
     def pick(self, wanted: Sequence[str], limits: Limits) -> tuple[Record, ...]:
-        """The members that a user's words pick: ``knee``, ``all``, ``spread:N`` or trial numbers.
+        """Return the members that a user's words pick: ``knee``, ``all``, ``spread:N`` or trial numbers.
 
         Raises:
             PickError: naming the word or bound, and what there is.
@@ -206,7 +206,7 @@ def _evenly(members: Sequence[Record], count: int) -> tuple[Record, ...]:
 
 
 def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLatency | None = None) -> Front:
-    """The non-dominated, feasible evaluations, each configuration once, smallest first.
+    """Return the non-dominated, feasible evaluations, each configuration once, smallest first.
 
     Args:
         known: measured latencies, and the model that they taught; trials are ranked by the better of what is known.
@@ -231,7 +231,7 @@ def _values(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> Se
 
 
 def is_feasible(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> bool:
-    """Whether an evaluation meets every constraint, by what is known best of its latency."""
+    """Return whether an evaluation meets every constraint, by the latency that is known best."""
     if not known.measurements or record.evaluation is None:
         return record.feasible
     return all(value <= 0 for value in objectives.violations(record.evaluation, known.costs(record)))
@@ -242,13 +242,13 @@ def _levels(values: Sequence[float], objectives: ObjectiveSet) -> list[float]:
 
 
 def hypervolume_of(records: Sequence[Record], objectives: ObjectiveSet) -> float:
-    """Hypervolume of the feasible evaluations among some records, in [0, 1]."""
+    """Return the hypervolume of the feasible evaluations among some records, in [0, 1]."""
     rows = [objectives.losses(r.values) for r in records if r.values is not None and r.feasible]
     return hypervolume(np.array(rows).reshape(len(rows), len(objectives.objectives)))
 
 
 def to_json(front: Front, confirmations: Mapping[str, Evaluation] | None = None) -> list[dict[str, Any]]:
-    """The front as plain values: one object per member, smallest first.
+    """Return the front as plain values: one object per member, smallest first.
 
     ``latency_ms`` is predicted, ``calibrated_latency_ms`` predicted by the model that measurements taught, and
     ``measured_latency_ms`` measured, with ``measurement`` for how; each ``None`` where it is not known.

@@ -17,7 +17,7 @@ _RESAMPLES = 999
 
 
 def interval(evaluation: Evaluation, confidence: float = 0.95) -> tuple[float, float] | None:
-    """Bootstrap interval of the mean divergence (percentile method); ``None`` with too few sources of samples.
+    """Bootstrap the interval of the mean divergence (percentile method); ``None`` with too few sources of samples.
 
     Samples are resampled one by one; where they come in groups, those of one source together (cluster bootstrap).
     """
@@ -25,14 +25,14 @@ def interval(evaluation: Evaluation, confidence: float = 0.95) -> tuple[float, f
 
 
 def sources(evaluation: Evaluation) -> int:
-    """Number of sources that the samples of an evaluation come from."""
+    """Count the sources that the samples of an evaluation come from."""
     return len(set(evaluation.groups)) or len(evaluation.by_sample)
 
 
 def mean_interval(
     values: NDArray[np.float64], groups: Sequence[int] = (), confidence: float = 0.95
 ) -> tuple[float, float] | None:
-    """The same for any values, (samples,); ``None`` with fewer than eight sources.
+    """Bootstrap the interval of the mean of any values, (samples,); ``None`` with fewer than eight sources.
 
     Without groups as ``scipy.stats.bootstrap`` gives it, which takes longer to import than a front to be shown.
 

@@ -1,4 +1,4 @@
-"""What is known of latency: measured where a device was there, else predicted by a model that those measurements taught.
+"""Known latencies: measured on a device, else predicted by a model that those measurements corrected.
 
 The two are kept apart: ``measured`` and ``calibrated`` are never one column. Only where configurations must be compared
 is the better of what is known of each taken, by ``ms``.
@@ -31,15 +31,15 @@ class KnownLatency:
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
 
     def measured(self, record: Record) -> Measurement | None:
-        """The measurement of a record's configuration."""
+        """Return the measurement of a record's configuration."""
         return self.measurements.get(record.configuration.hash)
 
     def calibrated(self, record: Record) -> float | None:
-        """What the taught model predicts, in milliseconds; ``None`` while nothing was measured."""
+        """Predict by the corrected model, in milliseconds; ``None`` while nothing was measured."""
         return self.model.predict(record.configuration).ms if self.model is not None else None
 
     def ms(self, record: Record) -> float | None:
-        """Measured where it was, else calibrated, else as predicted when the trial ended."""
+        """Return the measured latency, else the calibrated one, else the one predicted when the trial ended."""
         measured = self.measured(record)
         if measured is not None:
             return measured.median_ms
@@ -47,7 +47,7 @@ class KnownLatency:
         return calibrated if calibrated is not None else record.costs.get(LATENCY)
 
     def costs(self, record: Record) -> dict[str, float]:
-        """A record's costs, with the latency that is known best."""
+        """Return a record's costs, with the latency that is known best."""
         known = self.ms(record)
         return dict(record.costs) | ({LATENCY: known} if known is not None else {})
 
@@ -55,7 +55,7 @@ class KnownLatency:
 def known_latency(
     model: LatencyModel | None, records: Sequence[Record], measurements: Mapping[str, Measurement]
 ) -> KnownLatency:
-    """The model taught by the measurements of some records' configurations."""
+    """Correct the model by the measurements of some records' configurations."""
     if model is None or not measurements:
         return KnownLatency(None, measurements)
     configurations = {record.configuration.hash: record.configuration for record in records}

@@ -13,7 +13,7 @@ __all__ = ["member_state"]
 
 
 def member_state(record: Record, folder: RunFolder, weights: LayerWeights, model: str) -> ModelState:
-    """The state to export.
+    """Return the model state of a record, to be exported.
 
     Args:
         model: ``model_digest`` of the float model.

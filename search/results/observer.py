@@ -1,4 +1,4 @@
-"""What a search tells those who watch it: a console, MLflow, a notebook, a test."""
+"""Observers of a search: a console, MLflow, a notebook, a test."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ __all__ = ["Observers", "SearchObserver"]
 
 
 class SearchObserver(Reporter):
-    """Watches one search: override what is of interest, the rest does nothing.
+    """Observer of one search: override what is of interest; the other methods do nothing.
 
     Calls come from the thread that runs the search, in order. The history is the search's own, up to date at every
     call: read it, and change nothing.
     """
 
     def on_prepared(self, preparation: Preparation) -> None:
-        """The experiment is checked, and what is to be searched is known."""
+        """Receive the prepared experiment, once it is checked."""
 
     def on_search_started(self, history: SearchHistory) -> None:
-        """The first trial is about to be asked for; an earlier session's are in the history."""
+        """Receive the history before the first trial is asked for; it holds the trials of earlier sessions."""
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
-        """A data-free trial was told; the history holds it."""
+        """Receive a data-free trial that was told; the history holds it."""
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
-        """An escalated evaluation was told; the history holds it."""
+        """Receive an escalated evaluation that was told; the history holds it."""
 
     def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
-        """A configuration was measured on the device; the history's front is ranked by it."""
+        """Receive the measurement of a configuration on the device; the history's front is ranked by it."""
 
     def on_finished(self, ending: Ending, history: SearchHistory) -> None:
-        """Nothing more comes, whatever the reason; called once for every ``on_search_started``."""
+        """Receive the ending; called once for every ``on_search_started``, whatever the reason."""
 
 
 class Observers(SearchObserver):
@@ -52,7 +52,7 @@ class Observers(SearchObserver):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """To each."""
+        """Report the stage to every observer."""
         with ExitStack() as stack:
             for observer in self._all:
                 stack.enter_context(observer.stage(name))
@@ -60,7 +60,7 @@ class Observers(SearchObserver):
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """To each."""
+        """Report the work to every observer."""
         with ExitStack() as stack:
             advances = [stack.enter_context(observer.bar(name, total)) for observer in self._all]
 
@@ -71,41 +71,41 @@ class Observers(SearchObserver):
             yield advance
 
     def say(self, message: str) -> None:
-        """To each."""
+        """Report the message to every observer."""
         for observer in self._all:
             observer.say(message)
 
     def warn(self, message: str) -> None:
-        """To each."""
+        """Report the warning to every observer."""
         for observer in self._all:
             observer.warn(message)
 
     def on_prepared(self, preparation: Preparation) -> None:
-        """To each."""
+        """Call every observer's ``on_prepared``."""
         for observer in self._all:
             observer.on_prepared(preparation)
 
     def on_search_started(self, history: SearchHistory) -> None:
-        """To each."""
+        """Call every observer's ``on_search_started``."""
         for observer in self._all:
             observer.on_search_started(history)
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
-        """To each."""
+        """Call every observer's ``on_trial_finished``."""
         for observer in self._all:
             observer.on_trial_finished(record, history)
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
-        """To each."""
+        """Call every observer's ``on_escalation_finished``."""
         for observer in self._all:
             observer.on_escalation_finished(record, history)
 
     def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
-        """To each."""
+        """Call every observer's ``on_measured``."""
         for observer in self._all:
             observer.on_measured(record, measurement, history)
 
     def on_finished(self, ending: Ending, history: SearchHistory) -> None:
-        """To each."""
+        """Call every observer's ``on_finished``."""
         for observer in self._all:
             observer.on_finished(ending, history)

@@ -1,4 +1,4 @@
-"""Whether what a package gives is what it says of itself.
+"""Comparison of a package's figures with its own record.
 
 A record is measured in float32, by torch, with compressed weights and everything else as it was. The package holds all
 of that in fp16. So its divergence in float32 may differ from the record by what such rounding does, and no more; how
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from palettune.search.results.formatting import digits
-from palettune.search.results.package_record import PackageRecord
+from palettune.search.results.packages.package_record import PackageRecord
 
 __all__ = ["Found", "Verdict", "judged", "tolerance"]
 
@@ -23,7 +23,7 @@ _NOTABLE, _FAR = 1e-3, 1e-2
 
 @dataclass(frozen=True)
 class Found:
-    """What a package gives on the evaluation data.
+    """Figures of a package on the evaluation data.
 
     Attributes:
         float32: its divergence, computed in float32; None where that is not finite.
@@ -54,7 +54,7 @@ class Found:
 
 @dataclass
 class Verdict:
-    """What is wrong, and what is worth knowing.
+    """Problems and notes from a comparison with the package's record.
 
     Attributes:
         claimed: the recorded divergence that it was compared with; None where none could be.
@@ -70,7 +70,7 @@ class Verdict:
 
 
 def tolerance(claimed: float, rounding: float) -> float:
-    """By how much the divergence in float32 may differ from a record.
+    """Return by how much the divergence in float32 may differ from a record.
 
     A tenth of it; or three times what rounding alone does, and what rounding adds to an error that is there already
     (the cross term of a square); or a millionth.

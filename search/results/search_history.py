@@ -29,7 +29,7 @@ class HistoryStep:
 
 
 class SearchHistory:
-    """What a search has found: grown by the search, read by whoever watches it.
+    """Results of a search so far: extended by the search, read by observers.
 
     Args:
         study: whose finished trials and escalations the history begins with.
@@ -107,10 +107,10 @@ class SearchHistory:
         return self.study.confirmations()
 
     def measured(self) -> Sequence[tuple[Record, Measurement]]:
-        """Measured latencies, each with the first record of its configuration."""
+        """Return the measured latencies, each with the first record of its configuration."""
         first = {r.configuration.hash: r for r in reversed(self.records) if r.answered_from is None}
         return [(first[key], found) for key, found in self.known.measurements.items() if key in first]
 
     def stagnation(self) -> str | None:
-        """Says once when the last trials have hardly moved the front."""
+        """Say once when the last trials have hardly moved the front."""
         return self._metrics.stagnation()

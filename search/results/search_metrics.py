@@ -15,7 +15,7 @@ _GROWTH = 1e-3
 
 
 class SearchMetrics:
-    """Grows with the trials, in their order.
+    """Metrics of a search after each trial, in their order.
 
     Args:
         scores: the saved scores, whose ranking of configurations is compared with what is measured; ``None`` for none.
@@ -53,7 +53,7 @@ class SearchMetrics:
         return found
 
     def stagnation(self) -> str | None:
-        """Says once when the last trials have hardly moved the front."""
+        """Say once when the last trials have hardly moved the front."""
         if self._said or len(self._volumes) <= _PATIENCE:
             return None
         before = self._volumes[-1 - _PATIENCE]

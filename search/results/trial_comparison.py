@@ -58,7 +58,7 @@ class TrialComparison:
     metrics: Mapping[str, float]
 
     def to_frame(self) -> pandas.DataFrame:
-        """A row for each layer with different encodings."""
+        """Return a row for each layer with different encodings."""
         import pandas
 
         rows = [(d.layer, str(d.first), str(d.second), d.added_bytes) for d in self.layers]

@@ -35,7 +35,7 @@ from palettune.search.experiment.reporter import Reporter
 from palettune.search.preparation.declared_interface import declared_interface
 from palettune.search.results.formatting import digits
 from palettune.search.results.observer import SearchObserver
-from palettune.search.results.package_record import PackageRecord, weights_digest
+from palettune.search.results.packages.package_record import PackageRecord, weights_digest
 from palettune.search.results.record_check import Found, Verdict, judged
 from palettune.search.results.shape_verification import shape_problems
 from palettune.space.errors import UserError
@@ -47,7 +47,7 @@ _MOST_SHAPES = 4
 
 @dataclass(frozen=True)
 class Verification:
-    """What a package gives on the evaluation data.
+    """Figures of a package on the evaluation data, compared with its record.
 
     Attributes:
         divergence: from the float model, computed in float32; ``None`` where it is not finite.
@@ -98,7 +98,7 @@ class Verification:
         return f"Verification({verdict}; divergence {_figure(self.divergence)}{half} on {self._samples})"
 
     def lines(self, package: Path) -> list[str]:
-        """What a person reads, in Rich markup: both precisions, the record beside them, problems and notes."""
+        """Format for reading, in Rich markup: both precisions, the record beside them, problems and notes."""
         shown = [f"{package}: divergence from the float model on {self._samples}"]
         shown.append(f"  in float32  {_figure(self.divergence)}{_text(self.metrics)}")
         if self.computes_fp16:
@@ -117,7 +117,7 @@ class Verification:
         return f"{self.samples} samples" if self.samples == self.total else f"{self.samples} of {self.total} samples"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "passed": self.passed,
             "verdict": self.verdict,

@@ -52,7 +52,7 @@ class WeightFile:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For ``manifest.json``."""
+        """Return plain values, for ``manifest.json``."""
         return {"passed": self.passed, "predicted": self.predicted, "real": self.real}
 
 

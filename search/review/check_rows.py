@@ -1,7 +1,8 @@
-"""What was checked of a search and of its packages, for the page."""
+"""Checks of a search and of its packages, for the page."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -17,11 +18,12 @@ __all__ = ["check_rows", "escalation_rows"]
 
 
 def check_rows(source: ReviewSource) -> dict[str, Any]:
-    """Coverage, weights that stay as they are, proofs of exported packages, and notes."""
+    """Return rows of coverage, weights that stay as they are, proofs of exported packages, and notes."""
     packages = exported_packages(source.folder.exported)
     proofs = [
         {
             "package": package.package,
+            "path": shlex.quote(package.path),
             "trial": package.trial,
             "passed": package.passed,
             "words": package.words,
@@ -39,7 +41,7 @@ def check_rows(source: ReviewSource) -> dict[str, Any]:
 
 
 def escalation_rows(source: ReviewSource) -> list[dict[str, Any]]:
-    """What each rung brought, in figures and in a sentence."""
+    """Return the gain of each rung, in figures and in a sentence."""
     trials = [record for record in source.records if record.escalated_from is None]
     escalated = [record for record in source.records if record.escalated_from is not None]
     return [

@@ -15,7 +15,7 @@ _AT_MOST, _AT_LEAST = "<=", ">="
 
 
 def constraint_rows(constraints: Constraints) -> list[dict[str, Any]]:
-    """Name, relation and value of each bound."""
+    """Return name, relation and value of each bound."""
     bounds = [
         ("size_mb", _AT_MOST, constraints.max_size_mb),
         ("latency_ms", _AT_MOST, constraints.max_latency_ms),
@@ -27,7 +27,7 @@ def constraint_rows(constraints: Constraints) -> list[dict[str, Any]]:
 
 
 def broken_constraints(constraints: Constraints, evaluation: Evaluation, costs: Mapping[str, float]) -> list[str]:
-    """The bounds that an evaluation does not meet, in words."""
+    """Return the bounds that an evaluation does not meet, in words."""
     known = {**evaluation.metrics, **costs, "divergence": evaluation.divergence}
     found = []
     for row in constraint_rows(constraints):

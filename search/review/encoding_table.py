@@ -46,29 +46,29 @@ class EncodingTable:
         self._known: dict[int, tuple[Encoding, int]] = {}
 
     def place(self, encoding: Encoding) -> int:
-        """The number of an encoding; looked up by identity first, which costs a tenth of hashing it."""
+        """Return the number of an encoding; looked up by identity first, which costs a tenth of hashing it."""
         known = self._known.get(id(encoding))
         if known is None or known[0] is not encoding:
             known = self._known[id(encoding)] = (encoding, self._places[encoding])
         return known[1]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Name, bits per weight of the largest layer that may take it, and family of each, by number."""
+        """Return name, bits per weight in the largest layer that may take it, and family of each, by number."""
         return [{"name": str(e), "bits": self._bits[e], "family": _family(e)} for e in self._all]
 
     def places(self, configuration: Configuration, layers: Sequence[str]) -> list[int]:
-        """The number of each layer's encoding."""
+        """Return the number of each layer's encoding."""
         encodings: Mapping[str, Encoding] = configuration.encodings
         return [self.place(encodings[name]) for name in layers]
 
 
 def spelt(places: Iterable[int]) -> str:
-    """Numbers as text, one character each."""
+    """Encode numbers as text, one character each."""
     return "".join(chr(_FIRST + place) for place in places)
 
 
 def rounded_inputs(configuration: Configuration, layers: Sequence[str]) -> str | None:
-    """By layer 1 where its inputs are in 8 bits, else 0; ``None`` where none are."""
+    """Return a digit for each layer, 1 where its inputs are in 8 bits; ``None`` where none are."""
     if not configuration.activations:
         return None
     return "".join("1" if configuration.activations.get(name) is Precision.INT8 else "0" for name in layers)

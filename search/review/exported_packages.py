@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from palettune.search.results.export import Exported
+    from palettune.search.results.packages.export import Exported
 
 __all__ = ["ExportedPackage", "exported_packages", "remember_packages"]
 
@@ -38,7 +38,7 @@ class ExportedPackage:
 
     @classmethod
     def of(cls, item: Exported, search_id: str) -> ExportedPackage:
-        """From an export."""
+        """Summarize an exported package."""
         words = "; ".join(item.failures) or f"{len(item.proof.layers)} layers; when run: {item.execution.figures}"
         where = str(item.path.resolve())
         return cls(search_id, item.path.name, where, item.record.trial, item.proven, words, item.coverage)
@@ -58,7 +58,7 @@ def remember_packages(path: Path, search_id: str, exported: Sequence[Exported]) 
 
 
 def exported_packages(path: Path) -> list[ExportedPackage]:
-    """The packages of a run folder's list, the earliest first; none where nothing was exported."""
+    """Read the packages of a run folder's list, the earliest first; none where nothing was exported."""
     with suppress(OSError, ValueError, TypeError):
         listed: list[Mapping[str, Any]] = json.loads(path.read_text())
         return [ExportedPackage(**item) for item in listed]

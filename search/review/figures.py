@@ -11,12 +11,12 @@ _DIGITS = 5
 
 
 def figure(value: float | None, digits: int = _DIGITS) -> float | None:
-    """A number at some significant digits; ``None`` for none and for what is not finite."""
+    """Round a number to significant digits; ``None`` for none and for what is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{digits}g}")
 
 
 def figures(values: Iterable[float | None], digits: int = _DIGITS) -> list[float | None]:
-    """Several numbers likewise."""
+    """Round several numbers, as ``figure`` does."""
     return [figure(value, digits) for value in values]

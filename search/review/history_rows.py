@@ -1,4 +1,4 @@
-"""How a search went: the hypervolume after every evaluation, and what the time was spent on."""
+"""Course of a search: the hypervolume after every evaluation, and what the time was spent on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRIALS = "evaluating"
 def history_rows(
     records: Sequence[Record], objectives: ObjectiveSet, phases: Sequence[Phase], clock: SearchClock
 ) -> dict[str, Any]:
-    """Hypervolume over time, and the phases, in seconds of the clock.
+    """Return the hypervolume over time, and the phases, in seconds of the clock.
 
     Args:
         records: in the order in which they were told.
@@ -32,7 +32,7 @@ def history_rows(
 
 
 def spans_of_work(records: Sequence[Record], phases: Sequence[Phase]) -> list[tuple[float, float]]:
-    """When something was at work: what a clock is made of."""
+    """Return when something was at work, for a ``SearchClock``."""
     return [*(record.span for record in records), *((phase.begin, phase.end) for phase in phases)]
 
 

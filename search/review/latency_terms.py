@@ -13,7 +13,7 @@ _PRECISE = 9
 
 
 def latency_terms(linear: LinearLatency, trial: int | None) -> dict[str, Any]:
-    """Everything of a latency that no layer decides, in microseconds.
+    """Return the terms of a latency that no layer decides, in microseconds.
 
     Args:
         linear: the model as it is additive around one configuration.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from palettune.device_bench.cost.latency_model import LatencyModel, LinearLatency
@@ -11,13 +12,15 @@ from palettune.evaluators.sensitivity.scores import Column, Scores
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.figures import figures
+from palettune.search.study.record import Record
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.layer import Layer
 from palettune.space.legality import refusal
 from palettune.space.search_space import SearchSpace
+from palettune.space.target import DeploymentTarget
 
-__all__ = ["layer_rows", "losses_of_columns"]
+__all__ = ["brought_encodings", "layer_rows", "losses_of_columns"]
 
 _PRECISE = 9
 """Digits of what the page adds up, so that its sums are those of ``solve``."""
@@ -25,10 +28,20 @@ _USUAL = "fisher"
 
 
 def losses_of_columns(scores: Scores | None) -> dict[Column, float]:
-    """The predicted divergence of each layer in each encoding that was scored; nothing without scores."""
+    """Return the predicted divergence of each layer in each encoding that was scored; nothing without scores."""
     if scores is None:
         return {}
     return dict(zip(scores.columns, scores.by_sample.mean(axis=0).tolist(), strict=True))
+
+
+def brought_encodings(records: Iterable[Record], space: SearchSpace) -> dict[str, dict[Encoding, None]]:
+    """Return by layer the encodings that added evaluations use and its menu does not offer."""
+    found: dict[str, dict[Encoding, None]] = {}
+    for record in records:
+        for name, encoding in record.configuration.encodings.items() if record.added else ():
+            if encoding not in space.menus[name].encodings:
+                found.setdefault(name, {})[encoding] = None
+    return found
 
 
 def layer_rows(
@@ -38,13 +51,16 @@ def layer_rows(
     losses: Mapping[Column, float],
     scores: Scores | None,
     latency: LinearLatency | None,
+    brought: Mapping[str, Iterable[Encoding]],
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each layer in the model's order, and the reasons that refusals refer to by number.
+    """Return a row for each layer in the model's order, and the reasons that refusals refer to by number.
 
     Args:
         losses: of ``losses_of_columns``.
         latency: additive around one configuration; ``None`` without a device.
+        brought: of ``brought_encodings``: their figures stand beside the menu, which the page solves and tries with.
     """
+    costs = _Costs(experiment.deployment_target, losses, latency)
     owner = {name: number for number, group in enumerate(space.groups) for name in group}
     asked = experiment.space.parsed
     reasons: dict[str, int] = {}
@@ -58,30 +74,49 @@ def layer_rows(
             "weights": layer.parameters,
             "group": owner[layer.name],
             "menu": [table.place(encoding) for encoding in menu],
-            "bytes": [layer_bytes(layer, encoding, experiment.deployment_target) for encoding in menu],
-            "loss": figures((losses[layer.name, e] for e in menu), _PRECISE) if losses else None,
-            **_times(layer.name, menu, latency),
+            **costs.of(layer, menu),
             "refused": [
                 [table.place(encoding), reasons.setdefault(reason, len(reasons))]
                 for encoding, reason in _refused(experiment, asked, space, layer)
             ],
         }
         method = scores.method_of(layer.name) if scores is not None else _USUAL
-        rows.append(row if method == _USUAL else row | {"method": method})
+        if method != _USUAL:
+            row["method"] = method
+        if others := tuple(brought.get(layer.name, ())):
+            row["brought"] = {"encodings": [table.place(e) for e in others], **costs.of(layer, others)}
+        rows.append(row)
     return rows, list(reasons)
 
 
-def _times(name: str, menu: Sequence[Encoding], latency: LinearLatency | None) -> dict[str, Any]:
-    """Microseconds of each encoding: what it adds around the configuration, and the two parts that decide exactly."""
-    if latency is None:
-        return {"latency_us": None}
-    model: LatencyModel = latency.model
-    parts = [model.layer_times(name, encoding) for encoding in menu]
-    return {
-        "latency_us": figures(1e3 * latency.cost(name, encoding) for encoding in menu),
-        "busy_us": figures((1e3 * busy for busy, _ in parts), _PRECISE),
-        "stream_us": figures((1e3 * stream for _, stream in parts), _PRECISE),
-    }
+@dataclass(frozen=True)
+class _Costs:
+    """What each of some encodings of a layer takes and is predicted to lose."""
+
+    target: DeploymentTarget
+    losses: Mapping[Column, float]
+    latency: LinearLatency | None
+
+    def of(self, layer: Layer, encodings: Sequence[Encoding]) -> dict[str, Any]:
+        """A list of each figure, in the order of the encodings; nothing for what is not known."""
+        losses = (self.losses.get((layer.name, encoding)) for encoding in encodings)
+        return {
+            "bytes": [layer_bytes(layer, encoding, self.target) for encoding in encodings],
+            "loss": figures(losses, _PRECISE) if self.losses else None,
+            **self._times(layer.name, encodings),
+        }
+
+    def _times(self, name: str, encodings: Sequence[Encoding]) -> dict[str, Any]:
+        """Microseconds: what each adds around the configuration, and the two parts that decide exactly."""
+        if self.latency is None:
+            return {"latency_us": None}
+        model: LatencyModel = self.latency.model
+        parts = [model.layer_times(name, encoding) for encoding in encodings]
+        return {
+            "latency_us": figures(1e3 * self.latency.cost(name, encoding) for encoding in encodings),
+            "busy_us": figures((1e3 * busy for busy, _ in parts), _PRECISE),
+            "stream_us": figures((1e3 * stream for _, stream in parts), _PRECISE),
+        }
 
 
 def _refused(

@@ -6,6 +6,7 @@ nearest evaluations, exact bytes, and the terms of the latency model.
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +20,7 @@ from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.figures import figure, figures
 from palettune.search.review.history_rows import history_rows, spans_of_work
 from palettune.search.review.latency_terms import latency_terms
-from palettune.search.review.layer_rows import layer_rows, losses_of_columns
+from palettune.search.review.layer_rows import brought_encodings, layer_rows, losses_of_columns
 from palettune.search.review.review_source import ReviewSource
 from palettune.search.review.search_clock import SearchClock
 from palettune.search.review.trial_rows import TrialRows
@@ -43,18 +44,19 @@ _KINDS = {
 
 
 def review_data(source: ReviewSource) -> dict[str, Any]:
-    """Everything that the page shows of a search: numbers, texts, lists and mappings, ``None`` where nothing is known."""
+    """Return all that the page shows: numbers, texts, lists and mappings, ``None`` where nothing is known."""
     experiment, context, front = source.experiment, source.context, source.front
     space = context.space
     losses = losses_of_columns(source.scores)
-    others = [e for r in source.records if r.added for e in r.configuration.encodings.values()]
-    others += [*experiment.space.parsed, *(encoding for _, encoding in losses)]
+    brought = brought_encodings(source.records, space)
+    others = [*(e for encodings in brought.values() for e in encodings), *experiment.space.parsed]
+    others += [encoding for _, encoding in losses]
     table = EncodingTable(space, others, experiment.deployment_target)
     clock = SearchClock(spans_of_work(source.records, source.facts.phases))
     trials = TrialRows(space, table, front, clock, losses, context.rest_bytes)
     rows = trials.rows(source.records)
     linear = _linear(source)
-    layers, reasons = layer_rows(experiment, space, table, losses, source.scores, linear)
+    layers, reasons = layer_rows(experiment, space, table, losses, source.scores, linear, brought)
     knee = front.knee().trial if front.members else None
     return {
         "schema": SCHEMA,
@@ -87,9 +89,10 @@ def review_data(source: ReviewSource) -> dict[str, Any]:
 
 def _about(source: ReviewSource) -> dict[str, Any]:
     experiment, ending = source.experiment, source.facts.ending
+    file = shlex.quote(str(experiment.file)) if experiment.file else None
     return {
         "name": experiment.name,
-        "commands": {"experiment": experiment.file and str(experiment.file), "options": source.options},
+        "commands": {"experiment": file, "options": source.options},
         "state": source.state,
         "ending": ending.value if ending is not None and not source.searching else None,
         "target": experiment.deployment_target.value,

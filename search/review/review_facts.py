@@ -1,4 +1,4 @@
-"""What a search notes for its review, since nothing else in the run folder tells it without the model."""
+"""Facts that a search notes for its review, since nothing else in the run folder tells them without the model."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ReviewFacts:
     ending: Ending | None = None
 
     def after(self, earlier: ReviewFacts) -> ReviewFacts:
-        """The same with what earlier sessions of the same search noted.
+        """Return the facts joined with those of earlier sessions of the same search.
 
         A session that only adds evaluations notes neither what is known of the model nor how the search ended.
         """

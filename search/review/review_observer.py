@@ -29,7 +29,7 @@ _SHARE = 20.0
 
 
 class ReviewObserver(SearchObserver):
-    """Notes what nothing else in the run folder tells, and writes the page anew as the search goes on.
+    """Observer that notes facts for the review page, and writes the page anew as the search goes on.
 
     Pages of a search that goes on are written by a thread, from what was known when it began; the last one is written
     before ``on_finished`` returns. A page that cannot be written never ends a search.
@@ -49,7 +49,7 @@ class ReviewObserver(SearchObserver):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """A phase of the search."""
+        """Note a phase of the search."""
         began = time.time()
         try:
             yield
@@ -58,7 +58,7 @@ class ReviewObserver(SearchObserver):
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A phase of the search."""
+        """Note a phase of the search."""
         began = time.time()
         try:
             yield lambda amount: None
@@ -76,26 +76,26 @@ class ReviewObserver(SearchObserver):
         )
 
     def on_search_started(self, history: SearchHistory) -> None:
-        """The page of what earlier sessions have left."""
+        """Write the page of what earlier sessions have left."""
         self._facts = replace(self._facts, search_id=history.study.context.search_id)
         self._earlier = ReviewFacts.load(self._folder.facts)
         self._save()
         self._refresh(history)
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
-        """A page, where one is due."""
+        """Write the page, where it is due."""
         self._refresh(history)
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
-        """A page, where one is due."""
+        """Write the page, where it is due."""
         self._refresh(history)
 
     def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
-        """A page, where one is due."""
+        """Write the page, where it is due."""
         self._refresh(history)
 
     def on_finished(self, ending: Ending, history: SearchHistory) -> None:
-        """The last page."""
+        """Write the last page."""
         if self._thread is not None:
             self._thread.join()
         self._facts = replace(self._facts, ending=ending)

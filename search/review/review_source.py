@@ -1,4 +1,4 @@
-"""What a review is made of: a search as its run folder holds it, or as it goes on."""
+"""Source of a review: a search as its run folder holds it, or as it goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palettune.device_bench.cost.latency_model import LatencyModel
-from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.sensitivity.scores import Scores, ScoresError
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import is_held
 from palettune.search.experiment.run_folder import RunFolder, without_secrets
@@ -62,7 +62,7 @@ class ReviewSource:
         *,
         searching: bool = False,
     ) -> ReviewSource:
-        """A search that goes on, or has just ended: what it has found by now."""
+        """Collect the results of a search that goes on, or has just ended."""
         known = history.known
         return cls(
             history.experiment,
@@ -90,15 +90,15 @@ class ReviewSource:
         notes: tuple[str, ...],
         storage: str | None,
     ) -> ReviewSource:
-        """A search as it lies in its run folder, whoever is at work there; without scores where they are gone."""
-        facts, scores = ReviewFacts.load(folder.facts), folder.scores / context.scores_file
+        """Collect a search from its run folder, whoever is at work there; without scores where they are gone."""
+        facts = ReviewFacts.load(folder.facts)
         return cls(
             experiment,
             folder,
             context,
             records,
             front,
-            Scores.load(scores) if scores.is_file() else None,
+            _scores(folder.scores / context.scores_file),
             latency,
             facts if facts.search_id == context.search_id else ReviewFacts(),
             notes,
@@ -123,7 +123,14 @@ class ReviewSource:
 
     @property
     def options(self) -> str:
-        """What a command needs to find this run, besides the experiment."""
+        """Options with which a command finds this run, besides the experiment."""
         words = [] if self.folder.root == _ROOT else ["--root", str(self.folder.root)]
         words += [] if self.storage is None else ["--storage", without_secrets(self.storage)]
         return shlex.join(words)
+
+
+def _scores(path: Path) -> Scores | None:
+    try:
+        return Scores.load(path)
+    except ScoresError:
+        return None

@@ -36,7 +36,7 @@ class SearchClock:
         self.seconds = self._before[-1] + ends[-1] - self._begins[-1] if ends else 0.0
 
     def at(self, moment: float) -> float | None:
-        """Seconds of work until a moment; ``None`` for one that is before the search, or not known."""
+        """Return the seconds of work until a moment; ``None`` for one that is before the search, or not known."""
         place = bisect_right(self._begins, moment) - 1
         if place < 0:
             return None

@@ -14,9 +14,9 @@ from palettune.evaluators.sensitivity.scores import Column
 from palettune.search.experiment.objectives import MEGABYTE
 from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front, is_feasible
-from palettune.search.results.front_members.verdicts import MemberVerdict, member_verdict
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.results.verdicts import MemberVerdict, member_verdict
 from palettune.search.review.constraint_rows import broken_constraints
 from palettune.search.review.encoding_table import EncodingTable, rounded_inputs, spelt
 from palettune.search.review.figures import figure, figures
@@ -27,12 +27,13 @@ from palettune.space.search_space import SearchSpace
 __all__ = ["TrialRows", "gain_rows", "status_of"]
 
 _PRECISE = 9
+"""Digits of what the page compares with budgets or adds up, so that it answers as ``solve`` does."""
 _UNIFORM = "uniform "
 
 
 @dataclass
 class TrialRows:
-    """Makes the rows of one search's evaluations.
+    """Rows of one search's evaluations.
 
     Attributes:
         losses: of ``losses_of_columns``; nothing without scores.
@@ -67,7 +68,7 @@ class TrialRows:
         return found
 
     def rows(self, records: Sequence[Record]) -> list[dict[str, Any]]:
-        """A row for each record, by trial.
+        """Return a row for each record, by trial.
 
         Args:
             records: in the order in which they were told, each of which learns from those before it.
@@ -107,11 +108,12 @@ class TrialRows:
         measured = known.measured(record) if known.measurements else None
         stored = None if size is None else round(size * MEGABYTE)
         return {
-            "size_mb": figure(size, 7),
+            "size_mb": figure(size, _PRECISE),
             "weight_bytes": stored,
             "bits_per_weight": None if stored is None else figure(8 * (stored - self.rest_bytes) / self._weights),
-            "latency_ms": figure(record.costs.get("latency_ms")),
+            "latency_ms": figure(record.costs.get("latency_ms"), _PRECISE),
             "measured_latency_ms": figure(measured.median_ms) if measured is not None else None,
+            "known_latency_ms": figure(known.ms(record), _PRECISE) if known.measurements else None,
         }
 
     def _quality(self, record: Record) -> dict[str, Any]:
@@ -119,7 +121,6 @@ class TrialRows:
         ends = interval(found) if found is not None else None
         return {
             **_measured(found, ends),
-            "agreement": None,
             "unseen": None if unseen is None else _measured(unseen, interval(unseen)),
             "verdict": _verdict(found, unseen),
             "distinct_from_next": self._distinct(record),
@@ -150,7 +151,7 @@ class TrialRows:
 
 
 def status_of(record: Record, front: Front) -> tuple[str, str | None]:
-    """What became of an evaluation, and why."""
+    """Return the status of an evaluation, and the reason for it."""
     if record.failure is not None:
         return "failed", str(record.failure)
     if record.screened is not None:
@@ -167,7 +168,7 @@ def status_of(record: Record, front: Front) -> tuple[str, str | None]:
 
 
 def gain_rows(gains: Sequence[Gain]) -> list[dict[str, Any]]:
-    """What each method of an escalation brought; of one that is tried layer by layer, how many layers kept it."""
+    """Return the gain of each method of an escalation; of a method tried layer by layer, how many kept it."""
     by_method: dict[str, list[Gain]] = {}
     for gain in gains:
         by_method.setdefault(gain.method, []).append(gain)
@@ -206,6 +207,6 @@ def _measured(evaluation: Evaluation | None, ends: tuple[float, float] | None) -
 
 
 def _verdict(seen: Evaluation | None, unseen: Evaluation | None) -> str:
-    """The verdict in one word; too few samples check nothing."""
+    """The verdict in one word: holds, above, unsure or unchecked."""
     verdict = member_verdict(seen, unseen) if seen is not None else MemberVerdict.UNCHECKED
-    return {MemberVerdict.HOLDS: "holds", MemberVerdict.ABOVE: "above"}.get(verdict, "unchecked")
+    return verdict.name.lower()

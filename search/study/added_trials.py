@@ -89,7 +89,7 @@ class AddedTrials:
         return self._write(attributes_of_escalation(asked), source.configuration, result, span)
 
     def records(self) -> list[tuple[float, Record]]:
-        """Every added trial with the moment of being added, by number."""
+        """Return every added trial with the moment of being added, by number."""
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if ADDED in trial.user_attrs]
         finished = [trial for trial in trials if trial.state.is_finished()]  # one cut short is added again
         return [(_moment(trial), self._record(trial)) for trial in finished if self._counts(trial)]

@@ -15,7 +15,7 @@ __all__ = ["Escalation", "EscalationOrder", "EscalationResult"]
 
 @dataclass(frozen=True)
 class EscalationResult:
-    """What a worker answers: the evaluation, the file that holds the model's state, and what each method brought.
+    """Result of an escalation: the evaluation, the file of the model's state, and the gain of each method.
 
     Attributes:
         added_bytes: in the weight file, beyond those that the configuration tells: low-rank branches.
@@ -28,7 +28,7 @@ class EscalationResult:
     added_bytes: int = 0
 
     def costs(self, of_configuration: Mapping[str, float]) -> dict[str, float]:
-        """Costs by name, from those of the configuration alone: the time of separate branches is not predicted."""
+        """Return the costs by name, from those of the configuration; the time of separate branches is left out."""
         if not self.added_bytes:
             return dict(of_configuration)
         larger = {name: value for name, value in of_configuration.items() if name != "latency_ms"}
@@ -37,7 +37,7 @@ class EscalationResult:
 
 @dataclass(frozen=True)
 class EscalationOrder:
-    """What a worker is asked for.
+    """Order for a worker: a configuration, a rung, and the escalation to begin from.
 
     Attributes:
         rung: name of the rung.
@@ -80,5 +80,5 @@ class Escalation:
     told_at: float | None = None
 
     def answered(self, result: EscalationResult | Failure, span: tuple[float, float]) -> Escalation:
-        """The same with its result."""
+        """Return the escalation with its result."""
         return replace(self, result=result, span=span)

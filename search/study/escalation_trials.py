@@ -32,6 +32,7 @@ from palettune.space.search_space import SearchSpace
 __all__ = ["EscalationTrials"]
 
 _FORMER_SETTINGS = "palettune_former_rung_settings"
+_PASSED = "palettune_slots_passed"
 
 
 class EscalationTrials:
@@ -82,6 +83,14 @@ class EscalationTrials:
             self._writer.tell(record)
         return record
 
+    def pass_slot(self, rung: str) -> None:
+        """Note that nothing could be escalated to a rung when its turn came, so that a resumed search passes it, too."""
+        self._study.set_user_attr(_PASSED, {**self.passed_slots(), rung: self.passed_slots().get(rung, 0) + 1})
+
+    def passed_slots(self) -> dict[str, int]:
+        """Count the turns that have passed without an escalation, by rung."""
+        return dict(self._study.user_attrs.get(_PASSED, {}))
+
     def give_up(self) -> None:
         """End the trials that were under way under other settings: nobody goes on with them."""
         present = {escalation.trial for escalation in self.present()}
@@ -96,14 +105,14 @@ class EscalationTrials:
                 self._study.tell(escalation.trial, state=TrialState.FAIL)
 
     def all(self) -> list[Escalation]:
-        """Every escalation that the search decided, in that order."""
+        """Return every escalation that the search decided, in that order."""
         settings = self._study.user_attrs.get(_FORMER_SETTINGS, {})
         former = [replace(e, settings=settings.get(e.rung)) for e in self._former()]
         trials = [t for t in self._study.get_trials(deepcopy=False) if _decided_here(t)]
         return [*former, *(escalation_of(t, self._space, partial(self._values.of, t.number)) for t in trials)]
 
     def present(self) -> list[Escalation]:
-        """Those that the experiment's present settings made, in the order in which they were decided."""
+        """Return the escalations of the experiment's present settings, in the order in which they were decided."""
         escalations = self.all()
         numbers = {escalation.trial for escalation in escalations}
         found: dict[int, Escalation] = {}
@@ -115,11 +124,11 @@ class EscalationTrials:
         return list(found.values())
 
     def record(self, escalation: Escalation) -> Record:
-        """An escalation that has its result as a record beside those of other trials."""
+        """Return the record of an escalation that has its result."""
         return record_of_escalation(escalation, self._objectives)
 
     def notes(self) -> tuple[str, ...]:
-        """What is left out for its settings, a line for each rung and change."""
+        """Say what is left out for its settings, a line for each rung and change."""
         changes = Counter((e.rung, self._changes(e)) for e in self.all() if e.result is not None)
         return tuple(
             f"{count} escalation(s) to {rung} are left out, since they were made with other settings ({changed}); "

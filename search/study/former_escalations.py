@@ -17,7 +17,7 @@ _PREFIX, _FIRST_NUMBER = "climb:", 100_000
 
 
 def former_escalations(attributes: Mapping[str, Any], records: Callable[[], Mapping[int, Record]]) -> list[Escalation]:
-    """Those that had their result, in the order in which they were decided; the others are decided again.
+    """Read the escalations that had their result, in the order in which they were decided; others are decided again.
 
     Args:
         attributes: user attributes of the study.

@@ -33,7 +33,7 @@ class LongValues:
             self._known[str(key)] = lists
 
     def of(self, key: str | int) -> Lists:
-        """The lists of one evaluation; none where it has none, or where the study has lost them."""
+        """Return the lists of one evaluation; none where it has none, or where the study has lost them."""
         if str(key) not in self._known:  # written by an earlier process, or by another one
             attributes: dict[str, Any] = self._storage.get_study_system_attrs(self._study_id)
             rows = {name.removeprefix(_PREFIX): row for name, row in attributes.items() if name.startswith(_PREFIX)}

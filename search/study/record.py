@@ -71,20 +71,20 @@ class Record:
 
     @property
     def key(self) -> str:
-        """Names the evaluation: its configuration, and the trial where it is an escalation."""
+        """Key of the evaluation: its configuration, and the trial where it is an escalation."""
         return self.configuration.hash + (f":{self.trial}" if self.escalated_from is not None else "")
 
     @property
     def result(self) -> Result | None:
-        """What the evaluation gave, whichever it was."""
+        """Evaluation, early end or failure, whichever there is."""
         return self.evaluation or self.screened or self.failure
 
     def grouped(self, groups: Sequence[int]) -> Record:
-        """The same, its evaluation with the groups of the samples."""
+        """Return the record with the groups of the samples in its evaluation."""
         return self if self.evaluation is None else replace(self, evaluation=self.evaluation.grouped(groups))
 
     def as_added(self) -> Record:
-        """The same, marked as added to the study."""
+        """Return the record, marked as added to the study."""
         return replace(self, added=True)
 
     @classmethod
@@ -95,7 +95,7 @@ class Record:
         costs: Mapping[str, float],
         **known: Any,
     ) -> Record:
-        """A record from a result of any kind, with its objective values and whether it meets the constraints.
+        """Make a record from a result of any kind, with its objective values and whether it meets the constraints.
 
         Args:
             costs: of the configuration alone; what an escalation adds in bytes is added here.
@@ -112,7 +112,7 @@ class Record:
 
     @classmethod
     def of(cls, result: Result | None, **known: Any) -> Record:
-        """A record whose evaluation, failure or early end is the result; ``known`` are the other attributes."""
+        """Make a record with an evaluation, a failure or an early end; ``known`` are the other attributes."""
         return cls(
             evaluation=result if isinstance(result, Evaluation) else None,
             failure=result if isinstance(result, Failure) else None,

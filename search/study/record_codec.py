@@ -51,7 +51,7 @@ Lookup = Callable[[], Mapping[str, Any]]
 
 
 def attributes_of(result: Result | EscalationResult, span: tuple[float, float]) -> dict[str, Any]:
-    """A result as user attributes, but for its long values; the last one tells that the result is there, whole."""
+    """Encode a result as user attributes, without its long values; the last one tells that the result is complete."""
     found: dict[str, Any] = {"span": list(span)}
     if isinstance(result, EscalationResult):
         whole = [gain.to_json() for gain in result.gains if gain.layer is None]
@@ -65,7 +65,7 @@ def attributes_of(result: Result | EscalationResult, span: tuple[float, float]) 
 
 
 def long_values_of(result: Result | EscalationResult) -> dict[str, list[Any]]:
-    """What of a result is too long for an attribute: the divergence of each sample, the gain of each method and layer.
+    """Return what is too long for an attribute: the divergence of each sample, the gain of each method and layer.
 
     To be written before ``attributes_of`` the result.
     """
@@ -77,7 +77,7 @@ def long_values_of(result: Result | EscalationResult) -> dict[str, list[Any]]:
 
 
 def result_of(attributes: Mapping[str, Any], long_values: Lookup = dict) -> Result | EscalationResult | None:
-    """The inverse of ``attributes_of`` and ``long_values_of``; ``None`` where no result is there yet.
+    """Decode what ``attributes_of`` and ``long_values_of`` encoded; ``None`` where no result is there yet.
 
     Args:
         long_values: gives the latter; not asked where the attributes hold everything, as they once did.
@@ -112,7 +112,7 @@ def keep_violations(storage: BaseStorage, trial_id: int, violations: Mapping[str
 
 
 def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
-    """The configuration that a trial's parameters, and its activations in 8 bits, spell out; or that it holds whole."""
+    """Decode a configuration from a trial's parameters and 8-bit activations, or from its own attribute."""
     if CONFIGURATION in trial.user_attrs:
         held = Configuration.from_json(trial.user_attrs[CONFIGURATION])
         return Configuration({layer.name: held.encodings[layer.name] for layer in space.layers}, held.activations)
@@ -122,7 +122,7 @@ def configuration_of(trial: FrozenTrial, space: SearchSpace) -> Configuration:
 
 
 def record_of(trial: FrozenTrial, space: SearchSpace, objectives: ObjectiveSet, result: Result | None) -> Record:
-    """The record of a data-free trial.
+    """Return the record of a data-free trial.
 
     Args:
         result: what it gave, or what the trial gave that it was answered from.
@@ -145,7 +145,7 @@ def record_of(trial: FrozenTrial, space: SearchSpace, objectives: ObjectiveSet, 
 
 
 def asked_escalation(rung: Rung, source: Record) -> Escalation:
-    """An escalation that has no number yet.
+    """Make an escalation that has no number yet.
 
     Args:
         source: what it is escalated from, with the configuration and the costs that it asks for.
@@ -154,7 +154,7 @@ def asked_escalation(rung: Rung, source: Record) -> Escalation:
 
 
 def attributes_of_escalation(escalation: Escalation) -> dict[str, Any]:
-    """What is known of an escalation when it is decided, as user attributes."""
+    """Encode what is known of an escalation when it is decided, as user attributes."""
     found: dict[str, Any] = {
         "origin": f"escalated from {escalation.source}",
         ESCALATED_FROM: escalation.source,
@@ -169,7 +169,7 @@ def attributes_of_escalation(escalation: Escalation) -> dict[str, Any]:
 
 
 def escalation_of(trial: FrozenTrial, space: SearchSpace, long_values: Lookup = dict) -> Escalation:
-    """The inverse of ``attributes_of_escalation``, ``attributes_of`` and ``long_values_of``."""
+    """Decode what ``attributes_of_escalation``, ``attributes_of`` and ``long_values_of`` encoded."""
     attributes = trial.user_attrs
     result = result_of(attributes, long_values)
     assert result is None or isinstance(result, EscalationResult | Failure)
@@ -189,7 +189,7 @@ def escalation_of(trial: FrozenTrial, space: SearchSpace, long_values: Lookup = 
 
 
 def record_of_escalation(escalation: Escalation, objectives: ObjectiveSet) -> Record:
-    """The record of an escalation that has its result."""
+    """Return the record of an escalation that has its result."""
     return Record.judged(
         escalation.result,
         objectives,

@@ -19,7 +19,7 @@ __all__ = ["ListedSearch", "SearchState", "list_searches"]
 
 
 class SearchState(StrEnum):
-    """Where a search stands."""
+    """State of a search."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -54,12 +54,12 @@ class ListedSearch:
     changed: datetime
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {**asdict(self), "state": self.state.value, "changed": self.changed.isoformat(timespec="seconds")}
 
 
 def list_searches(root: str | Path = "runs") -> list[ListedSearch]:
-    """The searches that have a run folder under a root, the latest first; searches in databases are not among them.
+    """List the searches that have a run folder under a root, the latest first; those in databases are left out.
 
     Raises:
         UserError: there is no such folder.

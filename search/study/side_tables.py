@@ -1,4 +1,4 @@
-"""What a study holds beside its trials: evaluations on unseen data, measured latencies, groups of samples, recipes."""
+"""Tables of a study beside its trials: evaluations on unseen data, measured latencies, groups of samples, recipes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SideTables:
         self._study.set_user_attr(_CONFIRMATION + key, row)
 
     def confirmations(self) -> dict[str, Evaluation]:
-        """Evaluations on the confirmation data, by the record's key."""
+        """Return the evaluations on the confirmation data, by the record's key."""
         return {key: self._confirmation(key, row) for key, row in self._rows(_CONFIRMATION).items()}
 
     def _confirmation(self, key: str, row: dict[str, Any]) -> Evaluation:
@@ -52,7 +52,7 @@ class SideTables:
         self._study.set_user_attr(_MEASUREMENT + configuration_hash, measurement.to_json())
 
     def measurements(self) -> dict[str, Measurement]:
-        """Measured latencies, by configuration hash."""
+        """Return the measured latencies, by configuration hash."""
         return {key: Measurement.from_json(value) for key, value in self._rows(_MEASUREMENT).items()}
 
     def keep_groups(self, groups: Mapping[str, Sequence[int]]) -> None:
@@ -65,7 +65,7 @@ class SideTables:
         self._study.set_user_attr(_GROUPS, list(plain))
 
     def groups(self) -> dict[str, list[int]]:
-        """Group numbers of samples, by the name of the data's function; empty where samples are on their own."""
+        """Return the group numbers of samples, by the name of the data's function; empty without groups."""
         names = self._study.user_attrs.get(_GROUPS, [])
         return {name: self._values.of(f"{_GROUPS}:{name}").get("numbers", []) for name in names}
 
@@ -75,7 +75,7 @@ class SideTables:
             self._study.set_user_attr(_RECIPE + name, trial)
 
     def recipes(self) -> dict[str, int]:
-        """The trial of each recipe, by its name."""
+        """Return the trial of each recipe, by its name."""
         return {key: int(trial) for key, trial in self._rows(_RECIPE).items()}
 
     def _rows(self, prefix: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ __all__ = ["open_storage"]
 
 
 def open_storage(folder: RunFolder, url: str | None, *, read: bool = False) -> BaseStorage:
-    """The journal file of a run folder, or a database by its URL.
+    """Open the journal file of a run folder, or a database by its URL.
 
     Args:
         read: refuse a database file that does not exist instead of making it.

@@ -47,7 +47,7 @@ _PLACE, _FORMER_PLACE = "first_trial", "seed"
 
 
 class SearchStudy:
-    """Proposes configurations and keeps what became of them.
+    """Study of one search: proposes configurations, and keeps their results.
 
     Every transition is written to the storage before the next step, so that a killed search goes on from it.
     Data-free trials are told in the order of their numbers and each proposal sees exactly those told before it, so
@@ -95,7 +95,7 @@ class SearchStudy:
     def load(
         cls, storage: BaseStorage, experiment: Experiment, identity: Mapping[str, Any] | None = None
     ) -> SearchStudy | None:
-        """The study already under this name; ``None`` where there is none, or one whose creation was cut short.
+        """Load the study of an experiment's name; ``None`` where there is none, or its creation was cut short.
 
         Args:
             identity: what the search would be now, compared with what the study holds; without it, only the
@@ -128,7 +128,7 @@ class SearchStudy:
 
     @staticmethod
     def searched_layers(storage: BaseStorage, name: str) -> frozenset[str] | None:
-        """Names of the layers of the study under a name; ``None`` where there is no study yet."""
+        """Return the names of the layers of the study under a name; ``None`` where there is no study yet."""
         if name not in optuna.get_all_study_names(storage):
             return None
         held = _context_of(storage, optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler()))
@@ -185,7 +185,7 @@ class SearchStudy:
     # -- the loop's view ----------------------------------------------------------------------------------------
 
     def ask(self, sampler: SamplerFactory) -> tuple[int, Configuration]:
-        """The next data-free trial: a first one if one waits, else the sampler's proposal. Written as RUNNING."""
+        """Start the next data-free trial: a first one if one waits, else the sampler's proposal. Written as RUNNING."""
         place = sum(t.state != TrialState.WAITING for t in self._trials(deepcopy=False))
         self._view.sampler = sampler(self._seed(place))
         trial = self._view.ask(self._distributions)
@@ -196,7 +196,7 @@ class SearchStudy:
         return self._experiment.seed * 100_003 + place
 
     def running(self, sampler: SamplerFactory) -> list[tuple[int, Configuration, Result | None]]:
-        """Data-free trials begun and not told, by number, with what is already known of each."""
+        """Return the data-free trials begun and not told, by number, with what is already known of each."""
         found = []
         for place, frozen in enumerate(self._trials()):
             if frozen.state == TrialState.RUNNING:
@@ -237,17 +237,17 @@ class SearchStudy:
         return record_of(self._storage.get_trial(trial), self._space, objectives, result)
 
     def origin(self, number: int) -> str:
-        """What proposed a trial."""
+        """Return what proposed a trial."""
         return str(self._storage.get_trial(self._trial_id(number)).user_attrs["origin"])
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     def records(self) -> list[Record]:
-        """Every finished data-free trial, by number."""
+        """Return every finished data-free trial, by number."""
         return self._grouped([record for _, record in self._told()])
 
     def evaluations(self) -> list[Record]:
-        """Every finished trial, escalation of the present settings and added trial, in the order of being told."""
+        """Return every finished trial, present escalation and added trial, in the order of being told."""
         escalations = self.escalations.present()
         told = [(e.told_at, self.escalations.record(e)) for e in escalations if e.told_at is not None]
         told += self.added.records()
@@ -272,7 +272,7 @@ class SearchStudy:
         self._tables.confirm(key, evaluation)
 
     def confirmations(self) -> dict[str, Evaluation]:
-        """Evaluations on the confirmation data, by the record's key."""
+        """Return the evaluations on the confirmation data, by the record's key."""
         groups = self._tables.groups().get(CONFIRMATION_DATA, ())
         return {key: found.grouped(groups) for key, found in self._tables.confirmations().items()}
 
@@ -289,7 +289,7 @@ class SearchStudy:
         self._tables.keep_recipe(name, trial)
 
     def recipes(self) -> dict[str, int]:
-        """The trial of each recipe, by its name."""
+        """Return the trial of each recipe, by its name."""
         return self._tables.recipes()
 
     def keep_measurement(self, configuration_hash: str, measurement: Measurement) -> None:
@@ -297,7 +297,7 @@ class SearchStudy:
         self._tables.keep_measurement(configuration_hash, measurement)
 
     def measurements(self) -> dict[str, Measurement]:
-        """Measured latencies, by configuration hash."""
+        """Return the measured latencies, by configuration hash."""
         return self._tables.measurements()
 
     def _trials(self, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:

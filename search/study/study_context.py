@@ -13,11 +13,14 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet, objective_set
 from palettune.space.encoding import Encoding
-from palettune.space.layer import Layer, LayerKind
+from palettune.space.layer_json import layer_from_json, layer_to_json
 from palettune.space.menu import Menu
 from palettune.space.search_space import SearchSpace
 
 __all__ = ["StudyContext"]
+
+#: What studies of former versions did not tell of a layer.
+_ABSENT: Mapping[str, Any] = {"float_bits": 16, "parameter": "", "view": None}
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,22 @@ class StudyContext:
 
     @staticmethod
     def new_id() -> str:
-        """A fresh search id."""
+        """Return a fresh search id."""
         return uuid.uuid4().hex[:16]
 
     def objectives(self, experiment: Experiment) -> ObjectiveSet:
-        """The experiment's objectives on this model's scale."""
+        """Return the experiment's objectives on this model's scale."""
         return objective_set(experiment, self.chance, self.float_metrics, self.float_costs)
 
     def latency(self, experiment: Experiment) -> LatencyModel | None:
-        """Predicts latency on the experiment's device, without the user's model; ``None`` where no device was named."""
+        """Build the latency model of the experiment's device, without the user's model; ``None`` without a device."""
         if experiment.device is None or self.ops is None:
             return None
         device, unit = experiment.device.name, experiment.device.compute_unit
         return prepare_latency(self.ops, device=device, unit=unit, target=experiment.deployment_target)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "search_id": self.search_id,
             "kind": self.kind.value,
@@ -71,17 +74,7 @@ class StudyContext:
             "float_costs": dict(self.float_costs),
             "rest_bytes": self.rest_bytes,
             "scores_file": self.scores_file,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "kind": layer.kind.value,
-                    "shape": list(layer.shape),
-                    "groups": layer.groups,
-                    "tied": [[name, kind.value] for name, kind in layer.tied],
-                    "float_bits": layer.float_bits,
-                }
-                for layer in self.space.layers
-            ],
+            "layers": [{"name": layer.name, **layer_to_json(layer)} for layer in self.space.layers],
             "menus": {name: [str(e) for e in menu.encodings] for name, menu in self.space.menus.items()},
             "groups": [list(group) for group in self.space.groups],
             "ops": None if self.ops is None else self.ops.to_rows(),
@@ -89,18 +82,8 @@ class StudyContext:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> StudyContext:
-        """The inverse of ``to_json``."""
-        layers = tuple(
-            Layer(
-                item["name"],
-                LayerKind(item["kind"]),
-                tuple(item["shape"]),
-                item["groups"],
-                tuple((name, LayerKind(kind)) for name, kind in item["tied"]),
-                item.get("float_bits", 16),  # absent from studies before packages could be searched
-            )
-            for item in values["layers"]
-        )
+        """Read what ``to_json`` wrote."""
+        layers = tuple(layer_from_json(item["name"], {**_ABSENT, **item}) for item in values["layers"])
         menus = {
             layer.name: Menu(layer, tuple(Encoding.parse(e) for e in values["menus"][layer.name]), {})
             for layer in layers

@@ -18,7 +18,7 @@ __all__ = ["StudySummary", "study_summary"]
 
 @dataclass(frozen=True)
 class StudySummary:
-    """What a study holds.
+    """Numbers of trials and the front of a study.
 
     Attributes:
         evaluations: data-free trials that were evaluated.
@@ -34,7 +34,7 @@ class StudySummary:
 
 
 def study_summary(storage: BaseStorage, name: str) -> StudySummary | None:
-    """The study of a name; ``None`` where there is none."""
+    """Summarize the study of a name; ``None`` where there is none."""
     if name not in optuna.get_all_study_names(storage):
         return None
     study = optuna.load_study(study_name=name, storage=storage)

@@ -21,7 +21,7 @@ __all__ = ["TrialWriter"]
 
 
 class TrialWriter:
-    """Writes trials of a study, by number.
+    """Writer of a study's trials, by number.
 
     Args:
         study: all trials; asked for no proposal.
@@ -62,5 +62,5 @@ class TrialWriter:
         self._study.tell(record.trial, list(record.values))
 
     def trial_id(self, number: int) -> int:
-        """The storage's own name of a trial."""
+        """Return the storage's own name of a trial."""
         return int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))

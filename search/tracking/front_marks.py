@@ -26,17 +26,17 @@ class FrontMarks:
 
     @classmethod
     def of(cls, front: Front, note: str = "") -> FrontMarks:
-        """Those of a front."""
+        """Return the marks of a front."""
         if not front.members:
             return cls(note=note)
         return cls(frozenset(record.trial for record in front.members), front.knee().trial, note)
 
     def tags(self, trial: int) -> frozenset[str]:
-        """Names of the tags that a trial's run has; any other of these two it has not."""
+        """Return the names of the tags of a trial's run, among ``front`` and ``knee``."""
         marks = ((FRONT, trial in self.members), (KNEE, trial == self.knee))
         return frozenset(name for name, holds in marks if holds)
 
     @staticmethod
     def held(tags: Iterable[str]) -> frozenset[str]:
-        """Those among the names of a run's tags."""
+        """Return the marks among the names of a run's tags."""
         return frozenset(tags) & {FRONT, KNEE}

@@ -17,7 +17,7 @@ _TRAINING = "workflowType=machine_learning"
 
 @dataclass(frozen=True)
 class MlflowLinks:
-    """Where a search is on a server.
+    """Addresses of a search on a server.
 
     Attributes:
         base: address of the server.
@@ -45,7 +45,7 @@ class MlflowLinks:
 
     @property
     def charts(self) -> str | None:
-        """The same as charts: quality over each cost, and a bar for each figure."""
+        """Address of the front as charts: quality over each cost, and a bar for each figure."""
         return f"{self.front}&compareRunsMode=CHART" if self.front else None
 
     @property
@@ -54,7 +54,7 @@ class MlflowLinks:
         return f"{self._experiment}/runs/{self.parent}?{_TRAINING}" if self.parent else None
 
     def artifact(self, name: str) -> str | None:
-        """A file of the search's own run; ``None`` where it has none of that name."""
+        """Return the address of a file of the search's own run; ``None`` where it has none of that name."""
         found = f"{self._experiment}/runs/{self.parent}/artifacts/{name}?{_TRAINING}"
         return found if name in self.files else None
 

@@ -28,7 +28,7 @@ __all__ = ["MlflowObserver"]
 
 
 class MlflowObserver(SearchObserver):
-    """Writes a search into MLflow: one parent run, one child run per evaluation.
+    """Observer that writes a search into MLflow: one parent run, one child run per evaluation.
 
     Args:
         uri: MLflow's tracking URI; ``None`` for the database of the run folder.
@@ -67,24 +67,24 @@ class MlflowObserver(SearchObserver):
         self._mark(history)
 
     def on_trial_finished(self, record: Record, history: SearchHistory) -> None:
-        """One child run."""
+        """Log a trial as a child run."""
         self._opened.log(record, history.steps[-1].metrics)
         self._mark(history)
 
     def on_escalation_finished(self, record: Record, history: SearchHistory) -> None:
-        """One child run."""
+        """Log an escalation as a child run."""
         self._opened.log(record, history.steps[-1].metrics)
         self._mark(history)
 
     def on_measured(self, record: Record, measurement: Measurement, history: SearchHistory) -> None:
-        """The measured latency on the configuration's run."""
+        """Log the measured latency on the configuration's run."""
         latency: LatencyModel | None = history.latency
         if latency is not None:
             self._opened.log_latency(record.trial, measured_record(measurement, latency.device.chip.name))
         self._mark(history)
 
     def on_finished(self, ending: Ending, history: SearchHistory) -> None:
-        """The artifacts and the end of the search's own run; says what could not be written."""
+        """Write the artifacts and end the search's own run; say what could not be written."""
         tracker = self._opened
         self._log_unseen(history)
         self._mark(history, at_the_end=True)

@@ -24,7 +24,7 @@ class ServerError(UserError):
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket on the first port that is free, from the given one upwards.
+    """Bind a socket to the first port that is free, from the given one upwards.
 
     Raises:
         ServerError: the host is none of this machine's, or no port is free.

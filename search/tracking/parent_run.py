@@ -25,7 +25,7 @@ _UPLOAD_SECONDS = 120
 
 @contextmanager
 def parent_run(folder: RunFolder, uri: str | None, search_id: str) -> Iterator[tuple[MlflowClient, Run]]:
-    """A client of the store that holds a search, and the search's own run; whatever goes wrong meanwhile is said.
+    """Open a client of the store that holds a search, and its own run; errors meanwhile become a ``TrackingError``.
 
     Args:
         uri: MLflow's tracking URI; ``None`` for the run folder's own store.

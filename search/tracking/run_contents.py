@@ -1,4 +1,4 @@
-"""What the MLflow run of one evaluation says: a name that survives the table, encodings in model order, figures, tags."""
+"""Contents of the MLflow run of one evaluation: a name that fits the table, encodings in model order, figures, tags."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAMED_ORIGINS = ("uniform", "recipe")
 
 @dataclass(frozen=True)
 class ModelScale:
-    """What sizes of a configuration are compared with.
+    """Size of the float model, with which configurations are compared.
 
     Attributes:
         layers: names of the layers, in model order.
@@ -52,13 +52,13 @@ class ModelScale:
 
     @classmethod
     def of(cls, context: StudyContext) -> ModelScale:
-        """That of a study's model."""
+        """Return the scale of a study's model."""
         layers = context.space.layers
         weights = sum(layer.parameters for layer in layers)
         return cls(tuple(x.name for x in layers), weights, context.rest_bytes, context.float_costs.get("size_mb", 0.0))
 
     def relative(self, size_mb: float) -> dict[str, float]:
-        """``bits_per_weight`` of the layers, and ``compression``: how many times smaller than fp16."""
+        """Return ``bits_per_weight`` of the layers, and ``compression``: how many times smaller than fp16."""
         found = {}
         if self.weights:
             found["bits_per_weight"] = _short((size_mb * MEGABYTE - self.rest_bytes) * 8 / self.weights)
@@ -68,7 +68,7 @@ class ModelScale:
 
 
 def run_name(record: Record) -> str:
-    """What costs how much, and how it was made, as in ``2.09 MB · 0.133 · calibrated``."""
+    """Name a run by costs, quality and workflow: ``2.09 MB · 0.133 · calibrated``."""
     units = {"size_mb": "MB", "latency_ms": "ms"}
     figures = [f"{_figure(value)} {units.get(name, name)}" for name, value in record.costs.items()]
     if record.failure is not None or record.screened is not None:
@@ -97,7 +97,7 @@ def _figure(value: float) -> str:
 
 
 def encoding_parameters(configuration: Configuration, layers: Sequence[str] = ()) -> dict[str, str]:
-    """Each layer's encoding under a key that sorts in model order, as MLflow sorts keys: ``07 blocks.1.conv``.
+    """Return each layer's encoding by a key that sorts in model order, as MLflow sorts keys: ``07 blocks.1.conv``.
 
     Args:
         layers: names in model order; those that it lacks come after them.
@@ -109,7 +109,7 @@ def encoding_parameters(configuration: Configuration, layers: Sequence[str] = ()
 
 
 def mlflow_key(text: str) -> str:
-    """The nearest key that MLflow takes: word characters, slashes, dashes, dots, colons and spaces, no path upwards."""
+    """Turn a text into a key that MLflow takes: word characters, slashes, dashes, dots, colons and spaces."""
     key = re.sub(r"[^/\w.: -]", "_", text)[:_LONGEST_KEY]
     return key if posixpath.normpath(key) == key and not key.startswith(("/", "..")) else key.replace("/", "_")
 
@@ -120,7 +120,7 @@ def _spelled(configuration: Configuration, name: str) -> str:
 
 
 def measured_metrics(record: Record, scale: ModelScale) -> dict[str, float]:
-    """Costs, the divergence with its interval, the workload's metrics, what methods gained, and seconds."""
+    """Return costs, the divergence with its interval, the workload's metrics, the gains of methods, and seconds."""
     values: dict[str, float] = dict(record.costs)
     if "size_mb" in values:
         values |= scale.relative(values["size_mb"])
@@ -134,7 +134,7 @@ def measured_metrics(record: Record, scale: ModelScale) -> dict[str, float]:
 
 
 def unseen_metrics(confirmed: Evaluation) -> dict[str, float]:
-    """What the same model gave on data that the search never saw."""
+    """Return the metrics of the same model on data that the search never saw."""
     return _quality(confirmed, "unseen.")
 
 
@@ -147,7 +147,7 @@ def _quality(evaluation: Evaluation, prefix: str) -> dict[str, float]:
 
 
 def trial_tags(record: Record) -> dict[str, str]:
-    """What names a trial, where it comes from, and why it does not count, if it does not."""
+    """Return tags that identify a trial, its origin, and the reason why it does not count, if it does not."""
     tags = {
         "trial": str(record.trial),
         "workflow": record.workflow.value,

@@ -17,7 +17,7 @@ _KIND, _MODELS = "mlflow.experimentKind", "custom_model_development"
 
 
 class RunIndex:
-    """Looks up one search's own run and those of its trials.
+    """Index of one search's own run and those of its trials.
 
     Args:
         client: of a store that answers.
@@ -42,7 +42,7 @@ class RunIndex:
             self._end_others()
 
     def made(self, trial: int, began_ms: int, tags: Mapping[str, str], name: str) -> Run:
-        """The run of a trial; one whose creation was not answered is looked for before it is created again."""
+        """Return the run of a trial, created if needed; one whose creation was not answered is looked for first."""
         if trial not in self.runs:
             asked = trial in self._unsure
             self._unsure.add(trial)
@@ -121,7 +121,7 @@ class RunIndex:
 
 
 def ended(run: Run) -> bool:
-    """Whether a run is over, as the store told when it was read."""
+    """Return whether a run is over, as the store told when it was read."""
     return bool(RunStatus.is_terminated(RunStatus.from_string(run.info.status)))
 
 

@@ -30,12 +30,12 @@ class _View:
 
 
 def view_tag(view: str) -> str:
-    """The name of the experiment's tag that holds a view."""
+    """Return the name of the experiment's tag that holds a view."""
     return f"mlflow.sharedViewState.{view}"
 
 
 def saved_views(objectives: ObjectiveSet, metrics: Sequence[str], now_ms: int) -> dict[str, str]:
-    """The views as tags of the experiment.
+    """Return the views as tags of the experiment.
 
     Args:
         metrics: the workload's own, shown beside the divergence.

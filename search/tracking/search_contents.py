@@ -1,4 +1,4 @@
-"""What the MLflow run of a whole search says of it: parameters, and whose it is, from what source, with which tools."""
+"""Contents of the MLflow run of a whole search: parameters, user, source, and versions of tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_VALUE = 6000  # of MLflow
 
 
 def search_parameters(experiment: Experiment, context: StudyContext) -> dict[str, str]:
-    """What a search cannot change once it has begun: the experiment's identity, and the model's size.
+    """Return what a search cannot change once it has begun: the experiment's identity, and the model's size.
 
     A parameter of MLflow cannot change either; budgets, which can, are tags.
     """
@@ -51,7 +51,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def source_tags(experiment: Experiment) -> dict[str, str]:
-    """Who searches what, under the names that MLflow's own columns show."""
+    """Return the user and the workload, under the names that MLflow's own columns show."""
     tags = {MLFLOW_SOURCE_TYPE: "LOCAL", MLFLOW_SOURCE_NAME: str(experiment.workload)}
     with suppress(OSError, KeyError, ImportError):  # an account without a name, in a container say
         tags[MLFLOW_USER] = getpass.getuser()
@@ -59,7 +59,7 @@ def source_tags(experiment: Experiment) -> dict[str, str]:
 
 
 def version_tags(experiment: Experiment) -> dict[str, str]:
-    """What may differ when a search goes on: versions of tools, budgets, and the commit of the workload's repository."""
+    """Return what may differ when a search goes on: versions of tools, budgets, the workload's commit."""
     tags = {f"version.{name}": number for name, number in tool_versions().items()}
     tags["version.palettune"] = version("palettune")
     tags |= dict(_flat({"budget": experiment.budget.model_dump(mode="json")}))
@@ -68,7 +68,7 @@ def version_tags(experiment: Experiment) -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit that a folder's repository is at; ``None`` where there is none, or no git."""
+    """Return the commit that a folder's repository is at; ``None`` where there is none, or no git."""
     with suppress(OSError, subprocess.SubprocessError):
         words = ["git", "-C", str(folder), "rev-parse", "HEAD"]
         ended = subprocess.run(words, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)

@@ -23,7 +23,7 @@ def search_note(
     confirmations: Mapping[str, Evaluation],
     where: str = "EXPERIMENT.toml",
 ) -> str:
-    """What a reader should know first.
+    """Write the note of a search: what a reader should know first.
 
     Args:
         evaluations: told so far.

@@ -86,7 +86,7 @@ class Tracker:
 
     @property
     def problems(self) -> Sequence[str]:
-        """What could not be written, in words; it is written by the next start."""
+        """Problems of writing, in words; the next start writes what is missing."""
         by_reason: dict[str, list[str]] = {}
         for name, error in self._queue.skipped:
             by_reason.setdefault(words(error, self._uri), []).append(name)

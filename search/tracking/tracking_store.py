@@ -48,7 +48,7 @@ def wait_at_most(seconds: int) -> None:
 
 
 def mlflow_client(uri: str) -> MlflowClient:
-    """A client that waits seconds, not minutes, and whose failures are told by us alone."""
+    """Make a client that waits seconds, not minutes, and whose failures are reported by Palettune alone."""
     wait_at_most(REQUEST_SECONDS)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -56,7 +56,7 @@ def mlflow_client(uri: str) -> MlflowClient:
 
 
 def shown(uri: str | None, folder: RunFolder) -> str:
-    """A tracking URI as it may be printed."""
+    """Return a tracking URI without secrets, to be printed."""
     return without_secrets(uri or folder.tracking_uri)
 
 
@@ -119,7 +119,7 @@ def _ask(uri: str) -> str | None:
 
 
 def words(error: Exception, uri: str) -> str:
-    """An error in one line, without the secrets of the URI."""
+    """Describe an error in one line, without the secrets of the URI."""
     text = re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
     cause = re.search(r"Caused by \w+\([\"'](?:HTTPS?Connection(?:Pool)?\(.*?\): )?(.*)[\"']\)", text)
     text = cause.group(1) if cause else text
@@ -146,7 +146,7 @@ def _database(uri: str) -> Path | None:
 
 
 def absolute(uri: str) -> str:
-    """A tracking URI that means the same from any working directory."""
+    """Make a tracking URI independent of the working directory."""
     file = _database(uri)
     if file is not None:
         return f"{uri.partition(':')[0]}:///{file.resolve()}"

@@ -75,7 +75,7 @@ class WriteQueue:
 
     @property
     def outage(self) -> Exception | None:
-        """Why the store does not answer; ``None`` where it does."""
+        """Reason why the store does not answer; ``None`` where it does."""
         return self._out
 
     def finish(self, patience: float, longest: float | None = None) -> bool:

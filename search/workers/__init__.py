@@ -1,1 +1,1 @@
-"""Where evaluations run: worker pools, and what a worker answers."""
+"""Worker pools, and the requests that workers answer."""

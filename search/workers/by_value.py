@@ -24,7 +24,7 @@ _INSTALLED = tuple(Path(sysconfig.get_paths()[name]) for name in ("stdlib", "pla
 
 
 def sent(settings: WorkerSettings) -> Any:
-    """Settings as a worker on Ray is given them: as they are, or a reference where they hold a workload in memory."""
+    """Return the settings as a worker on Ray takes them: a reference where they hold a workload in memory."""
     workload = settings.workload
     return put_by_value(settings, workload) if isinstance(workload, WorkloadObject) else settings
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class WorkerError(UserError):
-    """Workers cannot be started, or one failed at something that a search cannot do without."""
+    """Error: workers cannot be started, or one failed at something that a search cannot do without."""
 
 
 class SearchStopped(UserError):
@@ -33,7 +33,7 @@ class SearchStopped(UserError):
 
 
 def never() -> bool:
-    """Nobody asks for an early end."""
+    """Return false: nobody asks for an early end."""
     return False
 
 
@@ -58,7 +58,7 @@ class Request(ABC, Generic[T]):
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What became of a request, or why there is no result; and when it ran, in seconds since the epoch."""
+    """Result of a request, or the reason why there is none, and when it ran, in seconds since the epoch."""
 
     result: T | Failure
     span: tuple[float, float]
@@ -82,7 +82,7 @@ class Evaluations(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """How many requests are worked on at once."""
+        """Number of requests that are worked on at once."""
 
     @property
     @abstractmethod
@@ -108,7 +108,7 @@ class Evaluations(ABC):
     def completed(
         self, requests: Sequence[Request[T]], stop: Callable[[], bool] = never
     ) -> Iterator[tuple[int, Answer[T]]]:
-        """Answers to many requests as they come, each with its place among the requests.
+        """Yield the answers to many requests as they come, each with its place among the requests.
 
         Args:
             stop: asked about once a second.
@@ -127,7 +127,7 @@ class Evaluations(ABC):
                     yield index, pending.answer
 
     def result(self, request: Request[T], stop: Callable[[], bool] = never) -> T:
-        """The result of one request.
+        """Return the result of one request.
 
         Raises:
             SearchStopped: ``stop`` was true.
@@ -137,7 +137,7 @@ class Evaluations(ABC):
 
 
 def succeeded(answer: Answer[T]) -> T:
-    """The result of an answer.
+    """Return the result of an answer.
 
     Raises:
         WorkerError: it is a failure.

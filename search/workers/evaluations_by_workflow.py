@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class EvaluationsByWorkflow(Evaluations):
-    """Hands each request to the workers of its workflow.
+    """Evaluations that hand each request to the workers of its workflow.
 
     Args:
         parts: by workflow; those of the data-free one do whatever has no workers of its own.
@@ -25,7 +25,7 @@ class EvaluationsByWorkflow(Evaluations):
 
     @property
     def size(self) -> int:
-        """How many data-free requests are worked on at once."""
+        """Number of data-free requests that are worked on at once."""
         return self._parts[Workflow.DATA_FREE].size
 
     @property

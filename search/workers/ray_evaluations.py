@@ -53,7 +53,7 @@ class RemoteWorker:
         return Answer(request.run(self._worker), (began, time.time()))
 
     def result(self, request: Request[T]) -> T | Failure:
-        """The result alone, for a request whose answer goes on to another worker."""
+        """Return the result alone, for a request whose answer goes on to another worker."""
         return request.run(self._worker)
 
 
@@ -133,7 +133,7 @@ class RayEvaluations(Evaluations):
 
     @property
     def size(self) -> int:
-        """How many workers there are."""
+        """Number of workers."""
         return len(self._all)
 
     @property

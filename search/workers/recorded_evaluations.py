@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class RecordedEvaluations(Evaluations):
-    """Answers evaluations from results that are known, in the order in which so many workers would have.
+    """Evaluations answered from known results, in the order in which so many workers would have.
 
     Args:
         results: the result of a configuration on the evaluation data.
@@ -50,7 +50,7 @@ class RecordedEvaluations(Evaluations):
 
     @property
     def size(self) -> int:
-        """How many workers there would be."""
+        """Number of simulated workers."""
         return self._workers
 
     @property

@@ -1,4 +1,4 @@
-"""What workers can be asked for: one frozen dataclass per kind of work, with what it needs and what it gives."""
+"""Requests to workers: one frozen dataclass per kind of work, with its inputs and its result type."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class FloatFacts:
 
 @dataclass(frozen=True)
 class Describe(Request[FloatFacts]):
-    """What is known of the float model on the evaluation data."""
+    """Request for the facts of the float model on the evaluation data."""
 
     def run(self, worker: Worker) -> FloatFacts:
         """Run the float model, once in a worker's life."""

@@ -32,7 +32,7 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Holds one model in memory and works on it. Values in and out are plain, or frozen dataclasses of ours."""
+    """Worker that holds one model in memory; its arguments and results are plain values or frozen dataclasses."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
@@ -50,11 +50,11 @@ class Worker:
 
     @cached_property
     def confirmer(self) -> DataFreeEvaluator:
-        """The same on the confirmation data."""
+        """Evaluator on the confirmation data."""
         return DataFreeEvaluator(self.setting, Split.CONFIRMATION)
 
     def escalate(self, order: EscalationOrder) -> EscalationResult | Failure:
-        """One configuration under a rung's workflow and settings."""
+        """Evaluate one configuration under a rung's workflow and settings."""
         begun = self._begin(order)
         if isinstance(begun, Failure):
             return begun
@@ -86,7 +86,7 @@ class Worker:
             return outcome
 
     def confirm(self, configuration: Configuration, state: tuple[str, Workflow] | None) -> Evaluation | Failure:
-        """One configuration on data that the search never sees: data-free weights, or a state and its workflow."""
+        """Evaluate one configuration on confirmation data: with data-free weights, or with a state and its workflow."""
         if state is None:
             found = self.confirmer.measure(configuration)
         else:
@@ -126,7 +126,7 @@ class Worker:
         return tuple(failures)
 
     def score(self, method: str, columns: tuple[Column, ...], part: ScoringPart, energy: tuple[float, ...]) -> Scores:
-        """Sensitivity scores of one part of the columns and of the scoring data."""
+        """Score one part of the columns on one part of the scoring data."""
         sampling = self.workload.sampling
         batches = self.workload.batches(self.workload.scoring_split)
         samples = single_samples(batches, part.samples.stop, sampling.axes)
@@ -146,11 +146,11 @@ class Worker:
 
     @cached_property
     def assembler(self) -> Assembler:
-        """Assembles modules for conversion."""
+        """Assembler of modules for conversion."""
         return Assembler(self.workload.model, self.weights)
 
     def convert(self, configuration: Configuration, target: DeploymentTarget, state: str | None = None) -> bytes:
-        """One configuration as a package in bytes, to be measured elsewhere at the shapes of the example.
+        """Convert one configuration to a package in bytes, to be measured elsewhere at the shapes of the example.
 
         Args:
             state: file of an escalated model's state; the data-free weights without.

@@ -1,4 +1,4 @@
-"""What a worker of one run is told, wherever it runs."""
+"""Settings of the workers of one run, the same wherever they run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class WorkerSettings:
 
 
 def worker_settings(preparation: Preparation, folder: RunFolder, needs: Needs) -> WorkerSettings:
-    """The settings of a prepared experiment's workers."""
+    """Collect the settings of a prepared experiment's workers."""
     experiment = preparation.experiment
     return WorkerSettings(
         workload=experiment.workload,

@@ -1,7 +1,9 @@
 """The guides, followed: their files are written as the page says, and their commands run in order."""
 
+import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,12 +65,35 @@ def test_a_guide_can_be_followed(guide, tmp_path):
 OPTIONS = {
     "inspect": None,
     "search": ["--inline"],
+    "list": None,
     "front": None,
+    "explain": ["knee"],
+    "review": ["--no-open"],
     "solve": ["--max-size-mb", "0.1"],
     "export": ["--out", "exported", "--pick", "knee"],
+    "apply": ["EXPERIMENT.toml", "--out", "applied"],
     "verify": None,
     "bench": None,
 }
+#: They serve until they are interrupted; the second also needs a cluster.
+SERVERS = {"ui", "bench-worker"}
+
+
+def succeed(words: list[str], monkeypatch, capsys) -> None:
+    """One command line in this process."""
+    monkeypatch.setattr(sys, "argv", ["palettune", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0, f"palettune {words}\n{capsys.readouterr()}"
+
+
+def first_package(folder: Path) -> Path:
+    return next(iter(sorted(folder.glob("exported/*.mlpackage"))))
+
+
+def write_entry(folder: Path, name: str) -> None:
+    """The configuration of the first package, as the manifest has it."""
+    (folder / name).write_text(json.dumps(json.loads((folder / "exported" / "manifest.json").read_text())[0]))
 
 
 @pytest.mark.slow
@@ -78,14 +103,29 @@ def test_the_readmes_commands_run_on_a_small_experiment(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     (tmp_path / "EXPERIMENT.toml").write_text(project.experiment.read_text())
     named = [words for words in of_spans(ROOT / "README.md") if "--measure" not in words]
+    assert {words[0] for words in named} == {*OPTIONS, *SERVERS}
     for command, options in OPTIONS.items():
-        lines = [words for words in named if words[0] == command]
-        assert lines, f"README names no `palettune {command}`"
+        if command == "apply":
+            write_entry(tmp_path, "CONFIGURATION.json")
+        lines = [words for words in named if words[0] == command and (options is None or len(words) > 1)]
+        assert lines, f"README names no `palettune {command}` with what it takes"
         for words in lines:
-            packages = [str(path) for path in tmp_path.glob("exported/*.mlpackage")]
             given = words if options is None else [*words[:2], *options]
-            given = [packages[0] if word == "MODEL.mlpackage" else word for word in given]
-            monkeypatch.setattr(sys, "argv", ["palettune", *given])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            assert ended.value.code == 0, f"palettune {given}\n{capsys.readouterr()}"
+            succeed([str(first_package(tmp_path)) if w == "MODEL.mlpackage" else w for w in given], monkeypatch, capsys)
+
+
+@pytest.mark.slow
+def test_the_how_tos_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
+    """In one process, without Ray, which the guides run on; files that the page takes for granted are made."""
+    Project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for line in commands(ROOT / "docs" / "how_to.md"):
+        program, *words = shlex.split(line, comments=True)
+        assert program == "palettune", line
+        if "mine.json" in words:
+            write_entry(tmp_path, "mine.json")
+        for word in words:
+            if word.endswith("model.mlpackage") and not Path(word).exists():
+                shutil.copytree(first_package(tmp_path), word)
+        alone = ["--inline"] if words[0] == "search" and "--inline" not in words else []
+        succeed([*words, *alone], monkeypatch, capsys)

@@ -19,9 +19,10 @@ from tests.field.journey import Journey, journey
 HERE = Path(__file__).parent
 HEAD = """# Models from the field
 
-Small models and packages, made after public reports of trouble, each from `inspect` to `verify` by the command line. "Before" is
-the state of November 2026 (commit 0997236), measured by the same command; "now" is written by `python -m tests.field.table`. Right means:
-both exported packages proven in both precisions, exact to the byte, and `verify` agrees with their record.
+Small models and packages, made after public reports of trouble, each from `inspect` to `verify` by
+the command line. "Before" is the state of November 2026 (commit 0997236), measured by the same
+command; "now" is written by `python -m tests.field.table`. Right means: both exported packages
+proven in both precisions, exact to the byte, and `verify` agrees with their record.
 """
 
 

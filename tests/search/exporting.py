@@ -14,7 +14,7 @@ from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import prepare
-from palettune.search.results.export import export
+from palettune.search.results.packages.export import export
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding

@@ -11,8 +11,8 @@ from palettune.device_bench.runtime.execution import Execution
 from palettune.evaluators.quality.evaluation import Evaluation, Workflow
 from palettune.search.experiment.experiment import Constraints, Experiment
 from palettune.search.experiment.objectives import Objective, ObjectiveSet, objective_set
-from palettune.search.results.export import Exported
 from palettune.search.results.front import Front
+from palettune.search.results.packages.export import Exported
 from palettune.search.results.weight_file_size import WeightFile
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration

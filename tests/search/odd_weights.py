@@ -11,7 +11,7 @@ from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import Exported, export
+from palettune.search.results.packages.export import Exported, export
 from palettune.search.study.record import Record
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -87,12 +87,12 @@ PLAIN = """
 """
 
 
-def prepared(folder: Path, network: str, space: str = "") -> Preparation:
-    """A workload of one network, prepared."""
+def prepared(folder: Path, network: str, space: str = "", *, head: str = _HEAD, target: str = "iOS18") -> Preparation:
+    """A workload of one network, or of what is written without the common head, prepared."""
     folder.mkdir(exist_ok=True)
-    (folder / "workload.py").write_text(_HEAD + network)
+    (folder / "workload.py").write_text(head + network)
     (folder / "experiment.toml").write_text(
-        'name = "case"\nworkload = "workload.py"\ndeployment_target = "iOS18"\n'
+        f'name = "case"\nworkload = "workload.py"\ndeployment_target = "{target}"\n'
         f'[space]\nencodings = ["fp16", "lut4", "int8", "uint8-asym"]\n{space}\n[budget]\ntrials = 4\n'
     )
     return prepare(load_experiment(folder / "experiment.toml"))

@@ -9,6 +9,7 @@ class RecordingEvaluations(InlineEvaluations):
 
     def __init__(self, preparation, folder):
         super().__init__(worker_settings(preparation, folder, preparation.experiment.needs))
+        self.preparation = preparation
         self.requests = []
 
     def submit(self, request):

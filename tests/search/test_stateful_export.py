@@ -18,7 +18,7 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.inspection import Inspection
 from palettune.search.preparation.preparation import prepare
-from palettune.search.results.export import export
+from palettune.search.results.packages.export import export
 from palettune.search.results.verification import verify
 from palettune.search.study.record import Record
 from palettune.search.workers.requests import Evaluate

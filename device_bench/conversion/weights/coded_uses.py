@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from palettune.device_bench.conversion.front_end import words_of_line
 from palettune.device_bench.conversion.weights.weight_codes import CodedPart, WeightCodes
+from palettune.device_bench.package.op_modules import source_of
 from palettune.device_bench.package_model.package_layers import operations, weight_kind
 from palettune.space.layer import LayerKind
 
-__all__ = ["CodedUse", "CodedUses"]
+__all__ = ["CodedUse", "CodedUses", "at_line"]
+
+_TORCH = str(Path(torch.__file__).parent)
 
 
 #: Ops that move values. What others make may look like codes in order: so does a mean of rows.
@@ -105,7 +111,8 @@ class CodedUses:
                 self._computed_by(op, self._made_of(variable))
 
     def _computed_by(self, op: Any, tensors: frozenset[str]) -> None:
-        reason = f"op {op.name!r} ({op.op_type}) computes with its weight before use, and the program holds the result"
+        does = "computes with its weight before use, and the program holds the result"
+        reason = f"op {op.name!r} ({op.op_type}) {does}{at_line(op)}"
         self.computed.update(dict.fromkeys(tensors - self.computed.keys(), reason))
 
     def _note(self, op: Any, operand: str, index: int, variable: Any) -> None:
@@ -160,3 +167,9 @@ class CodedUses:
 
 def _is_constant(op: Any) -> bool:
     return op.op_type == "const" or (bool(op.outputs) and all(output.val is not None for output in op.outputs))
+
+
+def at_line(op: Any) -> str:
+    """Return where the user's source calls an op, such as ``; net.py:12 (`x + self.table`)``; empty if not known."""
+    line = words_of_line(source_of(op), without=_TORCH)
+    return f"; {line}" if line else ""

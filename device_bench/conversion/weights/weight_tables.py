@@ -16,7 +16,7 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from torch import Tensor
 
-from palettune.device_bench.conversion.weights.coded_uses import CodedUse, CodedUses
+from palettune.device_bench.conversion.weights.coded_uses import CodedUse, CodedUses, at_line
 from palettune.device_bench.conversion.weights.stand_in import StandIn
 from palettune.device_bench.conversion.weights.table_constant import table_constant
 from palettune.device_bench.conversion.weights.weight_choice import FoundWeight, chosen_weights
@@ -104,7 +104,7 @@ def _replace(function: Any, coded: CodedProgram) -> None:
 
 
 def _located(use: CodedUse, reason: str) -> str:
-    return reason if use.op is None else f"{reason} (op {use.op.name!r})"
+    return reason if use.op is None else f"{reason} (op {use.op.name!r}){at_line(use.op)}"
 
 
 def _put_table(function: Any, before: Any, weight: FoundWeight, stand_in: StandIn) -> None:

@@ -32,7 +32,7 @@ from palettune.search.api.apply import apply
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.preparation.preparation import Preparation, prepare
-from palettune.search.results.export import execution_json
+from palettune.search.results.packages.export import execution_json
 from palettune.search.workers.worker import Worker
 from palettune.search.workers.worker_settings import worker_settings
 from palettune.space.configuration import Configuration

@@ -19,7 +19,7 @@ _WORK = ("enable_fast_kmeans_mode", "rounding_precision", "pat_schedule", "qat_s
 
 
 def coreai_recipe(values: Mapping[str, Any], where: str) -> RecipeRules:
-    """A configuration as its ``from_dict`` takes it; names are regular expressions.
+    """Read a configuration of coreai-opt, as its ``from_dict`` takes it; names are regular expressions.
 
     Raises:
         RecipeError: naming the entry that cannot be expressed.

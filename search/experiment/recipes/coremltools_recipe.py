@@ -40,7 +40,7 @@ MODULE_KINDS: dict[str, tuple[LayerKind, ...]] = {
 
 
 def op_recipe(values: Mapping[str, Any], where: str) -> RecipeRules:
-    """An ``OptimizationConfig`` of ``coremltools.optimize.coreml``, as its ``from_dict`` takes it.
+    """Read an ``OptimizationConfig`` of ``coremltools.optimize.coreml``, as its ``from_dict`` takes it.
 
     An op is named as Palettune names the layer, or as the op of a torch model is: ``blocks_0_conv`` for ``blocks.0.conv``.
 
@@ -69,7 +69,7 @@ def op_recipe(values: Mapping[str, Any], where: str) -> RecipeRules:
 
 
 def torch_recipe(values: Mapping[str, Any], where: str) -> RecipeRules:
-    """A configuration of ``coremltools.optimize.torch`` as its ``from_dict`` takes it; names are regular expressions.
+    """Read a configuration of ``coremltools.optimize.torch`` from a mapping; names are regular expressions.
 
     Raises:
         RecipeError: naming the entry that cannot be expressed.

@@ -57,7 +57,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_of(values: Any, where: str) -> RecipeRules:
-    """The rules of a recipe in any form that is known.
+    """Return the rules of a recipe in any known form.
 
     Args:
         where: the recipe's own name, for messages.

@@ -25,7 +25,7 @@ class RecipeError(UserError):
 
 @dataclass(frozen=True)
 class RecipeEntry:
-    """What one entry of a recipe asks for.
+    """One entry of a recipe: its place, its encoding and the size from which it applies.
 
     Attributes:
         where: the entry's place in the recipe, for messages.
@@ -52,7 +52,7 @@ class NameRule:
     regular: bool = False
 
     def matches(self, layer: Layer) -> bool:
-        """Whether it is for a layer; a layer of tied weights has several names."""
+        """Return whether the rule applies to a layer; a layer of tied weights has several names."""
         names = (layer.name, *(name for name, _ in layer.tied))
         if self.regular:
             return any(re.fullmatch(self.pattern, name) for name in names)
@@ -76,7 +76,7 @@ class RecipeRules:
     strict: bool = True
 
     def configuration(self, layers: Sequence[Layer], target: DeploymentTarget) -> tuple[Configuration, tuple[str, ...]]:
-        """The configuration of a model's layers, and notes on layers that are left as they are.
+        """Apply the rules to a model's layers; return the configuration, and notes on layers that are left as they are.
 
         Raises:
             RecipeError: a name that no layer has, or an encoding that a layer cannot take.

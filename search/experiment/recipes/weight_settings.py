@@ -27,25 +27,25 @@ class Settings:
         self.given = frozenset(values)
 
     def take(self, name: str, default: Any = None) -> Any:
-        """One setting, which is done with."""
+        """Return a setting and mark it as read."""
         value = self._left.pop(name, default)
         return default if value is None else value
 
     def add(self, name: str, value: object) -> None:
-        """A setting that the form has where it is not given."""
+        """Set a setting that the recipe's form implies."""
         self._left[name] = value
 
     def ignore(self, *names: str) -> None:
-        """Settings that change the work, not the encoding."""
+        """Drop settings that change the work, not the encoding."""
         for name in names:
             self._left.pop(name, None)
 
     def fail(self, name: str, value: object, expected: str) -> RecipeError:
-        """The error for a setting that no encoding of Palettune has."""
+        """Return the error for a setting that no encoding of Palettune has."""
         return RecipeError(f"{self.where}.{name}: {value!r} cannot be expressed; expected {expected}")
 
     def done(self, spelling: str) -> Encoding:
-        """The encoding of this spelling.
+        """Return the encoding of a spelling, after a check that every setting was read.
 
         Raises:
             RecipeError: there is none, or a setting was not read.
@@ -58,7 +58,7 @@ class Settings:
             raise RecipeError(f"{self.where}: {error}") from None
 
     def table(self, bits: str) -> Encoding:
-        """A palettization.
+        """Return the encoding of a palettization.
 
         Args:
             bits: what the form calls the bits of an index.
@@ -77,7 +77,7 @@ class Settings:
         return self.done("-".join(parts))
 
     def linear(self, kind: str, scheme: str) -> Encoding:
-        """A linear quantization.
+        """Return the encoding of a linear quantization.
 
         Args:
             kind, scheme: what the form calls the type of an integer, and where its zero lies.
@@ -98,7 +98,7 @@ class Settings:
         return self.done(f"{stored}{zero}{'-tensor' if granularity == 'per_tensor' else ''}")
 
     def sparse(self) -> Encoding:
-        """A pruning by magnitude."""
+        """Return the encoding of a pruning by magnitude."""
         share, ratio = self.take("target_sparsity"), self.take("n_m_ratio")
         block, unit = int(self.take("block_size", 1)), str(self.take("granularity", "per_scalar"))
         if ratio is not None:

@@ -22,13 +22,13 @@ class Calibration(Rung):
     phase = 0.25
 
     def evaluator(self, setting: WorkflowSetting) -> WorkflowEvaluator:
-        """Calibration with its own defaults."""
+        """Return the calibration evaluator, with its own defaults."""
         from palettune.evaluators.calibration.evaluator import CalibrationEvaluator  # loads coremltools
 
         return CalibrationEvaluator(setting)
 
     def missing(self, workload: Workload) -> str | None:
-        """What the workload lacks, in words."""
+        """Say which function the workload lacks; ``None`` where it has all."""
         from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 
         return CalibrationEvaluator.missing(workload)

@@ -47,7 +47,7 @@ class FineTuning(Rung):
         return self.model_dump(mode="json", exclude={"count", *unused})
 
     def evaluator(self, setting: WorkflowSetting) -> WorkflowEvaluator:
-        """Fine-tuning of everything, or of adapters where they have a rank."""
+        """Return the evaluator that trains everything, or adapters where they have a rank."""
         if not self.adapter_rank:
             from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator  # loads coremltools
 
@@ -58,13 +58,13 @@ class FineTuning(Rung):
         return AdapterEvaluator(setting, AdapterSetting(self.adapter_rank, self.adapter_placement, tuning=tuning))
 
     def missing(self, workload: Workload) -> str | None:
-        """What the workload lacks, in words."""
+        """Say which function the workload lacks; ``None`` where it has all."""
         from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 
         return FineTuningEvaluator.missing(workload)
 
     def problem(self, wanted: Wanted) -> str | None:
-        """Branches that stay beside their layers take a time that is not predicted."""
+        """Refuse adapters that stay beside their layers where latency counts: their time is not predicted."""
         if wanted.latency and self.adapter_rank and self.adapter_placement is AdapterPlacement.SEPARATE:
             return (
                 f'{self.name}.adapter_placement: the time of separate branches is not predicted: write "merged", or take '

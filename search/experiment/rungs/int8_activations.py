@@ -1,4 +1,4 @@
-"""The rung of activations in 8 bits: the same encodings with rounded inputs, for latency."""
+"""The rung of activations in 8 bits, which lowers the latency and keeps the encodings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Int8Activations(Calibration):
     phase = 0.5
 
     def problem(self, wanted: Wanted) -> str | None:
-        """Activations in 8 bits need a latency to save, and a system that has them."""
+        """Refuse 8-bit activations where latency does not count, or where the deployment target lacks them."""
         if "latency_ms" not in wanted.costs:
             return (
                 f"{self.name}: activations in 8 bits save time and no byte: add latency_ms to objectives.cost, "

@@ -17,7 +17,7 @@ __all__ = ["EscalationSettings"]
 
 
 class EscalationSettings(Section):
-    """How many evaluations are escalated to each rung, and how; rungs in the order in which they are decided.
+    """Section ``[escalation]``: the rungs, in the order in which they are decided, and their common limits.
 
     Attributes:
         in_flight: escalations decided before the oldest is told.
@@ -44,12 +44,12 @@ class EscalationSettings(Section):
 
     @property
     def counts(self) -> dict[Workflow, int]:
-        """How many evaluations are escalated to each workflow."""
+        """Return how many evaluations are escalated to each workflow."""
         found: Counter[Workflow] = Counter()
         for rung in self.asked:
             found[rung.workflow] += rung.count
         return dict(found)
 
     def rung(self, name: str) -> Rung | None:
-        """One rung by its name; ``None`` for a name that is none's."""
+        """Return a rung by its name; ``None`` where no rung has it."""
         return next((rung for rung in self.rungs if rung.name == name), None)

@@ -22,7 +22,7 @@ __all__ = ["Rung", "Wanted"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an experiment asks for, as far as it can rule a rung out.
+    """Requirements of an experiment that can rule a rung out.
 
     Attributes:
         target: the oldest system that packages must run on.
@@ -76,8 +76,8 @@ class Rung(Section):
 
     @abstractmethod
     def missing(self, workload: Workload) -> str | None:
-        """What the workload lacks for it, in words; ``None`` where it can run."""
+        """Say what the workload lacks for this rung; ``None`` where it can run."""
 
     def problem(self, wanted: Wanted) -> str | None:
-        """Why an experiment cannot ask for it, in words that begin with the key below ``escalation``; ``None``: it can."""
+        """Say why an experiment cannot have this rung, naming the key below ``escalation`` first; ``None``: it can."""
         return None

@@ -1,1 +1,1 @@
-"""Members of a front: picked by words, checked on unseen data, told apart by paired samples."""
+"""Members of a front: picked by words or a bound on a figure, and described in a sentence."""

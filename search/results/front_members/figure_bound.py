@@ -17,12 +17,12 @@ _MEETS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 def is_figure_bound(word: str) -> bool:
-    """Whether a word bounds a figure."""
+    """Return whether a word bounds a figure."""
     return _BOUND.fullmatch(word.strip()) is not None
 
 
 def smallest_within_figure(members: Sequence[Record], word: str) -> Record:
-    """The first member, smallest first, whose figure meets a bound.
+    """Return the smallest member whose figure meets a bound.
 
     Args:
         word: a divergence or a metric, ``<``, ``<=``, ``>`` or ``>=``, and a number.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from palettune.search.results.front import Front
-from palettune.search.results.front_members.verdicts import MemberVerdict
 from palettune.search.results.intervals import FEWEST_SOURCES, sources
+from palettune.search.results.verdicts import MemberVerdict
 
 __all__ = ["front_sentence"]
 
@@ -14,7 +14,7 @@ _SHOWN = 6
 
 
 def front_sentence(front: Front) -> str:
-    """What the checks on unseen data say, and which neighbours the samples cannot tell apart; empty without members."""
+    """Summarize the checks on unseen data, and the neighbours that samples cannot tell apart; empty without members."""
     if not front.members:
         return ""
     return f"{_checked(front)}; {_alike(front)}."

@@ -35,7 +35,7 @@ class Picks:
     recipes: Mapping[str, int] = field(default_factory=dict)
 
     def pick(self, wanted: Sequence[str], limits: Limits) -> tuple[Record, ...]:
-        """The evaluations that some words name, each once, in the order of the words.
+        """Return the evaluations that some words name, each once, in the order of the words.
 
         Raises:
             PickError: naming the word or bound, and what there is.
@@ -104,7 +104,7 @@ _MEMBERS = ("knee", "all", "smallest", "spread")
 
 
 def best_within(front: Front, limits: Limits) -> Record | None:
-    """The member of the best quality within bounds; ``None`` where there is none."""
+    """Return the member of the best quality within bounds; ``None`` where there is none."""
     pairs = zip(front.members, front.losses()[:, 0], strict=True)
     within = [(loss, place, record) for place, (record, loss) in enumerate(pairs) if limits.meets(record, front.known)]
     return min(within)[2] if within else None

@@ -1,1 +1,1 @@
-"""What is written beside the weights of an exported package: its name, its description, and the manifest."""
+"""Exported packages: conversion and proof, name, description, record and manifest."""

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from palettune.search.results.export import Exported
+from palettune.search.results.packages.export import Exported
 
 __all__ = ["write_manifest"]
 

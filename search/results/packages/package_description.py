@@ -1,4 +1,4 @@
-"""What a package says of itself to people: Xcode shows description, author, version and licence."""
+"""Description of a package for people: Xcode shows description, author, version and licence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PackageDescription:
 
     @classmethod
     def of(cls, texts: PackageSection, record: Record, *, name: str, float_mb: float, label: str) -> PackageDescription:
-        """The description of a record's package.
+        """Describe the package of a record.
 
         Args:
             name: of the experiment.

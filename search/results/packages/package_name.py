@@ -10,7 +10,7 @@ _WORDS = {"data_free": "", "calibration": "calibrated", "fine_tuning": "fine_tun
 
 
 def package_name(record: Record, experiment: str, label: str) -> str:
-    """As in ``2.09MB_0.133_calibrated_efficientnet_lite0_trial68``: size, divergence, how the weights were found.
+    """Name a package by size, divergence and workflow: ``2.09MB_0.133_calibrated_efficientnet_lite0_trial68``.
 
     Args:
         label: what sets it apart from all others, such as the number of its trial.

@@ -40,6 +40,8 @@ def test_all_weights_are_found_and_what_is_computed_with_is_converted_with_its_o
     assert [layer.name for layer in found.layers] == ["bare", "plain"]
     assert [stand_in.layer for stand_in in found.by_size.values()] == ["bare", "plain"]
     assert "(mul) computes with its weight before use" in found.refusals["scaled"]
+    line = Mixed.forward.__code__.co_firstlineno + 1
+    assert f"; test_torch_skeleton.py:{line} (`return functional.linear(self.plain(x)" in found.refusals["scaled"]
     assert "not in the converted program" in found.refusals["idle"]
     assert len(conversions) == 2
     again = TorchSkeleton(setting_of(Mixed())).found(found.layers, {})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from palettune.evaluators.adapters.adapted_model import AdaptedModel, AdapterError, adaptable
+from palettune.evaluators.adapters.adapted_model import AdaptedModel, AdapterError, adaptable, unadapted
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.adapters.setting import AdapterSetting
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
@@ -27,6 +27,11 @@ def test_nothing_is_added_beside_a_weight_that_no_module_is_called_with():
     layers = {layer.name: layer for layer in every_layer()}
     assert adaptable(layers, 1) == ("attention.out_proj", "dense")
     assert adaptable(layers, 1, called=["dense"]) == ("dense",)
+    reasons = {name: unadapted(layer, 1, ["dense"]) for name, layer in layers.items()}
+    assert reasons["dense"] is None
+    assert reasons["words"] == "layers of kind embedding have none"
+    assert reasons["functional"] == reasons["attention.out_proj"] == "the weight is used without a call of a module"
+    assert "rank 1000" in str(unadapted(layers["dense"], 1000))
     for name in ("functional", "attention.out_proj"):
         with pytest.raises(AdapterError, match="called as a module"):
             adaptable(layers, 1, [name], ["dense"])

@@ -77,6 +77,7 @@ def test_no_layer_and_no_peft_are_said(tmp_path: Path, monkeypatch: pytest.Monke
     configuration = parse_configuration(setting, "lut4")
     nothing = AdapterEvaluator(setting, replace(SETTING, rank=1000)).evaluate(configuration)
     assert "no layer is large enough" in nothing.gains[0].reason
+    assert any(note.startswith("no adapter beside stem, ") and "rank 1000" in note for note in nothing.notes)
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(AdapterError, match=r"pip install 'palettune\[adapters\]'"):
         AdapterEvaluator(setting, replace(SETTING, layers=("project",))).evaluate(configuration)

@@ -116,6 +116,7 @@ def test_activations_in_8_bits_are_in_the_package_where_asked_and_only_there(tmp
     assert set(outcome.state.activations) == set(asked)
     assert outcome.evaluation.divergence < max(20 * start.evaluation.divergence, 1e-2)
     assert any(gain.method == "activation_ranges" and gain.kept for gain in outcome.gains)
+    assert any(note.startswith("8-bit activations: inputs in fp16 of ") for note in outcome.notes)
     module = outcome.state.apply(setting.workload.model)
     inputs, path = setting.workload.example_inputs, tmp_path / "model.mlpackage"
     convert(module, inputs, DeploymentTarget.IOS18).save(str(path))

@@ -1,6 +1,7 @@
 """The choice among methods, layer by layer."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -53,6 +54,25 @@ def test_a_method_that_fails_or_makes_it_worse_is_not_kept_and_says_why(tmp_path
     assert choice.weight is start
 
 
+def test_layers_of_equal_weights_do_not_share_what_was_found_from_their_inputs(tmp_path):
+    setting = setting_of(tmp_path / "both", "transformer")
+    model, encoding = setting.workload.model, Encoding.parse("int4")
+    model.out.weight.data.copy_(model.query.weight.data)  # as copies of one block are before training
+    samples = calibration_samples(setting.workload)
+
+    def found(name, choices):
+        return choices.choose(name, encoding, setting.weights.get(name, encoding))
+
+    alone = found("out", LayerChoices(setting, samples))
+    shutil.rmtree(setting.weights.bank.folder)
+    setting.weights.bank._index.clear()
+    choices = LayerChoices(setting, samples)
+    first, second = found("query", choices), found("out", choices)
+    assert (first.method, second.method) == ("gptq", "gptq")
+    assert torch.equal(second.weight.weight, alone.weight.weight)
+    assert not torch.equal(first.weight.weight, second.weight.weight)
+
+
 # packed rows, an LSTM's own order of rows, gates, turned by the program, matrix products
 USES = {
     "attention.in_proj_weight": {"int4": "gptq", "lut4": "compensated_tables"},
@@ -83,4 +103,19 @@ def test_a_layer_whose_inputs_are_not_seen_keeps_its_weight_and_the_record_says_
     assert choice.weight is start
     (gain,) = choice.gains
     assert (gain.method, gain.layer, gain.kept) == ("sensitive_k_means", "back", False)
-    assert "no statistics of the layer's inputs" in gain.reason
+    assert gain.reason == "no statistics of the layer's inputs: a layer of kind conv_transpose1d has none"
+
+
+def test_a_layer_that_no_method_is_for_keeps_its_weight_and_the_record_says_why(tmp_path):
+    setting = every_setting(tmp_path)
+    choices = LayerChoices(setting, calibration_samples(setting.workload))
+    for name, spelling, words in (("words", "lut4", "a layer of kind embedding"), ("product", "lut8", "lut8")):
+        encoding = Encoding.parse(spelling)
+        start = setting.weights.get(name, encoding)
+        choice = choices.choose(name, encoding, start)
+        assert choice.weight is start
+        (gain,) = choice.gains
+        assert (gain.method, gain.layer, gain.kept) == ("data_free", name, True)
+        assert words in gain.reason
+    plain = Encoding.parse("fp16")
+    assert choices.choose("dense", plain, setting.weights.get("dense", plain)).gains == ()

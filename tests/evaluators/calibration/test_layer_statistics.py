@@ -96,6 +96,7 @@ def test_statistics_come_in_parts_where_memory_is_small_and_are_the_same():
     small = StatisticsCache(model, layers, samples, memory_bytes=6 * 6 * 4)
     assert small.get("0") is not None
     assert small.get("2") is None  # larger than the memory by itself
+    assert small.lacking("2").startswith("they need more than")
 
 
 def test_layers_that_no_input_reaches_or_of_other_kinds_have_none():

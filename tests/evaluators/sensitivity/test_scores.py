@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from palettune.evaluators.sensitivity.scores import Scores
+from palettune.evaluators.sensitivity.scores import Scores, ScoresError
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 
@@ -23,6 +23,15 @@ def test_scores_are_kept_and_read_back(tmp_path):
     configuration = Configuration({"a": MENU[1], "b.c": MENU[0]})
     assert again.predict(configuration) == pytest.approx(2.5)
     assert again.standard_error(configuration) == pytest.approx(np.std([1.5, 3.5], ddof=1) / np.sqrt(2))
+
+
+@pytest.mark.parametrize("text", [None, b"", b"no scores"])
+def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path, text):
+    path = tmp_path / "scores.safetensors"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(ScoresError, match=r"scores\.safetensors: .*palettune search EXPERIMENT\.toml"):
+        Scores.load(path)
 
 
 def test_a_score_that_is_not_finite_names_its_layer():

@@ -70,6 +70,22 @@ def test_a_folder_of_files_does_not_hide_an_installed_package(tmp_path):
     assert import_workload(tmp_path / "workload.py").VALUE.shape == (2,)
 
 
+@pytest.mark.parametrize(
+    "line", ["import evaluators.accuracy", "from evaluators import accuracy", "from evaluators.accuracy import VALUE"]
+)
+def test_a_folder_without_init_keeps_its_files_whatever_package_has_its_name(tmp_path, monkeypatch, line):
+    for folder, value in (("elsewhere", "theirs"), ("mine", "mine")):
+        (tmp_path / folder / "evaluators").mkdir(parents=True)
+        (tmp_path / folder / "evaluators" / "accuracy.py").write_text(f"VALUE = {value!r}\n")
+    (tmp_path / "elsewhere" / "evaluators" / "__init__.py").write_text("INSTALLED = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    code = "found = locals().get('VALUE') or (locals().get('accuracy') or evaluators.accuracy).VALUE\n"
+    (tmp_path / "mine" / "workload.py").write_text(f"{line}\n{code}from evaluators import INSTALLED\n")
+    module = import_workload(tmp_path / "mine" / "workload.py")
+    assert (module.found, module.INSTALLED) == ("mine", True)
+    sys.modules.pop("evaluators", None)
+
+
 def test_two_workloads_with_modules_of_one_name_are_loaded_and_read(tmp_path):
     text = (
         "import torch\nfrom torch import nn\nimport data\n\n\ndef model():\n    from layers import Layer\n    return Layer()\n\n\n"

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from palettune.device_bench.conversion.front_end import FrontEnd
-from palettune.device_bench.package.float_constants import FloatConstant
+from palettune.device_bench.package.other_constants import OtherConstant
 from palettune.search.display.inspection_tables import print_inspection
 from palettune.search.preparation.inspection import Inspection
 from palettune.space.encoding import Encoding
@@ -119,7 +119,7 @@ def test_at_80_columns_each_layer_is_one_line_with_its_figures(inspection):
 
 def test_at_80_columns_no_figure_of_any_table_is_cut(inspection):
     text = io.StringIO()
-    constant = FloatConstant(
+    constant = OtherConstant(
         "encoder.position_embedding_of_the_first_block", (1, 512, 768), 1572864, "it is a table " * 8
     )
     refused = {Encoding.parse("lut4-g16"): "groups of 16 do not divide the 24 input channels of this layer " * 2}

@@ -100,3 +100,14 @@ def test_what_fails_is_a_record_and_is_not_escalated():
     (record,) = evaluate(history, pool, AskedEvaluation("by hand", PLAIN, (rung,)), confirm=True)
     assert (record.evaluation, str(record.failure)) == (None, "forward: not finite")
     assert pool.asked == [Evaluate(PLAIN)]
+
+
+def test_a_stop_is_obeyed_while_an_evaluation_goes_on():
+    class Endless(Answering):
+        def wait(self, timeout=None):
+            pass
+
+    history, stops = history_of(), iter([False, False, True])
+    adding = AddedEvaluations(history, Endless(), cheap, Heard(), confirm=True)
+    assert adding.evaluate([AskedEvaluation("by hand", PLAIN)], lambda: next(stops)) == []
+    assert history.added == []

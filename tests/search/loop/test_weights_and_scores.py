@@ -13,7 +13,7 @@ from palettune.search.display.progress import Display
 from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.reporter import Reporter
 from palettune.search.experiment.run_folder import RunFolder
-from palettune.search.loop.weights_and_scores import _say_minutes, fill_bank, score_layers
+from palettune.search.loop.weights_and_scores import _say_minutes, fill_bank, restore_scores, score_layers
 from palettune.search.preparation.preparation import prepare
 from palettune.search.workers.evaluations import SearchStopped
 from palettune.search.workers.requests import Describe, Score
@@ -108,6 +108,28 @@ def test_scores_of_before_are_completed(tmp_path):
     assert {request.method for request in pool.requests} == {"isolated"}
     assert again.by_sample == pytest.approx(whole.by_sample)
     assert said.getvalue().count("no gradient reaches layer encoder:") == 2
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "not scores"])
+def test_scores_that_are_gone_or_damaged_are_found_again(damage, tmp_path):
+    pool, said, score, run = prepared(tmp_path, *CASES["nothing cut off"][:2])
+    whole, name = score()
+    path = run.scores / name
+    data = path.read_bytes()
+
+    def harm():
+        path.unlink() if damage == "gone" else path.write_bytes(data[:-30] if damage == "cut" else b"scores")
+
+    harm()
+    again, other = score()  # as by a search with --fresh
+    assert (other, again.by_sample.tolist()) == (name, whole.by_sample.tolist())
+    assert ("damaged" in said.getvalue()) == (damage != "gone")
+    harm()
+    restore_scores(pool.preparation, path, pool, Reporter())
+    assert Scores.load(path).by_sample.tolist() == whole.by_sample.tolist()
+    pool.requests.clear()
+    restore_scores(pool.preparation, path, pool, Reporter())
+    assert pool.requests == []
 
 
 def test_minutes_are_said_before_they_pass():

@@ -1,10 +1,67 @@
-"""An experiment whose search has no operands among its layers is prepared without them."""
+"""An experiment is prepared with the layers that its search has chosen for."""
 
 import pytest
+import torch
+from torch import Tensor, nn
 
+from palettune.search.api.apply import apply
+from palettune.search.experiment.experiment import Experiment
 from palettune.search.preparation.as_searched import prepare_as_searched
+from palettune.space.configuration import Configuration
+from palettune.space.encoding import Encoding
 from palettune.space.layer import LayerKind
 from tests.search.preparation.placed import placed
+
+
+class Mixing(nn.Module):
+    """A weight that a module holds, and one that is used without any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixer = nn.Parameter(torch.randn(64, 64))
+        self.dense = nn.Linear(64, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(nn.functional.linear(x, self.mixer))
+
+
+class Workload:
+    def model(self) -> nn.Module:
+        torch.manual_seed(0)
+        return Mixing()
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        return (torch.ones(1, 64),)
+
+    def evaluation_data(self):
+        torch.manual_seed(1)
+        return [((torch.randn(4, 64),), None)]
+
+
+def mixing() -> Experiment:
+    return Experiment(name="mixing", workload=Workload(), space={"encodings": ("fp16", "lut4")})
+
+
+@pytest.mark.slow
+def test_a_search_of_the_weights_of_modules_alone_goes_on_with_these():
+    new, former = prepare_as_searched(mixing(), None), prepare_as_searched(mixing(), {"dense"})
+    assert [layer.name for layer in new.layers] == ["mixer", "dense"]
+    assert [layer.name for layer in former.layers] == ["dense"]
+    assert former.identity()["menus"] == {"dense": ["fp16", "lut4"]}
+    assert former.reach.largest_bytes == new.reach.largest_bytes
+    assert any("begun when mixer were no layers" in note for note in former.notes)
+    assert prepare_as_searched(mixing(), {"of", "another", "model"}).layers == new.layers
+
+
+@pytest.mark.slow
+def test_a_configuration_of_the_weights_of_modules_alone_is_applied(tmp_path):
+    only = Configuration({"dense": Encoding.parse("lut4")})
+    done = apply(only, mixing(), out=tmp_path / "out", root=tmp_path / "runs")
+    assert done.proven
+    assert {name: str(one) for name, one in done.record.configuration.encodings.items()} == {
+        "mixer": "fp16",
+        "dense": "lut4",
+    }
 
 
 @pytest.mark.slow
@@ -19,7 +76,7 @@ def test_operands_are_layers_unless_the_search_has_none():
     assert searched.layers == new.layers
     former = prepare_as_searched(placed(), {"dense"})
     assert [layer.name for layer in former.layers] == ["dense"]
-    assert any("begun when tables that are added" in note for note in former.notes)
+    assert any("begun when positions were no layers" in note for note in former.notes)
     assert former.reach.largest_bytes == new.reach.largest_bytes
     asked = prepare_as_searched(placed(operands=False), None)
     assert asked.identity() == former.identity()

@@ -107,6 +107,13 @@ def test_what_the_workload_does_not_allow_is_named_by_its_key(functions, section
         interface(functions, **sections)
 
 
+def test_pixels_that_no_picture_holds_are_found_in_the_last_batch():
+    workload = PictureWorkload()
+    workload.evaluation_data = lambda: [*[(picture(), None)] * 12, ((torch.full((1, 3, 16, 16), 90.0),), None)]
+    with pytest.raises(UserError, match=r"evaluation_data\(\) holds pixels from .* 0 to 255 are expected"):
+        interface(workload, inputs={"image": IMAGE})
+
+
 def test_values_between_whole_pixels_are_said_once():
     experiment = Experiment(name="declared", workload=PictureWorkload(picture()[0] * 0.99), inputs={"image": IMAGE})
     workload = load_workload(experiment.workload)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from palettune.search.results.package_record import PackageRecord
+from palettune.search.results.packages.package_record import PackageRecord
 from palettune.search.results.record_check import Found, judged, tolerance
 
 FOUND = Found(

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from palettune.search.experiment.experiment import load_experiment
-from palettune.search.results.package_record import PackageRecord
+from palettune.search.results.packages.package_record import PackageRecord
 from palettune.search.results.verification import Verification, verify
 from palettune.space.errors import UserError
 from tests.search.exporting import exported, write_case

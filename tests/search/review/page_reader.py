@@ -20,15 +20,17 @@ def encodings_of(data, row):
     return {layer["name"]: names[ord(c) - 48] for layer, c in zip(data["layers"], row["configuration"], strict=True)}
 
 
-def choices_of(data, encodings):
-    """The place in each layer's menu."""
-    names = [encoding["name"] for encoding in data["encodings"]]
-    return [layer["menu"].index(names.index(encodings[layer["name"]])) for layer in data["layers"]]
+def figure_of(data, layer, encoding, what):
+    """A layer's figure in an encoding, of its menu or brought along."""
+    place = [one["name"] for one in data["encodings"]].index(encoding)
+    if place in layer["menu"]:
+        return layer[what][layer["menu"].index(place)]
+    return layer["brought"][what][layer["brought"]["encodings"].index(place)]
 
 
 def total(data, encodings, what):
     """The sum over all layers of one of their lists."""
-    return sum(layer[what][choice] for layer, choice in zip(data["layers"], choices_of(data, encodings), strict=True))
+    return sum(figure_of(data, layer, encodings[layer["name"]], what) for layer in data["layers"])
 
 
 def predicted(data, encodings):

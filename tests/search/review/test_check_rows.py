@@ -1,6 +1,7 @@
 """What was checked, and what escalations brought."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ def test_checks_are_those_of_the_model_and_of_this_search_s_packages(source):
     assert found["notes"] == ["twice", "edited", "shown"]
     (proof,) = found["proofs"]
     assert (proof["package"], proof["trial"], proof["passed"]) == ("trial.mlpackage", 3, True)
+    assert proof["path"] == str(Path("trial.mlpackage").resolve())
 
 
 def test_a_run_without_facts_has_none(source):

@@ -9,18 +9,21 @@ import pytest
 from palettune.evaluators.sensitivity.scores import Scores
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.review.encoding_table import EncodingTable
-from palettune.search.review.layer_rows import layer_rows, losses_of_columns
+from palettune.search.review.layer_rows import brought_encodings, layer_rows, losses_of_columns
+from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
 from palettune.space.footprint import layer_bytes
 from palettune.space.search_space import SearchSpace
 from tests.search.latency_space import MENU, TARGET, WIDTHS, model, scores, space
+from tests.search.made_up import record
 
 
-def rows_of(whole, made=None, latency=None, **keys):
+def rows_of(whole, made=None, latency=None, brought=None, **keys):
     keys.setdefault("encodings", [str(e) for e in MENU])
     experiment = Experiment(name="x", workload=Path("workload.py"), space=keys)
-    table = EncodingTable(whole, experiment.space.parsed, TARGET)
-    rows, reasons = layer_rows(experiment, whole, table, losses_of_columns(made), made, latency)
+    brought = brought or {}
+    table = EncodingTable(whole, [*experiment.space.parsed, *(e for one in brought.values() for e in one)], TARGET)
+    rows, reasons = layer_rows(experiment, whole, table, losses_of_columns(made), made, latency, brought)
     return rows, reasons, table
 
 
@@ -83,6 +86,25 @@ def test_a_legal_encoding_that_is_not_offered_has_its_reason_too(keys, groups, w
     assert {reasons[number] for row in rows for _, number in row["refused"] if row["name"] == "a"} == {
         next(reason for reason in reasons if words in reason)
     }
+
+
+def test_what_added_trials_use_beyond_a_menu_has_its_figures_beside_it():
+    whole, latency, lut6 = space(), model(), Encoding.parse("lut6")
+    plain = Configuration(dict.fromkeys(WIDTHS, MENU[1]))
+    mixed = record(0, 0.1, 1.0, configuration=plain.replace({"b": lut6}), added=True)
+    proposed = replace(mixed, trial=1, added=False, configuration=plain.replace({"c": lut6}))
+    brought = brought_encodings([mixed, mixed, proposed], whole)
+    assert {name: list(found) for name, found in brought.items()} == {"b": [lut6]}
+    scored = Scores("made up", (*scores(1).columns, ("b", lut6)), np.append(scores(1).by_sample, [[0.25]], axis=1))
+    linear = latency.linearized(plain)
+    rows, _, table = rows_of(whole, scored, linear, brought)
+    assert [len(row["menu"]) for row in rows] == [len(row["bytes"]) for row in rows] == [len(MENU)] * len(rows)
+    (found,) = (row["brought"] for row in rows if "brought" in row)
+    layer = whole.layers[1]
+    assert (layer.name, found["encodings"], found["loss"]) == ("b", [table.place(lut6)], [0.25])
+    assert found["bytes"] == [layer_bytes(layer, lut6, TARGET)]
+    assert found["busy_us"][0] == pytest.approx(1e3 * latency.layer_times("b", lut6)[0], rel=1e-8)
+    assert rows_of(whole, scores(1), None, brought)[0][1]["brought"]["loss"] == [None]
 
 
 def test_a_score_is_a_mean_over_samples():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.benchmarks.review.made_up_search import made_up_source
-from palettune.search.experiment.experiment import Constraints
+from palettune.search.experiment.experiment import Constraints, Experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.ending import Ending
 from palettune.search.review.review_data import review_data
@@ -76,6 +76,15 @@ def test_what_ended_a_search_is_said_once_it_has_ended(source):
     facts = ReviewFacts("id", ending=Ending.TRIALS)
     assert review_data(replace(source, facts=facts))["ending"] == Ending.TRIALS.value
     assert review_data(replace(source, facts=facts, searching=True))["ending"] is None
+
+
+def test_a_path_with_blanks_is_quoted_for_commands(source, tmp_path):
+    path = tmp_path / "my runs" / "experiment.toml"
+    path.parent.mkdir()
+    path.write_text('name = "x"\nworkload = "workload.py"\n')
+    (path.parent / "workload.py").touch()
+    found = review_data(replace(source, experiment=Experiment.load(path)))
+    assert found["commands"]["experiment"] == f"'{path}'"
 
 
 def test_without_scores_nothing_is_predicted(source):

@@ -9,11 +9,12 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screene
 from palettune.evaluators.quality.gain import Gain
 from palettune.search.results.front import front_of
 from palettune.search.results.intervals import interval
+from palettune.search.results.known_latency import KnownLatency
 from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.search_clock import SearchClock
 from palettune.search.review.trial_rows import TrialRows, gain_rows
 from palettune.space.configuration import Precision
-from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, record
+from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, measured, record
 
 LOSSES = {
     (layer.name, encoding): loss * factor
@@ -33,8 +34,8 @@ def evaluated(divergence, spread=0.3, count=32, seed=0, workflow=Workflow.DATA_F
     )
 
 
-def rows_of(records, losses=LOSSES, confirmations=None):
-    front = replace(front_of(records, OBJECTIVES), confirmations=confirmations or {})
+def rows_of(records, losses=LOSSES, confirmations=None, known=None):
+    front = replace(front_of(records, OBJECTIVES, known), confirmations=confirmations or {})
     table = EncodingTable(SPACE, MENU, TARGET)
     made = TrialRows(SPACE, table, front, SearchClock([(0.5, 10.0)]), losses, 1000)
     return {row["trial"]: row for row in made.rows(records)}
@@ -101,6 +102,28 @@ def test_unseen_data_confirm_a_member_or_do_not():
     assert [rows[0]["verdict"], rows[1]["verdict"]] == ["holds", "above"]
     assert rows[1]["unseen"]["divergence"] > rows[1]["high"]
     assert rows[1]["unseen"]["metrics"] == {"top1": 0.5}
+
+
+def test_too_few_samples_of_a_member_check_nothing():
+    few = record(0, 0.2, 2.0)
+    row = rows_of([few], confirmations={few.key: replace(few.evaluation, divergence=9.0)})[0]
+    assert (row["verdict"], row["unseen"]["divergence"]) == ("unsure", 9.0)
+
+
+def test_latency_is_known_as_the_front_ranks_it():
+    costs = {"size_mb": 2.0, "latency_ms": 1.0}
+    records = [record(0, 0.3, 2.0, costs=costs), record(1, 0.2, 2.0, encodings=("lut8", "lut8"), costs=costs)]
+    known = KnownLatency(measurements={records[1].configuration.hash: measured(0.7654321)})
+    rows = rows_of(records, losses={}, known=known)
+    assert [row["known_latency_ms"] for row in rows.values()] == [known.ms(r) for r in records] == [1.0, 0.7654321]
+    assert [row["measured_latency_ms"] for row in rows.values()] == [None, pytest.approx(0.7654321, rel=1e-4)]
+    assert rows_of(records, losses={})[1]["known_latency_ms"] is None
+
+
+def test_costs_are_as_exact_as_a_budget_that_they_meet():
+    size, latency = 123.456789, 1.2345678
+    row = rows_of([record(0, 0.2, size, costs={"size_mb": size, "latency_ms": latency})])[0]
+    assert (row["size_mb"], row["weight_bytes"], row["latency_ms"]) == (size, 123_456_789, latency)
 
 
 def test_neighbours_are_told_apart_by_their_samples_and_the_last_has_none():

@@ -11,13 +11,14 @@ from palettune.device_bench.cost.shapes import ShapeBuilder
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.study.study_context import StudyContext
-from palettune.space.layer import Layer, LayerKind
+from palettune.space.layer import Layer, LayerKind, WeightView
 from palettune.space.search_space import SearchSpace
 from tests.search import latency_space
 
 TIED = Layer("tied", LayerKind.LINEAR, (32, 16), 1, (("other", LayerKind.EMBEDDING),), 32)
+PART = Layer("gates.1", LayerKind.LINEAR, (2, 16), parameter="gates", view=WeightView(32, ((0, 32), 1)))
 SPACE = SearchSpace.build(
-    (TIED, Layer("conv", LayerKind.CONV2D, (8, 4, 3, 3), 2)), latency_space.MENU[:3], latency_space.TARGET
+    (TIED, Layer("conv", LayerKind.CONV2D, (8, 4, 3, 3), 2), PART), latency_space.MENU[:3], latency_space.TARGET
 )
 CONTEXT = StudyContext("id", DivergenceKind.KL, 5.0, {"top1": 0.9}, {"size_mb": 1.0}, 100, "scores", SPACE)
 
@@ -44,9 +45,10 @@ def test_facts_layers_and_menus_come_back_from_a_journal_as_they_were(kind, chan
 def test_layers_of_before_packages_could_be_searched_had_16_bits():
     values = CONTEXT.to_json()
     for layer in values["layers"]:
-        del layer["float_bits"]
+        del layer["float_bits"], layer["parameter"], layer["view"]
     del values["ops"]
-    assert [layer.float_bits for layer in StudyContext.from_json(values).space.layers] == [16, 16]
+    found = StudyContext.from_json(values).space.layers
+    assert {(layer.float_bits, layer.parameter, layer.view) for layer in found} == {(16, "", None)}
     assert StudyContext.from_json(values).ops is None
 
 

@@ -18,6 +18,11 @@ export function isShown(trial, x = across.value, y = upward.value) {
   return SHOWN.has(trial.status) && figure(trial, x) != null && figure(trial, y) != null;
 }
 
+/** A figure on data that the search never saw; null where it was not measured. */
+export function unseenFigure(trial, name) {
+  return trial.unseen ? figure(trial.unseen, name) : null;
+}
+
 /** Scales, ticks and edges of the chart for its width and figures. */
 export const geometry = computed(() => {
   const [x, y] = [across.value, upward.value];
@@ -25,7 +30,7 @@ export const geometry = computed(() => {
   const height = width.value < 560 ? 340 : Math.round(Math.min(580, Math.max(380, width.value * 0.58)));
   const edges = { left: MARGIN.left, right: width.value - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
   const horizontal = axis(shown.map((trial) => figure(trial, x)), [edges.left, edges.right], 0.05, true);
-  const ends = shown.flatMap((trial) => [figure(trial, y), ...(trial.status === "front" && y === "divergence" ? [trial.low, trial.high] : [])]);
+  const ends = shown.flatMap((trial) => [figure(trial, y), unseenFigure(trial, y), ...(trial.status === "front" && y === "divergence" ? [trial.low, trial.high] : [])]);
   const vertical = axis(ends.filter((value) => value != null), [edges.bottom, edges.top], 0.05, !rises(y));
   return {
     x, y, shown, height, width: width.value, edges,
@@ -34,19 +39,19 @@ export const geometry = computed(() => {
   };
 });
 
-/** A logarithmic axis where values allow it and spread, a linear one otherwise. */
+/** A logarithmic axis where values allow it and spread, a linear one otherwise; what is beyond its ends lies on them. */
 function axis(values, range, pad, logarithmic) {
   const positive = values.filter((value) => value > 0);
   const [low, high] = [Math.min(...positive), Math.max(...positive)];
   if (logarithmic && positive.length && high / low > 1.02) {
     const zero = positive.length < values.length ? low / 3 : low; // what is 0 lies on the floor, not at minus infinity
     const room = Math.pow(high / zero, pad);
-    const scale = scaleLog([zero / room, high * room], range);
-    return { scale, at: (value) => scale(Math.max(value, zero / room)), logarithmic: true };
+    const scale = scaleLog([zero / room, high * room], range).clamp(true);
+    return { scale, at: scale, logarithmic: true };
   }
   const [least, most] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
   const room = (most - least || Math.abs(most) || 1) * 0.06;
-  const scale = scaleLinear([least - room, most + room], range);
+  const scale = scaleLinear([least - room, most + room], range).clamp(true);
   return { scale, at: scale, logarithmic: false };
 }
 
@@ -98,7 +103,7 @@ export function inWords(name, value) {
 /** What an axis shows, in words. */
 export function axisTitle(name) {
   if (name === "size_mb") return "weight file, MB";
-  if (name === "latency_ms") return `predicted latency${run.device ? ` on ${run.device}` : ""}, ms`;
+  if (name === "latency_ms") return `${run.measured ? "latency, measured or predicted" : "predicted latency"}${run.device ? ` on ${run.device}` : ""}, ms`;
   if (name === "divergence") return "divergence from the float model";
   return `${name}${rises(name) ? ", more is better" : ""}`;
 }

@@ -3,8 +3,8 @@ import { html } from "preact";
 import { figure, rises, run } from "data";
 import { digits, megabytes, milliseconds, percent, workflowWords } from "format";
 import { geometry } from "axes";
-import { Command } from "clipboard";
-import { smaller, verdictWords } from "sentences";
+import { Command, commandLine } from "clipboard";
+import { latencyWords, smaller, verdictWords } from "sentences";
 import { fewestBytes } from "solver";
 import { b, choose, sizeBudget, timeBudget } from "state";
 import { solved, takeSolved } from "what_if";
@@ -17,11 +17,11 @@ function better(one, other) {
   return rises(run.quality.name) ? value > best : value < best;
 }
 
-/** The best measured trial within the budgets; null where none is. */
+/** The best member of the front within the budgets, as `palettune solve` says it; null where none is. */
 export function bestWithin(maxMb, maxMs) {
-  const fits = (trial) => (maxMb == null || trial.size_mb <= maxMb) && (maxMs == null || trial.latency_ms <= maxMs);
-  const able = run.trials.filter((trial) => ["front", "dominated"].includes(trial.status) && figure(trial, run.quality.name) != null);
-  return able.filter(fits).reduce((best, trial) => (best == null || better(trial, best) ? trial : best), null);
+  const within = (value, bound) => bound == null || (value != null && value <= bound);
+  const fits = (trial) => within(trial.size_mb, maxMb) && within(figure(trial, "latency_ms"), maxMs);
+  return run.members.filter(fits).reduce((best, trial) => (best == null || better(trial, best) ? trial : best), null);
 }
 
 /** The controls below the chart and their answer. */
@@ -70,7 +70,7 @@ function Answer() {
 function Measured({ trial }) {
   const [verdict, tone] = verdictWords(trial);
   return html`<span class="muted">Best measured within it: </span><b>trial ${trial.trial}</b>, ${megabytes(trial.size_mb)} MB (${smaller(trial)}),
-    ${trial.latency_ms != null && ` ${milliseconds(trial.latency_ms)},`} divergence <b>${digits(trial.divergence)}</b>, ${workflowWords(trial)},
+    ${latencyWords(trial) && ` ${latencyWords(trial)},`} divergence <b>${digits(trial.divergence)}</b>, ${workflowWords(trial)},
     <span class=${tone}> ${verdict}</span> <button type="button" class="small" onClick=${() => choose(trial.trial, false)}>Show as A</button>
     ${" "}<button type="button" class="small" onClick=${() => choose(trial.trial, true)} disabled=${b.value === trial}>Compare as B</button>`;
 }
@@ -81,8 +81,7 @@ function Predicted({ found, best }) {
   const gain = best && value != null && run.quality.name === "divergence" ? 1 - value / best.divergence : null;
   const verdict = gain == null ? "" : gain > 0 ? `better by ${percent(gain)} if that holds` : "no better than what is measured";
   const limits = [sizeBudget.value != null && `--max-size-mb ${sizeBudget.value}`, timeBudget.value != null && `--max-latency-ms ${timeBudget.value}`];
-  const { experiment, options } = run.commands;
-  const command = ["palettune solve", experiment ?? "EXPERIMENT.toml", ...limits.filter(Boolean), "--evaluate", options].filter(Boolean).join(" ");
+  const command = commandLine("solve", ...limits, "--evaluate");
   return html`<span class="muted">Predicted for exactly it, data-free, not measured: </span>${megabytes(found.mb)} MB${found.ms != null && `, ${milliseconds(found.ms)}`},
     divergence ${digits(value)}${interval}${verdict && html` <span class="muted">· ${verdict}</span>`} <button type="button" class="small" onClick=${takeSolved}>Show as what-if</button>
     ${gain > 0 && html`<${Command} text=${command} />`}`;

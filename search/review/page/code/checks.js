@@ -2,6 +2,7 @@
 import { html } from "preact";
 import { run } from "data";
 import { counted, digits, factor, kilobytes, percent } from "format";
+import { kneeMark, verdictWord } from "sentences";
 import { choose } from "state";
 
 /** The section. */
@@ -13,14 +14,14 @@ export function Checks() {
 function Unseen() {
   const checked = run.members.filter((trial) => trial.unseen);
   if (!checked.length) return html`<h3>Unseen data</h3><p class="muted">No member was checked on data that the search never saw. <code>confirmation_data()</code> in the workload gives some.</p>`;
-  const above = checked.filter((trial) => trial.verdict === "above");
+  const [holding, unsure] = ["holds", "unsure"].map((verdict) => checked.filter((trial) => trial.verdict === verdict).length);
   const { searched, unseen, sources_unseen: sources } = run.samples;
   const of = sources && sources !== unseen ? ` of ${counted(sources, "source")}` : "";
-  return html`<h3>Unseen data</h3><p>${counted(checked.length - above.length, "member")} of ${checked.length} checked hold; searched on ${counted(searched, "sample")}, checked on ${unseen ?? "other"}${of}.</p>
+  return html`<h3>Unseen data</h3><p>${counted(holding, "member")} of ${checked.length} checked ${holding === 1 ? "holds" : "hold"}${unsure > 0 && `, ${unsure} of too few samples to tell`}; searched on ${counted(searched, "sample")}, checked on ${unseen ?? "other"}${of}.</p>
     <div class="wide" tabindex="0" role="region" aria-label="Unseen against seen data"><table class="trials"><thead><tr><th scope="col">trial</th><th scope="col">seen</th><th scope="col">unseen</th><th scope="col">ratio</th><th scope="col">verdict</th></tr></thead>
-    <tbody>${checked.map((trial) => html`<tr key=${trial.trial}><td><button type="button" class="link" onClick=${() => choose(trial.trial, false)}>${trial.trial}${trial.trial === run.knee ? " · knee" : ""}</button></td>
+    <tbody>${checked.map((trial) => html`<tr key=${trial.trial}><td><button type="button" class="link" onClick=${() => choose(trial.trial, false)}>${trial.trial}${kneeMark(trial)}</button></td>
       <td>${digits(trial.divergence)}</td><td>${digits(trial.unseen.divergence)}</td><td>${trial.divergence > 0 ? factor(trial.unseen.divergence / trial.divergence) : "–"}</td>
-      <td class=${trial.verdict === "above" ? "bad" : "good"}>${trial.verdict === "above" ? "above its interval" : "holds"}</td></tr>`)}</tbody></table></div>`;
+      <td class=${verdictWord(trial)[1]}>${verdictWord(trial)[0]}</td></tr>`)}</tbody></table></div>`;
 }
 
 function Proofs() {

@@ -1,5 +1,6 @@
 // Text to copy and files to keep, also where the page may not use the clipboard (in another page's frame).
 import { html, useState } from "preact";
+import { run } from "data";
 import { spoken } from "state";
 
 /** Put text on the clipboard; whether that was possible. */
@@ -37,6 +38,13 @@ export function CopyButton({ text, label = "Copy", name }) {
     setTimeout(() => say(null), 1600);
   };
   return html`<button type="button" class="small" onClick=${click} aria-label=${name ?? label}>${said ?? label}</button>`;
+}
+
+/** A command on this search: what is done, and what is said beside the experiment; `null` and `false` are left out. */
+export function commandLine(verb, ...words) {
+  const { experiment, options } = run.commands;
+  const said = [...words, options].filter((word) => word != null && word !== false && word !== "");
+  return [`palettune ${verb}`, experiment ?? "EXPERIMENT.toml", ...said].join(" ");
 }
 
 /** A command line to copy. */

@@ -2,8 +2,8 @@
 import { html } from "preact";
 import { figure, rises, run } from "data";
 import { counted, digits, factor, kilobytes, megabytes, milliseconds, percent, workflowWords } from "format";
-import { Command } from "clipboard";
-import { distinctWords, smaller, verdictWords } from "sentences";
+import { Command, commandLine } from "clipboard";
+import { distinctWords, kneeMark, smaller, verdictWord, verdictWords } from "sentences";
 import { encodingColour } from "colours";
 import { bytesByEncoding, Shares } from "shares";
 import { a, b, choose, choosingSecond, second, swap } from "state";
@@ -47,7 +47,7 @@ function Picker({ value, pick, name, none = false }) {
   const chosen = run.byTrial.get(value);
   const extra = chosen && !members.includes(chosen) && !others.includes(chosen) ? [chosen] : [];
   const option = (trial) => html`<option key=${trial.trial} value=${trial.trial}>${megabytes(trial.size_mb)} MB · ${digits(trial.divergence)} · ${
-    trial.recipe ?? (trial.baseline && !trial.escalated ? `uniform ${trial.baseline}` : workflowWords(trial))} · ${trial.trial}${trial.trial === run.knee ? " · knee" : ""}</option>`;
+    trial.recipe ?? (trial.baseline && !trial.escalated ? `uniform ${trial.baseline}` : workflowWords(trial))} · ${trial.trial}${kneeMark(trial) && " · * knee"}</option>`;
   return html`<select aria-label=${`Trial ${name}`} value=${value} onChange=${(event) => pick(event.target.value === "" ? null : Number(event.target.value))}>
     ${none && html`<option value="">nothing to compare</option>`}${extra.map(option)}
     <optgroup label="The front, smallest first">${members.map(option)}</optgroup>
@@ -67,14 +67,19 @@ function rowsOf(trials) {
   ];
   if (any((t) => t.activations)) rows.push(["layers with int8 inputs", (t) => String([...(t.activations ?? "")].filter((one) => one === "1").length)]);
   if (any((t) => t.latency_ms)) rows.push(["latency, predicted", (t) => milliseconds(t.latency_ms), share((t) => t.latency_ms)]);
+  if (any(calibrated)) rows.push(["latency, calibrated", (t) => milliseconds(calibrated(t)), share(calibrated)]);
   if (any((t) => t.measured_latency_ms)) rows.push(["latency, measured", (t) => milliseconds(t.measured_latency_ms), share((t) => t.measured_latency_ms)]);
   rows.push(["divergence", (t) => html`<b>${digits(t.divergence)}</b>`, ratio((t) => t.divergence)]);
   if (any((t) => t.low)) rows.push(["95 % interval", (t) => (t.low == null ? "–" : html`<span class="interval-words">${digits(t.low)} – ${digits(t.high)}</span>`)]);
   rows.push(["on unseen data", (t) => unseen(t), ratio((t) => t.unseen?.divergence)]);
-  if (any((t) => t.agreement)) rows.push(["same answer as the float model", (t) => percent(t.agreement)]);
   for (const { name } of run.metrics) rows.push(...metricRows(name, any));
   rows.push(["found", (t) => `${workflowWords(t)}; ${t.origin ?? "–"}`], ["better than the next?", distinctWords]);
   return rows;
+}
+
+/** The latency that a model predicts which measurements of other configurations taught; null without any. */
+function calibrated(trial) {
+  return trial.measured_latency_ms == null ? (trial.known_latency_ms ?? null) : null;
 }
 
 function metricRows(name, any) {
@@ -85,9 +90,9 @@ function metricRows(name, any) {
 }
 
 function unseen(trial) {
-  const [words, tone] = verdictWords(trial);
   if (!trial.unseen) return html`<span class="muted">not checked</span>`;
-  return html`${digits(trial.unseen.divergence)} <span class=${tone} title=${words}>${trial.verdict === "above" ? "above" : trial.verdict === "holds" ? "holds" : ""}</span>`;
+  const [word, tone] = verdictWord(trial);
+  return html`${digits(trial.unseen.divergence)} <span class=${tone} title=${verdictWords(trial)[0]}>${word}</span>`;
 }
 
 function signed(share) {
@@ -146,10 +151,13 @@ function gainWords(gain) {
 
 /** Commands for what is chosen. */
 function Take({ one, other }) {
-  const { experiment, options } = run.commands;
-  const file = experiment ?? "EXPERIMENT.toml";
-  const line = (...parts) => parts.filter(Boolean).join(" ");
-  const picks = [one, other].filter(Boolean).map((trial) => `--pick ${trial.trial}`).join(" ");
-  return html`<h3>Take ${other ? "them" : "it"}</h3><${Command} text=${line("palettune export", file, "--out packages", picks, options)} name="Copy the command that exports" />
-    <p class="muted small-print">Packages are proven as they are written; <code>palettune verify PACKAGE --against ${file}</code> runs one again.</p>`;
+  const chosen = [one, other].filter(Boolean);
+  const picks = chosen.map((trial) => `--pick ${trial.trial}`);
+  const packages = chosen.map((trial) => run.checks.proofs.findLast((proof) => proof.trial === trial.trial)?.path).filter(Boolean);
+  const verify = (path) => `palettune verify ${path} --against ${run.commands.experiment ?? "EXPERIMENT.toml"}`;
+  return html`<h3>Take ${other ? "them" : "it"}</h3><${Command} text=${commandLine("export", "--out packages", ...picks)} name="Copy the command that exports" />
+    <p class="muted small-print">Packages are proven as they are written. To run one again:</p>
+    ${(packages.length ? packages : ["MODEL.mlpackage"]).map((path) => html`<${Command} key=${path} text=${verify(path)} name="Copy the command that verifies" />`)}
+    <p class="muted small-print">Why each layer has its encoding, in the terminal:</p>
+    ${chosen.map((trial) => html`<${Command} key=${trial.trial} text=${commandLine("explain", trial.trial)} name=${`Copy the command that explains trial ${trial.trial}`} />`)}`;
 }

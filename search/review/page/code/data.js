@@ -21,18 +21,23 @@ export function open(raw) {
   run.members = run.front.map((number) => run.byTrial.get(number)).filter(Boolean);
   run.uniform = run.encodings.map(() => null);
   run.blocks = blocksOf(run.layers);
+  run.measured = run.trials.some((trial) => trial.measured_latency_ms != null);
   run.timed = run.costs.includes("latency_ms") || run.trials.some((trial) => trial.latency_ms != null);
   return run;
 }
 
+/** Index a layer: `place` is that of an encoding in its lists, first those of its menu, then those that trials brought. */
 function indexLayer(layer, index) {
   layer.index = index;
   layer.place = new Int16Array(run.count).fill(-1);
-  layer.menu.forEach((id, place) => (layer.place[id] = place));
+  const { encodings = [], ...figures } = layer.brought ?? {};
+  for (const [key, values] of Object.entries(figures)) if (values) layer[key] = [...layer[key], ...values];
+  [...layer.menu, ...encodings].forEach((id, place) => (layer.place[id] = place));
   layer.reason = new Map((layer.refused ?? []).map(([id, reason]) => [id, run.reasons[reason]]));
   layer.floatBytes = 2 * layer.weights;
   const float = run.encodings.findIndex((encoding) => encoding.name === "fp16");
   if (float >= 0 && layer.place[float] >= 0) layer.floatBytes = layer.bytes[layer.place[float]];
+  layer.floatTime = float >= 0 ? microsecondsOf(layer, float) : null;
 }
 
 function indexTrial(trial) {
@@ -56,7 +61,7 @@ function grouped(layers) {
     groups.get(layer.group).push(layer);
   }
   return [...groups.values()].map((members, index) => {
-    const menu = members[0].menu.filter((id) => members.every((layer) => layer.place[id] >= 0));
+    const menu = members[0].menu.filter((id) => members.every((layer) => offers(layer, id)));
     const sum = (key) => menu.map((id) => members.reduce((total, layer) => total + at(layer, key, id), 0));
     for (const layer of members) layer.owner = index;
     const timed = members.every((layer) => layer.busy_us);
@@ -72,7 +77,23 @@ function at(layer, key, id) {
   return layer[key]?.[layer.place[id]] ?? 0;
 }
 
-/** Bytes of a layer in an encoding; null where its menu does not have it. */
+/** Whether a layer's menu offers an encoding; one that was brought along has figures, and cannot be chosen. */
+export function offers(layer, id) {
+  return layer.place[id] >= 0 && layer.place[id] < layer.menu.length;
+}
+
+/** A figure of some layers added up; null where one of them has none. */
+export function sumOver(layers, read) {
+  let sum = 0;
+  for (const layer of layers) {
+    const value = read(layer);
+    if (value == null) return null;
+    sum += value;
+  }
+  return sum;
+}
+
+/** Bytes of a layer in an encoding; null where no trial uses it and its menu does not have it. */
 export function bytesOf(layer, id) {
   return layer.place[id] < 0 ? null : layer.bytes[layer.place[id]];
 }
@@ -87,10 +108,14 @@ export function microsecondsOf(layer, id) {
   return layer.place[id] < 0 ? null : (layer.latency_us?.[layer.place[id]] ?? null);
 }
 
-/** A trial's figure by its name: a cost, the divergence or one of the workload's metrics; null where it has none. */
+/**
+ * A trial's figure by its name: a cost, the divergence or one of the workload's metrics; null where it has none. Latency
+ * is what is known best: measured, or else predicted by what measurements taught.
+ */
 export function figure(trial, name) {
   if (!trial) return null;
-  if (name === "divergence" || name === "size_mb" || name === "latency_ms") return trial[name] ?? null;
+  if (name === "latency_ms") return trial.known_latency_ms ?? trial.latency_ms ?? null;
+  if (name === "divergence" || name === "size_mb") return trial[name] ?? null;
   return trial.metrics?.[name] ?? null;
 }
 

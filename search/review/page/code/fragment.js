@@ -15,7 +15,7 @@ export function fragment() {
   put("y", state.upward.value, run.quality.name);
   put("mb", state.sizeBudget.value, null);
   put("ms", state.timeBudget.value, null);
-  put("if", [...state.edits.value].map(([group, id]) => `${group}.${id}`).join("_"), "");
+  put("if", [...state.edits.value].map(([group, id]) => `${group}.${run.encodings[id].name}`).join("_"), "");
   put("from", state.editing.value, "first");
   put("sort", state.sorting.value, "model");
   put("find", state.wanted.value, "");
@@ -33,16 +33,17 @@ export function fragment() {
 export function restore(text) {
   const parts = new URLSearchParams(text.replace(/^#/, ""));
   const number = (key) => (parts.has(key) && Number.isFinite(Number(parts.get(key))) ? Number(parts.get(key)) : null);
+  const budget = (key) => (number(key) > 0 ? number(key) : null);
   const trial = (key) => (run.byTrial.has(number(key)) ? number(key) : null);
   const one = (key, among, usual) => (among.includes(parts.get(key)) ? parts.get(key) : usual);
   batch(() => {
     state.reset();
     state.first.value = trial("a") ?? state.first.value;
     state.second.value = trial("b");
-    state.across.value = one("x", ["size_mb", "latency_ms"], state.across.value);
+    state.across.value = one("x", run.timed ? ["size_mb", "latency_ms"] : ["size_mb"], state.across.value);
     state.upward.value = one("y", ["divergence", ...run.metrics.map((metric) => metric.name)], state.upward.value);
-    state.sizeBudget.value = number("mb");
-    state.timeBudget.value = number("ms");
+    state.sizeBudget.value = budget("mb");
+    state.timeBudget.value = run.latency ? budget("ms") : null;
     state.edits.value = editsOf(parts.get("if") ?? "");
     state.editing.value = one("from", ["first", "solved"], "first");
     state.sorting.value = one("sort", ["model", "bytes", "saved", "loss", "change"], "model");
@@ -60,7 +61,8 @@ function orderOf(text) {
 }
 
 function editsOf(text) {
-  const pairs = text.split("_").map((pair) => pair.split(".").map(Number));
+  const places = new Map(run.encodings.map(({ name }, id) => [name, id])); // names, as places shift when a recipe is added
+  const pairs = text.split("_").map((pair) => pair.split(".")).map(([group, name]) => [Number(group), places.get(name)]);
   return new Map(pairs.filter(([group, id]) => run.groups[group]?.menu.includes(id)));
 }
 

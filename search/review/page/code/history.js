@@ -76,6 +76,6 @@ function Phases() {
 /** What each rung of the escalation gave. */
 function Rungs() {
   if (!run.escalation?.length) return null;
-  const verdict = (rung) => (rung.pays == null ? "" : rung.pays ? html` <span class="good">It pays here.</span>` : html` <span class="bad">It does not pay here.</span>`);
-  return html`<h3>What escalation gave</h3><ul class="plain">${run.escalation.map((rung) => html`<li key=${rung.rung}><b>${rung.rung.replaceAll("_", " ")}</b>, ${counted(rung.evaluations, "evaluation")}: ${rung.words ?? (rung.mean_gain == null ? "" : `${percent(rung.mean_gain)} of the divergence gone on average`)}${verdict(rung)}</li>`)}</ul>`;
+  const tone = (rung) => ({ true: "good", false: "bad" })[rung.pays] ?? "";
+  return html`<h3>What escalation gave</h3><ul class="plain">${run.escalation.map((rung) => html`<li key=${rung.rung}><b class=${tone(rung)}>${rung.rung.replaceAll("_", " ")}</b>: ${rung.words}</li>`)}</ul>`;
 }

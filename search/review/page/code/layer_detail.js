@@ -1,8 +1,9 @@
 // One layer: why it has its encoding, what each other one would do, and what it cannot have.
 import { computed, html } from "preact";
-import { bytesOf, lossOf, run } from "data";
+import { bytesOf, lossOf, offers, run } from "data";
 import { counted, difference, digits, kilobytes, megabytes, percent } from "format";
 import { alternatives, exchangeRate } from "reasons";
+import { minus } from "layer_rows";
 import { Chip } from "shares";
 import { a } from "state";
 import { base, edit, expectedNear, outcome } from "what_if";
@@ -30,10 +31,10 @@ export function LayerDetail({ layer }) {
 function Why({ layer, id, best }) {
   const [bytes, loss] = [bytesOf(layer, id), lossOf(layer, id)];
   const name = run.encodings[id].name;
-  if (bytes == null) return html`<p><b>${name}</b> is not in this layer's menu; the configuration was brought along.</p>`;
+  const foreign = offers(layer, id) ? "" : html` It is not in this layer's menu; the configuration was brought along.`;
   const share = a.value.loss > 0 && loss != null ? `, ${percent(loss / a.value.loss)} of the whole` : "";
-  return html`<p><b>${name}</b> saves ${kilobytes(layer.floatBytes - bytes)} against fp16 and is predicted to cost ${digits(loss)} of divergence${share}${layer.method ? ` (${layer.method})` : ""}.</p>
-    ${best && html`<p>At this size a kB buys ${digits(rate.value * 1e3)}. <${Next} best=${best} /></p>`}`;
+  return html`<p><b>${name}</b> saves ${kilobytes(minus(layer.floatBytes, bytes))} against fp16 and is predicted to cost ${digits(loss)} of divergence${share}${layer.method ? ` (${layer.method})` : ""}.${foreign}</p>
+    ${best?.loss != null && html`<p>At this size a kB buys ${digits(rate.value * 1e3)}. <${Next} best=${best} /></p>`}`;
 }
 
 /** Why the next best encoding was not taken. */

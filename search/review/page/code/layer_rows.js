@@ -1,6 +1,6 @@
 // Which rows the table of layers has: blocks and layers, sorted, filtered, folded.
 import { computed } from "preact";
-import { bytesOf, lossOf, run } from "data";
+import { bytesOf, lossOf, microsecondsOf, offers, run, sumOver } from "data";
 import { a, b, folded, onlyDifferent, sorting, wanted } from "state";
 
 /** Ways to sort the layers: their names on the page, and what is compared. */
@@ -56,13 +56,33 @@ function matcher(text) {
   };
 }
 
-/** Figures of a block: sums over its layers; an encoding's loss is that of the layers that can have it. */
-export function blockSums(block) {
-  const sum = (read) => block.layers.reduce((total, layer) => total + (read(layer) ?? 0), 0);
-  const trials = [a.value, b.value].map((trial) => trial && sum((layer) => bytesOf(layer, trial.choice[layer.index])));
-  const losses = run.encodings.map((_, id) => {
-    const able = block.layers.filter((layer) => layer.place[id] >= 0);
-    return able.length ? able.reduce((total, layer) => total + (lossOf(layer, id) ?? 0), 0) : null;
+/** What one figure is more than another; null where one of them is not known. */
+export function minus(one, other) {
+  return one == null || other == null ? null : one - other;
+}
+
+/** Microseconds of a layer in a trial; null where they are not known, as with inputs in int8. */
+export function timeIn(layer, trial) {
+  return trial.activations?.[layer.index] === "1" ? null : microsecondsOf(layer, trial.choice[layer.index]);
+}
+
+/** Sums over a block's layers: bytes in A and fp16, A's loss, and what B, or A against fp16, takes more. */
+export function blockSums({ layers }) {
+  const [one, other] = [a.value, b.value];
+  const bytes = (trial) => sumOver(layers, (layer) => bytesOf(layer, trial.choice[layer.index]));
+  const time = (trial) => sumOver(layers, (layer) => timeIn(layer, trial));
+  const float = sumOver(layers, (layer) => layer.floatBytes);
+  return {
+    float, bytes: bytes(one), loss: sumOver(layers, (layer) => lossOf(layer, one.choice[layer.index])),
+    moreBytes: other ? minus(bytes(other), bytes(one)) : minus(bytes(one), float),
+    moreTime: other ? minus(time(other), time(one)) : minus(time(one), sumOver(layers, (layer) => layer.floatTime)),
+  };
+}
+
+/** The loss of a block in each encoding: that of the layers that can have it; null where none can. */
+export function blockLosses({ layers }) {
+  return run.encodings.map((_, id) => {
+    const able = layers.filter((layer) => offers(layer, id));
+    return able.length ? { loss: sumOver(able, (layer) => lossOf(layer, id)) } : null;
   });
-  return { float: sum((layer) => layer.floatBytes), first: trials[0], second: trials[1], loss: sum((layer) => lossOf(layer, a.value.choice[layer.index])), losses };
 }

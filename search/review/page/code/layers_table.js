@@ -1,11 +1,11 @@
 // Layers in model order, where the bytes are, and a heat map: layer x encoding, with what A and B chose.
 import { computed, html, signal, useEffect, useLayoutEffect, useRef } from "preact";
-import { bytesOf, lossOf, microsecondsOf, run } from "data";
+import { bytesOf, lossOf, offers, run } from "data";
 import { counted, difference, digits, kilobytes } from "format";
 import { encodingColour, heatEnds, heatStyle } from "colours";
 import { changed, LayerDetail } from "layer_detail";
-import { blockSums, differs, rows, SORTS } from "layer_rows";
-import { Chip } from "shares";
+import { blockLosses, blockSums, differs, minus, rows, SORTS, timeIn } from "layer_rows";
+import { Chip, Shares } from "shares";
 import { a, b, edits, folded, onlyDifferent, opened, sorting, toggleBlock, toggleLayer, wanted } from "state";
 import { drawnOnce, narrow, useVisibleRows } from "visible_rows";
 import { edit, editMany } from "what_if";
@@ -76,7 +76,7 @@ function Head() {
   const title = (name, text) => html`<span class=${name} role="columnheader">${text}</span>`;
   return html`<div role="rowgroup" class="head-group"><div class="row head" role="row">
     ${title("name", "layer")}${title("bytes", "bytes in A, of fp16")}${title("code a", "A")}${b.value && title("code b", "B")}
-    ${title("number change", b.value ? "B to A" : "to fp16")}${timed.value && title("number time", b.value ? "µs, B to A" : "µs")}${title("number alone", "alone")}
+    ${title("number change", b.value ? "B to A" : "to fp16")}${timed.value && title("number time", b.value ? "µs, B to A" : "µs, to fp16")}${title("number alone", "alone")}
     <span class="heat" role="presentation">${run.encodings.map((encoding, id) => html`<span key=${id} role="columnheader" class="code-name" style=${`--code:${encodingColour(id)}`}><b>${encoding.name}</b></span>`)}</span>
   </div></div>`;
 }
@@ -88,41 +88,29 @@ function Row({ row, number }) {
   const [one, other] = [a.value, b.value];
   const rounded = (trial) => trial?.activations?.[layer.index] === "1";
   return html`<${LayerRow} layer=${layer} inside=${Boolean(inside)} number=${number} column=${column} open=${opened.value === layer.index}
-    id=${one.choice[layer.index]} other=${other ? other.choice[layer.index] : -1} rounded=${rounded(one)} otherRounded=${rounded(other)} tried=${edits.value.get(layer.owner) ?? -1} />`;
+    id=${one.choice[layer.index]} other=${other ? other.choice[layer.index] : -1} time=${other ? minus(timeIn(layer, other), timeIn(layer, one)) : minus(timeIn(layer, one), layer.floatTime)} rounded=${rounded(one)} otherRounded=${rounded(other)} tried=${edits.value.get(layer.owner) ?? -1} />`;
 }
 
 function BlockRow({ row: { block, shut }, number, column }) {
   const sums = blockSums(block);
-  const difference_ = b.value ? sums.second - sums.first : sums.first - sums.float;
+  const losses = blockLosses(block);
   const choices = [a.value, b.value].filter(Boolean);
   return html`<div class="row block" role="row" aria-rowindex=${number + 2}>
     <span class="name" role="gridcell"><button type="button" data-row=${number} data-column="0" data-block=${block.index} tabindex=${column === 0 ? 0 : -1} aria-expanded=${!shut}>
       <i class=${shut ? "shut" : "open"}></i><b>${block.name}</b> <span class="muted">${counted(block.layers.length, "layer")}</span></button></span>
-    <span class="bytes" role="gridcell">${kilobytes(sums.first)} <span class="muted">of ${kilobytes(sums.float)}</span></span>
-    ${choices.map((trial, i) => html`<span key=${i} class=${`code ${i ? "b" : "a"}`} role="gridcell"><${BlockShares} block=${block} trial=${trial} /></span>`)}
-    <span class="number change" role="gridcell">${difference(difference_)}</span>${timed.value && html`<span class="number time" role="gridcell"></span>`}
+    <span class="bytes" role="gridcell">${kilobytes(sums.bytes)} <span class="muted">of ${kilobytes(sums.float)}</span></span>
+    ${choices.map((trial, i) => html`<span key=${i} class=${`code ${i ? "b" : "a"}`} role="gridcell"><${Shares} trial=${trial} layers=${block.layers} /></span>`)}
+    <span class="number change" role="gridcell">${difference(sums.moreBytes)}</span>${timed.value && html`<span class="number time" role="gridcell">${timeWords(sums.moreTime)}</span>`}
     <span class="number alone" role="gridcell">${digits(sums.loss)}</span>
-    <span class="heat" role="presentation">${run.encodings.map((encoding, id) => sums.losses[id] == null
+    <span class="heat" role="presentation">${run.encodings.map((encoding, id) => losses[id] == null
       ? html`<span key=${id} role="gridcell" class="cell none"></span>`
       : html`<button type="button" key=${id} role="gridcell" class="cell" data-row=${number} data-column=${id + 1} data-of=${block.index} data-id=${id} tabindex=${column === id + 1 ? 0 : -1}
-          style=${heatStyle(sums.losses[id])} aria-label=${`all of ${block.name} in ${encoding.name}`}></button>`)}</span>
+          style=${heatStyle(losses[id].loss)} aria-label=${`all of ${block.name} in ${encoding.name}`}></button>`)}</span>
   </div>`;
 }
 
-/** Bytes by encoding of one block, as a small bar. */
-function BlockShares({ block, trial }) {
-  const rows_ = new Map();
-  for (const layer of block.layers) {
-    const id = trial.choice[layer.index];
-    rows_.set(id, (rows_.get(id) ?? 0) + (bytesOf(layer, id) ?? 0));
-  }
-  const whole = [...rows_.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const said = [...rows_].map(([id, bytes]) => `${run.encodings[id].name} ${kilobytes(bytes)}`).join(", ");
-  return html`<span class="shares" role="img" aria-label=${said} title=${said}>${[...rows_].sort((one, other) => one[0] - other[0]).map(([id, bytes]) => html`<i key=${id} style=${`width:${(100 * bytes) / whole}%;--code:${encodingColour(id)}`}></i>`)}</span>`;
-}
-
 /** One layer; `other` and `tried` are -1 where nothing is compared or tried. Drawn again only when one of these changes. */
-const LayerRow = drawnOnce(({ layer, inside, number, column, open, id, other, rounded, otherRounded, tried }) => {
+const LayerRow = drawnOnce(({ layer, inside, number, column, open, id, other, time, rounded, otherRounded, tried }) => {
   const compared = other >= 0;
   const bytes = bytesOf(layer, id);
   const more = compared ? minus(bytesOf(layer, other), bytes) : minus(bytes, layer.floatBytes);
@@ -133,15 +121,11 @@ const LayerRow = drawnOnce(({ layer, inside, number, column, open, id, other, ro
     <span class="code a" role="gridcell"><${Chip} id=${id} rounded=${rounded} /></span>
     ${compared && html`<span class="code b" role="gridcell"><${Chip} id=${other} muted=${other === id} rounded=${otherRounded} /></span>`}
     <span class="number change" role="gridcell">${difference(more)}</span>
-    ${layer.latency_us && html`<span class="number time" role="gridcell">${timeWords(layer, id, compared ? other : null)}</span>`}
+    ${layer.latency_us && html`<span class="number time" role="gridcell">${timeWords(time)}</span>`}
     <span class="number alone" role="gridcell">${digits(lossOf(layer, id))}</span>
     <span class="heat" role="presentation">${run.encodings.map((_, code) => cell(layer, code, number, { own: code === id, other: code === other, tried: code === tried, here: column === code + 1 }))}</span>
   </div>`;
 });
-
-function minus(one, other) {
-  return one == null || other == null ? null : one - other;
-}
 
 /** A layer's name below its block: without the block's. */
 function shortName(layer, inside) {
@@ -153,18 +137,16 @@ function Bar({ layer, bytes, id }) {
   return html`<span class="bar" aria-hidden="true"><i class="whole" style=${`width:${share(layer.floatBytes)}`}></i><i style=${`width:${share(bytes ?? 0)};--code:${encodingColour(id)}`}></i></span>`;
 }
 
-function timeWords(layer, id, other) {
-  const own = microsecondsOf(layer, id);
-  const change = other == null ? null : microsecondsOf(layer, other);
-  if (own == null) return "–";
-  return change == null ? digits(own) : own === change ? "" : `${change > own ? "+" : ""}${digits(change - own)}`;
+/** Microseconds more or less, nothing where they are as many. */
+function timeWords(more) {
+  return more === 0 ? "" : `${more > 0 ? "+" : ""}${digits(more)}`;
 }
 
 /** A cell of the heat map: no component, as there are many. */
 function cell(layer, code, number, { own, other, tried, here }) {
   const marks = `${own ? "own" : ""} ${other ? "other" : ""} ${tried ? "tried" : ""}`;
-  if (layer.place[code] < 0) return html`<span key=${code} role="gridcell" class=${`cell none ${marks}`} title=${layer.reason.get(code) ?? ""}></span>`;
   const loss = lossOf(layer, code);
+  if (!offers(layer, code)) return html`<span key=${code} role="gridcell" class=${`cell ${loss == null ? "none" : ""} ${marks}`} style=${heatStyle(loss)} title=${layer.reason.get(code) ?? (own || other ? "not in this layer's menu" : "")}></span>`;
   const said = `${layer.name} in ${run.encodings[code].name}: ${kilobytes(bytesOf(layer, code))}, ${digits(loss)} alone${own ? ", chosen by A" : ""}${other ? ", chosen by B" : ""}${tried ? ", what if" : ""}`;
   return html`<button type="button" key=${code} role="gridcell" class=${`cell ${loss == null ? "unknown" : ""} ${marks}`} style=${heatStyle(loss)}
     data-row=${number} data-column=${code + 1} data-cell=${layer.index} data-id=${code} tabindex=${here ? 0 : -1} aria-label=${said}></button>`;
@@ -205,7 +187,7 @@ function beside(row, column, step) {
 }
 
 function has(row, id) {
-  return row.layer ? row.layer.place[id] >= 0 : row.block.layers.some((layer) => layer.place[id] >= 0);
+  return row.layer ? offers(row.layer, id) : row.block.layers.some((layer) => offers(layer, id));
 }
 
 function click(event) {
@@ -231,7 +213,7 @@ function Pointed() {
   const { layer, id, box } = pointed.value;
   const own = a.value.choice[layer.index];
   const found = changed(layer.owner, id);
-  const more = bytesOf(layer, own) == null ? null : bytesOf(layer, id) - bytesOf(layer, own);
+  const more = minus(bytesOf(layer, id), bytesOf(layer, own));
   const left = Math.min(box.left, innerWidth - 290);
   const place = box.top > 170 ? `bottom:${innerHeight - box.top + 8}px` : `top:${box.bottom + 8}px`;
   return html`<div class="preview pointed" style=${`left:${left}px;${place}`}><b>${layer.name} in ${run.encodings[id].name}</b>

@@ -2,7 +2,7 @@
 import { html } from "preact";
 import { figure, rises, run } from "data";
 import { tick } from "format";
-import { axisTitle, geometry, inWords } from "axes";
+import { axisTitle, geometry, inWords, unseenFigure } from "axes";
 import { placed } from "labels";
 
 /** Grid, ticks and titles of the axes. */
@@ -85,7 +85,7 @@ export function Uncertainty() {
   const { shown, x, y, atX, atY } = geometry.value;
   return shown.filter((trial) => trial.status === "front" || trial.unseen).map((trial) => {
     const place = atX(figure(trial, x));
-    const unseen = y === "divergence" ? trial.unseen?.divergence : trial.unseen?.metrics?.[y];
+    const unseen = unseenFigure(trial, y);
     const interval = y === "divergence" && trial.status === "front" && trial.low != null;
     return html`<g key=${trial.trial}>
       ${interval && html`<line class="interval" x1=${place} x2=${place} y1=${atY(trial.low)} y2=${atY(trial.high)} />`}
@@ -100,13 +100,13 @@ export function Baselines() {
   const point = (trial) => ({ x: atX(figure(trial, x)), y: atY(figure(trial, y)), text: trial.recipe ?? trial.baseline, trial });
   const known = shown.filter((trial) => (trial.baseline || trial.recipe) && !trial.escalated).map(point);
   const points = shown.filter((trial) => trial.status === "front").map(point);
-  const knee = points.filter(({ trial }) => trial.trial === run.knee).map((at) => ({ ...at, text: "knee" }));
+  const knee = points.filter(({ trial }) => trial.trial === run.knee).map((at) => ({ ...at, text: "* knee" }));
   const labels = placed([...knee, ...known], [...points, ...known], edges);
   return html`<g class="baselines">
     ${known.map(({ x: cx, y: cy, trial }) => html`<path key=${trial.trial} class=${trial.recipe ? "recipe" : "baseline"}
       d=${trial.recipe ? `M${cx - 4.5} ${cy - 4.5}h9v9h-9z` : `M${cx} ${cy - 5.5}l5.5 5.5l-5.5 5.5l-5.5 -5.5z`} />`)}
     ${labels.map(({ x: lx, y: ly, anchor, text, trial }) => html`<text key=${`${trial.trial}${text}`} x=${lx} y=${ly} text-anchor=${anchor}
-      class=${text === "knee" ? "knee" : ""}>${text}</text>`)}
+      class=${text === "* knee" ? "knee" : ""}>${text}</text>`)}
   </g>`;
 }
 

@@ -1,7 +1,7 @@
 // The whole page: head, front with comparison, layers, trials, history, checks.
 import { html, options, render } from "preact";
 import { open, run } from "data";
-import { counted, digits, duration, many, megabytes, milliseconds } from "format";
+import { counted, digits, duration, many, megabytes } from "format";
 import { Budget } from "budget";
 import { Checks } from "checks";
 import { Comparison, Inside } from "comparison";
@@ -9,7 +9,7 @@ import { follow } from "fragment";
 import { AxisChoice, FrontChart } from "front_chart";
 import { History } from "history";
 import { Layers } from "layers_table";
-import { smaller, verdictWords } from "sentences";
+import { latencyWords, smaller, verdictWords } from "sentences";
 import { choose, choosingSecond, printing, spoken, wordsShown } from "state";
 import { Trials } from "trials_table";
 import { WhatIfBar } from "what_if_bar";
@@ -66,7 +66,7 @@ function Lead() {
   if (!knee) return html`<p class="lead">${quality}</p>`;
   const [verdict, tone] = verdictWords(knee);
   return html`<p class="lead">The knee is <button type="button" class="link" onClick=${() => choose(knee.trial, false)}>trial ${knee.trial}</button>: <b>${megabytes(knee.size_mb)} MB</b>, ${smaller(knee)} smaller than fp16${
-    knee.latency_ms != null ? `, ${milliseconds(knee.latency_ms)} predicted` : ""}, divergence <b>${digits(knee.divergence)}</b>; it <span class=${tone}>${verdict.replace("not checked", "was not checked").replace("above", "is above")}</span>.${quality}</p>`;
+    latencyWords(knee) && `, ${latencyWords(knee)}`}, divergence <b>${digits(knee.divergence)}</b>; it <span class=${tone}>${verdict.replace(/^(not )?checked/, "was $&").replace(/^above/, "is above")}</span>.${quality}</p>`;
 }
 
 function jump(id) {

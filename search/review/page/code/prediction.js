@@ -1,5 +1,5 @@
 // What a configuration is predicted to give: the same figures as `palettune solve` prints.
-import { run } from "data";
+import { run, sumOver } from "data";
 
 const EIGHTY = 1.2816; // standard deviations on either side of an interval of 80 %
 
@@ -8,20 +8,14 @@ export function lossSum(choice) {
   return total(choice, "loss");
 }
 
-/** Bytes of the weight file; null where a choice is in no menu. */
+/** Bytes of the weight file; null where nobody knows those of a choice. */
 export function fileBytes(choice) {
   const layers = total(choice, "bytes");
   return layers == null ? null : layers + run.constant_bytes;
 }
 
 function total(choice, key) {
-  let sum = 0;
-  for (const layer of run.layers) {
-    const place = layer.place[choice[layer.index]];
-    if (place < 0 || !layer[key]) return null;
-    sum += layer[key][place];
-  }
-  return sum;
+  return sumOver(run.layers, (layer) => layer[key]?.[layer.place[choice[layer.index]]]);
 }
 
 /**

@@ -1,10 +1,10 @@
 // The card that follows the pointer over the front.
 import { html } from "preact";
-import { figure, run } from "data";
-import { digits, megabytes, milliseconds, workflowWords } from "format";
+import { figure } from "data";
+import { digits, megabytes, workflowWords } from "format";
 import { geometry } from "axes";
 import { a, b, hovered } from "state";
-import { smaller, verdictWords } from "sentences";
+import { kneeMark, latencyWords, smaller, verdictWords } from "sentences";
 import { Shares } from "shares";
 
 /** Figures of the hovered trial beside its point. */
@@ -18,9 +18,9 @@ export function Preview() {
   const [verdict, tone] = verdictWords(trial);
   const role = trial === a.value ? "A · " : trial === b.value ? "B · " : "";
   return html`<div class="preview" style=${`${side};${edge}`}>
-    <b>${role}${trial.recipe ?? trial.baseline ?? `trial ${trial.trial}`}${trial.trial === run.knee ? " · knee" : ""}</b>
+    <b>${role}${trial.recipe ?? trial.baseline ?? `trial ${trial.trial}`}${kneeMark(trial) && " · * knee"}</b>
     <dl><dt>size</dt><dd>${megabytes(trial.size_mb)} MB <span class="muted">${smaller(trial)}</span></dd>
-      ${trial.latency_ms != null && html`<dt>latency</dt><dd>${milliseconds(trial.latency_ms)} <span class="muted">predicted</span></dd>`}
+      ${latencyWords(trial) && html`<dt>latency</dt><dd>${latencyWords(trial)}</dd>`}
       <dt>divergence</dt><dd>${digits(trial.divergence)} ${trial.low != null && html`<span class="muted">${digits(trial.low)} to ${digits(trial.high)}</span>`}</dd>
       ${Object.entries(trial.metrics ?? {}).slice(0, 3).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${digits(value)}</dd>`)}
       <dt>found</dt><dd>${workflowWords(trial)}</dd></dl>

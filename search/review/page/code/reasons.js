@@ -1,5 +1,12 @@
 // Why a layer has its encoding: what a byte is worth in a configuration, and what the next best choice would be.
-import { run } from "data";
+import { bytesOf, lossOf, run, sumOver } from "data";
+
+/** What each choice of a group brings beside a configuration's own, which may be none of the menu: [{id, bytes, loss}]. */
+function steps(group, choice) {
+  const [bytes, loss] = [bytesOf, lossOf].map((read) => sumOver(group.layers, (layer) => read(layer, choice[layer.index])));
+  if (bytes == null) return [];
+  return group.menu.map((id, i) => ({ id, bytes: group.bytes[i] - bytes, loss: loss == null ? null : group.loss[i] - loss }));
+}
 
 /**
  * Divergence per byte at which a configuration's cheapest step up and dearest step down meet (their geometric mean),
@@ -9,13 +16,9 @@ export function exchangeRate(choice) {
   let up = 1e-30;
   let down = Infinity;
   for (const group of run.groups) {
-    const here = group.menu.indexOf(choice[group.layers[0].index]);
-    if (here < 0) continue;
-    for (let i = 0; i < group.menu.length; i++) {
-      const bytes = group.bytes[i] - group.bytes[here];
-      const change = group.loss[i] - group.loss[here];
-      if (bytes > 0 && change < 0) up = Math.max(up, -change / bytes);
-      else if (bytes < 0 && change > 0) down = Math.min(down, change / -bytes);
+    for (const { bytes, loss } of steps(group, choice)) {
+      if (bytes > 0 && loss < 0) up = Math.max(up, -loss / bytes);
+      else if (bytes < 0 && loss > 0) down = Math.min(down, loss / -bytes);
     }
   }
   return Math.sqrt(up * (Number.isFinite(down) ? down : up));
@@ -26,13 +29,7 @@ export function exchangeRate(choice) {
  * @returns {{id: number, bytes: number, loss: number, regret: number}[]} differences from the choice
  */
 export function alternatives(layer, choice, rate) {
-  const group = run.groups[layer.owner];
-  const here = group.menu.indexOf(choice[layer.index]);
-  if (here < 0) return [];
-  const rows = group.menu.map((id, i) => {
-    const bytes = group.bytes[i] - group.bytes[here];
-    const loss = group.loss[i] - group.loss[here];
-    return { id, bytes, loss, regret: loss + rate * bytes };
-  });
-  return rows.filter((row) => row.id !== choice[layer.index]).sort((one, other) => one.regret - other.regret);
+  const others = steps(run.groups[layer.owner], choice).filter((step) => step.id !== choice[layer.index]);
+  const rows = others.map((step) => ({ ...step, regret: step.loss + rate * step.bytes }));
+  return rows.sort((one, other) => one.regret - other.regret);
 }

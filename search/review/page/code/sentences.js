@@ -1,10 +1,16 @@
 // What a trial is and what is known about it, in words that stand in several places.
-import { run } from "data";
+import { figure, run } from "data";
 import { digits, megabytes, milliseconds, times, workflowWords } from "format";
 
 /** Ratio of fp16's size to a trial's. */
 export function smaller(trial) {
   return trial?.size_mb && run.floatMb ? times(run.floatMb / trial.size_mb) : "–";
+}
+
+/** A trial's latency as it is known best, and how; nothing where there is none. */
+export function latencyWords(trial) {
+  const ms = figure(trial, "latency_ms");
+  return ms == null ? "" : `${milliseconds(ms)} ${trial.measured_latency_ms != null ? "measured" : "predicted"}`;
 }
 
 /** What a trial is called: its recipe, its uniform encoding, or its number. */
@@ -15,16 +21,32 @@ export function trialName(trial) {
 
 /** One line that says what a trial is. */
 export function trialSentence(trial) {
-  const latency = trial.latency_ms != null ? `, ${milliseconds(trial.latency_ms)}` : "";
+  const latency = latencyWords(trial) && `, ${latencyWords(trial)}`;
   const knee = trial.trial === run.knee ? ", the knee" : "";
   return `${trialName(trial)}${knee}: ${megabytes(trial.size_mb)} MB, ${smaller(trial)} smaller${latency}, divergence ${digits(trial.divergence)}, ${workflowWords(trial)}`;
 }
 
+const VERDICTS = {
+  holds: ["holds", "good", "holds on unseen data"],
+  above: ["above", "bad", "above its interval on unseen data"],
+  unsure: ["too few samples", "muted", "checked on too few samples"],
+  unchecked: ["", "muted", "not checked on unseen data"],
+};
+
 /** What verdict a trial has, in words and as a class. */
 export function verdictWords(trial) {
-  if (trial?.verdict === "holds") return ["holds on unseen data", "good"];
-  if (trial?.verdict === "above") return ["above its interval on unseen data", "bad"];
-  return ["not checked on unseen data", "muted"];
+  const [, tone, words] = VERDICTS[trial.verdict];
+  return [words, tone];
+}
+
+/** The same beside its figure, in as few words as a table has room for. */
+export function verdictWord(trial) {
+  return VERDICTS[trial.verdict].slice(0, 2);
+}
+
+/** The mark of the knee, as in every table of Palettune; nothing beside other trials. */
+export function kneeMark(trial) {
+  return trial.trial === run.knee ? " *" : "";
 }
 
 /** The next larger member of the front; null where there is none. */

@@ -1,25 +1,24 @@
 // Bytes by encoding, as a bar.
 import { html } from "preact";
-import { bytesOf, run } from "data";
+import { bytesOf, run, sumOver } from "data";
 import { kilobytes } from "format";
 import { encodingColour } from "colours";
 
 /** Bytes and layers of each encoding in a configuration, in the order of encodings; bytes are null where unknown. */
-export function bytesByEncoding(choice) {
-  const rows = new Map();
-  for (const layer of run.layers) {
+export function bytesByEncoding(choice, layers = run.layers) {
+  const found = new Map();
+  for (const layer of layers) {
     const id = choice[layer.index];
-    const row = rows.get(id) ?? { id, bytes: 0, layers: 0 };
-    row.bytes += bytesOf(layer, id) ?? 0;
-    row.layers += 1;
-    rows.set(id, row);
+    if (!found.has(id)) found.set(id, []);
+    found.get(id).push(layer);
   }
-  return [...rows.values()].sort((one, other) => one.id - other.id);
+  const rows = [...found].map(([id, those]) => ({ id, bytes: sumOver(those, (layer) => bytesOf(layer, id)), layers: those.length }));
+  return rows.sort((one, other) => one.id - other.id);
 }
 
-/** A bar of a configuration's bytes, as long as its size in relation to the whole. */
-export function Shares({ trial, whole = null, name = "" }) {
-  const rows = bytesByEncoding(trial.choice);
+/** A bar of the bytes of a configuration, or of some of its layers, as long as its size in relation to the whole. */
+export function Shares({ trial, layers = run.layers, whole = null, name = "" }) {
+  const rows = bytesByEncoding(trial.choice, layers);
   const sum = rows.reduce((total, row) => total + row.bytes, 0);
   const full = whole ?? sum;
   const said = rows.map((row) => `${run.encodings[row.id].name} ${kilobytes(row.bytes)}`).join(", ");

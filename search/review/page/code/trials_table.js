@@ -2,7 +2,7 @@
 import { computed, html } from "preact";
 import { figure, run } from "data";
 import { digits, megabytes, milliseconds, workflowWords } from "format";
-import { nextLarger, smaller, verdictWords } from "sentences";
+import { kneeMark, latencyWords, nextLarger, smaller, verdictWord, verdictWords } from "sentences";
 import { a, b, choose, everyTrial, first, hovered, second, trialOrder } from "state";
 import { useVisibleRows } from "visible_rows";
 import { isShown } from "axes";
@@ -11,10 +11,10 @@ const HEIGHT = 31;
 
 /** Columns: key to sort by, title, how to read the value, and how to show it. */
 const columns = computed(() => [
-  ["trial", "trial", (t) => t.trial, (t) => html`${t.trial}${t.trial === run.knee ? html` <span class="knee-mark" title="the knee">knee</span>` : ""}`],
+  ["trial", "trial", (t) => t.trial, (t) => html`${t.trial}${kneeMark(t) && html`<b title="the knee">${kneeMark(t)}</b>`}`],
   ["size_mb", "MB", (t) => t.size_mb, (t) => megabytes(t.size_mb)],
   ["smaller", "smaller", (t) => t.size_mb && 1 / t.size_mb, (t) => smaller(t)],
-  ...(run.timed ? [["latency_ms", "predicted latency", (t) => t.latency_ms, (t) => milliseconds(t.latency_ms)]] : []),
+  ...(run.timed ? [["latency_ms", run.measured ? "latency" : "predicted latency", (t) => figure(t, "latency_ms"), (t) => (run.measured ? latencyWords(t) : milliseconds(figure(t, "latency_ms")))]] : []),
   ["divergence", "divergence", (t) => t.divergence, (t) => html`<b>${digits(t.divergence)}</b>`],
   ["low", "95 % interval", (t) => t.low, (t) => (t.low == null ? "" : `${digits(t.low)} – ${digits(t.high)}`)],
   ["unseen", "unseen", (t) => t.unseen?.divergence, unseenCell],
@@ -38,8 +38,8 @@ const sorted = computed(() => {
 
 function unseenCell(trial) {
   if (!trial.unseen) return html`<span class="muted">–</span>`;
-  const [words, tone] = verdictWords(trial);
-  return html`${digits(trial.unseen.divergence)} <span class=${tone} title=${words}>${trial.verdict === "above" ? "above" : "holds"}</span>`;
+  const [word, tone] = verdictWord(trial);
+  return html`${digits(trial.unseen.divergence)} <span class=${tone} title=${verdictWords(trial)[0]}>${word}</span>`;
 }
 
 function nextCell(trial) {

@@ -20,7 +20,9 @@ export const whatIf = computed(() => {
   if (!base.value || (!edits.value.size && editing.value === "first")) return null;
   const choice = Uint8Array.from(base.value);
   for (const [group, id] of edits.value) for (const layer of run.groups[group].layers) choice[layer.index] = id;
-  return outcome(choice);
+  const found = outcome(choice);
+  if (editing.value === "first" && a.value.activations) found.ms = null; // the page knows no times with inputs in int8
+  return found;
 });
 
 /** Costs and predicted divergence of a configuration without data. */
@@ -72,9 +74,7 @@ export function forget() {
 
 /** A configuration as the JSON that `palettune export --configuration FILE` reads: a trial's `configuration.json`. */
 export function configurationJson(choice, activations = null) {
-  const names = run.layers.map((layer) => layer.name);
-  const order = [...names.keys()].sort((i, k) => (names[i] < names[k] ? -1 : 1));
-  const int8 = order.filter((i) => activations?.[i] === "1").map((i) => [names[i], "int8"]);
-  const encodings = order.map((i) => [names[i], run.encodings[choice[i]].name]);
+  const int8 = run.layers.filter((layer) => activations?.[layer.index] === "1").map((layer) => [layer.name, "int8"]);
+  const encodings = run.layers.map((layer) => [layer.name, run.encodings[choice[layer.index]].name]);
   return JSON.stringify({ activations: Object.fromEntries(int8), encodings: Object.fromEntries(encodings) });
 }

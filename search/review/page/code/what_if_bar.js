@@ -1,8 +1,8 @@
 // What the changed configuration is predicted to give, and how to take it along.
 import { html } from "preact";
 import { run } from "data";
-import { counted, digits, factor, megabytes, milliseconds } from "format";
-import { copy, CopyButton, download } from "clipboard";
+import { counted, digits, factor, megabytes, milliseconds, workflowWords } from "format";
+import { commandLine, copy, CopyButton, download } from "clipboard";
 import { a, edits, editing, spoken } from "state";
 import { configurationJson, expectedNear, forget, undo, whatIf } from "what_if";
 
@@ -31,11 +31,16 @@ function Outcome({ found }) {
   return html`<p aria-live="polite"><b class="what-if-name">What if</b> ${count ? `${counted(count, "change")} to ${origin}` : origin}:${" "}
     <b>${megabytes(found.mb)} MB</b> <span class="muted">(A: ${megabytes(a.value.size_mb)})</span>${found.ms != null && html`, <b>${milliseconds(found.ms)}</b>`}, divergence <b>≈ ${digits(!solved && expected != null ? expected : plain)}</b> <span class="muted">(A: ${digits(a.value.divergence)}${
       expected != null && a.value.divergence > 0 && !solved ? `, ${factor(expected / a.value.divergence)}` : ""}; predicted, not measured${
+      withData() && a.value.workflow !== "calibration" ? `, ${workflowWords(a.value)} as A is; the command calibrates` : ""}${
       !solved && plain != null ? `; solve would say ${digits(plain)} data-free` : ""})</span></p>`;
 }
 
+/** Whether the divergence to expect is that of weights which are found with data, as A's are. */
+function withData() {
+  return editing.value === "first" && a.value.workflow !== "data_free";
+}
+
 async function command() {
-  const { experiment, options } = run.commands;
-  const parts = ["palettune export", experiment ?? "EXPERIMENT.toml", `--configuration ${run.name}-what-if.json`, "--out packages", options];
-  spoken.value = (await copy(parts.filter(Boolean).join(" "))) ? "command copied" : "the browser does not let this page copy";
+  const line = commandLine("export", `--configuration ${run.name}-what-if.json`, withData() && "--calibrate", "--out packages");
+  spoken.value = (await copy(line)) ? "command copied" : "the browser does not let this page copy";
 }

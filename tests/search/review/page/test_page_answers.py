@@ -101,8 +101,7 @@ def test_7_does_it_hold_on_unseen_data(reader, act):
 
 
 def test_8_where_do_two_members_differ(reader, act):
-    first, second = reader.apart()[0], reader.apart()[-1]
-    reader.do("((state) => (state.first.value = value))(await import('state'))", first)
+    first, second = reader.data["knee"], next(n for n in reversed(reader.apart()) if n != reader.data["knee"])
     act(reader.click, second, shift=True)
     act(reader.page.check, "text=only where A and B differ")
     pair = [reader.trial(first), reader.trial(second)]
@@ -126,6 +125,11 @@ def test_10_was_it_worth_going_on_searching(reader, act):
     assert re.search(r"The last quarter of the time gave [\d.]+ % of what was gained", reader.text("#history"))
 
 
+def test_what_an_escalation_gave_is_said_once(reader):
+    said = reader.page.locator("#history li:has(> b)").all_text_contents()
+    assert said == [f"{row['rung']}: {row['words']}" for row in reader.data["escalation"]] != []
+
+
 def test_11_what_is_not_compressed_and_what_was_refused(reader, act):
     act(reader.page.click, "nav >> text=Checks")
     text = reader.text("#checks")
@@ -140,6 +144,31 @@ def test_12_how_do_i_take_it(reader, act):
     copied = reader.page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("palettune export ")
     assert f"--pick {reader.data['knee']}" in copied
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("explains trial {knee}", "palettune explain EXPERIMENT.toml {knee} --root "),
+        ("verifies", "palettune verify MODEL.mlpackage --against EXPERIMENT.toml"),
+    ],
+)
+def test_other_commands_are_copied_too(reader, act, name, form):
+    knee = reader.data["knee"]
+    act(reader.page.click, f"button[aria-label='Copy the command that {name.format(knee=knee)}']")
+    assert reader.page.evaluate("navigator.clipboard.readText()").startswith(form.format(knee=knee))
+
+
+@pytest.mark.parametrize("workflow", ["data_free", "calibration"])
+def test_the_command_of_what_if_gives_weights_as_a_has_them(reader, workflow):
+    member = next(m for m in reader.members() if m["workflow"] == workflow)
+    reader.page.select_option("select[aria-label='Trial A']", str(member["trial"]))
+    other = next(i for i in reader.data["layers"][0]["menu"] if i != ord(member["configuration"][0]) - 48)
+    reader.page.click(f"[data-cell='0'][data-id='{other}']")
+    reader.page.click(".what-if >> text=Copy command")
+    copied = reader.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"palettune export EXPERIMENT.toml --configuration {reader.data['name']}-what-if.json")
+    assert ("--calibrate" in copied) == (workflow == "calibration")
 
 
 def test_can_predictions_be_trusted_here(reader, act):

@@ -29,7 +29,7 @@ def everything(reader):
     """A fragment that shows every part of the page: a comparison, a budget, what-if, a layer's details."""
     first, last = reader.data["front"][1], reader.data["front"][-2]
     size = reader.trial(last)["size_mb"]
-    other = reader.data["layers"][0]["menu"][0]
+    other = reader.data["encodings"][reader.data["layers"][0]["menu"][0]]["name"]
     return f"a={first}&b={last}&mb={size:.3f}&if=0.{other}&layer=2&all=1"
 
 

@@ -70,11 +70,17 @@ def test_layers_are_walked_by_the_keyboard_and_only_one_cell_is_a_tab_stop(reade
 
 
 def test_the_slider_sets_the_budget_and_the_answer_begins_with_what_was_measured(reader):
-    reader.page.evaluate(
-        "(() => { const s = document.getElementById('budget-size_mb'); s.value = 400; s.dispatchEvent(new Event('input')) })()"
-    )
+    reader.page.locator("#budget-size_mb").scroll_into_view_if_needed()
+    box = reader.page.locator("#budget-size_mb").bounding_box()
+    middle, end = box["y"] + box["height"] / 2, box["x"] + 0.4 * box["width"]
+    reader.page.mouse.move(box["x"] + box["width"] - 8, middle)
+    reader.page.mouse.down()
+    reader.page.mouse.move(end, middle, steps=5)
+    reader.page.mouse.up()
     reader.settle()
     budget = reader.do("(await import('state')).sizeBudget.value")
+    line = reader.page.locator(".budget line").bounding_box()
+    assert line["x"] == pytest.approx(end, abs=4)  # the slider lies below the axis that it bounds
     assert reader.page.input_value("#budget-size_mb-number") == str(budget)
     lines = reader.page.locator(".answer p")
     assert lines.nth(0).inner_text().startswith("Best measured within it: trial")
@@ -164,7 +170,7 @@ def test_every_trial_is_listed_and_sorted_on_request(reader):
 FRAGMENTS = [
     "a={first}&b={second}",
     "a={first}&mb=2.5",
-    "a={first}&if=0.1_3.2&sort=bytes",
+    "a={first}&if=0.int8_3.lut4&sort=bytes",
     "a={first}&b={second}&find=query&differ=1",
     "a={first}&y=top1&layer=3",
     "a={first}&all=1&order=-divergence&fold=0_2",
@@ -197,13 +203,23 @@ def test_the_address_follows_what_is_chosen(reader):
 
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize(
-    "fragment", ["a=99999&b=x", "if=999.1_x.y", "layer=-1&sort=no&y=no&x=no&mb=x", "%%%=&&&", "fold=9999"]
+    "fragment",
+    [
+        "a=99999&b=x",
+        "if=999.int8_x.y_0.1",
+        "layer=-1&sort=no&y=no&x=no&mb=x",
+        "x=latency_ms&ms=3&mb=-1",
+        "%%%=&&&",
+        "fold=9999",
+    ],
 )
 def test_a_damaged_address_shows_the_page_as_at_first(reader, fragment):
     reader.page.evaluate("(text) => { location.hash = text }", fragment)
     reader.settle()
     assert reader.chosen() == (reader.data["knee"], None)
     assert reader.page.locator(".row [data-layer]").count() == len(reader.data["layers"])
+    assert reader.page.locator(".what-if, .answer .measured").count() == 0
+    assert reader.page.locator(".chart .member").count() == len(reader.data["front"])
 
 
 def test_a_search_that_has_only_begun_is_shown(visit, made_up, tmp_path):

@@ -15,8 +15,8 @@ from palettune.device_bench.conversion.base_program import BaseProgram, base_pro
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.conversion.front_end import FrontEnd
 from palettune.device_bench.interface.argument_names import argument_names
-from palettune.device_bench.package.float_constants import FloatConstant
 from palettune.device_bench.package.op_modules import op_modules
+from palettune.device_bench.package.other_constants import OtherConstant
 from palettune.device_bench.package.package import package_bytes
 from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.device_bench.proof.image_inputs import ToInputs, to_program_inputs
@@ -34,9 +34,9 @@ from palettune.search.preparation.driver_weights import layer_weights
 from palettune.search.preparation.preparation import Preparation
 from palettune.search.preparation.weight_coverage import constant_json, large_constants
 from palettune.search.results.member_state import member_state
-from palettune.search.results.package_record import record_values, write_record
 from palettune.search.results.packages.package_description import PackageDescription
 from palettune.search.results.packages.package_name import package_name
+from palettune.search.results.packages.package_record import record_values, write_record
 from palettune.search.results.weight_file_size import WeightFile, weight_file
 from palettune.search.study.record import Record
 from palettune.space.encoding import FP16
@@ -56,7 +56,7 @@ class Exported:
         weight_file: its bytes, as predicted and as they are.
         execution: the package run on samples beside the compressed torch model, in float32 and as it computes.
         methods: by layer, which method found its weight.
-        coverage: bytes of the model's layers over those of all its large constants.
+        coverage: bytes of the model's layers over those of all its floating-point constants of two or more axes.
         uncompressed: constants above 2 kB that are no layer's, with the reason.
         front_end: what read the model for conversion, and what it froze.
         interface: what in the package's inputs and outputs is not as declared, in words.
@@ -72,7 +72,7 @@ class Exported:
     methods: Mapping[str, str] = field(default_factory=dict)
     coverage: float | None = None
     front_end: FrontEnd = field(default_factory=FrontEnd)
-    uncompressed: tuple[FloatConstant, ...] = ()
+    uncompressed: tuple[OtherConstant, ...] = ()
     interface: tuple[str, ...] = ()
     shapes: tuple[ShapeCheck, ...] = ()
 
@@ -101,11 +101,11 @@ class Exported:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of it, whether it is proven or not."""
+        """Warnings about the package, whether it is proven or not."""
         return (*self.execution.warnings, *([self.front_end.warning] if self.front_end.warning else ()))
 
     def to_json(self, folder: Path) -> dict[str, Any]:
-        """The manifest's entry; ``path`` is relative to the manifest's folder."""
+        """Return the manifest's entry; ``path`` is relative to the manifest's folder."""
         evaluation = self.record.evaluation
         return {
             "path": str(self.path.relative_to(folder)),
@@ -247,7 +247,7 @@ def _shape_json(check: ShapeCheck) -> dict[str, Any]:
 
 
 def execution_json(execution: Execution) -> dict[str, Any]:
-    """What running a package has shown, as plain values; an infinite ratio (no difference at all) is ``None``.
+    """Return the comparison of a package that was run, as plain values; an infinite ratio (no difference) is ``None``.
 
     The keys beside ``float32`` and ``fp16`` are those of float32, but for ``passed``, which is of both.
     """

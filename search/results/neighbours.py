@@ -15,7 +15,7 @@ __all__ = ["alike_pairs", "distinct_members", "paired_interval", "told_apart"]
 
 
 def paired_interval(first: Evaluation, second: Evaluation) -> tuple[float, float] | None:
-    """95 % interval of the mean difference of two divergences on the same samples, second less first.
+    """Return the 95 % interval of the mean difference of two divergences on the same samples, second less first.
 
     ``None`` where their samples are not the same ones, or come from fewer than eight sources.
     """
@@ -25,7 +25,7 @@ def paired_interval(first: Evaluation, second: Evaluation) -> tuple[float, float
 
 
 def told_apart(first: Record, second: Record) -> bool:
-    """Whether the divergences of two evaluations differ for sure, or nothing can be said against it."""
+    """Return whether the divergences of two evaluations differ; true as well where no test is possible."""
     if first.evaluation is None or second.evaluation is None:
         return True
     ends = paired_interval(first.evaluation, second.evaluation)
@@ -33,12 +33,12 @@ def told_apart(first: Record, second: Record) -> bool:
 
 
 def alike_pairs(members: Sequence[Record]) -> tuple[tuple[Record, Record], ...]:
-    """Neighbours, smallest first, that cannot be told apart by a paired test."""
+    """Return the neighbours, smallest first, that a paired test cannot tell apart."""
     return tuple((first, second) for first, second in pairwise(members) if not told_apart(first, second))
 
 
 def distinct_members(members: Sequence[Record], apart: Callable[[Record, Record], bool] = told_apart) -> list[Record]:
-    """Members, smallest first, each of which can be told apart from the one before it; both ends stay."""
+    """Return members, smallest first, each told apart from the one before it; both ends stay."""
     kept = list(members[:1])
     for member in members[1:]:
         if apart(kept[-1], member):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palettune.search.results.front_members.neighbours import (
+from palettune.search.results.neighbours import (
     alike_pairs,
     distinct_members,
     paired_interval,

@@ -1,4 +1,4 @@
-"""What an exported package says of itself: where it comes from, what was measured of it, and on what.
+"""Metadata of an exported package: where it comes from, what was measured of it, and on what data.
 
 It stands in the package's user-defined metadata, under keys that begin with ``palettune.``; ``verify`` reads it.
 """
@@ -31,7 +31,7 @@ _WEIGHTS = Path("Data/com.apple.CoreML/weights")
 
 @dataclass(frozen=True)
 class PackageRecord:
-    """What a package records; None for what it does not.
+    """Record in a package's metadata; ``None`` for each value that it lacks.
 
     Attributes:
         divergence: measured in float32 by torch on all evaluation data.
@@ -51,7 +51,7 @@ class PackageRecord:
 
     @classmethod
     def read(cls, package: Path) -> PackageRecord:
-        """From a package's metadata."""
+        """Read the record from a package's metadata."""
         metadata = coremltools.utils.load_spec(str(package)).description.metadata.userDefined
         given = {key.removeprefix(_PREFIX): value for key, value in metadata.items() if value}
         return cls(
@@ -65,7 +65,7 @@ class PackageRecord:
 
 
 def record_values(preparation: Preparation, record: Record, program: Program) -> dict[str, str]:
-    """What the package of a record is to say, by key without the prefix.
+    """Collect the record of a package, by key without the prefix.
 
     Args:
         program: the package, which takes some shapes of the data, or all.
@@ -109,7 +109,7 @@ def write_record(package: Path, values: Mapping[str, str], described: PackageDes
 
 
 def weights_digest(package: Path) -> str:
-    """Content hash of a package's weight files."""
+    """Return the content hash of a package's weight files."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted((package / _WEIGHTS).rglob("*")):
         if file.is_file():

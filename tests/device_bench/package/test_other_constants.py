@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.device_bench.conversion.base_program import base_program
+from palettune.device_bench.package.other_constants import NO_VECTOR
 from palettune.space.layer import Layer, LayerKind
 
 torch.set_num_threads(1)
@@ -16,7 +17,7 @@ def _names(module: nn.Module, inputs: tuple[Tensor, ...], *layers: str) -> dict[
     sizes = [constant.bytes for constant in base.floats]
     assert sizes == sorted(sizes, reverse=True)
     found: dict[str, int] = {}
-    for constant in base.floats:
+    for constant in (one for one in base.floats if one.float_bytes):
         found[constant.name] = found.get(constant.name, 0) + constant.bytes
     return found
 
@@ -80,3 +81,27 @@ def test_what_is_computed_from_a_weight_bears_the_name_of_the_op():
     (name,) = _names(Scaled(), (torch.randn(1, 16),), "body", "head")
     assert name.startswith("weight of op ")
     assert name.endswith(" (linear)")
+
+
+class Tabled(nn.Module):
+    """A layer with a long bias, and a table of integers that data choose from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Linear(8, 2048)
+        self.register_buffer("steps", torch.randperm(1500))
+
+    def forward(self, x: Tensor, chosen: Tensor) -> Tensor:
+        return self.wide(x).sum(-1) * self.steps[chosen]
+
+
+@pytest.mark.slow
+def test_long_vectors_and_tables_of_integers_are_listed_and_count_for_nothing():
+    torch.manual_seed(0)
+    base = base_program(Tabled().eval(), (torch.randn(3, 8), torch.tensor([1, 1499, 2], dtype=torch.int32)), "iOS18")
+    found = {constant.name: constant for constant in base.floats}
+    assert found["wide.bias"].reason == NO_VECTOR
+    assert found["wide.bias"].bytes == 64 + 2 * 2048
+    assert found["steps"].reason.startswith("integers: operand 'x' of op ")
+    assert found["steps"].shape == (1500,)
+    assert {constant.float_bytes for constant in found.values()} == {0}

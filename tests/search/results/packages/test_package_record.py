@@ -13,7 +13,7 @@ from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
 from palettune.evaluators.workload.workload import Split
 from palettune.search.experiment.versions import tool_versions
-from palettune.search.results.package_record import PackageRecord, record_values, weights_digest, write_record
+from palettune.search.results.packages.package_record import PackageRecord, record_values, weights_digest, write_record
 from tests.search.made_up import record
 from tests.search.workloads import workload_of
 

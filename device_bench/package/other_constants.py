@@ -1,4 +1,4 @@
-"""Floating-point constants of a program that are no layer's weight, named after the model's own tensors."""
+"""Constants of a weight file that are no layer's weight, named after the model's own tensors."""
 
 from __future__ import annotations
 
@@ -9,72 +9,94 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from palettune.device_bench.package.package import PackageWeight
 from palettune.device_bench.package.program_graph import ProgramNode
+from palettune.space.blob import Blob
 
-__all__ = ["FloatConstant", "float_constants"]
+__all__ = ["COMPRESSED_ALREADY", "NO_VECTOR", "OtherConstant", "other_constants"]
 
+COMPRESSED_ALREADY = "compressed already"
+NO_VECTOR = "coremltools compresses no vector"
 _PLAIN = ("const", "constexpr_cast")
+_HALF = 16
 
 
 @dataclass(frozen=True)
-class FloatConstant:
-    """A constant of two or more axes in the weight file that no configuration compresses.
+class OtherConstant:
+    """A constant in the weight file that no configuration compresses: floats or integers, plain or compressed.
 
     Attributes:
         name: of the parameter or buffer whose values it holds, rows in any order; else the op and its operand.
-        shape: as stored.
+        shape: of what it decodes to.
         bytes: in the weight file.
         reason: why it is no layer's weight.
+        float_bytes: of floats of two or more axes, which coverage is a share of: in the weight file, or of what a
+            compressed one decodes to, in fp16; 0 of vectors and integers.
     """
 
     name: str
     shape: tuple[int, ...]
     bytes: int
     reason: str = ""
+    float_bytes: int = 0
 
 
-def float_constants(
+def other_constants(
     nodes: Sequence[ProgramNode],
     layers: Mapping[tuple[int, str, int], str],
     module: nn.Module,
     reasons: Mapping[str, str] | None = None,
-) -> tuple[FloatConstant, ...]:
+) -> tuple[OtherConstant, ...]:
     """Return such constants of a program, each once, the largest first.
 
     Args:
         nodes: of the base program.
         layers: first layer name by op, parameter and position, where an operand is a layer's weight.
-        module: the module that was converted; constants are matched with its tensors by content, in fp16.
+        module: the module that was converted; constants are matched with its tensors by content, floats in fp16.
         reasons: by tensor, why it is no layer's weight.
     """
-    kept: dict[tuple[str, int], tuple[str, str, PackageWeight]] = {}
+    kept: dict[tuple[tuple[str, int], ...], tuple[str, str, PackageWeight]] = {}
     for index, node in enumerate(nodes):
         for operand, position, weight in _weights(node):
-            offset = next((part.offset for *_, part in weight.parts() if part.offset is not None), None)
-            if offset is not None and (index, operand, position) not in layers and _is_float(weight):
+            places = tuple(part.offset for *_, part in weight.parts() if part.offset is not None)
+            if places and (index, operand, position) not in layers and _is_numeric(weight):
                 name = weight.name if _is_named(module) else f"{operand} of op {node.name} ({node.kind})"
-                kept.setdefault(offset, (name, f"operand {operand!r} of op {node.name!r} ({node.kind})", weight))
+                kept.setdefault(places, (name, f"operand {operand!r} of op {node.name!r} ({node.kind})", weight))
     tensors = _Tensors(module, [np.asarray(weight.value) for *_, weight in kept.values()])
     found = []
     for name, use, weight in kept.values():
-        own = tensors.name(weight.value) or name
-        found.append(FloatConstant(own, weight.shape, weight.bytes, (reasons or {}).get(own, use)))
+        own = tensors.name(np.asarray(weight.value)) or name
+        reason = (reasons or {}).get(own) or _reason(weight, use)
+        found.append(OtherConstant(own, weight.shape, weight.bytes, reason, _float_bytes(weight)))
     return tuple(sorted(found, key=lambda one: (-one.bytes, one.name)))
 
 
 def _weights(node: ProgramNode) -> Iterator[tuple[str, int, PackageWeight]]:
     for operand, values in node.operands.items():
         for position, value in enumerate(values):
-            if isinstance(value, PackageWeight) and value.operation in _PLAIN:
+            if isinstance(value, PackageWeight):
                 yield operand, position, value
 
 
-def _is_float(weight: PackageWeight) -> bool:
+def _is_numeric(weight: PackageWeight) -> bool:
+    return np.asarray(weight.value).dtype.kind in "fiub"
+
+
+def _reason(weight: PackageWeight, use: str) -> str:
+    if weight.operation not in _PLAIN:
+        return COMPRESSED_ALREADY
+    if np.asarray(weight.value).dtype.kind != "f":
+        return f"integers: {use}"
+    return NO_VECTOR if len(weight.shape) < 2 else use
+
+
+def _float_bytes(weight: PackageWeight) -> int:
     value = np.asarray(weight.value)
-    return value.ndim >= 2 and value.dtype.kind == "f"
+    if value.ndim < 2 or value.dtype.kind != "f":
+        return 0
+    return weight.bytes if weight.operation in _PLAIN else Blob(value.size, _HALF).bytes
 
 
 def _is_named(module: nn.Module) -> bool:
@@ -83,7 +105,7 @@ def _is_named(module: nn.Module) -> bool:
 
 
 class _Tensors:
-    """Parameters and buffers by the content of what they hold, in fp16.
+    """Parameters and buffers by the content of what they hold, floats in fp16.
 
     Args:
         constants: what will be looked up, so that no other tensor is read.
@@ -95,13 +117,13 @@ class _Tensors:
         self._whole: dict[bytes, list[str]] = {}
         self._rows: dict[bytes, str] = {}
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-            if tensor.ndim < 2 or not tensor.is_floating_point() or "_COREML_/" in name:
+            if "_COREML_/" in name or not tensor.ndim or tensor.is_complex() or tensor.is_quantized:
                 continue
             if tensor.numel() in sizes:
-                for value in _both_ways(_half(tensor.detach().float().cpu().numpy())):
+                for value in _both_ways(_array(tensor)):
                     self._whole.setdefault(_hash(value), []).append(name)
-            if tensor.ndim == 2 and tensor.shape[1] in widths:
-                for row in _half(tensor.detach().float().cpu().numpy()):
+            if tensor.ndim == 2 and tensor.shape[1] in widths and tensor.is_floating_point():
+                for row in _array(tensor):
                     self._rows.setdefault(_hash(row), name)
 
     def name(self, value: NDArray[Any]) -> str | None:
@@ -109,20 +131,26 @@ class _Tensors:
 
         Of equal tensors the next one, for constants come in the order of the model.
         """
-        half = _half(value)
-        same = self._whole.get(_hash(half))
+        plain = _comparable(value)
+        same = self._whole.get(_hash(plain))
         if same:
             return same.pop(0) if len(same) > 1 else same[0]
-        for matrix in _both_ways(half) if half.ndim == 2 else ():
+        for matrix in _both_ways(plain) if plain.ndim == 2 else ():
             names = {self._rows.get(_hash(row)) for row in matrix}
             if len(names) == 1:
                 return names.pop()
         return None
 
 
-def _half(value: NDArray[Any]) -> NDArray[Any]:
+def _array(tensor: Tensor) -> NDArray[Any]:
+    held = tensor.detach().cpu()
+    return _comparable((held.float() if held.is_floating_point() else held).numpy())
+
+
+def _comparable(value: NDArray[Any]) -> NDArray[Any]:
+    """Equal for what a tensor holds and what the converter has made of it."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return value.astype(np.float16)
+        return value.astype(np.float16 if value.dtype.kind == "f" else np.int64)
 
 
 def _both_ways(value: NDArray[Any]) -> tuple[NDArray[Any], ...]:

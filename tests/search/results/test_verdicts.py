@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from palettune.search.results.front_members.verdicts import member_verdict
 from palettune.search.results.intervals import interval
+from palettune.search.results.verdicts import member_verdict
 from tests.search.made_up import record
 
 SEEN = replace(record(0, 0.1, 1.0).evaluation, by_sample=tuple(0.05 + 0.01 * i for i in range(11)))

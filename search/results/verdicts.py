@@ -11,7 +11,7 @@ __all__ = ["MemberVerdict", "member_verdict"]
 
 
 class MemberVerdict(StrEnum):
-    """What the check on unseen data says, in words."""
+    """Verdict of the check on unseen data, in words."""
 
     HOLDS = "holds"
     ABOVE = "above its interval"
