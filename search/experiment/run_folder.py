@@ -40,7 +40,7 @@ class RunFolder:
         return self.root / self.name
 
     def options(self, storage: str | None) -> str:
-        """What a command needs to find this run, besides the experiment; empty where that is enough.
+        """Return the options by which a command finds this run, besides the experiment; empty where that is enough.
 
         Args:
             storage: of the study, where it is not in the run folder.
