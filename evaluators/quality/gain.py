@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +41,12 @@ class Gain:
     def to_json(self) -> dict[str, Any]:
         """Return the gain as JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Gain:
+        """Read the values of ``to_json``; what is read twice is equal, figures that are not there included."""
+        one: dict[str, Any] = {name: math.nan if value != value else value for name, value in values.items()}
+        return cls(**one)
 
 
 def paired(

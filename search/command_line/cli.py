@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -116,7 +117,7 @@ def search(
         if not stop.raised:
             raise
     if run is None or run.stopped:
-        again = f"palettune search {experiment}" + _options(root, storage, tracking_uri, ray_address)
+        again = f"palettune search {shlex.quote(str(experiment))}" + _options(root, storage, tracking_uri, ray_address)
         console.print(f"stopped; nothing is lost. Go on with: [bold]{escape(again)}[/bold]", soft_wrap=True)
         raise _Stopped
     found = run.front
@@ -127,14 +128,12 @@ def search(
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
-    look = f"palettune ui {experiment}" + _options(root, None, None, None)
+    file = shlex.quote(str(experiment))
+    look = f"palettune ui {file}" + _options(root, None, None, None)
     seen = lines_after_a_search(run.folder, run.search_id, tracking_uri, look)
     print_lines(console, [f"everything is under {run.folder.path}", *seen])
-    console.print(
-        f"export with: [bold]palettune export {escape(str(experiment))} --out DIR[/bold]",
-        soft_wrap=True,
-        highlight=False,
-    )
+    make = f"palettune export {file} --out DIR" + _options(root, storage, None, None)
+    console.print(f"export with: [bold]{escape(make)}[/bold]", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -356,7 +355,7 @@ def solve(
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(text_console(), solution_lines(found, str(experiment), budgets.options, places))
+        print_lines(text_console(), solution_lines(found, shlex.quote(str(experiment)), budgets.options, places))
 
 
 @app.command()
@@ -461,7 +460,9 @@ def _trial(run: palettune.Run, word: str) -> palettune.Record:
 def _options(root: Path, storage: str | None, tracking_uri: str | None, ray_address: str | None) -> str:
     given = {"--root": None if root == RUNS else root, "--storage": storage, "--tracking-uri": tracking_uri}
     given["--ray-address"] = ray_address
-    return "".join(f" {name} {without_secrets(str(value))}" for name, value in given.items() if value is not None)
+    return "".join(
+        f" {name} {shlex.quote(without_secrets(str(value)))}" for name, value in given.items() if value is not None
+    )
 
 
 def main() -> None:

@@ -53,6 +53,6 @@ def _result(values: Mapping[str, Any]) -> EscalationResult | Failure | None:
         return Failure.from_json(values["failure"])
     if "evaluation" not in values:
         return None
-    gains = tuple(Gain(**gain) for gain in values["gains"])
+    gains = tuple(Gain.from_json(gain) for gain in values["gains"])
     evaluation = Evaluation.from_json(values["evaluation"])
     return EscalationResult(evaluation, values["state"], gains, tuple(values["notes"]), values.get("added_bytes", 0))

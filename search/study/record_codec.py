@@ -93,7 +93,7 @@ def result_of(attributes: Mapping[str, Any], long_values: Lookup = dict) -> Resu
     evaluation = Evaluation.from_json({_SAMPLES: beside.get(_SAMPLES, ())} | values)
     if "state" not in attributes:
         return evaluation
-    gains = tuple(Gain(**gain) for gain in beside.get(_GAINS, attributes.get(_GAINS, ())))
+    gains = tuple(Gain.from_json(gain) for gain in beside.get(_GAINS, attributes.get(_GAINS, ())))
     return EscalationResult(
         evaluation, attributes["state"], gains, tuple(attributes["notes"]), attributes["added_bytes"]
     )

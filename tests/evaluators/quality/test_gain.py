@@ -1,11 +1,12 @@
 """Whether a method's result is kept, on paired samples."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
-from palettune.evaluators.quality.gain import paired
+from palettune.evaluators.quality.gain import Gain, failed, paired
 
 
 def test_a_clear_gain_is_kept_and_a_loss_never():
@@ -33,3 +34,9 @@ def test_too_few_or_infinite_samples_keep_nothing_and_say_so():
     assert "not finite" in paired("method", [1] * 5, [0, 0, 0, 0, math.nan]).reason
     with pytest.raises(ValueError, match="expected pairs"):
         paired("method", [1, 2], [1])
+
+
+def test_what_is_read_from_json_twice_is_equal_where_nothing_was_compared_too():
+    for found in (failed("gptq", "no method", "head"), paired("method", [1.0] * 8, [0.5] * 8)):
+        text = json.dumps(found.to_json())
+        assert Gain.from_json(json.loads(text)) == Gain.from_json(json.loads(text)) == found

@@ -75,11 +75,11 @@ def test_a_stopped_search_says_the_command_that_goes_on_without_its_secrets(comm
         stopped = True
 
     monkeypatch.setattr(palettune, "run_search", lambda *_, **__: Stopped())
-    given = ("--root", "/r", "--tracking-uri", "http://me:secret@host:5000")
+    given = ("--root", "/my runs", "--tracking-uri", "http://me:secret@host:5000")
     code, out, _ = command("search", project.experiment, *given)
     assert code == 130
     assert out == (
-        f"stopped; nothing is lost. Go on with: palettune search {project.experiment} --root /r --tracking-uri http://host:5000\n"
+        f"stopped; nothing is lost. Go on with: palettune search {project.experiment} --root '/my runs' --tracking-uri http://host:5000\n"
     )
 
 
@@ -119,6 +119,7 @@ def test_the_command_line_shows_exports_and_proves(project):
     assert "run `palettune search" in missing.stderr
     done = project.run("search")
     assert done.returncode == 0, done.stderr
+    assert f"export with: palettune export {project.experiment} --out DIR --root {project.root}\n" in done.stdout
     members = json.loads(project.run("front", "--json").stdout)
     assert members
     assert set(members[0]) == {

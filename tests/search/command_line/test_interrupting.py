@@ -15,21 +15,48 @@ from tests.search.conftest import EXPERIMENT, WORKLOAD
 SLOW = """
 import os
 import time
+import traceback
 from pathlib import Path
 
 def linger(stage):
     if os.environ.get("LINGER") == stage:
         Path(os.environ["THERE"]).touch()
-        time.sleep(600)
+        time.sleep(6000)
+
+def linger_within(stage, place):
+    if any(place in frame.f_code.co_filename for frame, _ in traceback.walk_stack(None)):
+        linger(stage)
 
 """
+DATA = """
+def confirmation_data():
+    return [((_images(seed, 8),), None) for seed in (5, 6)]
+
+def training_data():
+    return [((_images(seed, 8),), None) for seed in (7, 8)]
+"""
+#: Where the forward pass is called from in each stage.
+PLACES = {
+    "scoring": "/evaluators/sensitivity/",
+    "calibration": "/evaluators/calibration/",
+    "fine_tuning": "/evaluators/fine_tuning/",
+    "confirmation": "/loop/confirmation.py",
+    "forward": "",
+}
 STAGES = {
     "loading": WORKLOAD.replace("    torch.manual_seed(0)", "    linger('loading')\n    torch.manual_seed(0)"),
-    "forward": WORKLOAD.replace("        time.sleep(float", "        linger('forward')\n        time.sleep(float"),
     "metrics": WORKLOAD.replace(
         '    return {"top1_agreement"', "    linger('metrics')\n    return {\"top1_agreement\""
     ),
 }
+STAGES |= {
+    stage: WORKLOAD.replace("        time.sleep(", f"        linger_within('{stage}', '{place}')\n        time.sleep(")
+    + DATA
+    for stage, place in PLACES.items()
+}
+ESCALATION = {name: f"\n[escalation]\n{name} = 1\n" for name in ("calibration", "fine_tuning")}
+#: Seconds that a busy machine is given for what takes a moment, and for what takes a few: a stage alone takes far longer.
+AT_ONCE, SOON = 60, 120
 #: The tables of pairs of values of a large layer take minutes to find.
 LARGE = WORKLOAD.replace("nn.Linear(32 * 16, 64)", "nn.Linear(32 * 16, 4096)").replace(
     "nn.Linear(64, 10)", "nn.Linear(4096, 10)"
@@ -72,9 +99,9 @@ class Searching:
             time.sleep(0.05)
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        self.wait_for(ACKNOWLEDGED, 60)
+        self.wait_for(ACKNOWLEDGED, AT_ONCE)
         acknowledged = time.monotonic() - began
-        code = self.process.wait(120)
+        code = self.process.wait(SOON)
         assert code == 130, self.said
         return acknowledged, time.monotonic() - began
 
@@ -101,7 +128,7 @@ def compressing(project):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_search_in_this_process_stops_in_every_stage(project, searching, stage):
     there = project.folder / "there"
-    project.write(EXPERIMENT, SLOW + STAGES[stage])
+    project.write(EXPERIMENT + ESCALATION.get(stage, ""), SLOW + STAGES[stage])
     one = searching(project, "--inline", LINGER=stage, THERE=str(there))
     one.interrupted(there.exists)
     assert any("stopped; nothing is lost. Go on with: palettune search" in line for line in one.said), one.said
