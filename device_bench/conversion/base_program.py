@@ -80,7 +80,7 @@ class BaseProgram:
             among ``rest_bytes``, and the constants made of it among ``records``.
         records: the ops; operands that hold a layer's weight name its first layer.
         constants: how the other constants of two and more axes are stored, by the words of their operands.
-        floats: the constants of the weight file that are no layer's weight, integers and vectors too, the largest first.
+        others: the constants of the weight file that are no layer's weight, integers and vectors too, the largest first.
         front_end: what read the module, and which values of the example are frozen in the program.
         layers: those that the program holds, in the order of the model.
         reasons: by tensor, why it is no layer; those that nothing is known of are left out.
@@ -92,7 +92,7 @@ class BaseProgram:
     refusals: Mapping[str, str]
     records: tuple[NodeRecord, ...]
     constants: Mapping[str, StoredConstant] = field(default_factory=dict)
-    floats: tuple[OtherConstant, ...] = ()
+    others: tuple[OtherConstant, ...] = ()
     front_end: FrontEnd = field(default_factory=FrontEnd)
     layers: tuple[Layer, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -221,8 +221,8 @@ def _read(found: Skeleton, module: nn.Module) -> BaseProgram:
     )
     records = tuple(record(node, index, base.layer_at) for index, node in enumerate(nodes))
     # with refusals it is converted once more
-    floats = () if refusals else other_constants(nodes, base.layer_at, module, found.reasons)
-    return replace(base, records=records, constants=_constants(nodes, base), floats=floats)
+    others = () if refusals else other_constants(nodes, base.layer_at, module, found.reasons)
+    return replace(base, records=records, constants=_constants(nodes, base), others=others)
 
 
 def _constants(nodes: tuple[ProgramNode, ...], base: BaseProgram) -> dict[str, StoredConstant]:

@@ -132,7 +132,7 @@ class Inspection:
             largest_bytes=found.largest_bytes,
             notes=preparation.notes,
             coverage=preparation.coverage,
-            uncompressed=large_constants(preparation.base.floats),
+            uncompressed=large_constants(preparation.base.others),
             coverage_warning=coverage_warning(preparation),
             kept={**workload.kept, **preparation.base.refusals},
             front_end=preparation.base.front_end,

@@ -104,7 +104,7 @@ class Preparation:
         Constants that are compressed already count in fp16, too.
         """
         layers = sum(layer_bytes(layer, FP16, self.experiment.deployment_target) for layer in self.layers)
-        others = sum(constant.float_bytes for constant in self.base.floats)
+        others = sum(constant.float_bytes for constant in self.base.others)
         return layers / (layers + others) if layers + others else 1.0
 
     @cached_property

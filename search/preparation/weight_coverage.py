@@ -31,7 +31,7 @@ def coverage_warning(preparation: Preparation) -> str | None:
     """Return a warning where layers have less than 95 % of the weights' bytes; None elsewhere."""
     if preparation.coverage >= _ENOUGH:
         return None
-    counted = [constant for constant in large_constants(preparation.base.floats) if constant.float_bytes]
+    counted = [constant for constant in large_constants(preparation.base.others) if constant.float_bytes]
     largest = sorted(counted, key=lambda constant: -constant.float_bytes)[:3]
     names = "".join(f"; {constant.name}: {constant.reason}" for constant in largest)
     return f"layers are {100 * preparation.coverage:.0f} % of the weights' bytes, the rest stays as it is{names}"

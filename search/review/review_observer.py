@@ -67,11 +67,11 @@ class ReviewObserver(SearchObserver):
 
     def on_prepared(self, preparation: Preparation) -> None:
         """Note what is known of the model alone."""
-        floats = large_constants(preparation.base.floats)
+        others = large_constants(preparation.base.others)
         self._facts = replace(
             self._facts,
             coverage=preparation.coverage,
-            uncompressed=tuple(Uncompressed(found.name, found.bytes, found.reason) for found in floats),
+            uncompressed=tuple(Uncompressed(found.name, found.bytes, found.reason) for found in others),
             notes=preparation.notes,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from palettune.device_bench.cost.latency_model import LatencyModel
 from palettune.evaluators.sensitivity.scores import Scores, ScoresError
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.folder_lock import is_held
-from palettune.search.experiment.run_folder import RunFolder, without_secrets
+from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.ending import Ending
 from palettune.search.results.front import Front
 from palettune.search.review.review_facts import ReviewFacts
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from palettune.search.results.search_history import SearchHistory
 
 __all__ = ["ReviewSource"]
-
-_ROOT = Path("runs")
 
 
 @dataclass(frozen=True)
@@ -123,10 +120,8 @@ class ReviewSource:
 
     @property
     def options(self) -> str:
-        """Options with which a command finds this run, besides the experiment."""
-        words = [] if self.folder.root == _ROOT else ["--root", str(self.folder.root)]
-        words += [] if self.storage is None else ["--storage", without_secrets(self.storage)]
-        return shlex.join(words)
+        """Return the options by which a command finds this run, besides the experiment."""
+        return self.folder.options(self.storage)
 
 
 def _scores(path: Path) -> Scores | None:

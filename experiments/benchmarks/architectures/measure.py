@@ -149,7 +149,7 @@ def route(asked: Experiment, found: list[Preparation]) -> dict[str, Any]:
     """Layers, coverage and reachable sizes, as ``inspect`` shows them."""
     preparation = prepare(asked)
     found.append(preparation)
-    others = [one for one in preparation.base.floats if one.float_bytes]
+    others = [one for one in preparation.base.others if one.float_bytes]
     return {
         "layers": len(preparation.layers),
         "coverage": preparation.coverage,

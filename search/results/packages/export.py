@@ -201,7 +201,7 @@ def _export_one(preparation: Preparation, state: ModelState, record: Record, out
         state.methods,
         preparation.coverage,
         conversion.front_end,
-        large_constants(base.floats),
+        large_constants(base.others),
         declared,
         check_shapes(programs, module, inputs, to_inputs),
     )

@@ -14,10 +14,10 @@ torch.set_num_threads(1)
 def _names(module: nn.Module, inputs: tuple[Tensor, ...], *layers: str) -> dict[str, int]:
     known = [Layer(name, LayerKind.LINEAR, tuple(module.get_submodule(name).weight.shape)) for name in layers]
     base = base_program(module.eval(), inputs, "iOS18", known)
-    sizes = [constant.bytes for constant in base.floats]
+    sizes = [constant.bytes for constant in base.others]
     assert sizes == sorted(sizes, reverse=True)
     found: dict[str, int] = {}
-    for constant in (one for one in base.floats if one.float_bytes):
+    for constant in (one for one in base.others if one.float_bytes):
         found[constant.name] = found.get(constant.name, 0) + constant.bytes
     return found
 
@@ -99,7 +99,7 @@ class Tabled(nn.Module):
 def test_long_vectors_and_tables_of_integers_are_listed_and_count_for_nothing():
     torch.manual_seed(0)
     base = base_program(Tabled().eval(), (torch.randn(3, 8), torch.tensor([1, 1499, 2], dtype=torch.int32)), "iOS18")
-    found = {constant.name: constant for constant in base.floats}
+    found = {constant.name: constant for constant in base.others}
     assert found["wide.bias"].reason == NO_VECTOR
     assert found["wide.bias"].bytes == 64 + 2 * 2048
     assert found["steps"].reason.startswith("integers: operand 'x' of op ")

@@ -97,7 +97,7 @@ def test_a_folded_weight_is_a_layer_of_the_converted_program(name: str) -> None:
     fold_computed(model, lambda: model(x))
     base = base_program(model, (x[:1],), DeploymentTarget.IOS18)
     assert [layer.tensor for layer in base.layers] == parameters
-    assert not [constant for constant in base.floats if constant.bytes > 64]
+    assert not [constant for constant in base.others if constant.float_bytes > 64]
 
 
 class Noisy(nn.Module):

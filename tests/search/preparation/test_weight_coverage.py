@@ -26,7 +26,7 @@ def test_constants_that_are_no_layers_are_listed_with_their_reason_and_low_cover
         prepared(tmp_path / "whole", MODULATED).coverage == 1.0
     )  # a modulated kernel is a layer, unless operands are none
     preparation = prepared(tmp_path, MODULATED, "operands = false")
-    (constant,) = large_constants(preparation.base.floats)
+    (constant,) = large_constants(preparation.base.others)
     assert (constant.name, constant.shape, constant.bytes) == ("kernel", (24, 24, 3), 64 + 24 * 24 * 3 * 2)
     assert constant.reason.startswith(REASON)
     assert re.search(r"; workload\.py:\d+ \(`return F\.conv1d\(", constant.reason)
@@ -81,7 +81,7 @@ def test_constants_that_are_compressed_already_are_listed_and_count_as_what_they
     _half_palettized(tmp_path / "half.mlpackage")
     preparation = prepared(tmp_path, PACKAGE, head="", target="iOS17")
     assert len(preparation.layers) == 1
-    (constant,) = large_constants(preparation.base.floats)
+    (constant,) = large_constants(preparation.base.others)
     assert constant.reason == "compressed already"
     assert constant.shape == (64, 64)
     assert 64 * 64 / 2 < constant.bytes < 64 * 64
@@ -93,7 +93,7 @@ def test_full_coverage_needs_no_words(tmp_path):
     preparation = prepared(tmp_path, PLAIN)
     assert preparation.coverage == 1.0
     assert coverage_warning(preparation) is None
-    assert large_constants(preparation.base.floats) == ()
+    assert large_constants(preparation.base.others) == ()
 
 
 def test_parts_of_one_parameter_are_one_and_small_constants_none():
