@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.preparation.preparation import Preparation, prepare
@@ -34,9 +34,14 @@ def prepare_as_searched(experiment: Experiment, layers: Collection[str] | None) 
         space = experiment.space.model_copy(update={"operands": False})
         experiment = experiment.model_copy(update={"space": space})
     former = prepare(experiment, layers)
-    more = f" and {len(added) - _SHOWN} more" if len(added) > _SHOWN else ""
-    former.workload.note(
-        f"the search was begun when {', '.join(layer.name for layer in added[:_SHOWN])}{more} were no "
-        "layers: they stay in fp16 (a search with --fresh chooses their encodings, too)"
-    )
+    former.workload.note(_note([layer.name for layer in added]))
     return former
+
+
+def _note(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    were, they = ("was no layer", "it stays") if len(names) == 1 else ("were no layers", "they stay")
+    return (
+        f"the search was begun when {', '.join(names[:_SHOWN])}{more} {were}: {they} in fp16 (a search with --fresh "
+        "chooses their encodings, too)"
+    )

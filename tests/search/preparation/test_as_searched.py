@@ -49,7 +49,7 @@ def test_a_search_of_the_weights_of_modules_alone_goes_on_with_these():
     assert [layer.name for layer in former.layers] == ["dense"]
     assert former.identity()["menus"] == {"dense": ["fp16", "lut4"]}
     assert former.reach.largest_bytes == new.reach.largest_bytes
-    assert any("begun when mixer were no layers" in note for note in former.notes)
+    assert any("begun when mixer was no layer: it stays in fp16" in note for note in former.notes)
     assert prepare_as_searched(mixing(), {"of", "another", "model"}).layers == new.layers
 
 
@@ -76,7 +76,7 @@ def test_operands_are_layers_unless_the_search_has_none():
     assert searched.layers == new.layers
     former = prepare_as_searched(placed(), {"dense"})
     assert [layer.name for layer in former.layers] == ["dense"]
-    assert any("begun when positions were no layers" in note for note in former.notes)
+    assert any("begun when positions was no layer: it stays in fp16" in note for note in former.notes)
     assert former.reach.largest_bytes == new.reach.largest_bytes
     asked = prepare_as_searched(placed(operands=False), None)
     assert asked.identity() == former.identity()

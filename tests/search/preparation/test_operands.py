@@ -202,7 +202,7 @@ def test_a_search_from_before_operands_were_layers_goes_on_without_them(tmp_path
 
     more = placed(6)
     second = pt.run_search(more, root=tmp_path, inline=True, observers=[Listening()])
-    assert any("begun when tables that are added" in words for words in heard)
+    assert any("the search was begun when " in words and "in fp16" in words for words in heard)
     configurations = [[record.configuration for record in run.trials] for run in (first, second)]
     assert configurations[1][: len(configurations[0])] == configurations[0]
     assert all(set(configuration.encodings) == {"dense"} for configuration in configurations[1])
