@@ -32,8 +32,9 @@ class OtherConstant:
         shape: of what it decodes to.
         bytes: in the weight file.
         reason: why it is no layer's weight.
-        float_bytes: of floats of two or more axes, which coverage is a share of: in the weight file, or of what a
-            compressed one decodes to, in fp16; 0 of vectors and integers.
+        float_bytes: of floats of two or more axes, which coverage is a share of: in the weight file, or of what one
+            that a package holds compressed decodes to, in fp16; 0 of vectors, of integers, and of masks of a few
+            values, which a conversion stores as tables without loss.
     """
 
     name: str
@@ -65,11 +66,11 @@ def other_constants(
                 name = weight.name if _is_named(module) else f"{operand} of op {node.name} ({node.kind})"
                 kept.setdefault(places, (name, f"operand {operand!r} of op {node.name!r} ({node.kind})", weight))
     tensors = _Tensors(module, [np.asarray(weight.value) for *_, weight in kept.values()])
-    found = []
+    found, packaged = [], _is_named(module)
     for name, use, weight in kept.values():
         own = tensors.name(np.asarray(weight.value)) or name
-        reason = (reasons or {}).get(own) or _reason(weight, use)
-        found.append(OtherConstant(own, weight.shape, weight.bytes, reason, _float_bytes(weight)))
+        reason = (reasons or {}).get(own) or _reason(weight, use, packaged)
+        found.append(OtherConstant(own, weight.shape, weight.bytes, reason, _float_bytes(weight, packaged)))
     return tuple(sorted(found, key=lambda one: (-one.bytes, one.name)))
 
 
@@ -84,19 +85,21 @@ def _is_numeric(weight: PackageWeight) -> bool:
     return np.asarray(weight.value).dtype.kind in "fiub"
 
 
-def _reason(weight: PackageWeight, use: str) -> str:
+def _reason(weight: PackageWeight, use: str, packaged: bool) -> str:
     if weight.operation not in _PLAIN:
-        return COMPRESSED_ALREADY
+        return COMPRESSED_ALREADY if packaged else f"stored as a table of its few values, without loss: {use}"
     if np.asarray(weight.value).dtype.kind != "f":
         return f"integers: {use}"
     return NO_VECTOR if len(weight.shape) < 2 else use
 
 
-def _float_bytes(weight: PackageWeight) -> int:
+def _float_bytes(weight: PackageWeight, packaged: bool) -> int:
     value = np.asarray(weight.value)
     if value.ndim < 2 or value.dtype.kind != "f":
         return 0
-    return weight.bytes if weight.operation in _PLAIN else Blob(value.size, _HALF).bytes
+    if weight.operation in _PLAIN:
+        return weight.bytes
+    return Blob(value.size, _HALF).bytes if packaged else 0  # masks that the conversion has stored in a bit a value
 
 
 def _is_named(module: nn.Module) -> bool:

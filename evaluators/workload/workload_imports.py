@@ -17,7 +17,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 __all__ = ["import_beside", "import_workload", "importable"]
 
@@ -127,6 +127,12 @@ class _Loader(SourceFileLoader):
     def __init__(self, name: str, path: str, namespace: _Namespace) -> None:
         super().__init__(name, path)
         self._namespace = namespace
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file as it is now: cached bytecode is stale for a second after a change that keeps its size."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute the module's code."""

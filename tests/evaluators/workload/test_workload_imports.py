@@ -52,6 +52,14 @@ def test_a_file_that_changed_is_executed_again(tmp_path):
     assert import_workload(path).late() == "another, of another length"
 
 
+def test_a_change_of_equal_size_within_a_second_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = _folder(tmp_path / "one", "one")
+    for value in ("one", "two", "six"):
+        (tmp_path / "one" / "data.py").write_text(f"VALUE = {value!r}\n")
+        assert import_workload(path).late() == value
+
+
 def test_source_and_pickles_are_found(tmp_path):
     path = _folder(tmp_path / "one", "one")
     module = import_workload(path)

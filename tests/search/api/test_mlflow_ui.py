@@ -53,8 +53,9 @@ def test_a_folder_without_a_store_is_said(project, folder):
 def test_after_a_search_the_command_is_named_or_the_pages_of_the_server(server, folder):
     command = "palettune ui x.toml"
     assert lines_after_a_search(folder, "search", None, command) == [f"all runs and the front in MLflow: {command}"]
-    Tracker(folder, server.uri, "search").finish("FINISHED", "done")
-    runs, search = lines_after_a_search(folder, "search", server.uri, command)
+    tracked = RunFolder(folder.root, "only_this_test")  # the server is one for all tests
+    Tracker(tracked, server.uri, "search").finish("FINISHED", "done")
+    runs, search = lines_after_a_search(tracked, "search", server.uri, command)
     assert re.fullmatch(rf"all runs: {server.uri}/#/experiments/\d+/runs\?workflowType=machine_learning", runs)
     assert re.fullmatch(rf"the search: {server.uri}/#/experiments/\d+/runs/\w+\?workflowType=machine_learning", search)
 
