@@ -105,7 +105,7 @@ def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(fi
         run.data.tags["trial"] for run in client.search_runs([experiment.experiment_id]) if "trial" in run.data.tags
     }
     assert {run.data.tags["escalated_from"] for run in runs} <= known
-    assert all("seconds.train" in run.data.metrics for run in runs)
+    assert all(run.data.metrics["seconds"] > 0 for run in runs)
     parent = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")[0]
     note = parent.data.tags["mlflow.note.content"]
     assert "- calibration: 2 escalations" in note
