@@ -3,6 +3,10 @@
 A record holds every evaluation of a search, rung by rung and in the order in which they were proposed or decided: what
 proposed it, its configuration, size and divergence, and what it was escalated from. Trial numbers are no part of it.
 It was written from a run of the time by ``--write``. The experiments are those of ``experiments/``.
+
+Divergences without data are reproduced on any machine. Calibration adds up in the order that the processor and the number
+of threads make, and chooses between candidates by it: figures of another machine differ by up to a percent. On one machine
+two versions are compared by a run of each.
 """
 
 from __future__ import annotations
