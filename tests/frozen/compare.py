@@ -5,7 +5,7 @@ proposed it, its configuration, size and divergence, and what it was escalated f
 It was written from a run of the time by ``--write``. The experiments are those of ``experiments/``.
 
 Divergences without data are reproduced on any machine. Calibration adds up in the order that the processor and the number
-of threads make, and chooses between candidates by it: figures of another machine differ by up to a percent. On one machine
+of threads make, and chooses between candidates by it: figures of another machine differ by one or two percent. On one machine
 two versions are compared by a run of each.
 """
 
