@@ -121,7 +121,10 @@ def test_an_object_travels_to_rays_workers_and_is_written_nowhere(tiny, tmp_path
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     run = pt.open_run(experiment_of(tiny / "workload.py"), root=tmp_path / "script" / "runs")
-    assert facts(run) == facts(pt.open_run(experiment_of(tiny / "workload.py"), root=tiny / "runs"))
+    here = facts(pt.open_run(experiment_of(tiny / "workload.py"), root=tiny / "runs"))
+    assert [fact[:2] for fact in facts(run)] == [fact[:2] for fact in here]
+    # workers have one thread and this process several, which add up in another order
+    assert [fact[2] for fact in facts(run)] == pytest.approx([fact[2] for fact in here], rel=1e-4)
     session = Path(done.stdout.splitlines()[-1])
     assert session.is_dir()
     for folder in (tmp_path / "script" / "runs", session):
