@@ -58,15 +58,16 @@ def other_constants(
         module: the module that was converted; constants are matched with its tensors by content, floats in fp16.
         reasons: by tensor, why it is no layer's weight.
     """
+    packaged = _is_named(module)
     kept: dict[tuple[tuple[str, int], ...], tuple[str, str, PackageWeight]] = {}
     for index, node in enumerate(nodes):
         for operand, position, weight in _weights(node):
             places = tuple(part.offset for *_, part in weight.parts() if part.offset is not None)
             if places and (index, operand, position) not in layers and _is_numeric(weight):
-                name = weight.name if _is_named(module) else f"{operand} of op {node.name} ({node.kind})"
+                name = weight.name if packaged else f"{operand} of op {node.name} ({node.kind})"
                 kept.setdefault(places, (name, f"operand {operand!r} of op {node.name!r} ({node.kind})", weight))
     tensors = _Tensors(module, [np.asarray(weight.value) for *_, weight in kept.values()])
-    found, packaged = [], _is_named(module)
+    found = []
     for name, use, weight in kept.values():
         own = tensors.name(np.asarray(weight.value)) or name
         reason = (reasons or {}).get(own) or _reason(weight, use, packaged)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-__all__ = ["left_out"]
-
-_SHOWN = 3
+__all__ = ["left_out", "listed"]
 
 
 def left_out(what: str, reasons: Mapping[str, str]) -> tuple[str, ...]:
@@ -19,9 +17,10 @@ def left_out(what: str, reasons: Mapping[str, str]) -> tuple[str, ...]:
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)
-    return tuple(f"{what} {_listed(found)}: {reason}" for reason, found in names.items())
+    return tuple(f"{what} {listed(found, 3)}: {reason}" for reason, found in names.items())
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -9,6 +9,7 @@ from typing import Any
 
 from palettune.evaluators.compression.compression_time import compression_seconds
 from palettune.evaluators.quality.evaluation import Failure, evaluation_identity
+from palettune.evaluators.quality.left_out import listed
 from palettune.evaluators.sensitivity.base import ScoringPart, SensitivityScore, join_scores
 from palettune.evaluators.sensitivity.gradients import NO_GRADIENT
 from palettune.evaluators.sensitivity.registry import registered_scores as registry
@@ -213,5 +214,4 @@ def _completed(scores: Scores, columns: Sequence[Column], work: _Scoring) -> Sco
 
 def named(layers: Sequence[str], most: int = 5) -> str:
     """Return layers in words, the first few by name."""
-    more = f" and {len(layers) - most} more" if len(layers) > most else ""
-    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers[:most])}{more}"
+    return f"layer{'s' if len(layers) > 1 else ''} {listed(layers, most)}"

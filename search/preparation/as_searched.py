@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from palettune.evaluators.quality.left_out import listed
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.preparation.preparation import Preparation, prepare
 from palettune.space.layer import LayerKind
@@ -39,9 +40,8 @@ def prepare_as_searched(experiment: Experiment, layers: Collection[str] | None) 
 
 
 def _note(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     were, they = ("was no layer", "it stays") if len(names) == 1 else ("were no layers", "they stay")
     return (
-        f"the search was begun when {', '.join(names[:_SHOWN])}{more} {were}: {they} in fp16 (a search with --fresh "
+        f"the search was begun when {listed(names, _SHOWN)} {were}: {they} in fp16 (a search with --fresh "
         "chooses their encodings, too)"
     )
