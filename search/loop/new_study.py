@@ -66,7 +66,7 @@ def create_study(
     if fresh:
         SearchStudy.set_aside(opened, experiment.name)
     study = SearchStudy.create(opened, experiment, identity, context)
-    study.enqueue(first)
+    study.data_free.enqueue(first)
     return study
 
 

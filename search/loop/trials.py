@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from palettune.evaluators.quality.evaluation import Evaluation, Failure, Rival, Screened, Stage
 from palettune.search.results.ending import Ending
 from palettune.search.results.search_history import SearchHistory
+from palettune.search.study.proposals import SamplerFactory
 from palettune.search.study.record import Record
-from palettune.search.study.study import SamplerFactory
 from palettune.search.workers.evaluations import Answer, Evaluations, Pending
 from palettune.search.workers.requests import Evaluate
 from palettune.space.configuration import Configuration
@@ -76,7 +76,7 @@ class Trials:
                 self._evaluated += 1
                 if not _lost(result):
                     self._first.setdefault(record.configuration.hash, record.trial)
-        for number, configuration, known in self._study.running(self._sampler):
+        for number, configuration, known in self._study.data_free.interrupted(self._sampler):
             now = time.time()
             self._begin(number, configuration, None if known is None else Answer(known, (now, now)))
 
@@ -84,7 +84,7 @@ class Trials:
         """Ask for trials until enough are in flight; false where none is, because of ``ending``."""
         while len(self._untold) < self._in_flight and self._spent() is None:
             with self.timed("ask"):
-                number, configuration = self._study.ask(self._sampler)
+                number, configuration = self._study.data_free.ask(self._sampler)
             self._begin(number, configuration, None)
         return bool(self._untold)
 
@@ -104,7 +104,7 @@ class Trials:
             if pending.answer is not None:
                 del self._pending[number]
                 with self.timed("keep"):
-                    self._study.keep(number, pending.answer.result, pending.answer.span)
+                    self._study.data_free.keep(number, pending.answer.result, pending.answer.span)
                 self._answers[number] = pending.answer
         while self._untold and self._ready(self._untold[0]):
             yield self._tell(self._untold.popleft())
@@ -123,7 +123,7 @@ class Trials:
         source = self._first.get(configuration.hash)
         if source is not None and known is None:
             self._sources[number] = source
-            self._study.answer(number, source)
+            self._study.data_free.answer(number, source)
             self._repeats += 1
             return
         self._repeats = 0
@@ -136,7 +136,7 @@ class Trials:
 
     def _request(self, number: int, configuration: Configuration) -> Evaluate:
         # uniform configurations are what people compare with: they are always measured in full
-        screen = 0 if self._study.origin(number).startswith("uniform") else self._screen
+        screen = 0 if self._study.data_free.origin(number).startswith("uniform") else self._screen
         return Evaluate(configuration, self._rivals(configuration) if screen else (), screen)
 
     def _ready(self, number: int) -> bool:
@@ -147,7 +147,7 @@ class Trials:
         answer = self._answers[number] = self._answers[number if source is None else source]
         result, configuration = answer.result, self._configurations[number]
         with self.timed("tell"):
-            record = self._study.tell(number, result, self._costs(configuration), self._objectives)
+            record = self._study.data_free.tell(number, result, self._costs(configuration), self._objectives)
         if _lost(result):  # the machine's fault, not the configuration's: it may be tried again
             self._first.pop(configuration.hash, None)
         return record

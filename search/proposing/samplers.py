@@ -15,7 +15,7 @@ from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.proposing.guided_sampler import GuidedSampler
 from palettune.search.proposing.solver import Problem
 from palettune.search.proposing.unseen_sampler import UnseenSampler
-from palettune.search.study.study import SamplerFactory
+from palettune.search.study.proposals import SamplerFactory
 from palettune.space.search_space import SearchSpace
 
 __all__ = ["SAMPLERS", "SamplerSetting", "sampler_factory"]

@@ -3,59 +3,48 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import count
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
 
 from palettune.device_bench.measurement.measurement import Measurement
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.experiment import Experiment
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.study.added_trials import AddedTrials
-from palettune.search.study.data_free_view import DataFreeView
+from palettune.search.study.data_free_trials import DataFreeTrials
 from palettune.search.study.escalation_trials import EscalationTrials
 from palettune.search.study.long_values import LongValues
-from palettune.search.study.record import FirstTrial, Record, Result
-from palettune.search.study.record_codec import keep_violations, record_of, result_of
+from palettune.search.study.record import Record
 from palettune.search.study.side_tables import CONFIRMATION_DATA, EVALUATION_DATA, SideTables
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study_context import StudyContext
 from palettune.search.study.study_identity import FORMAT, StudyError, check_format, check_identity, check_workload
-from palettune.search.study.trial_writer import TrialWriter
-from palettune.space.configuration import Configuration
 
-__all__ = ["SamplerFactory", "SearchStudy", "StudyError", "open_storage"]
-
-SamplerFactory = Callable[[int], BaseSampler]
-"""Makes the sampler of one proposal from its seed."""
+__all__ = ["SearchStudy", "StudyError", "open_storage"]
 
 _IDENTITY = "palettune_identity"
 _FORMAT = "palettune_format"
 _CONTEXT = "palettune_context"
 _WORKLOAD = "palettune_workload"
 _COMPLETE = "palettune_created"
-_PLACE, _FORMER_PLACE = "first_trial", "seed"
 
 
 class SearchStudy:
-    """Study of one search: proposes configurations, and keeps their results.
+    """Study of one search: its trials by how they come about, their records together, and what is known beside them.
 
     Every transition is written to the storage before the next step, so that a killed search goes on from it.
-    Data-free trials are told in the order of their numbers and each proposal sees exactly those told before it, so
-    that the same experiment gives the same trials whatever the number or the speed of the workers. Escalations are
-    trials of the same study that samplers never see; what is random in a proposal depends on its place among the
-    data-free trials, not on its number.
+    Escalations and added trials are trials of the same study that samplers never see.
 
     Attributes:
+        data_free: the trials that are evaluated without data.
         escalations: the trials that are evaluations under a dearer workflow.
         added: trials that were added to what the search decides itself.
         notes: what a reader of the study should know of its workload.
@@ -69,12 +58,9 @@ class SearchStudy:
         self._space = context.space
         self._storage = storage
         self._study = study
-        self._view = DataFreeView(study.study_name, storage)
-        self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._values = LongValues(storage, self._study_id)
-        self._writer = TrialWriter(study, storage, self._values, self._space, self.objectives)
+        self._values = LongValues(storage, storage.get_study_id_from_name(study.study_name))
         self._tables = SideTables(study, self._values)
-        self._distributions = {name: CategoricalDistribution(choices) for name, choices in self._space.choices.items()}
+        self.data_free = DataFreeTrials(study, storage, self._values, self._space, experiment, self.objectives)
         self.escalations = EscalationTrials(
             study,
             storage,
@@ -173,99 +159,18 @@ class SearchStudy:
         optuna.copy_study(from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=aside)
         optuna.delete_study(study_name=name, storage=storage)
 
-    def enqueue(self, first: Sequence[FirstTrial]) -> None:
-        """Enqueue the first configurations; only those that an earlier, interrupted call has not."""
-        known = [trial.user_attrs for trial in self._trials(deepcopy=False)]
-        present = {attributes.get(_PLACE, attributes.get(_FORMER_PLACE)) for attributes in known}
-        for index, trial in enumerate(first):
-            if index not in present:
-                parameters = self._space.to_parameters(trial.configuration)
-                self._study.enqueue_trial(parameters, user_attrs={_PLACE: index, "origin": trial.origin})
-
-    # -- the loop's view ----------------------------------------------------------------------------------------
-
-    def ask(self, sampler: SamplerFactory) -> tuple[int, Configuration]:
-        """Start the next data-free trial: a first one if one waits, else the sampler's proposal. Written as RUNNING."""
-        place = sum(t.state != TrialState.WAITING for t in self._trials(deepcopy=False))
-        self._view.sampler = sampler(self._seed(place))
-        trial = self._view.ask(self._distributions)
-        return trial.number, self._describe(trial)
-
-    def _seed(self, place: int) -> int:
-        """The seed of one proposal, by its place among the data-free trials."""
-        return self._experiment.seed * 100_003 + place
-
-    def running(self, sampler: SamplerFactory) -> list[tuple[int, Configuration, Result | None]]:
-        """Return the data-free trials begun and not told, by number, with what is already known of each."""
-        found = []
-        for place, frozen in enumerate(self._trials()):
-            if frozen.state == TrialState.RUNNING:
-                configuration = self._describe(self._completed(frozen.number, place, sampler))
-                result = result_of(frozen.user_attrs, partial(self._values.of, frozen.number))
-                assert result is None or isinstance(result, Result)
-                found.append((frozen.number, configuration, result))
-        return found
-
-    def _completed(self, number: int, place: int, sampler: SamplerFactory) -> Trial:
-        """A trial with all its parameters: a proposal cut in half is made anew as a whole, and is the same."""
-        self._view.sampler = sampler(self._seed(place))
-        trial = Trial(self._view, self._trial_id(number))
-        for name, distribution in self._distributions.items():
-            if name not in trial.params:
-                trial.suggest_categorical(name, distribution.choices)
-        return trial
-
-    def keep(self, number: int, result: Result, span: tuple[float, float]) -> None:
-        """Write a result as soon as it exists, before its turn to be told comes."""
-        self._writer.keep(number, result, span)
-
-    def answer(self, number: int, source: int) -> None:
-        """Mark a trial as answered from the record of an earlier one."""
-        self._storage.set_trial_user_attr(self._trial_id(number), "answered_from", source)
-
-    def tell(self, number: int, result: Result, costs: Mapping[str, float], objectives: ObjectiveSet) -> Record:
-        """Finish a data-free trial; give its record, as it is read back from now on."""
-        trial = self._trial_id(number)
-        self._storage.set_trial_user_attr(trial, "costs", dict(costs))
-        if isinstance(result, Failure):
-            self._view.tell(number, state=TrialState.FAIL)
-        elif isinstance(result, Screened):
-            self._view.tell(number, state=TrialState.PRUNED)
-        else:
-            keep_violations(self._storage, trial, objectives.violations_by_key(result, costs))
-            self._view.tell(number, objectives.values(result, costs))
-        return record_of(self._storage.get_trial(trial), self._space, objectives, result)
-
-    def origin(self, number: int) -> str:
-        """Return what proposed a trial."""
-        return str(self._storage.get_trial(self._trial_id(number)).user_attrs["origin"])
-
-    # -- reading ------------------------------------------------------------------------------------------------
-
     def records(self) -> list[Record]:
         """Return every finished data-free trial, by number."""
-        return self._grouped([record for _, record in self._told()])
+        return self._grouped([record for _, record in self.data_free.told()])
 
     def evaluations(self) -> list[Record]:
         """Return every finished trial, present escalation and added trial, in the order of being told."""
         escalations = self.escalations.present()
         told = [(e.told_at, self.escalations.record(e)) for e in escalations if e.told_at is not None]
         told += self.added.records()
-        return self._grouped([record for _, record in sorted([*self._told(), *told], key=lambda pair: pair[0])])
-
-    def _told(self) -> list[tuple[float, Record]]:
-        """Data-free records by number, each with the moment of being told."""
-        found: list[tuple[float, Record]] = []
-        results: dict[int, Result] = {}
-        for trial in self._trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
-            own = result_of(trial.user_attrs, partial(self._values.of, trial.number))
-            result = own or results.get(trial.user_attrs.get("answered_from", -1))
-            assert result is None or isinstance(result, Result)
-            if result is not None:
-                results[trial.number] = result
-            moment = trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0
-            found.append((moment, record_of(trial, self._space, self.objectives, result)))
-        return found
+        return self._grouped(
+            [record for _, record in sorted([*self.data_free.told(), *told], key=lambda pair: pair[0])]
+        )
 
     def confirm(self, key: str, evaluation: Evaluation) -> None:
         """Keep what the model of a record gave on the confirmation data, by the record's key."""
@@ -299,25 +204,6 @@ class SearchStudy:
     def measurements(self) -> dict[str, Measurement]:
         """Return the measured latencies, by configuration hash."""
         return self._tables.measurements()
-
-    def _trials(self, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
-        found: list[FrozenTrial] = self._view.get_trials(deepcopy=deepcopy, states=states)
-        return found
-
-    def _trial_id(self, number: int) -> int:
-        return int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
-
-    def _describe(self, trial: Trial) -> Configuration:
-        configuration = self._space.from_parameters(dict(trial.params))
-        known = trial.user_attrs
-        for key, value in (
-            ("origin", self._experiment.search.sampler),
-            ("workflow", Workflow.DATA_FREE.value),
-            ("configuration_hash", configuration.hash),
-        ):
-            if key not in known:
-                trial.set_user_attr(key, value)
-        return configuration
 
 
 def _context_of(storage: BaseStorage, study: Study) -> Mapping[str, Any]:

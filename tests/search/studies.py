@@ -53,15 +53,15 @@ def evaluation(configuration, workflow=Workflow.DATA_FREE, share=1.0):
 
 def evaluated(study, result=None):
     """One data-free trial, from its proposal to its record."""
-    number, configuration = study.ask(RandomSampler)
+    number, configuration = study.data_free.ask(RandomSampler)
     result = result or evaluation(configuration)
-    study.keep(number, result, (1.0, 2.0))
-    return study.tell(number, result, costs(configuration), study.objectives)
+    study.data_free.keep(number, result, (1.0, 2.0))
+    return study.data_free.tell(number, result, costs(configuration), study.objectives)
 
 
 def calibrated(record, share=0.5):
     """What a worker answers to an escalation of a record."""
-    found = evaluation(record.configuration, Workflow.CALIBRATION, share)
+    found = evaluation(record.configuration, Workflow("calibration"), share)
     gains = (Gain("moments", None, 2.0, 1.0, 0.1, 16, True),)
     return EscalationResult(found, "state.safetensors", gains, ("few samples",))
 

@@ -16,8 +16,9 @@ from palettune.search.loop.trials import Trials
 from palettune.search.proposing.samplers import SamplerSetting, sampler_factory
 from palettune.search.results.observer import SearchObserver
 from palettune.search.results.search_history import SearchHistory
+from palettune.search.study.proposals import SamplerFactory
 from palettune.search.study.record import FirstTrial, Record
-from palettune.search.study.study import SamplerFactory, SearchStudy
+from palettune.search.study.study import SearchStudy
 from palettune.search.workers.recorded_evaluations import RecordedEvaluations
 from palettune.space.configuration import Configuration
 
@@ -55,7 +56,7 @@ def search(run: Run, sampler: SamplerName, first: Sequence[FirstTrial], seed: in
     experiment = landscape.experiment(seed=seed, budget=budget, search={"sampler": sampler})
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = SearchStudy.create(InMemoryStorage(), experiment, {"experiment": experiment.identity()}, landscape.context)
-    study.enqueue(first)
+    study.data_free.enqueue(first)
 
     def measured(configuration: Configuration) -> Evaluation:
         divergence = landscape.measure(landscape.row(configuration)).divergence

@@ -85,7 +85,7 @@ def history_of(layers=2, sampler="random", trials=100, storage=None, in_flight=4
     study = SearchStudy.load(storage, experiment)
     if study is None:
         study = SearchStudy.create(storage, experiment, {"experiment": experiment.identity()}, context)
-        study.enqueue(
+        study.data_free.enqueue(
             [FirstTrial("uniform lut8", space.uniform(MENU[1])), FirstTrial("uniform fp16", space.uniform(MENU[0]))]
         )
     experiment = experiment.model_copy(

@@ -36,7 +36,7 @@ class Answering(Evaluations):
 
     def result(self, request):
         if isinstance(request, Escalate):
-            found = replace(measured(PLAIN), workflow=Workflow.CALIBRATION, divergence=0.01)
+            found = replace(measured(PLAIN), workflow=Workflow("calibration"), divergence=0.01)
             return EscalationResult(found, f"{request.order.rung}.safetensors")
         return self.failure or measured(PLAIN)
 

@@ -62,10 +62,10 @@ def test_a_member_that_fails_is_said_and_the_others_are_kept(study):
 
 def test_an_escalated_member_is_confirmed_from_its_state(study):
     record = study.records()[0]
-    escalated = replace(record, trial=50, escalated_from=0, state="s.safetensors", workflow=Workflow.CALIBRATION)
+    escalated = replace(record, trial=50, escalated_from=0, state="s.safetensors", workflow=Workflow("calibration"))
     evaluations = Asked()
     confirm_members(study, evaluations, [escalated], Heard(), never)
-    assert evaluations.requests == [Confirm(record.configuration, ("s.safetensors", Workflow.CALIBRATION))]
+    assert evaluations.requests == [Confirm(record.configuration, ("s.safetensors", Workflow("calibration")))]
     assert set(study.confirmations()) == {escalated.key} != {record.key}
 
 

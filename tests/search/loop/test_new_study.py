@@ -42,12 +42,12 @@ def test_a_study_begins_with_uniform_and_solved_trials_and_what_is_known_of_the_
     assert context.float_costs == preparation.costs(uniform(preparation, "fp16"))
     assert list(Scores.load(run.scores / context.scores_file).columns) == preparation.columns()
     loaded = SearchStudy.load(open_storage(run, None), preparation.experiment, preparation.identity())
-    waiting = [loaded.ask(RandomSampler) for _ in range(5)]
+    waiting = [loaded.data_free.ask(RandomSampler) for _ in range(5)]
     assert [configuration for _, configuration in waiting[:4]] == [
         uniform(preparation, spelling) for spelling in ("fp16", "lut8", "lut4", "int8")
     ]
-    assert loaded.origin(waiting[0][0]) == "uniform fp16"
-    assert loaded.origin(waiting[4][0]).startswith("solved 0.0")
+    assert loaded.data_free.origin(waiting[0][0]) == "uniform fp16"
+    assert loaded.data_free.origin(waiting[4][0]).startswith("solved 0.0")
 
 
 def test_nothing_is_computed_twice_and_a_fresh_study_puts_the_earlier_one_aside(preparation, run):

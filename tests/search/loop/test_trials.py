@@ -70,7 +70,7 @@ def test_what_raised_is_not_tried_again():
 def test_repeats_in_a_journal_of_before_are_read():
     storage = InMemoryStorage()
     _, study, _ = search(1, storage=storage, stop_after=2)
-    number, configuration = study.ask(lambda seed: RandomSampler(seed))
+    number, configuration = study.data_free.ask(lambda seed: RandomSampler(seed))
     old = study._study.ask()  # as trials were asked before: the sampler may repeat itself
     old.suggest_categorical("l0", [str(encoding) for encoding in MENU])
     for key, value in (("origin", "random"), ("workflow", "data_free"), ("configuration_hash", configuration.hash)):
@@ -88,10 +88,10 @@ def test_a_proposal_that_a_kill_cut_in_half_is_made_again_the_same(sampler):
         _, study, _ = search(3, sampler, trials=asked, storage=storage, in_flight=1)
         number = len(study.records())
         experiment = Experiment(name="x", workload=Path("workload.py"), search={"sampler": sampler})
-        study._view.sampler = sampler_of(experiment, space_of(3), SearchHistory(experiment, study, study.objectives))(
-            study._seed(number)
-        )
-        study._view.ask().suggest_categorical("l0", [str(encoding) for encoding in MENU])
+        study.data_free._view.sampler = sampler_of(
+            experiment, space_of(3), SearchHistory(experiment, study, study.objectives)
+        )(study.data_free._proposals._seed(number))
+        study.data_free._view.ask().suggest_categorical("l0", [str(encoding) for encoding in MENU])
         found = search(3, sampler, storage=storage, in_flight=1)[1].records()
         alone = search(3, sampler, in_flight=1)[1].records()
         assert [record.configuration.hash for record in found] == [record.configuration.hash for record in alone]

@@ -70,7 +70,7 @@ def test_an_escalation_under_way_when_the_driver_died_keeps_its_number_and_its_a
         (first.trial, True, None),
         (second.trial, False, None),
     ]
-    assert again.running(RandomSampler) == []  # none of them is a proposal
+    assert again.data_free.interrupted(RandomSampler) == []  # none of them is a proposal
     assert [record.trial for record in again.evaluations()] == [source.trial]
 
 

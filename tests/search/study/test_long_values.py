@@ -65,7 +65,7 @@ def test_a_study_that_held_samples_in_attributes_is_read_as_it_was():
 def test_a_study_that_lost_them_is_still_read():
     study = study_of(storage := InMemoryStorage())
     record = evaluated(study)
-    attributes = storage.get_study_system_attrs(study._study_id)
+    attributes = storage.get_study_system_attrs(study._values._study_id)
     for key in [key for key in attributes if key.startswith("values:")]:
         del attributes[key]
     (read,) = study_of(storage).evaluations()

@@ -40,7 +40,7 @@ def test_a_search_that_goes_on_runs_and_one_with_trials_begun_was_stopped(folder
     with hold(folder, print):
         assert list_searches(folder.root)[0].state is SearchState.RUNNING
     assert list_searches(folder.root)[0].state is SearchState.FINISHED
-    study_of(open_storage(folder, None)).ask(RandomSampler)
+    study_of(open_storage(folder, None)).data_free.ask(RandomSampler)
     assert list_searches(folder.root)[0].state is SearchState.STOPPED
     folder.lock.write_text("")  # of a process that was killed
     assert list_searches(folder.root)[0].state is SearchState.STOPPED

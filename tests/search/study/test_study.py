@@ -1,21 +1,18 @@
-"""The study: proposals, and what became of them, written before the next step."""
+"""The study: made, opened, refused, put aside; all of its records together."""
 
 import optuna
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState
 
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.quality.evaluation import Failure, Stage
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.front import front_of
-from palettune.search.study.record import FirstTrial
 from palettune.search.study.storage import open_storage
 from palettune.search.study.study import SearchStudy, StudyError
 from palettune.search.study.study_context import StudyContext
 from tests.search.studies import (
-    MENU,
     SPACE,
     calibrated,
     costs,
@@ -26,70 +23,13 @@ from tests.search.studies import (
     study_of,
 )
 
-FIRST = [FirstTrial(f"uniform {encoding}", SPACE.uniform(encoding)) for encoding in MENU]
-
 
 def scattered(study, place):
     """A trial whose divergence does not follow from its size alone, so that some are dominated; no two are alike."""
-    number, configuration = study.ask(RandomSampler)
+    number, configuration = study.data_free.ask(RandomSampler)
     result = evaluation(configuration, share=1.0 + (7 * place) % 5 / 4 + place / 1000)
-    study.keep(number, result, (1.0, 2.0))
-    return study.tell(number, result, costs(configuration), study.objectives)
-
-
-def test_first_trials_come_first_and_are_enqueued_once():
-    storage = InMemoryStorage()
-    study = study_of(storage)
-    study.enqueue(FIRST[:2])
-    study_of(storage).enqueue(FIRST)  # the call that was interrupted, again
-    study = study_of(storage)
-    found = [evaluated(study) for _ in range(4)]
-    assert [record.origin for record in found] == ["uniform fp16", "uniform int8", "uniform lut4", "random"]
-    assert [record.configuration for record in found[:3]] == [first.configuration for first in FIRST]
-
-
-def test_a_proposal_depends_on_the_experiment_s_seed_and_on_its_place():
-    def proposed(seed):
-        study = study_of(experiment=experiment_of(seed=seed))
-        return [evaluated(study).configuration.hash for _ in range(6)]
-
-    assert proposed(3) == proposed(3)
-    assert proposed(3) != proposed(4)
-    assert len(set(proposed(3))) > 3
-
-
-def test_what_is_under_way_is_read_back_with_the_result_that_was_kept():
-    storage = InMemoryStorage()
-    study = study_of(storage)
-    first, second = study.ask(RandomSampler), study.ask(RandomSampler)
-    study.keep(second[0], evaluation(second[1]), (1.0, 2.0))
-    again = study_of(storage)
-    assert again.records() == []
-    assert again.running(RandomSampler) == [(*first, None), (*second, evaluation(second[1]))]
-
-
-def test_an_answer_has_the_result_of_the_trial_that_it_is_of():
-    storage = InMemoryStorage()
-    study = study_of(storage)
-    source = evaluated(study)
-    number, _ = study.ask(RandomSampler)
-    study.answer(number, source.trial)
-    study.tell(number, source.evaluation, source.costs, study.objectives)
-    read = study_of(storage).records()[1]
-    assert (read.answered_from, read.evaluation, read.values) == (source.trial, source.evaluation, source.values)
-
-
-def test_records_are_told_to_optuna_with_their_values_and_violations():
-    storage, experiment = InMemoryStorage(), experiment_of(constraints={"max_size_mb": 1.0})
-    study = study_of(storage, experiment)
-    number, configuration = study.ask(RandomSampler)
-    record = study.tell(number, evaluation(configuration), costs(configuration), study.objectives)
-    trial = optuna.load_study(study_name="x", storage=storage).trials[0]
-    assert trial.state == TrialState.COMPLETE
-    assert tuple(trial.values) == record.values == (record.evaluation.divergence, record.costs["size_mb"])
-    assert trial.user_attrs["constraints"] == [pytest.approx(record.costs["size_mb"] - 1.0)]
-    assert trial.constraints == {"max_size_mb": pytest.approx(record.costs["size_mb"] - 1.0)}
-    assert not record.feasible
+    study.data_free.keep(number, result, (1.0, 2.0))
+    return study.data_free.tell(number, result, costs(configuration), study.objectives)
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_size_mb": 120.0}, {"max_size_mb": 140.0, "max_divergence": 0.02}])
@@ -100,9 +40,9 @@ def test_optuna_s_own_front_is_the_front(limits):
     evaluated(study, Failure(Stage.FORWARD, "not finite"))
     for place, record in enumerate(records[:8]):
         escalate(study, record, result=calibrated(record, 0.7 + place / 4))
-    number, _ = study.ask(RandomSampler)
-    study.answer(number, records[0].trial)  # a repeat, which Optuna cannot know
-    study.tell(number, records[0].evaluation, records[0].costs, study.objectives)
+    number, _ = study.data_free.ask(RandomSampler)
+    study.data_free.answer(number, records[0].trial)  # a repeat, which Optuna cannot know
+    study.data_free.tell(number, records[0].evaluation, records[0].costs, study.objectives)
     read = study_of(storage, experiment)
     ours = front_of(read.evaluations(), read.objectives)
     best = optuna.load_study(study_name="x", storage=storage).best_trials
@@ -122,10 +62,10 @@ def test_a_latency_that_nobody_could_tell_apart_is_on_optuna_s_front_alone():
     storage = InMemoryStorage()
     study = timed_study(storage)
     for share, size, latency in [(1.0, 50.0, 8.0), (1.5, 60.0, 7.9), (2.0, 60.0, 5.0), (3.0, 60.0, 5.1)]:
-        number, configuration = study.ask(RandomSampler)
+        number, configuration = study.data_free.ask(RandomSampler)
         result = evaluation(configuration, share=share * costs(configuration)["size_mb"] / 100)
-        study.keep(number, result, (1.0, 2.0))
-        study.tell(number, result, {"size_mb": size, "latency_ms": latency}, study.objectives)
+        study.data_free.keep(number, result, (1.0, 2.0))
+        study.data_free.tell(number, result, {"size_mb": size, "latency_ms": latency}, study.objectives)
     ours = front_of(study.evaluations(), study.objectives)
     assert {record.trial for record in ours.members} == {0, 2}
     assert {trial.number for trial in optuna.load_study(study_name="x", storage=storage).best_trials} == {0, 1, 2}

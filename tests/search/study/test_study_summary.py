@@ -26,7 +26,7 @@ def test_what_is_evaluated_is_counted_and_the_front_is_that_of_the_study():
 def test_trials_that_were_begun_are_unfinished():
     storage = InMemoryStorage()
     study = study_of(storage)
-    study.ask(RandomSampler)
+    study.data_free.ask(RandomSampler)
     found = study_summary(storage, "x")
     assert (found.evaluations, found.unfinished, found.front) == (0, 1, ())
 
