@@ -26,6 +26,7 @@ OF_SEVERAL: dict[str, str] = {
     "evaluators/test_stateful_search.py": "models with state through scores and every workflow",
     "search/command_line/test_imports.py": "what reading commands load",
     "search/command_line/test_interrupting.py": "Ctrl-C in a real process, in every stage of a search",
+    "search/experiment/rungs/test_added_rung.py": "a workflow added by a file and a line, from the search to the package",
     "search/escalation/test_passed_slots.py": "turns at which nothing can be escalated, through study and escalations",
     "search/preparation/test_declared_inputs.py": "declared inputs and outputs, from the search to the package",
     "search/preparation/test_operands.py": "constants that ops take as they are, from the model to the package",

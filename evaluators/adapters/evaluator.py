@@ -43,7 +43,7 @@ class AdapterEvaluator(FineTuningEvaluator):
     """
 
     name = "adapters"
-    workflow = Workflow.FINE_TUNING
+    workflow = Workflow("fine_tuning")
 
     def __init__(self, setting: WorkflowSetting, adapters: AdapterSetting | None = None) -> None:
         self.adapters = adapters or AdapterSetting()

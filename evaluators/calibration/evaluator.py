@@ -59,7 +59,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
     """
 
     name = "calibration"
-    workflow = Workflow.CALIBRATION
+    workflow = Workflow("calibration")
     requirements = frozenset({Requirement.CALIBRATION_DATA})
 
     def __init__(self, setting: WorkflowSetting, most: int = 256, *, layer_methods: bool = True) -> None:

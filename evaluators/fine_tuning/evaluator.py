@@ -50,7 +50,7 @@ class FineTuningEvaluator(WorkflowEvaluator):
     """
 
     name = "fine_tuning"
-    workflow = Workflow.FINE_TUNING
+    workflow = Workflow("fine_tuning")
     requirements = frozenset({Requirement.GRADIENTS})
 
     def __init__(self, setting: WorkflowSetting, tuning: FineTuningSetting | None = None) -> None:

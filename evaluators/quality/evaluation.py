@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["Evaluation", "Failure", "Rival", "Screened", "Stage", "Workflow", "evaluation_identity"]
 
@@ -15,12 +15,15 @@ __all__ = ["Evaluation", "Failure", "Rival", "Screened", "Stage", "Workflow", "e
 _WORKER, _WORKER_LOST = "worker", "the worker was lost"
 
 
-class Workflow(StrEnum):
-    """Workflow by which the weights for a configuration are found."""
+class Workflow(str):
+    """Name of a workflow by which the weights for a configuration are found: ``data_free``, or that of a rung."""
 
-    DATA_FREE = "data_free"
-    CALIBRATION = "calibration"
-    FINE_TUNING = "fine_tuning"
+    __slots__ = ()
+
+    DATA_FREE: ClassVar[Workflow]
+
+
+Workflow.DATA_FREE = Workflow("data_free")
 
 
 class Stage(StrEnum):
@@ -61,7 +64,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON values, without the groups, which are those of its data."""
-        values = asdict(self) | {"workflow": self.workflow.value, "by_sample": list(self.by_sample)}
+        values = asdict(self) | {"workflow": str(self.workflow), "by_sample": list(self.by_sample)}
         del values["groups"]
         return values
 

@@ -65,7 +65,7 @@ class WorkflowContract:
         found = self.result(workflow, setting)
         assert model_digest(setting.workload.model) == before
         assert isinstance(found.evaluation, Evaluation)
-        assert found.evaluation.workflow is workflow.workflow
+        assert found.evaluation.workflow == workflow.workflow
         assert found.evaluation.configuration_hash == found.state.configuration.hash
         quality = Quality(setting.workload, setting.kind, Split.EVALUATION)
         module = found.state.apply(setting.workload.model)

@@ -59,7 +59,7 @@ class Applied:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "workflow": self.record.workflow.value,
+            "workflow": self.record.workflow,
             "configuration_hash": self.record.configuration.hash,
             "configuration": self.record.configuration.to_values(),
             "former_source": self.former.source if self.former else None,
@@ -75,7 +75,7 @@ class Applied:
             f"{name} {digits(new)}" + (f" (was {digits(former)})" if former is not None else "")
             for name, (former, new) in self.rows.items()
         ]
-        return f"Applied({self.record.workflow.value}: {', '.join(figures)}; {self.export!r})"
+        return f"Applied({self.record.workflow}: {', '.join(figures)}; {self.export!r})"
 
     def _repr_html_(self) -> str:
         return f"<p>{self!r}</p>{self.to_frame().to_html()}"

@@ -19,5 +19,5 @@ def applied_table(found: Applied) -> FittedTable:
         TableColumn("new weights", [digits(new) for _, new in rows]),
         TableColumn("difference", changes),
     ]
-    former = [f"former: {found.former.source}, {found.former.workflow.value}"] if found.former is not None else []
-    return FittedTable(columns, f"the same configuration, {found.record.workflow.value}", notes=former)
+    former = [f"former: {found.former.source}, {found.former.workflow}"] if found.former is not None else []
+    return FittedTable(columns, f"the same configuration, {found.record.workflow}", notes=former)

@@ -11,7 +11,7 @@ from palettune.search.api.applied import Applied
 from palettune.search.api.evaluate_once import evaluate_once
 from palettune.search.api.run import open_run
 from palettune.search.api.stored_configuration import FormerResult, StoredConfiguration, read_configuration
-from palettune.search.experiment.experiment import Constraints, Experiment
+from palettune.search.experiment.experiment import Constraints, EscalationSettings, Experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.experiment.rungs.rung import Rung
 from palettune.search.preparation.configuration_fit import check_fits
@@ -132,9 +132,9 @@ def _rungs(
     Raises:
         UserError: a workflow that there is not, or that the workload or the configuration does not allow.
     """
-    workflow = _workflow(configuration, former, asked)
     settings, workload = preparation.experiment.escalation, preparation.workload
-    found = [rung for rung in settings.rungs if rung.workflow is workflow]
+    workflow = _workflow(settings, configuration, former, asked)
+    found = [rung for rung in settings.rungs if rung.workflow == workflow]
     if not found:
         return ()
     rounds = bool(configuration.activations)
@@ -146,14 +146,15 @@ def _rungs(
     return (below, rung) if below is not None and below.missing(workload) is None else (rung,)
 
 
-def _workflow(configuration: Configuration, former: FormerResult | None, asked: str | None) -> Workflow:
+def _workflow(
+    settings: EscalationSettings, configuration: Configuration, former: FormerResult | None, asked: str | None
+) -> Workflow:
     """The workflow asked for, else the one that the former weights had, else the cheapest that can do it."""
-    try:
-        workflow = Workflow(asked) if asked else former.workflow if former else Workflow.DATA_FREE
-    except ValueError:
-        raise UserError(f"workflow {asked!r}: expected one of {', '.join(Workflow)}") from None
-    if not configuration.activations or workflow is not Workflow.DATA_FREE:
+    workflow = Workflow(asked) if asked else former.workflow if former else Workflow.DATA_FREE
+    if workflow not in settings.workflows:
+        raise UserError(f"workflow {str(workflow)!r}: expected one of {', '.join(settings.workflows)}")
+    if not configuration.activations or workflow != Workflow.DATA_FREE:
         return workflow
     if asked:
         raise UserError("workflow 'data_free': the configuration has activations in 8 bits, which need calibration")
-    return Workflow.CALIBRATION
+    return next(rung.workflow for rung in settings.rungs if rung.rounds)

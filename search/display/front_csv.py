@@ -38,7 +38,7 @@ def _row(front: Front, record: Record, knee: bool) -> dict[str, Any]:
     return {
         "trial": record.trial,
         "knee": KNEE if knee else "",
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         **record.costs,
         **({"calibrated_latency_ms": front.known.calibrated(record)} if front.known.measurements else {}),
         **({"measured_latency_ms": measured.median_ms if measured else ""} if front.known.measurements else {}),

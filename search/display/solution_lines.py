@@ -45,7 +45,7 @@ def _measured(record: Record) -> str:
     """A trial with its costs and what was measured of it."""
     costs = ", ".join(f"{value:.3f} {_UNITS[name]}" for name, value in record.costs.items() if name in _UNITS)
     divergence = record.evaluation.divergence if record.evaluation is not None else None
-    return f"trial {record.trial}, {costs}, divergence {digits(divergence)} ({record.workflow.value})"
+    return f"trial {record.trial}, {costs}, divergence {digits(divergence)} ({record.workflow})"
 
 
 def _prediction(found: Solution) -> str:

@@ -31,7 +31,7 @@ def front_table(front: Front, title: str | None = None, *, every: bool = False, 
     columns = [
         TableColumn("", [KNEE if record is knee else "" for record in shown], left=True),
         TableColumn("trial", [str(record.trial) for record in shown]),
-        TableColumn("workflow", [record.workflow.value for record in shown], rank=3, left=True),
+        TableColumn("workflow", [record.workflow for record in shown], rank=3, left=True),
         *_costs(front, shown),
         *_quality(front, shown),
         *_metrics(shown),

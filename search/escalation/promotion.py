@@ -131,7 +131,7 @@ def _candidates(
     """What may be escalated, in the order of measured evaluations: affordable, and not escalated so before."""
     tried = {(r.configuration.hash, r.workflow) for r in seen.escalated}
     tried |= {(r.configuration.hash, rung.workflow) for r in seen.pending}
-    from_any = measured if rung.rounds else [r for r in measured if r.workflow is not rung.workflow]
+    from_any = measured if rung.rounds else [r for r in measured if r.workflow != rung.workflow]
     affordable = [
         r
         for r in map(asks, from_any)
@@ -139,5 +139,5 @@ def _candidates(
     ]
     if rung.rounds:
         return affordable
-    built_on = [r for r in affordable if r.workflow is seen.below]
-    return built_on or [r for r in affordable if r.workflow is Workflow.DATA_FREE]
+    built_on = [r for r in affordable if r.workflow == seen.below]
+    return built_on or [r for r in affordable if r.workflow == Workflow.DATA_FREE]

@@ -197,6 +197,13 @@ class _Source:
     file: Path | None = field(default=None, compare=False)
 
 
+def _registered_workflow(name: str) -> Workflow:
+    known = EscalationSettings().workflows
+    if name not in known:
+        raise ValueError(f"no such workflow{suggestion(name, known)}; expected one of {', '.join(known)}")
+    return Workflow(name)
+
+
 class Experiment(Section):
     """One experiment, from a file (``Experiment.load``) or made in code.
 
@@ -226,7 +233,7 @@ class Experiment(Section):
     measure: Measure = Measure()
     package: PackageSection = PackageSection()
     compare: CompareSection = CompareSection()
-    resources: dict[Workflow, Needs] = Field(default_factory=dict)
+    resources: dict[Annotated[Workflow, PlainValidator(_registered_workflow)], Needs] = Field(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
     _source: _Source = PrivateAttr(default_factory=_Source)
 
@@ -352,7 +359,7 @@ def load_experiment(path: Path) -> Experiment:
 
 
 def _problem(item: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    key = ".".join(str(part) for part in item["loc"] if part != "[key]") or "the file"
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key{suggestion(str(item['loc'][-1]), _known_keys(item['loc'][:-1]))}"
     message = item["msg"].removeprefix("Value error, ")

@@ -82,7 +82,7 @@ class AddedEvaluations:
 
     def _data_free(self, item: AskedEvaluation, stop: Callable[[], bool]) -> Record:
         configuration = Configuration(item.configuration.in_order)  # 8-bit activations come with their rung
-        known = self._known(configuration, lambda record: record.workflow is Workflow.DATA_FREE)
+        known = self._known(configuration, lambda record: record.workflow == Workflow.DATA_FREE)
         if known is not None:
             return known
         costs = self._costs(configuration)

@@ -156,7 +156,7 @@ def solution(
 
 def _data_free(scores: Scores, records: Sequence[Record]) -> list[Record]:
     """Evaluations that the scores predict: data-free ones, of encodings that were scored."""
-    return [r for r in records if r.workflow is Workflow.DATA_FREE and scores.covers(r.configuration)]
+    return [r for r in records if r.workflow == Workflow.DATA_FREE and scores.covers(r.configuration)]
 
 
 def _evaluated(records: Sequence[Record], configuration: Configuration) -> tuple[Record, ...]:
@@ -169,7 +169,7 @@ def _measured_json(record: Record) -> dict[str, Any]:
     evaluation = record.evaluation
     return {
         "trial": record.trial,
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         **record.costs,
         "divergence": evaluation.divergence if evaluation is not None else None,
     }

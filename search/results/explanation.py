@@ -94,7 +94,7 @@ class Explanation:
         if self.rate_ms is not None:
             bought += f", one microsecond {self.rate_ms / 1e3:.3g}"
         return (
-            f"Trial {record.trial} ({record.workflow.value}) is {record.costs['size_mb']:.3f} MB{quality}{timed}: "
+            f"Trial {record.trial} ({record.workflow}) is {record.costs['size_mb']:.3f} MB{quality}{timed}: "
             f"of {len(self.layers)} layers {_encodings(self.layers)}. {share:.0%} of their bytes are "
             f"in {largest.layer}, as {largest.encoding}; {bought}."
         )

@@ -50,7 +50,7 @@ class ExportResult:
             {
                 "package": item.path.name,
                 "trial": item.record.trial,
-                "workflow": item.record.workflow.value,
+                "workflow": item.record.workflow,
                 "weight_bytes": item.weight_bytes,
                 "package_bytes": item.package_bytes,
                 "divergence": item.record.evaluation.divergence if item.record.evaluation else None,

@@ -42,7 +42,7 @@ def _member(record: Record, knee: bool, known: KnownLatency, confirmed: Evaluati
     measured = known.measured(record)
     return {
         "trial": record.trial,
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         "knee": knee,
         "size_mb": record.costs.get("size_mb"),
         "latency_ms": record.costs.get("latency_ms"),
@@ -79,7 +79,7 @@ def _trial(record: Record) -> dict[str, Any]:
     return {
         "trial": record.trial,
         "origin": record.origin,
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         "state": "failed" if record.failure else "screened" if record.screened else "complete",
         "reason": str(record.failure or record.screened or "") or None,
         "feasible": record.feasible,

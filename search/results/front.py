@@ -272,7 +272,7 @@ def _member_json(record: Record, knee: bool, confirmed: Evaluation | None, known
     return {
         "trial": record.trial,
         "knee": knee,
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         "escalated_from": record.escalated_from,
         "size_mb": record.costs.get("size_mb"),
         "latency_ms": record.costs.get("latency_ms"),

@@ -23,9 +23,9 @@ def member_state(record: Record, folder: RunFolder, weights: LayerWeights, model
     """
     if record.state is not None:
         return ModelState.load(folder.states / record.state)
-    if record.workflow is not Workflow.DATA_FREE:
+    if record.workflow != Workflow.DATA_FREE:
         raise UserError(
-            f"trial {record.trial}: its record names no state, and what {record.workflow.value} found is not in the "
+            f"trial {record.trial}: its record names no state, and what {record.workflow} found is not in the "
             "weight bank; evaluate its configuration again"
         )
     return ModelState.data_free(record.configuration, weights, model)

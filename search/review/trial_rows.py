@@ -12,6 +12,7 @@ from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.evaluators.quality.gain import Gain
 from palettune.evaluators.sensitivity.scores import Column
 from palettune.search.experiment.objectives import MEGABYTE
+from palettune.search.experiment.rungs.result_words import result_words
 from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front, is_feasible
 from palettune.search.results.intervals import interval
@@ -80,8 +81,9 @@ class TrialRows:
         loss = figure(float(self._by_place[self._layers, places].sum()), _PRECISE)
         return {
             "trial": record.trial,
-            "workflow": record.workflow.value,
+            "workflow": record.workflow,
             "rung": record.rung,
+            "found": result_words(record.workflow, record.rung),
             "origin": record.origin,
             **self._what_became(record),
             "escalated_from": record.escalated_from,

@@ -76,7 +76,7 @@ class AddedTrials:
             costs: of the configuration, by name.
             span: when it began and ended, seconds since the epoch.
         """
-        known = {"origin": origin, "workflow": Workflow.DATA_FREE.value, "configuration_hash": configuration.hash}
+        known = {"origin": origin, "workflow": Workflow.DATA_FREE, "configuration_hash": configuration.hash}
         return self._write(known | {"costs": dict(costs)}, configuration, result, span)
 
     def escalate(self, rung: Rung, source: Record, result: EscalationResult | Failure, span: _Span) -> Record:

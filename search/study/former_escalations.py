@@ -38,7 +38,7 @@ def former_escalations(attributes: Mapping[str, Any], records: Callable[[], Mapp
         if rounded is not None:
             configuration, costs = Configuration.from_json(rounded), values["costs"]
         workflow = Workflow(values["workflow"])
-        rung = "int8_activations" if rounded is not None else workflow.value
+        rung = "int8_activations" if rounded is not None else workflow
         trial, (began, ended) = _FIRST_NUMBER + number, values["span"]
         source = values["source"]
         found.append(

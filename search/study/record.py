@@ -67,7 +67,7 @@ class Record:
     def __repr__(self) -> str:
         costs = ", ".join(f"{name} {value:.4g}" for name, value in self.costs.items())
         what = f"divergence {self.evaluation.divergence:.4g}" if self.evaluation else str(self.screened or self.failure)
-        return f"Record(trial {self.trial}, {self.workflow.value}, {costs}, {what})"
+        return f"Record(trial {self.trial}, {self.workflow}, {costs}, {what})"
 
     @property
     def key(self) -> str:

@@ -159,7 +159,7 @@ def attributes_of_escalation(escalation: Escalation) -> dict[str, Any]:
         "origin": f"escalated from {escalation.source}",
         ESCALATED_FROM: escalation.source,
         "rung": escalation.rung,
-        "workflow": escalation.workflow.value,
+        "workflow": escalation.workflow,
         "settings": dict(escalation.settings or {}),
         "configuration_hash": escalation.configuration.hash,
         "costs": dict(escalation.costs),

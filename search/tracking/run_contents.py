@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palettune.evaluators.quality.evaluation import Evaluation, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.experiment.objectives import MEGABYTE
+from palettune.search.experiment.rungs.result_words import result_words
 from palettune.search.results.intervals import interval
 from palettune.search.study.record import Record
 from palettune.search.study.study_context import StudyContext
@@ -26,11 +27,6 @@ __all__ = [
 ]
 
 _LONGEST_KEY = 250  # of MLflow
-_WAYS = {
-    Workflow.CALIBRATION.value: "calibrated",
-    Workflow.FINE_TUNING.value: "fine-tuned",
-    "int8_activations": "int8 inputs",
-}
 _NAMED_ORIGINS = ("uniform", "recipe")
 
 
@@ -79,11 +75,9 @@ def run_name(record: Record) -> str:
 
 
 def _way(record: Record) -> str:
-    if record.escalated_from is None:
-        named = record.origin.split(" ")[0] in _NAMED_ORIGINS
-        return record.origin if named else record.workflow.value.replace("_", "-")
-    rung = record.rung or record.workflow.value
-    return _WAYS.get(rung, rung.replace("_", " "))
+    if record.escalated_from is None and record.origin.split(" ")[0] in _NAMED_ORIGINS:
+        return record.origin
+    return result_words(record.workflow, record.rung)
 
 
 def _short(value: float) -> float:
@@ -150,7 +144,7 @@ def trial_tags(record: Record) -> dict[str, str]:
     """Return tags that identify a trial, its origin, and the reason why it does not count, if it does not."""
     tags = {
         "trial": str(record.trial),
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         "configuration_hash": record.configuration.hash,
         "origin": record.origin,
     }

@@ -118,7 +118,7 @@ class RayEvaluations(Evaluations):
 
     settings: WorkerSettings
     needs: Needs
-    name: str = Workflow.DATA_FREE.value
+    name: str = Workflow.DATA_FREE
     on_lost: Callable[[str], None] = lambda reason: None
     _idle: deque[Any] = field(default_factory=deque)
     _busy: dict[Any, tuple[Any, _Call]] = field(default_factory=dict)

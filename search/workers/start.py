@@ -39,9 +39,9 @@ def start_evaluations(
         started = EvaluationsByWorkflow(parts)
         try:
             for workflow, needs in [*wanted.items(), (Workflow.DATA_FREE, experiment.needs)]:
-                reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w is not workflow)
+                reserved = sum(n.cpus * (n.workers or 1) for w, n in wanted.items() if w != workflow)
                 settings = worker_settings(preparation, folder, needs)
-                parts[workflow] = RayEvaluations(settings, needs, workflow.value, on_lost=reporter.warn)
+                parts[workflow] = RayEvaluations(settings, needs, workflow, on_lost=reporter.warn)
                 parts[workflow].start(reserved)
         except WorkerError:
             started.stop()

@@ -108,7 +108,7 @@ class Worker:
         """The evaluator of a rung; rungs of one workflow and equal settings share it."""
         found = self.settings.escalation.rung(rung)
         assert found is not None, rung
-        key = json.dumps([found.workflow.value, dict(found.identity)], sort_keys=True)
+        key = json.dumps([found.workflow, dict(found.identity)], sort_keys=True)
         if key not in self._evaluators:
             self._evaluators[key] = found.evaluator(replace(self.setting, folder=self.settings.checkpoints))
         return self._evaluators[key]

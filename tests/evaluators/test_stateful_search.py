@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
 from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
-from palettune.evaluators.registry import registered_workflows
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.sensitivity.base import ScoringSetting, join_scores
 from palettune.evaluators.sensitivity.registry import registered_scores
 from palettune.evaluators.weights.model_state import model_digest
@@ -123,8 +124,8 @@ def test_calibration_finds_the_same_again_and_leaves_the_model_as_it_was(tmp_pat
     assert first.evaluation.divergence <= 1.05 * data_free.divergence
 
 
-@pytest.mark.parametrize("name", ["fine_tuning", "adapters"])
-def test_training_is_refused_with_the_names_of_the_state(tmp_path, name):
+@pytest.mark.parametrize("evaluator", [FineTuningEvaluator, AdapterEvaluator])
+def test_training_is_refused_with_the_names_of_the_state(tmp_path, evaluator):
     setting = stateful_setting(tmp_path, STATEFUL["cache"][0])
     with pytest.raises(WorkflowError, match="k_cache, v_cache"):
-        registered_workflows()[name](setting)
+        evaluator(setting)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.workload.workload import Split
+from palettune.search.experiment.rungs.registry import EscalationSettings
 from palettune.testing.workloads import NETWORKS, parse_configuration, setting_of, write_workload
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_workflow_can_run_on_every_network(network, tmp_path):
     workload = write_workload(tmp_path, network)
-    assert {name: w.missing(workload) for name, w in registered_workflows().items() if w.missing(workload)} == {}
+    assert {r.name: r.missing(workload) for r in EscalationSettings().rungs if r.missing(workload)} == {}
     assert [len(batch.inputs[0]) for batch in workload.batches(Split.EVALUATION)] == [8, 8]
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from palettune.evaluators.quality.evaluation import Workflow
 from palettune.evaluators.workload.workload import Split
 from palettune.search.display.progress import Display
 from palettune.search.escalation.promotion import Seen, Slot
@@ -162,8 +162,8 @@ def run(strategy: str, experiment: Experiment, root: Path, console: Console) -> 
         known,
         hypervolume_of(front, objectives),
         hypervolume(rows),
-        [r.workflow.value for r in front],
-        {w.value: sum(r.workflow is w for r in counted) for w in Workflow},
+        [r.workflow for r in front],
+        dict(Counter(r.workflow for r in counted)),
     )
 
 
@@ -189,8 +189,9 @@ def show(runs: Sequence[Run]) -> Table:
     )
     for strategy in dict.fromkeys(run.strategy for run in runs):
         some = [run for run in runs if run.strategy == strategy]
-        counts = {w.value: np.mean([run.evaluations[w.value] for run in some]) for w in Workflow}
-        members = {w.value: np.mean([run.workflows.count(w.value) for run in some]) for w in Workflow}
+        workflows = EscalationSettings().workflows
+        counts = {w: np.mean([run.evaluations.get(w, 0) for run in some]) for w in workflows}
+        members = {w: np.mean([run.workflows.count(w) for run in some]) for w in workflows}
         table.add_row(
             strategy,
             str(len(some)),

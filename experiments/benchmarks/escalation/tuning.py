@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 from experiments.benchmarks.escalation.solved import solved
+from palettune.evaluators.calibration.evaluator import CalibrationEvaluator
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Evaluation, Failure
 from palettune.evaluators.quality.quality import Quality
-from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.workflow.evaluator import WorkflowEvaluator, WorkflowResult
 from palettune.evaluators.workload.workload import Split
 from palettune.search.workers.allocator import keep_freed_memory
@@ -47,9 +48,9 @@ def main() -> None:
         "norms and biases": FineTuningSetting(vector_steps=asked.vector_steps, steps=0, **common),
         "everything": FineTuningSetting(vector_steps=0, steps=asked.steps, **common),
     }
-    stages: dict[str, WorkflowEvaluator] = {"data-free": registered_workflows()["data_free"](found.setting)}
+    stages: dict[str, WorkflowEvaluator] = {"data-free": DataFreeEvaluator(found.setting)}
     if asked.calibrated:
-        stages["calibration"] = registered_workflows()["calibration"](found.setting)
+        stages["calibration"] = CalibrationEvaluator(found.setting)
     for stage, tuning in tunings.items():
         if tuning.steps + tuning.vector_steps:
             stages[stage] = FineTuningEvaluator(found.setting, tuning)

@@ -152,7 +152,7 @@ def _records(
         share = random.uniform(0.4, 0.9) if source else random.lognormal(0.0, 0.2)
         divergence = (tables.loss(choices) + 1e-6) * share
         by_sample = tuple(float(value) for value in divergence * random.lognormal(0, 0.5, _SAMPLES))
-        workflow = Workflow.CALIBRATION if source else Workflow.DATA_FREE
+        workflow = Workflow("calibration") if source else Workflow.DATA_FREE
         metrics = {"top1": 0.75 - 0.1 * min(divergence, 5.0)}
         evaluation = Evaluation(configuration.hash, workflow, float(np.mean(by_sample)), by_sample, metrics)
         gains = (Gain("moment_matching", None, divergence / share, divergence, 0.01, 48, True),) if source else ()

@@ -18,7 +18,8 @@ class Calibration(Rung):
     """Calibration of the configuration that an evaluation without data had."""
 
     name = "calibration"
-    workflow = Workflow.CALIBRATION
+    workflow = Workflow("calibration")
+    words = "calibrated"
     phase = 0.25
 
     def evaluator(self, setting: WorkflowSetting) -> WorkflowEvaluator:

@@ -31,7 +31,8 @@ class FineTuning(Rung):
     """
 
     name = "fine_tuning"
-    workflow = Workflow.FINE_TUNING
+    workflow = Workflow("fine_tuning")
+    words = "fine-tuned"
     builds_on = "calibration"
     phase = 0.75
 

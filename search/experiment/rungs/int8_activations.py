@@ -12,6 +12,7 @@ class Int8Activations(Calibration):
     """Activations in 8 bits, whose ranges calibration finds."""
 
     name = "int8_activations"
+    words = "int8 inputs"
     builds_on = "calibration"
     prior = 0.0  # what calibration gains, rounded activations are taken to lose
     rounds = True

@@ -43,6 +43,11 @@ class EscalationSettings(Section):
         return tuple(rung for rung in self.rungs if rung.count)
 
     @property
+    def workflows(self) -> tuple[Workflow, ...]:
+        """Every workflow that there is, the data-free one first."""
+        return tuple(dict.fromkeys((Workflow.DATA_FREE, *(rung.workflow for rung in self.rungs))))
+
+    @property
     def counts(self) -> dict[Workflow, int]:
         """Return how many evaluations are escalated to each workflow."""
         found: Counter[Workflow] = Counter()

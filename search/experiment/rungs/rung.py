@@ -42,7 +42,8 @@ class Rung(Section):
 
     Attributes:
         name: key of the section.
-        workflow: how the weights are found.
+        workflow: how the weights are found; several rungs may find them in one way.
+        words: what is said of a model that it has made, in tables and names: "calibrated".
         builds_on: the rung whose results it begins from, where that rung is asked for and has some left; evaluations
             without data otherwise.
         prior: share of the loss that it is expected to take away before any result is known.
@@ -53,6 +54,7 @@ class Rung(Section):
 
     name: ClassVar[str]
     workflow: ClassVar[Workflow]
+    words: ClassVar[str]
     builds_on: ClassVar[str | None] = None
     prior: ClassVar[float] = 0.2
     rounds: ClassVar[bool] = False

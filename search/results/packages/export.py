@@ -110,7 +110,7 @@ class Exported:
         return {
             "path": str(self.path.relative_to(folder)),
             "trial": self.record.trial,
-            "workflow": self.record.workflow.value,
+            "workflow": self.record.workflow,
             "configuration_hash": self.record.configuration.hash,
             "configuration": self.record.configuration.to_values(),
             "methods": dict(self.methods),

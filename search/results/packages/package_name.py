@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+from palettune.evaluators.quality.evaluation import Workflow
+from palettune.search.experiment.rungs.result_words import result_words
 from palettune.search.study.record import Record
 
 __all__ = ["package_name"]
-
-_WORDS = {"data_free": "", "calibration": "calibrated", "fine_tuning": "fine_tuned"}
 
 
 def package_name(record: Record, experiment: str, label: str) -> str:
@@ -15,11 +17,11 @@ def package_name(record: Record, experiment: str, label: str) -> str:
     Args:
         label: what sets it apart from all others, such as the number of its trial.
     """
-    made = record.rung or record.workflow.value
+    data_free = record.workflow == Workflow.DATA_FREE and record.rung is None
     parts = [
         f"{record.costs['size_mb']:.2f}MB",
         f"{record.evaluation.divergence:.3g}" if record.evaluation is not None else "",
-        _WORDS.get(made, made),
+        "" if data_free else re.sub(r"\W", "_", result_words(record.workflow, record.rung)),
         experiment,
         label,
     ]

@@ -74,7 +74,7 @@ def record_values(preparation: Preparation, record: Record, program: Program) ->
     values = {
         "experiment": preparation.experiment.name,
         "trial": str(record.trial),
-        "workflow": record.workflow.value,
+        "workflow": record.workflow,
         "configuration_hash": record.configuration.hash,
         "configuration": record.configuration.to_json(),
         "divergence": f"{evaluation.divergence:.6g}" if evaluation else "",

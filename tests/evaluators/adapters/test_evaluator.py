@@ -14,8 +14,8 @@ from palettune.device_bench.package.package import weight_bytes
 from palettune.evaluators.adapters.adapted_model import AdapterError
 from palettune.evaluators.adapters.evaluator import AdapterEvaluator
 from palettune.evaluators.adapters.setting import AdapterPlacement, AdapterSetting
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
-from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import ModelState
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.target import DeploymentTarget
@@ -29,7 +29,7 @@ def pair(
     folder: Path, network: str, adapters: AdapterSetting, spelling: str = "lut2"
 ) -> tuple[WorkflowResult, WorkflowResult]:
     setting = setting_of(folder, network, without=["loss"])
-    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, spelling))
+    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, spelling))
     found = AdapterEvaluator(setting, adapters).evaluate(start.state.configuration, start)
     assert isinstance(found, WorkflowResult), str(found)
     return start, found

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from palettune.device_bench.model.layer_weight import layer_weight
+from palettune.evaluators.data_free.evaluator import DataFreeEvaluator
 from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.fine_tuning.setting import FineTuningSetting
 from palettune.evaluators.quality.evaluation import Failure, Stage
-from palettune.evaluators.registry import registered_workflows
 from palettune.evaluators.weights.model_state import DATA_FREE
 from palettune.evaluators.workflow.evaluator import WorkflowResult
 from palettune.space.configuration import Configuration, Precision
@@ -34,7 +34,7 @@ MIXED = {
 def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str, tmp_path: Path) -> None:
     spelling, others = MIXED[network]
     setting = setting_of(tmp_path, network, without=["loss"])
-    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, spelling, **others))
+    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, spelling, **others))
     found = tuned(setting, spelling, start=start, **others)
     assert isinstance(found, WorkflowResult)
     assert found.evaluation.divergence < 0.8 * start.evaluation.divergence
@@ -48,7 +48,7 @@ def test_networks_of_several_kinds_come_nearer_to_their_float_model(network: str
 def test_weights_that_are_no_modules_are_trained_in_the_form_of_their_encodings(tmp_path: Path) -> None:
     setting = every_setting(tmp_path)
     others = {"lstm_weight_hh_l1": "int4", "gru_weight_ih_l0_1": "sparse50", "attention_in_proj_weight": "lut3"}
-    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "lut2", **others))
+    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "lut2", **others))
     found = tuned(setting, "lut2", start=start, **others)
     assert isinstance(found, WorkflowResult)
     assert found.evaluation.divergence < 0.6 * start.evaluation.divergence
@@ -86,7 +86,7 @@ def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "lut2"))
+    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "lut2"))
     found = tuned(setting, tuning=FineTuningSetting(vector_steps=30, steps=0, held_out=8))
     assert set(found.state.methods.values()) == {DATA_FREE}
     assert all(torch.equal(w.weight, start.state.weights[n].weight) for n, w in found.state.weights.items())
@@ -98,7 +98,7 @@ def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> 
 
 def test_what_does_not_gain_is_not_kept(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = registered_workflows()["data_free"](setting).evaluate(parse_configuration(setting, "fp16"))
+    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "fp16"))
     found = tuned(setting, "fp16", FineTuningSetting(vector_steps=2, steps=2, rate=0.9, vector_rate=0.9, held_out=8))
     assert not any(gain.kept for gain in found.gains)
     assert found.state.digest == start.state.digest

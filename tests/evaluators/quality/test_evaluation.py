@@ -6,7 +6,7 @@ from palettune.evaluators.quality.evaluation import Evaluation, Failure, Stage, 
 
 
 def test_an_evaluation_comes_back_from_json():
-    found = Evaluation("abc", Workflow.CALIBRATION, 0.25, (0.2, 0.3), {"top1": 0.9}, {"forward": 1.5})
+    found = Evaluation("abc", Workflow("calibration"), 0.25, (0.2, 0.3), {"top1": 0.9}, {"forward": 1.5})
     assert Evaluation.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from palettune.evaluators.registry import registered_workflows
+from palettune.evaluators.adapters.evaluator import AdapterEvaluator
+from palettune.evaluators.fine_tuning.evaluator import FineTuningEvaluator
 from palettune.evaluators.workflow.requirement import Requirement, unmet
 from palettune.testing.workloads import write_workload
 from tests.evaluators.gradient_cases import HALVES
@@ -22,9 +23,9 @@ from tests.evaluators.gradient_cases import HALVES
 def test_a_model_without_gradients_is_refused_before_the_first_step(before, cut, words, tmp_path: Path) -> None:
     network = HALVES.replace("CUT", cut).replace("    def forward", f"    {before}\n    def forward")
     workload = write_workload(tmp_path, network)
-    for name in ("fine_tuning", "adapters"):
-        assert words in str(registered_workflows()[name].missing(workload))
-        assert "torch.no_grad" in str(registered_workflows()[name].missing(workload)) or "torch refuses" in words
+    for evaluator in (FineTuningEvaluator, AdapterEvaluator):
+        assert words in str(evaluator.missing(workload))
+        assert "torch.no_grad" in str(evaluator.missing(workload)) or "torch refuses" in words
 
 
 def test_a_function_that_is_not_defined_is_named(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_each_rung_goes_on_from_what_the_one_before_made(small, preparation):
 
     found = evaluate_once(worker, preparation, configuration, rungs, Stages())
     assert stages == ["evaluating: calibration", "evaluating: fine_tuning"]
-    assert (found.workflow, found.evaluation.workflow) == (Workflow.FINE_TUNING, Workflow.FINE_TUNING)
+    assert (found.workflow, found.evaluation.workflow) == (Workflow("fine_tuning"), Workflow("fine_tuning"))
     assert (small[1].states / found.state).exists()
 
 

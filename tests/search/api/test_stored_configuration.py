@@ -66,11 +66,11 @@ def test_of_several_the_one_asked_for_is_read(tmp_path):
 def test_an_evaluation_of_a_search_is_a_former_result_and_a_failure_is_none():
     configuration = Configuration.from_json(json.dumps(CONFIGURATION))
     known = {
-        "trial": 4, "origin": "tpe", "configuration": configuration, "workflow": Workflow.CALIBRATION, "values": None,
+        "trial": 4, "origin": "tpe", "configuration": configuration, "workflow": Workflow("calibration"), "values": None,
         "costs": {"size_mb": 2.0}, "feasible": True, "answered_from": None, "span": (0.0, 1.0),
     }  # fmt: skip
-    evaluation = Evaluation(configuration.hash, Workflow.CALIBRATION, 0.5, (0.5,), metrics={"top1": 0.9})
+    evaluation = Evaluation(configuration.hash, Workflow("calibration"), 0.5, (0.5,), metrics={"top1": 0.9})
     assert FormerResult.of_record(Record.of(evaluation, **known), "a run") == FormerResult(
-        "a run", 0.5, {"top1": 0.9}, 4, Workflow.CALIBRATION, 2.0
+        "a run", 0.5, {"top1": 0.9}, 4, Workflow("calibration"), 2.0
     )
     assert FormerResult.of_record(Record.of(Failure(Stage.FORWARD, "no"), **known), "a run") is None

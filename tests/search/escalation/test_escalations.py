@@ -80,7 +80,7 @@ def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_
     assert len(escalations) == 4
     assert sorted(record.trial for record in study.evaluations()) == list(range(len(study.evaluations())))
     assert "escalated from" in ended.stdout
-    assert [record.workflow.value for record in escalations].count("calibration") == 2
+    assert [record.workflow for record in escalations].count("calibration") == 2
     trials = {record.trial: record for record in study.evaluations()}
     folder = project.root / "tiny"
     for record in escalations:
@@ -211,7 +211,7 @@ def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(
     assert ended.returncode == 0, ended.stderr
     study, escalations = escalations_of(project)
     trials = {record.trial: record for record in study.evaluations()}
-    tuned = [record for record in escalations if record.workflow is Workflow.FINE_TUNING]
+    tuned = [record for record in escalations if record.workflow == Workflow("fine_tuning")]
     grown = {r.trial: r.costs["size_mb"] - trials[r.escalated_from].costs["size_mb"] for r in tuned}
     kept = [r for r in tuned if any(gain.method == "adapters" and gain.kept for gain in r.gains)]
     assert {gain.method for record in tuned for gain in record.gains} == {"adapters"}

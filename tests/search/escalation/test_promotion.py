@@ -31,7 +31,7 @@ def record(trial, divergence, size, workflow=Workflow.DATA_FREE, source=None, na
     return Record(
         trial, "test", configuration, workflow, (divergence, size), {"size_mb": size},
         None if failed else evaluation, not failed, None, Failure(Stage.TRAIN, "no") if failed else None, (0.0, 1.0),
-        escalated_from=source, rung=None if workflow is Workflow.DATA_FREE else workflow.value,
+        escalated_from=source, rung=None if workflow == Workflow.DATA_FREE else workflow,
     )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def test_the_one_that_can_grow_the_front_most_is_escalated_and_none_twice():
     second = promote(CALIBRATE, [*front, *behind], [], [first], objectives(), Workflow.DATA_FREE)
     assert second is not None
     assert second.trial != first.trial
-    again = record(ESCALATED, 0.1, first.costs["size_mb"], Workflow.CALIBRATION, first.trial, first.trial)
+    again = record(ESCALATED, 0.1, first.costs["size_mb"], Workflow("calibration"), first.trial, first.trial)
     third = promote(CALIBRATE, [*front, *behind], [again], [], objectives(), Workflow.DATA_FREE)
     assert third is not None
     assert third.trial != first.trial
@@ -85,13 +85,13 @@ def test_what_is_cheap_enough_is_escalated_though_its_quality_is_not_there_yet()
 
 def test_fine_tuning_starts_from_what_was_calibrated_and_without_it_from_data_free():
     data_free = [record(0, 1.0, 2.0), record(1, 0.5, 3.0)]
-    calibrated = record(ESCALATED, 0.4, 2.0, Workflow.CALIBRATION, 0, 0)
-    failed = record(ESCALATED + 1, 0.4, 3.0, Workflow.CALIBRATION, 1, 1, failed=True)
-    chosen = promote(TUNE, data_free, [calibrated, failed], [], objectives(), Workflow.CALIBRATION)
+    calibrated = record(ESCALATED, 0.4, 2.0, Workflow("calibration"), 0, 0)
+    failed = record(ESCALATED + 1, 0.4, 3.0, Workflow("calibration"), 1, 1, failed=True)
+    chosen = promote(TUNE, data_free, [calibrated, failed], [], objectives(), Workflow("calibration"))
     assert chosen is calibrated
-    chosen = promote(TUNE, data_free, [failed], [], objectives(), Workflow.CALIBRATION)
+    chosen = promote(TUNE, data_free, [failed], [], objectives(), Workflow("calibration"))
     assert chosen in data_free
-    assert promote(TUNE, [], [], [], objectives(), Workflow.CALIBRATION) is None
+    assert promote(TUNE, [], [], [], objectives(), Workflow("calibration")) is None
 
 
 @settings(max_examples=30, deadline=None)
@@ -105,7 +105,7 @@ def test_earlier_escalations_teach_where_the_next_one_pays(seed):
     taken = [0, 2, 13, 15]
     escalated = [
         record(ESCALATED + n, float(divergences[i] * (0.2 if i < 8 else 1.0)), float(sizes[i]),
-               Workflow.CALIBRATION, i, i)
+               Workflow("calibration"), i, i)
         for n, i in enumerate(taken)
     ]  # fmt: skip
     chosen = promote(CALIBRATE, records, escalated, [], objectives(), Workflow.DATA_FREE)
@@ -115,11 +115,11 @@ def test_earlier_escalations_teach_where_the_next_one_pays(seed):
 
 def test_activations_are_rounded_from_any_workflow_to_the_configuration_and_costs_they_would_have():
     data_free = [record(0, 1.0, 2.0), record(1, 0.5, 3.0)]
-    calibrated = record(ESCALATED, 0.4, 2.0, Workflow.CALIBRATION, 0, 0)
-    chosen = promote(ROUND, data_free, [calibrated], [], objectives(), Workflow.CALIBRATION)
+    calibrated = record(ESCALATED, 0.4, 2.0, Workflow("calibration"), 0, 0)
+    chosen = promote(ROUND, data_free, [calibrated], [], objectives(), Workflow("calibration"))
     assert chosen is not None
     assert chosen.trial == ESCALATED  # the better of two with the same encodings
     assert chosen.costs == {"size_mb": 1.5}
     assert dict(chosen.configuration.activations) == {"layer0": Precision.INT8}
-    assert promote(ROUND, data_free, [calibrated], [chosen], objectives(), Workflow.CALIBRATION) is None
-    assert promote(ROUND, data_free[1:], [], [], objectives(), Workflow.CALIBRATION) is None
+    assert promote(ROUND, data_free, [calibrated], [chosen], objectives(), Workflow("calibration")) is None
+    assert promote(ROUND, data_free[1:], [], [], objectives(), Workflow("calibration")) is None

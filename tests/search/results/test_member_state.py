@@ -37,7 +37,7 @@ def test_what_was_found_without_data_is_in_the_bank(known):
 def test_what_an_escalation_found_is_in_its_file(known):
     folder, weights, model = known
     found = replace(ModelState.data_free(CONFIGURATION, weights, model), tensors={"a.bias": torch.ones(128)})
-    escalated = replace(MEMBER, workflow=Workflow.CALIBRATION, state=found.save(folder.states).name)
+    escalated = replace(MEMBER, workflow=Workflow("calibration"), state=found.save(folder.states).name)
     state = member_state(escalated, folder, weights, model)
     assert state.digest == found.digest
     assert torch.equal(state.tensors["a.bias"], torch.ones(128))
@@ -47,6 +47,6 @@ def test_what_an_escalation_found_is_in_its_file(known):
 
 
 def test_an_escalation_without_a_file_is_never_taken_for_what_the_bank_holds(known):
-    lost = replace(MEMBER, workflow=Workflow.CALIBRATION)
+    lost = replace(MEMBER, workflow=Workflow("calibration"))
     with pytest.raises(UserError, match=r"trial 4: its record names no state, .*calibration found.*evaluate"):
         member_state(lost, *known)

@@ -63,7 +63,7 @@ def test_an_added_escalation_is_none_that_the_search_decided():
     rung = study._experiment.escalation.calibration
     record = study.added.escalate(rung, source, calibrated(source), (7.0, 8.0))
     assert (record.escalated_from, record.rung, record.state) == (source.trial, "calibration", "state.safetensors")
-    assert record.workflow is Workflow.CALIBRATION
+    assert record.workflow == Workflow("calibration")
     assert record in study.evaluations()
     assert study.escalations.all() == study.escalations.present() == []
     own = escalate(study, source)

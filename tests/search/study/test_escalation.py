@@ -26,7 +26,7 @@ def test_without_branches_the_costs_are_the_configuration_s():
 
 
 def test_an_answer_changes_nothing_of_what_was_asked():
-    asked = Escalation(4, "calibration", Workflow.CALIBRATION, 2, CONFIGURATION, {"size_mb": 3.0}, {"x": 1})
+    asked = Escalation(4, "calibration", Workflow("calibration"), 2, CONFIGURATION, {"size_mb": 3.0}, {"x": 1})
     failure = Failure(Stage.CALIBRATE, "no data")
     answered = asked.answered(failure, (1.0, 2.0))
     assert (answered.result, answered.span) == (failure, (1.0, 2.0))

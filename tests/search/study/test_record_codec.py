@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 
-from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage, Workflow
+from palettune.evaluators.quality.evaluation import Evaluation, Failure, Screened, Stage
 from palettune.evaluators.quality.gain import Gain
+from palettune.search.experiment.experiment import EscalationSettings
 from palettune.search.study.escalation import EscalationResult
 from palettune.search.study.record_codec import attributes_of, long_values_of, result_of
 from palettune.space.configuration import Configuration, Precision
@@ -20,7 +21,7 @@ figures = st.floats(0, 1e3)
 evaluations = st.builds(
     Evaluation,
     st.text("0123456789abcdef", min_size=4),
-    st.sampled_from(Workflow),
+    st.sampled_from(EscalationSettings().workflows),
     figures,
     st.lists(figures, min_size=1, max_size=5).map(tuple),
     st.dictionaries(st.sampled_from(["top1", "f1"]), figures),
@@ -77,9 +78,9 @@ def test_a_record_is_read_back_as_it_was_told(limits):
     study = study_of(storage, experiment)
     told = [evaluated(study), evaluated(study, Failure(Stage.FORWARD, "not finite", "l0"))]
     told.append(evaluated(study, Screened(0, 4, 1.0, 0.1)))
-    number, _ = study.ask(RandomSampler)
-    study.answer(number, 0)
-    told.append(study.tell(number, told[0].evaluation, told[0].costs, study.objectives))
+    number, _ = study.data_free.ask(RandomSampler)
+    study.data_free.answer(number, 0)
+    told.append(study.data_free.tell(number, told[0].evaluation, told[0].costs, study.objectives))
     told.append(escalate(study, told[0]))
     told.append(escalate(study, told[0], "fine_tuning", Failure(Stage.TRAIN, "no")))
     assert study_of(storage, experiment).evaluations() == told

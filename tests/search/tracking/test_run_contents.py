@@ -48,7 +48,10 @@ def record(result=None, **known):
     [
         (record(), "2.09 MB · 0.133 · data-free"),
         (record(origin="uniform lut8"), "2.09 MB · 0.133 · uniform lut8"),
-        (record(rung="calibration", escalated_from=3, workflow=Workflow.CALIBRATION), "2.09 MB · 0.133 · calibrated"),
+        (
+            record(rung="calibration", escalated_from=3, workflow=Workflow("calibration")),
+            "2.09 MB · 0.133 · calibrated",
+        ),
         (record(rung="fine_tuning", escalated_from=3), "2.09 MB · 0.133 · fine-tuned"),
         (record(rung="int8_activations", escalated_from=3), "2.09 MB · 0.133 · int8 inputs"),
         (record(rung="adapters", escalated_from=3), "2.09 MB · 0.133 · adapters"),

@@ -40,7 +40,7 @@ def test_a_request_is_a_short_one_for_the_data_free_workers_unless_it_says_other
             return 1
 
     assert not Plain().long
-    assert Plain().workflow is Workflow.DATA_FREE
+    assert Plain().workflow == Workflow.DATA_FREE
 
 
 def test_answers_are_no_longer_waited_for_once_a_stop_is_asked_for():

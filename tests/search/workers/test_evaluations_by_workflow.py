@@ -20,12 +20,12 @@ def measured(configuration):
 def test_each_workflow_has_its_own_workers_and_the_rest_is_done_by_the_data_free_ones():
     @dataclass(frozen=True)
     class Calibrated(Evaluate):
-        workflow = Workflow.CALIBRATION
+        workflow = Workflow("calibration")
 
     def failing(configuration):
         return Failure(Stage.CALIBRATE, "not here")
 
-    parts = {Workflow.DATA_FREE: RecordedEvaluations(measured), Workflow.CALIBRATION: RecordedEvaluations(failing)}
+    parts = {Workflow.DATA_FREE: RecordedEvaluations(measured), Workflow("calibration"): RecordedEvaluations(failing)}
     both = EvaluationsByWorkflow(parts)
     plain, dear = both.submit(Evaluate(FIRST)), both.submit(Calibrated(SECOND))
     assert both.unanswered == 2
@@ -43,7 +43,7 @@ def test_the_quick_evaluations_are_waited_for_beside_the_long_ones():
             self.timeouts = [*getattr(self, "timeouts", []), timeout]  # and nothing is answered yet
 
     quick, long = Waited(measured), Waited(measured)
-    both = EvaluationsByWorkflow({Workflow.CALIBRATION: long, Workflow.DATA_FREE: quick})
+    both = EvaluationsByWorkflow({Workflow("calibration"): long, Workflow.DATA_FREE: quick})
     long.submit(Evaluate(FIRST))
     both.wait(0.2)
     quick.submit(Evaluate(SECOND))
@@ -55,7 +55,7 @@ def test_the_quick_evaluations_are_waited_for_beside_the_long_ones():
 def test_the_size_is_that_of_the_data_free_workers_and_all_are_stopped():
     parts = {
         Workflow.DATA_FREE: RecordedEvaluations(measured, workers=3),
-        Workflow.CALIBRATION: RecordedEvaluations(measured, workers=8),
+        Workflow("calibration"): RecordedEvaluations(measured, workers=8),
     }
     both = EvaluationsByWorkflow(parts)
     assert both.size == 3

@@ -16,8 +16,8 @@ from palettune.testing.evaluations_contract import small_settings
 LUT4 = Configuration(dict.fromkeys(("0", "2"), Encoding.parse("lut4")))
 REQUESTS = (
     Evaluate(LUT4, (Rival(3, (0.5,)),), 4),
-    Escalate(Workflow.FINE_TUNING, EscalationOrder("fine_tuning", LUT4)),
-    Confirm(LUT4, ("state.safetensors", Workflow.CALIBRATION)),
+    Escalate(Workflow("fine_tuning"), EscalationOrder("fine_tuning", LUT4)),
+    Confirm(LUT4, ("state.safetensors", Workflow("calibration"))),
     Describe(),
     Compress("0", tuple(LUT4.encodings.values())),
     Convert(LUT4, DeploymentTarget("iOS18")),
@@ -34,7 +34,7 @@ def test_requests_travel_and_only_escalations_are_long_and_for_other_workers(req
     assert pickle.loads(pickle.dumps(request_)) == request_
     escalation = isinstance(request_, Escalate)
     assert request_.long == escalation
-    assert request_.workflow is (Workflow.FINE_TUNING if escalation else Workflow.DATA_FREE)
+    assert request_.workflow is (Workflow("fine_tuning") if escalation else Workflow.DATA_FREE)
 
 
 def test_what_is_surely_worse_than_a_rival_ends_early(worker):

@@ -58,19 +58,19 @@ def test_an_escalation_leaves_its_state_which_the_next_one_and_the_confirmation_
     assert isinstance(calibrated, EscalationResult)
     states = prepared[1].states
     whole = (states / calibrated.state).read_bytes()
-    confirmed = worker.confirm(lut4, (calibrated.state, Workflow.CALIBRATION))
+    confirmed = worker.confirm(lut4, (calibrated.state, Workflow("calibration")))
     assert isinstance(confirmed, Evaluation)
-    assert confirmed.workflow is Workflow.CALIBRATION
+    assert confirmed.workflow == Workflow("calibration")
     (states / calibrated.state).unlink()
     order = EscalationOrder("fine_tuning", lut4, below, calibrated.state, calibrated.evaluation)
     tuned = worker.escalate(order)
     assert isinstance(tuned, EscalationResult)
-    assert tuned.evaluation.workflow is Workflow.FINE_TUNING
+    assert tuned.evaluation.workflow == Workflow("fine_tuning")
     assert (states / calibrated.state).read_bytes() == whole  # made again, the same
 
 
 def test_a_state_that_is_gone_is_a_failure_where_nothing_can_make_it_again(worker, lut4):
-    found = worker.confirm(lut4, ("none.safetensors", Workflow.CALIBRATION))
+    found = worker.confirm(lut4, ("none.safetensors", Workflow("calibration")))
     assert isinstance(found, Failure)
     assert found.stage is Stage.ASSEMBLE
     assert "none.safetensors" in found.reason

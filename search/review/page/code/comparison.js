@@ -8,7 +8,6 @@ import { encodingColour } from "colours";
 import { bytesByEncoding, Shares } from "shares";
 import { a, b, choose, choosingSecond, second, swap } from "state";
 
-const BY = { calibration: "calibration", fine_tuning: "fine-tuning", adapters: "adapters", data_free: "int8 inputs" };
 const WORDY = new Set(["found", "better than the next?"]);
 
 /** The panel beside the front. */
@@ -137,7 +136,7 @@ function Gains({ trial, name }) {
   const source = run.byTrial.get(trial.escalated_from);
   if (!source && !trial.gains?.length) return null;
   const whole = source?.divergence != null && trial.divergence != null;
-  return html`<h3>What ${BY[trial.workflow] ?? trial.workflow} gave ${name}</h3>
+  return html`<h3>What ${(trial.rung ?? trial.workflow).replaceAll("_", " ")} gave ${name}</h3>
     ${whole && html`<p class="gain">${digits(source.divergence)} <span class="muted">(trial ${source.trial}, data-free)</span> → <b>${digits(trial.divergence)}</b>
       <span class="good"> ${percent(1 - trial.divergence / source.divergence)} of the divergence gone</span></p>`}
     ${trial.gains?.length > 0 && html`<ul class="gains">${trial.gains.map((gain) => html`<li key=${gain.method}>${gain.method.replaceAll("_", " ")}: ${gainWords(gain)}</li>`)}</ul>`}`;

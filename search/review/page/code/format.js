@@ -103,9 +103,7 @@ export function counted(count, word, words = `${word}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? word : words}`;
 }
 
-/** What stands for a workflow in a sentence. */
+/** How the weights of a trial were found, in words. */
 export function workflowWords(trial) {
-  const named = { data_free: "data-free", calibration: "calibrated", fine_tuning: "fine-tuned", adapters: "with adapters" };
-  const words = named[trial.workflow] ?? trial.workflow;
-  return trial.rung && trial.rung !== trial.workflow ? `${words}, ${trial.rung.replaceAll("_", " ")}` : words;
+  return trial.found;
 }

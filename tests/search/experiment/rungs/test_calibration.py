@@ -9,7 +9,7 @@ from tests.search.workloads import workload_of
 
 def test_it_begins_from_what_was_found_without_data_and_has_no_setting_that_decides_its_results():
     rung = Calibration(count=4)
-    assert (rung.name, rung.workflow, rung.builds_on) == ("calibration", Workflow.CALIBRATION, None)
+    assert (rung.name, rung.workflow, rung.builds_on) == ("calibration", Workflow("calibration"), None)
     assert rung.identity == Calibration(count=9).identity == {}
 
 

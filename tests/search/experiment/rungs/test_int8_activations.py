@@ -27,7 +27,7 @@ def test_it_needs_a_latency_to_save_and_a_system_that_rounds(target, costs, word
 
 def test_it_is_calibration_that_rounds_and_promises_no_quality():
     rung = Int8Activations()
-    assert rung.workflow is Workflow.CALIBRATION
+    assert rung.workflow == Workflow("calibration")
     assert rung.rounds
     assert not Calibration().rounds
     assert rung.prior == 0.0 < Calibration().prior

@@ -14,7 +14,7 @@ class Sharpening(Rung):
     """A rung of somebody else's."""
 
     name = "sharpening"
-    workflow = Workflow.CALIBRATION
+    workflow = Workflow("calibration")
 
     strength: float = 1.0
 

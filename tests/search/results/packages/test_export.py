@@ -45,7 +45,7 @@ class Case:
 
     def record(self, evaluator, configuration, trial=0) -> Record:
         outcome = evaluator(self.setting).evaluate(configuration)
-        escalated = evaluator.workflow is not Workflow.DATA_FREE
+        escalated = evaluator.workflow != Workflow.DATA_FREE
         return Record(
             trial=trial,
             origin="test",
