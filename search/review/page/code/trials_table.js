@@ -64,7 +64,7 @@ function Head({ column: [key, title] }) {
   const { key: own, down } = trialOrder.value;
   const here = own === key;
   const sort = () => (trialOrder.value = { key, down: here && !down });
-  return html`<th scope="col" aria-sort=${here ? (down ? "descending" : "ascending") : "none"}><button type="button" class="link" onClick=${sort}>${title}${here ? (down ? " ↓" : " ↑") : ""}</button></th>`;
+  return html`<th scope="col" class=${key} aria-sort=${here ? (down ? "descending" : "ascending") : "none"}><button type="button" class="link" onClick=${sort}>${title}${here ? (down ? " ↓" : " ↑") : ""}</button></th>`;
 }
 
 function Line({ trial }) {
