@@ -196,9 +196,10 @@ def explain(
 def list_searches(root: Root = RUNS, as_json: AsJson = False) -> None:
     """List the searches of a folder, the latest first."""
     from palettune.search.display.search_list_table import search_list_table
+    from palettune.search.review.review_facts import came_to_its_end
     from palettune.search.study.search_list import list_searches as found_searches
 
-    found, console = found_searches(root), text_console()
+    found, console = found_searches(root, lambda folder: came_to_its_end(folder.facts)), text_console()
     if as_json:
         print_json([item.to_json() for item in found])
     else:

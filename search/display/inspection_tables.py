@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -35,14 +35,14 @@ def print_inspection(found: Inspection, console: Console) -> None:
     refused = Counter((str(e), reason) for item in found.layers for e, reason in item.refused.items())
     if refused:
         console.print(_refused(refused))
-    if found.advice:
-        console.print(_advice(found.advice))
+    for line in _advice(found.advice):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for line in (*_sampling(found), *found.interface):
         console.print(line, highlight=False, markup=False)
     for group in found.groups:
         console.print(f"share one encoding: {', '.join(group)}", markup=False)
     for line in _sizes(found):
-        console.print(line, markup=False)
+        console.print(line, highlight=False, markup=False)
     run = found.fp16
     if run is not None and not run.check.failed:
         said = run.warning or f"run in fp16: {run.check}, {run.seconds:.1f} s"
@@ -109,15 +109,14 @@ def _refused(refused: Mapping[tuple[str, str], int]) -> Table:
     return table
 
 
-def _advice(pieces: tuple[GroupedAdvice, ...]) -> Table:
-    table = Table(title="advice (nothing is forbidden by it)", header_style="bold", show_lines=True)
-    for column in ("on", "encodings", "layers", "what is known", "source"):
-        table.add_column(column, overflow="fold", no_wrap=column == "layers")
+def _advice(pieces: Sequence[GroupedAdvice]) -> list[str]:
+    """What is known of processors, ``!`` where it speaks against an encoding; each source on one line, to be opened."""
+    lines = ["advice (nothing is forbidden by it):"] if pieces else []
     for item in pieces:
-        mark = "" if item.suits else "[yellow]![/yellow] "
-        spelt = " ".join(map(str, item.encodings))
-        table.add_row(item.processor.value, spelt, str(item.layers), mark + item.text, item.source)
-    return table
+        spelt, layers = " ".join(map(str, item.encodings)), f"{item.layers} layer{'s' * (item.layers > 1)}"
+        lines.append(f"{' ' if item.suits else '!'} {item.processor.value}, {spelt} in {layers}: {item.text}")
+        lines.append(f"    {item.source}")
+    return lines
 
 
 def _sampling(found: Inspection) -> list[str]:
@@ -147,7 +146,7 @@ def _kept(reasons: Mapping[str, str]) -> list[str]:
 def _sizes(found: Inspection) -> list[str]:
     least, most = found.smallest_bytes / MEGABYTE, found.largest_bytes / MEGABYTE
     by_size = sorted(found.layers, key=lambda item: -item.menu[item.smallest])[:5]
-    listed = ", ".join(f"{i.layer.name} {i.menu[i.smallest] / MEGABYTE:.3f} MB ({i.smallest})" for i in by_size)
+    listed = ", ".join(f"{i.layer.name} {i.menu[i.smallest] / 1e3:.1f} kB ({i.smallest})" for i in by_size)
     return [
         f"reachable: {least:.3f} MB to {most:.3f} MB in the weight file, of which {found.rest_bytes / MEGABYTE:.3f} MB "
         "is no layer's weight",

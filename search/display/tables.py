@@ -50,6 +50,8 @@ def shown_members(front: Front) -> Sequence[Record]:
     if all(record is not knee for record in chosen):
         chosen = (*front.spread(_MEMBERS - 1), knee)
     trials = {record.trial for record in chosen}
+    others = [record.trial for record in reversed(front.members) if record.trial not in trials]
+    trials.update(others[: _MEMBERS - len(trials)])  # where few are useful, the next smaller ones
     return [record for record in front.members if record.trial in trials]
 
 

@@ -59,6 +59,8 @@ class AddedEvaluations:
     def evaluate(self, asked: Sequence[AskedEvaluation], stop: Callable[[], bool]) -> list[Record]:
         """Evaluate what is asked for; return the last record of each, in order, fewer where ``stop`` ended it."""
         done: list[Record] = []
+        if not asked:
+            return done
         with self._observer.bar("evaluating what was asked for", sum(1 + len(item.rungs) for item in asked)) as advance:
             try:
                 for item in asked:

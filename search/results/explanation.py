@@ -90,14 +90,17 @@ class Explanation:
         quality = f", divergence {digits(record.evaluation.divergence)}" if record.evaluation else ""
         timed = f", {record.costs['latency_ms']:.3f} ms predicted" if self.rate_ms is not None else ""
         share = largest.bytes / max(sum(reason.bytes for reason in self.layers), 1)
-        bought = f"one kB buys {self.rate * 1e3:.3g} of divergence"
-        if self.rate_ms is not None:
-            bought += f", one microsecond {self.rate_ms / 1e3:.3g}"
         return (
             f"Trial {record.trial} ({record.workflow}) is {record.costs['size_mb']:.3f} MB{quality}{timed}: "
             f"of {len(self.layers)} layers {_encodings(self.layers)}. {share:.0%} of their bytes are "
-            f"in {largest.layer}, as {largest.encoding}; {bought}."
+            f"in {largest.layer}, as {largest.encoding}{self._bought}."
         )
+
+    @property
+    def _bought(self) -> str:
+        """What more bytes or more time would buy; a price of 0 is none that the choices agree with, and is left out."""
+        prices = (("kB", self.rate * 1e3), ("microsecond", (self.rate_ms or 0.0) / 1e3))
+        return "".join(f"; one {unit} buys {price:.3g} of divergence" for unit, price in prices if price)
 
     def by_bytes(self) -> tuple[LayerReason, ...]:
         """Return the layers, the largest first; equal ones in the model's order."""

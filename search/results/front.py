@@ -24,7 +24,7 @@ from palettune.space.errors import UserError
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Front", "Limits", "PickError", "front_of", "is_feasible"]
+__all__ = ["Front", "Limits", "PickError", "front_of", "is_feasible", "known_values"]
 
 
 class PickError(UserError):
@@ -99,7 +99,7 @@ class Front:
 
     def losses(self) -> np.ndarray:
         """Return the members' losses, (members, objectives), 0 ideal and 1 the reference."""
-        rows = [self.objectives.losses(_values(r, self.objectives, self.known)) for r in self.members]
+        rows = [self.objectives.losses(known_values(r, self.objectives, self.known)) for r in self.members]
         return np.array(rows).reshape(len(rows), len(self.objectives.objectives))
 
     def knee(self) -> Record:
@@ -217,14 +217,14 @@ def front_of(records: Sequence[Record], objectives: ObjectiveSet, known: KnownLa
     ]
     if not candidates:
         return Front((), objectives, known)
-    values = {r.trial: _values(r, objectives, known) for r in candidates}
+    values = {r.trial: known_values(r, objectives, known) for r in candidates}
     losses = np.array([_levels(values[r.trial], objectives) for r in candidates])
     members = [r for r, keep in zip(candidates, non_dominated(losses), strict=True) if keep]
     return Front(tuple(sorted(members, key=lambda r: (values[r.trial][1], r.trial))), objectives, known)
 
 
-def _values(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> Sequence[float]:
-    """A record's objective values, with the latency that is known best."""
+def known_values(record: Record, objectives: ObjectiveSet, known: KnownLatency) -> Sequence[float]:
+    """Return a record's objective values, with the latency that is known best; empty without a result."""
     if not known.measurements or record.evaluation is None:
         return record.values or ()
     return objectives.values(record.evaluation, known.costs(record))

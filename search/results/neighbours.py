@@ -11,7 +11,7 @@ from palettune.evaluators.quality.evaluation import Evaluation
 from palettune.search.results.intervals import mean_interval
 from palettune.search.study.record import Record
 
-__all__ = ["alike_pairs", "distinct_members", "paired_interval", "told_apart"]
+__all__ = ["alike_pairs", "distinct_members", "paired_interval", "paired_test", "told_apart"]
 
 
 def paired_interval(first: Evaluation, second: Evaluation) -> tuple[float, float] | None:
@@ -24,12 +24,17 @@ def paired_interval(first: Evaluation, second: Evaluation) -> tuple[float, float
     return mean_interval(np.array(second.by_sample) - np.array(first.by_sample), first.groups or second.groups)
 
 
+def paired_test(first: Record, second: Record) -> bool | None:
+    """Return whether the divergences of two evaluations differ; ``None`` where their samples allow no test."""
+    if first.evaluation is None or second.evaluation is None:
+        return None
+    ends = paired_interval(first.evaluation, second.evaluation)
+    return None if ends is None else not ends[0] <= 0 <= ends[1]
+
+
 def told_apart(first: Record, second: Record) -> bool:
     """Return whether the divergences of two evaluations differ; true as well where no test is possible."""
-    if first.evaluation is None or second.evaluation is None:
-        return True
-    ends = paired_interval(first.evaluation, second.evaluation)
-    return ends is None or not ends[0] <= 0 <= ends[1]
+    return paired_test(first, second) is not False
 
 
 def alike_pairs(members: Sequence[Record]) -> tuple[tuple[Record, Record], ...]:

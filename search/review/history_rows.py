@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from palettune.search.experiment.objectives import ObjectiveSet, hypervolume, non_dominated
+from palettune.search.experiment.objectives import hypervolume, non_dominated
+from palettune.search.results.front import Front, is_feasible, known_values
 from palettune.search.review.figures import figure
 from palettune.search.review.review_facts import Phase
 from palettune.search.review.search_clock import SearchClock
@@ -20,15 +21,16 @@ _TRIALS = "evaluating"
 
 
 def history_rows(
-    records: Sequence[Record], objectives: ObjectiveSet, phases: Sequence[Phase], clock: SearchClock
+    records: Sequence[Record], front: Front, phases: Sequence[Phase], clock: SearchClock
 ) -> dict[str, Any]:
     """Return the hypervolume over time, and the phases, in seconds of the clock.
 
     Args:
         records: in the order in which they were told.
+        front: whose objectives and known latencies count, as they are now: a measurement corrects the past, too.
         phases: that the search noted; evaluations and escalations are added from the records.
     """
-    return {"hypervolume": _growth(records, objectives, clock), "phases": _phases(records, phases, clock)}
+    return {"hypervolume": _growth(records, front, clock), "phases": _phases(records, phases, clock)}
 
 
 def spans_of_work(records: Sequence[Record], phases: Sequence[Phase]) -> list[tuple[float, float]]:
@@ -36,16 +38,17 @@ def spans_of_work(records: Sequence[Record], phases: Sequence[Phase]) -> list[tu
     return [*(record.span for record in records), *((phase.begin, phase.end) for phase in phases)]
 
 
-def _growth(records: Sequence[Record], objectives: ObjectiveSet, clock: SearchClock) -> list[list[float | None]]:
+def _growth(records: Sequence[Record], front: Front, clock: SearchClock) -> list[list[float | None]]:
     """Moment and value wherever it has grown, and at the end."""
+    objectives, known = front.objectives, front.known
     best = np.zeros((0, len(objectives.objectives)))
     found: list[list[float | None]] = []
     value, moment = 0.0, None
     for record in records:
         moment = clock.at(record.span[1]) or moment
-        if record.values is None or not record.feasible:
+        if record.values is None or not is_feasible(record, objectives, known):
             continue
-        rows = np.vstack([best, objectives.losses(record.values)])
+        rows = np.vstack([best, objectives.losses(known_values(record, objectives, known))])
         best = rows[non_dominated(rows)]
         grown = hypervolume(best)
         if grown > value:

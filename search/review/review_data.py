@@ -81,7 +81,7 @@ def review_data(source: ReviewSource) -> dict[str, Any]:
         "trials": rows,
         "front": [member.trial for member in front.members],
         "knee": knee,
-        "history": history_rows(source.records, front.objectives, source.facts.phases, clock),
+        "history": history_rows(source.records, front, source.facts.phases, clock),
         "escalation": escalation_rows(source),
         "checks": check_rows(source),
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from palettune.search.results.ending import Ending
 
-__all__ = ["Phase", "ReviewFacts", "Uncompressed"]
+__all__ = ["Phase", "ReviewFacts", "Uncompressed", "came_to_its_end"]
 
 
 @dataclass(frozen=True)
@@ -90,3 +90,9 @@ class ReviewFacts:
             tuple(Phase(**item) for item in values["phases"]),
             Ending(values["ending"]) if values["ending"] is not None else None,
         )
+
+
+def came_to_its_end(path: Path) -> bool | None:
+    """Return whether the search of a file of facts came to its own end; ``None`` where that was not noted."""
+    ending = ReviewFacts.load(path).ending
+    return None if ending is None else ending.complete

@@ -17,6 +17,7 @@ from palettune.search.proposing.score_level import ScoreLevel
 from palettune.search.results.front import Front, is_feasible
 from palettune.search.results.intervals import interval
 from palettune.search.results.known_latency import KnownLatency
+from palettune.search.results.neighbours import paired_test
 from palettune.search.results.verdicts import MemberVerdict, member_verdict
 from palettune.search.review.constraint_rows import broken_constraints
 from palettune.search.review.encoding_table import EncodingTable, rounded_inputs, spelt
@@ -56,7 +57,6 @@ class TrialRows:
         self._members = {record.trial: place for place, record in enumerate(self.front.members)}
         self._recipes = {trial: name for name, trial in self.front.recipes.items()}
         self._confirmed = {key.partition(":")[0] for key in self.front.confirmations}
-        self._alike = {first.trial for first, _ in self.front.alike}
         self._layers = np.arange(len(self._names))
         self._by_place = self._table_of_losses()
 
@@ -134,13 +134,11 @@ class TrialRows:
         return self.front.confirmations.get(record.key) if known else None
 
     def _distinct(self, record: Record) -> bool | None:
-        """Whether a member is told apart from the next larger one; ``None`` elsewhere."""
+        """Whether a member is told apart from the next larger one; ``None`` elsewhere, and where nothing can tell."""
         place = self._members.get(record.trial)
-        if place is None or place + 1 == len(self.front.members):
+        if place is None or place + 1 == len(self.front.members) or not self.front.is_tested:
             return None
-        if not self.front.comparable:
-            return None
-        return record.trial not in self._alike
+        return paired_test(record, self.front.members[place + 1])
 
     def _predicted(self, record: Record, loss: float | None) -> float | None:
         """What the scores and the evaluations before this one let expect of it, which it then teaches in turn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -34,7 +34,7 @@ class ListedSearch:
 
     Attributes:
         name: of the experiment, and of its run folder.
-        state: ``stopped`` where trials were begun, or are waiting, and nobody evaluates them.
+        state: ``stopped`` where nobody noted that it came to its end, and trials were begun or are waiting.
         evaluations, escalations: how many there are.
         members: of the front.
         smallest_mb, largest_mb: size of the front's ends, in 10^6 bytes; ``None`` without a front.
@@ -58,8 +58,13 @@ class ListedSearch:
         return {**asdict(self), "state": self.state.value, "changed": self.changed.isoformat(timespec="seconds")}
 
 
-def list_searches(root: str | Path = "runs") -> list[ListedSearch]:
+def list_searches(
+    root: str | Path = "runs", ended: Callable[[RunFolder], bool | None] = lambda folder: None
+) -> list[ListedSearch]:
     """List the searches that have a run folder under a root, the latest first; those in databases are left out.
+
+    Args:
+        ended: whether a search came to its own end; ``None`` where nobody noted that.
 
     Raises:
         UserError: there is no such folder.
@@ -68,16 +73,16 @@ def list_searches(root: str | Path = "runs") -> list[ListedSearch]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; --root names the folder of all runs")
     folders = [RunFolder(root, path.name) for path in root.iterdir()]
-    found = [_listed(folder) for folder in folders if folder.journal.exists() or is_held(folder)]
+    found = [_listed(folder, ended(folder)) for folder in folders if folder.journal.exists() or is_held(folder)]
     return sorted(found, key=lambda item: item.changed, reverse=True)
 
 
-def _listed(folder: RunFolder) -> ListedSearch:
+def _listed(folder: RunFolder, ended: bool | None) -> ListedSearch:
     file = folder.journal if folder.journal.exists() else folder.path
     changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     try:
         found = study_summary(open_storage(folder, None), folder.name) if folder.journal.exists() else None
-        state = _state(folder, found)
+        state = _state(folder, found, ended)
     except (UserError, KeyError, TypeError, ValueError):  # written by something else, or by half
         found, state = None, SearchState.UNREADABLE
     summary = found or StudySummary(0, 0, 0, ())
@@ -89,12 +94,13 @@ def _listed(folder: RunFolder) -> ListedSearch:
     )
 
 
-def _state(folder: RunFolder, found: StudySummary | None) -> SearchState:
+def _state(folder: RunFolder, found: StudySummary | None, ended: bool | None) -> SearchState:
     if is_held(folder):
         return SearchState.RUNNING
     if found is None or not found.evaluations:
         return SearchState.EMPTY if found is None or not found.unfinished else SearchState.STOPPED
-    return SearchState.STOPPED if found.unfinished else SearchState.FINISHED
+    complete = not found.unfinished if ended is None else ended  # a small budget leaves trials waiting at its end
+    return SearchState.FINISHED if complete else SearchState.STOPPED
 
 
 def _ends(values: Sequence[float]) -> tuple[float | None, float | None]:

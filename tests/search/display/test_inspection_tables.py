@@ -37,6 +37,19 @@ def test_layers_groups_what_is_kept_and_the_reach_are_shown(inspection):
     assert "note:" not in shown
 
 
+def test_advice_is_lines_whose_sources_can_be_opened_at_80_columns(inspection):
+    text = io.StringIO()
+    print_inspection(inspection, Console(file=text, width=80))
+    lines = text.getvalue().splitlines()
+    assert inspection.advice
+    for item in inspection.advice:
+        mark = " " if item.suits else "!"
+        said = (
+            f"{mark} {item.processor.value}, {' '.join(map(str, item.encodings))} in {item.layers} layers: {item.text}"
+        )
+        assert lines[lines.index(said) + 1] == f"    {item.source}"
+
+
 def test_notes_come_first_and_the_front_end_s_warning_is_one(inspection):
     traced = FrontEnd("torch.jit.trace", "it is too clever")
     shown = printed(replace(inspection, notes=("look out [here]",), front_end=traced))

@@ -83,6 +83,12 @@ def test_a_dozen_members_are_shown_unless_all_are_asked_for():
     assert found.knee() in shown_members(found)
 
 
+def test_a_dozen_members_are_shown_where_fewer_are_useful():
+    members = [record(i, 4.9 - i / 100, 1 + i / 100) for i in range(20)]  # all but the last as bad as a constant output
+    found = Front((*members, record(20, 0.1, 9.0)), OBJECTIVES)
+    assert [member.trial for member in shown_members(found)] == [found.knee().trial, *range(10, 21)]
+
+
 def test_wide_tables_have_every_column_on_one_line():
     shown = printed(front_table(long_front(), every=True, wide=True))
     assert "95 % interval" in shown

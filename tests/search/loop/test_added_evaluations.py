@@ -65,6 +65,14 @@ def evaluate(history, pool, *asked, confirm=False, observer=None):
     return adding.evaluate(asked, never)
 
 
+def test_where_nothing_is_asked_for_nothing_is_said():
+    class NoBar(Heard):
+        def bar(self, title, total):
+            raise AssertionError(title)
+
+    assert evaluate(history_of(), Answering(), confirm=True, observer=NoBar()) == []
+
+
 def test_what_is_asked_for_is_evaluated_told_and_confirmed_once():
     history, pool, heard = history_of(), Answering(), Heard()
     (record,) = evaluate(history, pool, AskedEvaluation("by hand", PLAIN), confirm=True, observer=heard)

@@ -1,5 +1,7 @@
 """Explanations of made-up fronts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,17 +34,30 @@ def test_explanations_say_what_is_saved_and_what_comes_next():
     assert [reason.layer for reason in second.by_bytes()] == ["l1", "l0"]
 
 
-def test_a_member_is_put_into_a_sentence():
+def explained():
+    """The one member of a front."""
     columns = tuple((layer.name, e) for layer in LAYERS for e in MENU)
     scores = Scores("fisher", columns, np.array([[0, 0.001, 0.1, 2.0, 0, 0.01, 0.5, 4.0]]))
     member = record(3, 0.1, 2, encodings=("lut4", "lut8"))
     (found,) = explain_front(Front((member,), OBJECTIVES), SPACE, TARGET, scores)
+    return found
+
+
+def test_a_member_is_put_into_a_sentence():
+    found = explained()
     words = found.sentence
     assert words.startswith("Trial 3 (data_free) is 2.000 MB, divergence 0.1000: of 2 layers 1 is in lut4, 1 in lut8.")
     assert "of their bytes are in l1, as lut8; one kB buys " in words
     assert str(found).startswith(words)
     assert [layer["layer"] for layer in found.to_json()["layers"]] == ["l0", "l1"]
     assert found.to_json()["layers"][1]["encoding"] == "lut8"
+
+
+def test_a_price_of_nothing_is_not_said():
+    timed = record(3, 0.1, 2, costs={"size_mb": 2.0, "latency_ms": 1.5})
+    found = replace(explained(), record=timed, rate=0.002, rate_ms=0.5)
+    assert found.sentence.endswith("; one kB buys 2 of divergence; one microsecond buys 0.0005 of divergence.")
+    assert replace(found, rate=0.0, rate_ms=0.0).sentence.endswith("of their bytes are in l1, as lut8.")
 
 
 def test_explanations_with_two_costs_price_both_and_regret_nothing_on_the_solved_front():

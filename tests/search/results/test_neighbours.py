@@ -9,6 +9,7 @@ from palettune.search.results.neighbours import (
     alike_pairs,
     distinct_members,
     paired_interval,
+    paired_test,
     told_apart,
 )
 from tests.search.made_up import record
@@ -60,6 +61,7 @@ def test_where_there_is_no_test_members_stay_apart(count):
     assert told_apart(*few)
     assert told_apart(few[0], member(1, 1.0))  # other samples
     assert told_apart(few[0], replace(few[1], evaluation=None))
+    assert paired_test(*few) is paired_test(few[0], replace(few[1], evaluation=None)) is None
 
 
 def test_of_a_row_of_like_members_the_first_stays_and_both_ends_do():

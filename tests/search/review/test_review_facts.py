@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from palettune.search.results.ending import Ending
-from palettune.search.review.review_facts import Phase, ReviewFacts, Uncompressed
+from palettune.search.review.review_facts import Phase, ReviewFacts, Uncompressed, came_to_its_end
 
 FACTS = ReviewFacts(
     "id", 0.997, (Uncompressed("position", 8192, "why"),), ("a note",), (Phase("scoring", 1.0, 2.0),), Ending.TRIALS
@@ -39,3 +39,10 @@ def test_a_session_that_only_adds_keeps_what_is_known_of_the_model_and_how_the_s
     assert adding.after(FACTS) == replace(FACTS, phases=(*FACTS.phases, *adding.phases))
     if ending is Ending.ADDED:  # to a run of an earlier version, of which nobody knows how it ended
         assert adding.after(ReviewFacts()).ending is None
+
+
+@pytest.mark.parametrize(("ending", "complete"), [(Ending.TRIALS, True), (Ending.INTERRUPTED, False), (None, None)])
+def test_a_search_came_to_its_end_or_was_stopped_or_nobody_knows(ending, complete, tmp_path):
+    assert came_to_its_end(tmp_path / "facts.json") is None
+    replace(FACTS, ending=ending).save(tmp_path / "facts.json")
+    assert came_to_its_end(tmp_path / "facts.json") is complete

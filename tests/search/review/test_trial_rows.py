@@ -14,7 +14,7 @@ from palettune.search.review.encoding_table import EncodingTable
 from palettune.search.review.search_clock import SearchClock
 from palettune.search.review.trial_rows import TrialRows, gain_rows
 from palettune.space.configuration import Precision
-from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, measured, record
+from tests.search.made_up import LAYERS, MENU, OBJECTIVES, SPACE, TARGET, measured, record, timed, two_costs
 
 LOSSES = {
     (layer.name, encoding): loss * factor
@@ -34,8 +34,8 @@ def evaluated(divergence, spread=0.3, count=32, seed=0, workflow=Workflow.DATA_F
     )
 
 
-def rows_of(records, losses=LOSSES, confirmations=None, known=None):
-    front = replace(front_of(records, OBJECTIVES, known), confirmations=confirmations or {})
+def rows_of(records, losses=LOSSES, confirmations=None, known=None, objectives=OBJECTIVES):
+    front = replace(front_of(records, objectives, known), confirmations=confirmations or {})
     table = EncodingTable(SPACE, MENU, TARGET)
     made = TrialRows(SPACE, table, front, SearchClock([(0.5, 10.0)]), losses, 1000)
     return {row["trial"]: row for row in made.rows(records)}
@@ -135,6 +135,25 @@ def test_neighbours_are_told_apart_by_their_samples_and_the_last_has_none():
         replace(record(2, 0.199, 3.0), evaluation=near),
     ]
     assert [row["distinct_from_next"] for row in rows_of(records).values()] == [True, False, None]
+
+
+def test_neighbours_in_size_are_told_apart_by_divergence_where_latency_counts():
+    same = evaluated(0.2)
+    lost = tuple(value + 0.1 for value in same.by_sample)
+    found = (replace(same, by_sample=lost), same, replace(same, by_sample=tuple(reversed(same.by_sample))))
+    points = ((0.3, 1.0, 0.9), (0.2, 2.0, 0.7), (0.2, 3.0, 0.5))
+    records = [
+        replace(timed(trial, *point), evaluation=evaluation)
+        for trial, point, evaluation in zip((0, 1, 3), points, found, strict=True)
+    ]
+    rows = rows_of(records, losses={}, objectives=two_costs())
+    assert [row["status"] for row in rows.values()] == ["front"] * 3
+    assert [row["distinct_from_next"] for row in rows.values()] == [True, False, None]
+
+
+def test_too_few_samples_tell_no_neighbours_apart():
+    records = [record(0, 0.3, 1.0), record(1, 0.2, 2.0)]
+    assert [row["distinct_from_next"] for row in rows_of(records).values()] == [None, None]
 
 
 def test_methods_are_counted_by_layer_or_compared_as_a_whole():

@@ -46,6 +46,14 @@ def test_a_search_that_goes_on_runs_and_one_with_trials_begun_was_stopped(folder
     assert list_searches(folder.root)[0].state is SearchState.STOPPED
 
 
+def test_how_a_search_ended_counts_where_it_was_noted(folder):
+    (found,) = list_searches(folder.root, lambda _: False)  # stopped between two trials
+    assert found.state is SearchState.STOPPED
+    study_of(open_storage(folder, None)).ask(RandomSampler)  # a small budget leaves trials that nobody will evaluate
+    (found,) = list_searches(folder.root, lambda _: True)
+    assert found.state is SearchState.FINISHED
+
+
 def test_the_latest_comes_first_and_what_is_no_search_is_left_out(folder):
     other = RunFolder(folder.root, "y")
     other.create()

@@ -18,10 +18,10 @@ function Unseen() {
   const { searched, unseen, sources_unseen: sources } = run.samples;
   const of = sources && sources !== unseen ? ` of ${counted(sources, "source")}` : "";
   return html`<h3>Unseen data</h3><p>${counted(holding, "member")} of ${checked.length} checked ${holding === 1 ? "holds" : "hold"}${unsure > 0 && `, ${unsure} of too few samples to tell`}; searched on ${counted(searched, "sample")}, checked on ${unseen ?? "other"}${of}.</p>
-    <div class="wide" tabindex="0" role="region" aria-label="Unseen against seen data"><table class="trials"><thead><tr><th scope="col">trial</th><th scope="col">seen</th><th scope="col">unseen</th><th scope="col">ratio</th><th scope="col">verdict</th></tr></thead>
+    <div class="wide" tabindex="0" role="region" aria-label="Unseen against seen data"><table class="trials"><thead><tr><th scope="col">trial</th><th scope="col">seen</th><th scope="col">unseen</th><th scope="col">ratio</th><th scope="col" class="verdict">verdict</th></tr></thead>
     <tbody>${checked.map((trial) => html`<tr key=${trial.trial}><td><button type="button" class="link" onClick=${() => choose(trial.trial, false)}>${trial.trial}${kneeMark(trial)}</button></td>
       <td>${digits(trial.divergence)}</td><td>${digits(trial.unseen.divergence)}</td><td>${trial.divergence > 0 ? factor(trial.unseen.divergence / trial.divergence) : "–"}</td>
-      <td class=${verdictWord(trial)[1]}>${verdictWord(trial)[0]}</td></tr>`)}</tbody></table></div>`;
+      <td class=${`verdict ${verdictWord(trial)[1]}`}>${verdictWord(trial)[0]}</td></tr>`)}</tbody></table></div>`;
 }
 
 function Proofs() {

@@ -8,7 +8,7 @@ import { encodingColour } from "colours";
 import { bytesByEncoding, Shares } from "shares";
 import { a, b, choose, choosingSecond, second, swap } from "state";
 
-const WORDY = new Set(["found", "better than the next?"]);
+const WORDY = new Set(["found", "better than the next?", "other than the next?"]);
 
 /** The panel beside the front. */
 export function Comparison() {
@@ -72,7 +72,7 @@ function rowsOf(trials) {
   if (any((t) => t.low)) rows.push(["95 % interval", (t) => (t.low == null ? "–" : html`<span class="interval-words">${digits(t.low)} – ${digits(t.high)}</span>`)]);
   rows.push(["on unseen data", (t) => unseen(t), ratio((t) => t.unseen?.divergence)]);
   for (const { name } of run.metrics) rows.push(...metricRows(name, any));
-  rows.push(["found", (t) => `${workflowWords(t)}; ${t.origin ?? "–"}`], ["better than the next?", distinctWords]);
+  rows.push(["found", (t) => `${workflowWords(t)}; ${t.origin ?? "–"}`], [run.costs.length > 1 ? "other than the next?" : "better than the next?", distinctWords]);
   return rows;
 }
 

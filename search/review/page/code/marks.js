@@ -131,6 +131,7 @@ export function Legend() {
   const has = (test) => run.trials.some(test);
   const third = run.costs.length > 1 ? run.costs.find((name) => name !== x) : null;
   const values = third ? run.members.map((trial) => figure(trial, third)).filter((value) => value != null) : [];
+  const ends = values.length ? [Math.min, Math.max].map((end) => inWords(third, end(...values))) : [];
   const mark = (drawing) => html`<svg width="16" height="12" viewBox="0 0 16 12" aria-hidden="true">${drawing}</svg>`;
   const entry = (drawing, text) => html`<span>${mark(drawing)} ${text}</span>`;
   return html`<div class="legend">
@@ -142,6 +143,6 @@ export function Legend() {
     ${has((trial) => trial.baseline) && entry(html`<path class="baseline" d="M8 1l5 5l-5 5l-5 -5z" />`, "one encoding for all")}
     ${has((trial) => trial.recipe) && entry(html`<path class="recipe" d="M4 2h8v8h-8z" />`, "brought recipe")}
     ${entry(html`<circle class="solved" cx="8" cy="6" r="4.6" />`, "predicted, not measured")}
-    ${values.length > 1 && html`<span>${inWords(third, Math.min(...values))} <i class="ramp"></i> ${inWords(third, Math.max(...values))}</span>`}
+    ${ends[0] !== ends[1] && html`<span>${ends[0]} <i class="ramp"></i> ${ends[1]}</span>`}
   </div>`;
 }

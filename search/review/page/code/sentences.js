@@ -59,6 +59,12 @@ export function nextLarger(trial) {
 export function distinctWords(trial) {
   const next = nextLarger(trial);
   if (!next) return trial?.status === "front" ? "the largest member" : "not on the front";
-  if (trial.distinct_from_next == null) return `not compared with trial ${next.trial}`;
-  return trial.distinct_from_next ? `surely: differs from trial ${next.trial}` : `cannot be told apart from trial ${next.trial}`;
+  const by = run.costs.length > 1 ? " by divergence" : ""; // the next in size is another one by its latency
+  if (trial.distinct_from_next == null) return `not compared with trial ${next.trial}: ${notCompared()}`;
+  return trial.distinct_from_next ? `surely: differs from trial ${next.trial}${by}` : `cannot be told apart from trial ${next.trial}${by}`;
+}
+
+function notCompared() {
+  const { name } = run.quality;
+  return name === "divergence" ? "too few samples" : `${name} is known of all samples together alone`;
 }

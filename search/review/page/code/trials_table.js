@@ -2,7 +2,7 @@
 import { computed, html } from "preact";
 import { figure, run } from "data";
 import { digits, megabytes, milliseconds, workflowWords } from "format";
-import { kneeMark, latencyWords, nextLarger, smaller, verdictWord, verdictWords } from "sentences";
+import { distinctWords, kneeMark, latencyWords, nextLarger, smaller, verdictWord, verdictWords } from "sentences";
 import { a, b, choose, everyTrial, first, hovered, second, trialOrder } from "state";
 import { useVisibleRows } from "visible_rows";
 import { isShown } from "axes";
@@ -19,7 +19,7 @@ const columns = computed(() => [
   ["low", "95 % interval", (t) => t.low, (t) => (t.low == null ? "" : `${digits(t.low)} – ${digits(t.high)}`)],
   ["unseen", "unseen", (t) => t.unseen?.divergence, unseenCell],
   ...run.metrics.map(({ name }) => [name, name, (t) => figure(t, name), (t) => digits(figure(t, name))]),
-  ["next", "differs from the next", (t) => (t.distinct_from_next == null ? null : Number(t.distinct_from_next)), nextCell],
+  ["next", run.costs.length > 1 ? "divergence differs from the next" : "differs from the next", (t) => (t.distinct_from_next == null ? null : Number(t.distinct_from_next)), nextCell],
   ["found", "found", (t) => t.workflow, (t) => html`${workflowWords(t)} <span class="muted">${t.recipe ?? t.origin ?? ""}</span>`],
   ...(everyTrial.value ? [["status", "status", (t) => t.status, (t) => html`<span title=${t.reason ?? ""}>${t.status}</span>`]] : []),
 ]);
@@ -44,7 +44,7 @@ function unseenCell(trial) {
 
 function nextCell(trial) {
   if (!nextLarger(trial) || trial.distinct_from_next == null) return "";
-  return trial.distinct_from_next ? "surely" : html`<span class="bad">not surely</span>`;
+  return html`<span class=${trial.distinct_from_next ? "" : "bad"} title=${distinctWords(trial)}>${trial.distinct_from_next ? "surely" : "not surely"}</span>`;
 }
 
 /** The table with its controls. */
@@ -64,7 +64,7 @@ function Head({ column: [key, title] }) {
   const { key: own, down } = trialOrder.value;
   const here = own === key;
   const sort = () => (trialOrder.value = { key, down: here && !down });
-  return html`<th scope="col" aria-sort=${here ? (down ? "descending" : "ascending") : "none"}><button type="button" class="link" onClick=${sort}>${title}${here ? (down ? " ↓" : " ↑") : ""}</button></th>`;
+  return html`<th scope="col" class=${key} aria-sort=${here ? (down ? "descending" : "ascending") : "none"}><button type="button" class="link" onClick=${sort}>${title}${here ? (down ? " ↓" : " ↑") : ""}</button></th>`;
 }
 
 function Line({ trial }) {

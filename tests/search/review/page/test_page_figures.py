@@ -115,6 +115,28 @@ def test_latency_is_predicted_bounded_and_an_axis(visit, timed):
     assert "latency, predicted" in reader.text("#comparison")
 
 
+def test_with_latency_as_a_cost_neighbours_are_told_apart_by_divergence(visit, timed, tmp_path):
+    data = json.loads(json.dumps(timed[0]))
+    rows = {row["trial"]: row for row in data["trials"]}
+    for number, distinct in zip(data["front"], (False, True, None), strict=False):
+        rows[number]["distinct_from_next"] = distinct
+    path = tmp_path / "neighbours.html"
+    path.write_text(review_html(data), encoding="utf-8")
+    first, second, third, fourth = data["front"][:4]
+    expected = {
+        first: f"cannot be told apart from trial {second} by divergence",
+        second: f"surely: differs from trial {third} by divergence",
+        third: f"not compared with trial {fourth}: too few samples",
+    }
+    reader = visit(found=(data, path))
+    for number, words in expected.items():
+        reader.page.select_option("select[aria-label='Trial A']", str(number))
+        reader.settle()
+        assert reader.text(".figures .wordy:last-child") == f"other than the next? {words}"
+    assert "divergence differs from the next" in reader.text("#trials thead")
+    assert reader.page.locator(f"#trials td.next [title='{expected[first]}']").inner_text() == "not surely"
+
+
 def test_a_trial_without_latency_is_within_no_latency(visit, timed, tmp_path):
     data = json.loads(json.dumps(timed[0]))
     best = min((row for row in data["trials"] if row["trial"] in data["front"]), key=lambda row: row["divergence"])

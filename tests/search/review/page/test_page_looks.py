@@ -33,6 +33,13 @@ def everything(reader):
     return f"a={first}&b={last}&mb={size:.3f}&if=0.{other}&layer=2&all=1"
 
 
+def shrink(data):
+    """Figures that take much room: with powers of ten, of unseen data, too."""
+    for row in (row for row in data["trials"] if row["divergence"] is not None):
+        figures = {key: row[key] and 2.3e-10 * row[key] for key in ("divergence", "low", "high")}
+        row |= {**figures, "verdict": "holds", "unseen": {**figures, "metrics": row["metrics"]}}
+
+
 def test_the_page_says_its_name_and_its_language(reader):
     assert reader.page.title() == f"{reader.data['name']} · Palettune"
     assert reader.page.get_attribute("html", "lang") == "en"
@@ -66,8 +73,9 @@ def test_axe_finds_nothing_where_everything_is_shown(visit, screenshots, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_narrow_pages_do_not_scroll_sideways(visit, made_up, tmp_path, width):
-    """Nor where names and notes are long and without a space."""
-    data = json.loads(json.dumps(made_up(12, 40)[0]))
+    """Nor where names and notes are long and without a space, and figures are written with powers of ten."""
+    data = json.loads(json.dumps(made_up(12, 40)[0]).replace('"top1"', '"top1_agreement"'))
+    shrink(data)
     data["commands"]["experiment"] = "experiments/" + "a_long_name_" * 12 + ".toml"
     data["checks"]["notes"] = ["/" + "folder/" * 60, "n" * 300]
     data["name"], data["layers"][0]["name"] = "n" * 80, "module." * 30 + "0.weight"
@@ -78,6 +86,25 @@ def test_narrow_pages_do_not_scroll_sideways(visit, made_up, tmp_path, width):
     reader.page.reload()
     reader.page.wait_for_selector("main")
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", ["", "&all=1"])
+def test_columns_stand_below_their_titles_and_tables_within_their_cards(visit, timed, tmp_path, every):
+    data, path = json.loads(json.dumps(timed[0]).replace('"top1"', '"top1_agreement"')), tmp_path / "tiny.html"
+    shrink(data)
+    path.write_text(review_html(data), encoding="utf-8")
+    reader = visit(f"a={data['front'][1]}&b={data['front'][-2]}{every}", found=(data, path))
+    sides = """[...document.querySelectorAll('.trials')].map((table) => ['thead tr > *', 'tbody tr:not([aria-hidden]) > *'].map(
+        (row) => [...table.querySelectorAll(row)].slice(0, table.querySelectorAll('thead th').length)
+            .map((cell) => getComputedStyle(cell).textAlign)))"""
+    for titles, cells in reader.page.evaluate(sides):
+        assert titles == cells
+    beyond = """[...document.querySelectorAll('.comparison .figures, .inside .figures')].map((table) => {
+        const around = table.parentElement;
+        return table.getBoundingClientRect().right - around.getBoundingClientRect().right + parseFloat(getComputedStyle(around).paddingRight);
+    })"""
+    assert max(reader.page.evaluate(beyond)) < 1
 
 
 def test_dark_follows_the_system_and_the_button(visit, screenshots):
