@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 import torch
 from hypothesis import settings
@@ -45,3 +48,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for number, item in enumerate(cases):
             if number not in kept:
                 item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what every test would pay for again.
+
+    That is garbage collection of all that was imported, which coremltools asks for in each conversion, and the
+    migrations of MLflow's databases.
+    """
+    gc.freeze()
+    if "mlflow" in sys.modules:
+        from tests.mlflow_tables import copy_tables
+
+        copy_tables()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import coremltools as ct
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from palettune.device_bench.conversion.conversion import ConversionError, convert
+from palettune.device_bench.conversion.conversion import ConversionError, convert, unhindered
 from palettune.device_bench.package.package import weights
 from tests.device_bench.networks import NETWORKS, build, compress_layers, layer_names
 
@@ -134,3 +137,27 @@ def test_an_op_without_conversion_is_named():
 def test_bad_modules_are_refused_with_a_reason(module, inputs, message):
     with pytest.raises(ConversionError, match=message):
         convert(module, inputs, "iOS18")
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_there_before_an_unhindered_conversion_is_collected_after_it(frozen):
+    class Ring:
+        pass
+
+    gc.unfreeze()
+    try:
+        if frozen:
+            gc.freeze()
+        ring = Ring()
+        ring.itself, alive = ring, weakref.ref(ring)
+        del ring
+        with unhindered():
+            assert not gc.isenabled()
+            gc.collect()
+            assert (alive() is None) is frozen  # who froze objects before keeps them so, and collection as it was
+        gc.collect()
+        assert gc.isenabled()
+        assert alive() is None
+        assert bool(gc.get_freeze_count()) is frozen
+    finally:
+        gc.freeze()
