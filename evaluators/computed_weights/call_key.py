@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["CallKey", "call_key", "function_name", "is_metadata"]
+__all__ = ["SET_DATA", "CallKey", "call_key", "function_name", "is_metadata"]
 
 CallKey = tuple[Any, ...]
 """Name of a function, then its arguments: a tensor is its number, a constant ``(type, value)``."""
@@ -41,6 +41,9 @@ _PROPERTIES = ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "i
 _METADATA = frozenset(
     [getattr(Tensor, name) for name in _READS] + [getattr(Tensor, name).__get__ for name in _PROPERTIES]
 )
+#: What a statement ``tensor.data = value`` calls.
+SET_DATA: Callable[..., Any] = Tensor.data.__set__  # type: ignore[attr-defined]
+
 _names: dict[Callable[..., Any], str] = {}
 
 

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from palettune.device_bench.library_internals import buffer_slots
 from palettune.device_bench.model.outputs import map_tensors, tensors
-from palettune.evaluators.computed_weights.call_key import CallKey, call_key, function_name, is_metadata
+from palettune.evaluators.computed_weights.call_key import SET_DATA, CallKey, call_key, function_name, is_metadata
 from palettune.evaluators.library_internals import own_parameters
 from palettune.space.errors import UserError
 
@@ -53,12 +53,12 @@ class Take:
     """Return a parameter instead of calling the function.
 
     Attributes:
-        number: None where it has taken the place of a tensor that has a number already.
+        number: its own, or that of the tensor whose place it has taken.
         alias: return a tensor on the same memory, since an attribute of a module is set to it.
     """
 
     place: HeldAt
-    number: int | None
+    number: int
     alias: bool = False
 
 
@@ -161,6 +161,8 @@ class _Interception(TorchFunctionMode):
         if isinstance(step, Leave):
             return self._leave(step, (func, args, kwargs))
         if step is None:
+            if self._replaced and func == SET_DATA and id(args[0]) in self._replaced:
+                return self._check_same(*args)
             if self._left and not is_metadata(func):
                 args, kwargs = map_tensors(self._real, args), map_tensors(self._real, kwargs)
             return func(*args, **kwargs)
@@ -169,10 +171,14 @@ class _Interception(TorchFunctionMode):
             self._known(tensor, number)
         return result
 
-    def _known(self, tensor: Tensor, number: int | None) -> Tensor:
-        if number is not None:
-            self._numbers[id(tensor)] = number
-            self._alive.append(tensor)
+    def _check_same(self, parameter: Tensor, data: Tensor) -> None:
+        """Leave a parameter that holds the computed data already; refuse any other."""
+        if self._numbers.get(id(data)) != self._numbers[id(parameter)]:
+            raise self._other_way(SET_DATA)
+
+    def _known(self, tensor: Tensor, number: int) -> Tensor:
+        self._numbers[id(tensor)] = number
+        self._alive.append(tensor)
         return tensor
 
     def _leave(self, step: Leave, call: tuple[Any, Any, Any]) -> Any:
@@ -190,9 +196,12 @@ class _Interception(TorchFunctionMode):
             return tensor
         position, func, args, kwargs = self._left[id(tensor)]
         if any(id(given) in self._replaced for given in tensors((args, kwargs))):
-            raise ComputedWeightError(
-                f"{type(self._module).__name__}.forward computes its weight otherwise for these inputs than for "
-                f"example_inputs(), at {function_name(func)}: compute it once in model() and hold it as a parameter"
-            )
+            raise self._other_way(func)
         result = func(*map_tensors(self._real, args), **map_tensors(self._real, kwargs))
         return tensors(result)[position]
+
+    def _other_way(self, func: Callable[..., Any]) -> ComputedWeightError:
+        return ComputedWeightError(
+            f"{type(self._module).__name__}.forward computes its weight otherwise for these inputs than for "
+            f"example_inputs(), at {function_name(func)}: compute it once in model() and hold it as a parameter"
+        )

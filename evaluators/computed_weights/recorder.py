@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from palettune.device_bench.model.outputs import tensors
-from palettune.evaluators.computed_weights.call_key import CallKey, call_key, function_name, is_metadata
+from palettune.evaluators.computed_weights.call_key import SET_DATA, CallKey, call_key, function_name, is_metadata
 from palettune.evaluators.computed_weights.held_tensors import held_tensors
 from palettune.evaluators.library_internals import write_count
 
@@ -87,6 +87,7 @@ class ForwardRecord:
         values: tensors by number.
         uses: by number; a function called ``return`` or ``attribute`` stands for what is returned or kept.
         impure: numbers of tensors that were written, or are something else each time.
+        assigned: numbers of a parameter and of the tensor that its data were set to.
         outputs: what the model returned, copied.
     """
 
@@ -95,6 +96,7 @@ class ForwardRecord:
     values: dict[int, Tensor] = field(default_factory=dict)
     uses: dict[int, list[OperandUse]] = field(default_factory=dict)
     impure: set[int] = field(default_factory=set)
+    assigned: list[tuple[int, int]] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
 
     def maker(self) -> dict[int, Call]:
@@ -141,6 +143,8 @@ class _Recorder(TorchFunctionMode):
         made = tensors(result)
         if key is None or not made:
             self._note_uses(func, args, kwargs)
+            if func == SET_DATA and key is not None:
+                self.record.assigned.append(key[1])
         else:
             self._note_call(key, tensors((args, kwargs)), made, _kind(result))
         return result
