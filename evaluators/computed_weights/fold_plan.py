@@ -70,7 +70,7 @@ def fold_plan(
     """
     finder = _Finder(model, record)
     wanted = finder.chosen() | finder.assigned.keys() | (finder.tables(twofold) if operands else set())
-    folds = [fold for number in sorted(wanted) if (fold := finder.fold(number)) is not None]
+    folds = [fold for number in sorted(wanted - record.updated) if (fold := finder.fold(number)) is not None]
     finder.join_scopes(folds)
     skipped = _skippable(record, folds)
     modules = dict(model.named_modules())

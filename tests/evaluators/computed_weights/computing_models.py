@@ -66,6 +66,20 @@ class Merged(nn.Module):
         return self.merged(x)
 
 
+class Written(nn.Module):
+    """A weight that is written while it is computed, by statements and by calls whose result nobody takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(8, 8)), nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.a * 2
+        weight += self.b.tanh()
+        weight.clamp_(-1.0, 2.0)
+        return F.linear(x, weight)
+
+
 class Concatenated(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -31,6 +31,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Tensor, list[str]]] = {
     "scaled": (lambda: models.convolutions(models.ScaledConv), IMAGES, ["0.weight", "2.weight"]),
     "low rank": (twice(models.LowRank), X, ["0.base.weight", "2.base.weight"]),
     "merged": (twice(models.Merged), X, ["0.merged.weight", "0.merged.bias", "2.merged.weight", "2.merged.bias"]),
+    "written": (twice(models.Written), X, ["0.a_computed", "2.a_computed"]),
     "concatenated": (twice(models.Concatenated), X, ["0.q_weight_computed", "2.q_weight_computed"]),
     "positive, turned": (twice(models.Positive), X, ["0.raw_computed", "2.raw_computed"]),
     "a property": (twice(models.Equalized), X, ["0.weight_orig_computed", "2.weight_orig_computed"]),
@@ -196,6 +197,7 @@ STEPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "normalize": lambda w, v: F.normalize(w, dim=1),
     "standardize": lambda w, v: (lambda pair: (w - pair[1]) / (pair[0] + 1).sqrt())(torch.var_mean(w, 1, keepdim=True)),
     "reshape": lambda w, v: w.reshape(4, 16).tanh().view(8, 8),
+    "written": lambda w, v: (lambda made: (made.mul_(0.5), made.clamp_(-2.0, 1.5), made)[2])(w + v),
     "halves": lambda w, v: torch.stack(w.chunk(2)).flatten(0, 1),
 }
 
