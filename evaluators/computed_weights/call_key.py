@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["CallKey", "call_key", "function_name", "is_metadata"]
+__all__ = ["SET_DATA", "CallKey", "call_key", "function_name", "is_metadata", "is_update"]
 
 CallKey = tuple[Any, ...]
 """Name of a function, then its arguments: a tensor is its number, a constant ``(type, value)``."""
@@ -41,6 +41,13 @@ _PROPERTIES = ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "i
 _METADATA = frozenset(
     [getattr(Tensor, name) for name in _READS] + [getattr(Tensor, name).__get__ for name in _PROPERTIES]
 )
+#: What a statement ``tensor.data = value`` calls.
+SET_DATA: Callable[..., Any] = Tensor.data.__set__  # type: ignore[attr-defined]
+
+_UPDATES = frozenset(
+    getattr(Tensor, f"{name}_")
+    for name in ("add", "sub", "mul", "div", "true_divide", "floor_divide", "pow", "neg", "exp", "clamp", "masked_fill")
+)
 _names: dict[Callable[..., Any], str] = {}
 
 
@@ -51,6 +58,11 @@ class _Unknown(Exception):
 def is_metadata(func: Callable[..., Any]) -> bool:
     """Return whether a function reads a tensor's shape, type or place, which an empty tensor of the shape has, too."""
     return func in _METADATA
+
+
+def is_update(func: Callable[..., Any]) -> bool:
+    """Return whether a function writes its first argument and returns it: ``x += y``, ``x.clamp_(0)``."""
+    return func in _UPDATES
 
 
 def function_name(func: Callable[..., Any]) -> str:

@@ -210,7 +210,7 @@ class _Folding:
             return Rerun(call.results)
         taken = next((own[number] for number in call.results if number in own), None)
         if taken is not None:
-            number = taken.number if taken.replaced is None else None
+            number = taken.number if taken.replaced is None else taken.replaced
             return Take(_place(root, self._tensors[taken.number]), number, taken.kept)
         values = [self._record.values[number] for number in call.results]
         assert call.kind is not None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -20,7 +21,14 @@ from torch.overrides import TorchFunctionMode
 
 from palettune.device_bench.library_internals import buffer_slots
 from palettune.device_bench.model.outputs import map_tensors, tensors
-from palettune.evaluators.computed_weights.call_key import CallKey, call_key, function_name, is_metadata
+from palettune.evaluators.computed_weights.call_key import (
+    SET_DATA,
+    CallKey,
+    call_key,
+    function_name,
+    is_metadata,
+    is_update,
+)
 from palettune.evaluators.library_internals import own_parameters
 from palettune.space.errors import UserError
 
@@ -53,12 +61,12 @@ class Take:
     """Return a parameter instead of calling the function.
 
     Attributes:
-        number: None where it has taken the place of a tensor that has a number already.
+        number: its own, or that of the tensor whose place it has taken.
         alias: return a tensor on the same memory, since an attribute of a module is set to it.
     """
 
     place: HeldAt
-    number: int | None
+    number: int
     alias: bool = False
 
 
@@ -156,23 +164,49 @@ class _Interception(TorchFunctionMode):
         key = call_key(func, args, kwargs, self._numbers)
         step = None if key is None else self._steps.get(key)
         if isinstance(step, Take):
-            taken = step.place.get(self._module)
-            return self._known(taken.view_as(taken) if step.alias else taken, step.number)
+            return self._take(step, args[0] if is_update(func) else None)
         if isinstance(step, Leave):
-            return self._leave(step, (func, args, kwargs))
+            return (self._later if is_update(func) else self._leave)(step, (func, args, kwargs))
         if step is None:
-            if self._left and not is_metadata(func):
-                args, kwargs = map_tensors(self._real, args), map_tensors(self._real, kwargs)
-            return func(*args, **kwargs)
-        result = func(*args, **kwargs)
+            if self._replaced and func == SET_DATA and id(args[0]) in self._replaced:
+                return self._check_same(*args)
+            return self._call(func, args, kwargs)
+        result = self._call(func, args, kwargs)
         for number, tensor in zip(step.numbers, tensors(result), strict=False):
             self._known(tensor, number)
         return result
 
-    def _known(self, tensor: Tensor, number: int | None) -> Tensor:
-        if number is not None:
-            self._numbers[id(tensor)] = number
-            self._alive.append(tensor)
+    def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if self._left and not is_metadata(func):
+            args, kwargs = map_tensors(self._real, args), map_tensors(self._real, kwargs)
+        return func(*args, **kwargs)
+
+    def _check_same(self, parameter: Tensor, data: Tensor) -> None:
+        """Leave a parameter that holds the computed data already; refuse any other."""
+        if self._numbers.get(id(data)) != self._numbers[id(parameter)]:
+            raise self._other_way(SET_DATA)
+
+    def _take(self, step: Take, written: Tensor | None) -> Tensor:
+        """The parameter; a tensor that would have become it stands for it, too."""
+        taken = step.place.get(self._module)
+        if written is not None:
+            self._left[id(self._known(written, step.number))] = (0, _same, (taken,), {})
+        return self._known(taken.view_as(taken) if step.alias else taken, step.number)
+
+    def _later(self, step: Leave, call: tuple[Any, Any, Any]) -> Tensor:
+        """A tensor that is not written unless something needs what it becomes."""
+        func, args, kwargs = call
+        written: Tensor = args[0]
+        before = written.clone()
+        if id(written) in self._left:
+            self._left[id(before)] = self._left[id(written)]
+        self._alive.append(before)
+        self._left[id(written)] = (0, partial(_updated, func), (before, *args[1:]), kwargs)
+        return self._known(written, step.numbers[0])
+
+    def _known(self, tensor: Tensor, number: int) -> Tensor:
+        self._numbers[id(tensor)] = number
+        self._alive.append(tensor)
         return tensor
 
     def _leave(self, step: Leave, call: tuple[Any, Any, Any]) -> Any:
@@ -189,10 +223,22 @@ class _Interception(TorchFunctionMode):
         if id(tensor) not in self._left:
             return tensor
         position, func, args, kwargs = self._left[id(tensor)]
-        if any(id(given) in self._replaced for given in tensors((args, kwargs))):
-            raise ComputedWeightError(
-                f"{type(self._module).__name__}.forward computes its weight otherwise for these inputs than for "
-                f"example_inputs(), at {function_name(func)}: compute it once in model() and hold it as a parameter"
-            )
+        if func is not _same and any(id(given) in self._replaced for given in tensors((args, kwargs))):
+            raise self._other_way(func)
         result = func(*map_tensors(self._real, args), **map_tensors(self._real, kwargs))
         return tensors(result)[position]
+
+    def _other_way(self, func: Callable[..., Any]) -> ComputedWeightError:
+        return ComputedWeightError(
+            f"{type(self._module).__name__}.forward computes its weight otherwise for these inputs than for "
+            f"example_inputs(), at {function_name(func)}: compute it once in model() and hold it as a parameter"
+        )
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _updated(func: Callable[..., Any], before: Tensor, *others: Any, **options: Any) -> Any:
+    """What a tensor becomes, each time it is asked for."""
+    return func(before.clone(), *others, **options)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from palettune.device_bench.model.module_layers import kind_of
 from palettune.device_bench.package.operand_ops import LEAST_ELEMENTS
+from palettune.evaluators.computed_weights.assigned_data import assigned_parameters
 from palettune.evaluators.computed_weights.call_key import CallKey
 from palettune.evaluators.computed_weights.held_tensors import held_tensors
 from palettune.evaluators.computed_weights.recorder import Call, ForwardRecord, Path, Source
@@ -68,14 +69,15 @@ def fold_plan(
         twofold: record of a forward pass of twice the samples; a table that it computes in another way is not folded.
     """
     finder = _Finder(model, record)
-    wanted = finder.chosen() | (finder.tables(twofold) if operands else set())
-    folds = [fold for number in sorted(wanted) if (fold := finder.fold(number)) is not None]
+    wanted = finder.chosen() | finder.assigned.keys() | (finder.tables(twofold) if operands else set())
+    folds = [fold for number in sorted(wanted - record.updated) if (fold := finder.fold(number)) is not None]
     finder.join_scopes(folds)
     skipped = _skippable(record, folds)
     modules = dict(model.named_modules())
-    taken: set[int] = set()
+    taken = {fold.replaced for fold in folds if fold.replaced is not None}
     for fold in folds:
-        fold.replaced = _replaceable(record, fold, skipped, modules, taken)
+        if fold.replaced is None:
+            fold.replaced = _replaceable(record, fold, skipped, modules, taken)
     return FoldPlan(folds, skipped)
 
 
@@ -87,6 +89,7 @@ class _Finder:
         self.maker = record.maker()
         self.modules = dict(model.named_modules())
         self.impure = self._impure()
+        self.assigned = assigned_parameters(record, self.impure)
         self.folded: set[int] = set()
 
     def _impure(self) -> set[int]:
@@ -175,12 +178,15 @@ class _Finder:
     def fold(self, number: int) -> Fold | None:
         """The fold of a tensor; None where no module holds all that it is computed from."""
         chain, sources = self._ancestors(number)
+        replaced = self.assigned.get(number)
+        sources |= set() if replaced is None else {replaced}
         scope = self._scope([call.path for call in chain], [self.record.values[one] for one in sources])
         if scope is None:
             return None
         self.folded.add(number)
         kept = any(use.function == "attribute" for use in self.record.uses.get(number, ()))
-        return Fold(number, self.record.values[number], tuple(chain), tuple(sorted(sources)), scope, kept=kept)
+        value = self.record.values[number]
+        return Fold(number, value, tuple(chain), tuple(sorted(sources)), scope, replaced, kept)
 
     def _ancestors(self, number: int) -> tuple[list[Call], set[int]]:
         """The calls that compute a tensor, and the sources and folds that they begin with."""

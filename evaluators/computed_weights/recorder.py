@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from palettune.device_bench.model.outputs import tensors
-from palettune.evaluators.computed_weights.call_key import CallKey, call_key, function_name, is_metadata
+from palettune.evaluators.computed_weights.call_key import (
+    SET_DATA,
+    CallKey,
+    call_key,
+    function_name,
+    is_metadata,
+    is_update,
+)
 from palettune.evaluators.computed_weights.held_tensors import held_tensors
 from palettune.evaluators.library_internals import write_count
 
@@ -87,6 +94,8 @@ class ForwardRecord:
         values: tensors by number.
         uses: by number; a function called ``return`` or ``attribute`` stands for what is returned or kept.
         impure: numbers of tensors that were written, or are something else each time.
+        updated: numbers of what tensors were before they were written; what they became has numbers of its own.
+        assigned: numbers of a parameter and of the tensor that its data were set to.
         outputs: what the model returned, copied.
     """
 
@@ -95,6 +104,8 @@ class ForwardRecord:
     values: dict[int, Tensor] = field(default_factory=dict)
     uses: dict[int, list[OperandUse]] = field(default_factory=dict)
     impure: set[int] = field(default_factory=set)
+    updated: set[int] = field(default_factory=set)
+    assigned: list[tuple[int, int]] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
 
     def maker(self) -> dict[int, Call]:
@@ -134,6 +145,8 @@ class _Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if is_update(func) and self._is_own(args[0]) and call_key(func, args, kwargs, self._numbers) is not None:
+            return self._update(func, args, kwargs)
         result = func(*args, **kwargs)
         if is_metadata(func):
             return result
@@ -141,8 +154,10 @@ class _Recorder(TorchFunctionMode):
         made = tensors(result)
         if key is None or not made:
             self._note_uses(func, args, kwargs)
+            if func == SET_DATA and key is not None:
+                self.record.assigned.append(key[1])
         else:
-            self._note_call(key, tensors((args, kwargs)), made, _kind(result))
+            self._note_call(key, self._given((args, kwargs)), made, _kind(result))
         return result
 
     def _number(self, tensor: Tensor) -> int:
@@ -152,6 +167,28 @@ class _Recorder(TorchFunctionMode):
             self._writes.append((tensor, number, write_count(tensor)))
         return number
 
+    def _given(self, arguments: Any) -> tuple[int, ...]:
+        return tuple(self._numbers[id(tensor)] for tensor in tensors(arguments))
+
+    def _is_own(self, tensor: Any) -> bool:
+        """Whether a tensor was computed in this run."""
+        number = self._numbers.get(id(tensor))
+        return number is not None and number not in self.record.sources
+
+    def _update(self, func: Any, args: Any, kwargs: Any) -> Tensor:
+        """Let what a written tensor becomes have a number of its own; what it was keeps the old one."""
+        key, inputs = call_key(func, args, kwargs, self._numbers), self._given((args, kwargs))
+        assert key is not None
+        tensor: Tensor = args[0]
+        number = self._numbers.pop(id(tensor))
+        self.record.updated.add(number)
+        if self.record.values[number] is tensor:
+            self.record.values[number] = tensor.clone()
+        self._writes = [entry for entry in self._writes if entry[0] is not tensor]
+        self._alive.append(tensor)
+        self._note_call(key, inputs, [func(*args, **kwargs)], Tensor)
+        return tensor
+
     def _note_uses(self, func: Any, args: Any, kwargs: Any) -> None:
         for position, value in (*enumerate(args), *kwargs.items()):
             for tensor in tensors(value):
@@ -159,12 +196,11 @@ class _Recorder(TorchFunctionMode):
                     use = OperandUse(function_name(func), position)
                     self.record.uses.setdefault(self._numbers[id(tensor)], []).append(use)
 
-    def _note_call(self, key: CallKey, given: list[Tensor], made: list[Tensor], kind: type | None) -> None:
+    def _note_call(self, key: CallKey, inputs: tuple[int, ...], made: list[Tensor], kind: type | None) -> None:
         before = self._known.get(key)
         if before is not None:
             self._note_again(before, made)
             return
-        inputs = tuple(self._numbers[id(tensor)] for tensor in given)
         call = Call(key, inputs, tuple(map(self._number, made)), kind, tuple(self.path))
         self._known[key] = call
         self.record.calls.append(call)

@@ -41,6 +41,7 @@ _MOVES = frozenset(
     {
         *("alias", "clone", "contiguous", "detach", "embedding", "expand", "expand_as", "flatten", "flip", "float"),
         *("gather", "get", "getitem", "index", "index_select", "movedim", "narrow", "permute", "ravel", "repeat"),
+        "repeat_interleave",
         *("reshape", "roll", "select", "squeeze", "swapaxes", "t", "to", "transpose", "type_as", "unflatten"),
         *("unsqueeze", "view", "view_as"),
     }

@@ -51,6 +51,35 @@ class LowRank(nn.Module):
         return F.linear(x, self.base.weight + self.b @ self.a * 0.5, self.base.bias)
 
 
+class Merged(nn.Module):
+    """Branches that are merged into the weight of a layer, through its data, as networks do that train in branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(8, 8)), nn.Parameter(torch.randn(8, 8))
+        self.merged = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.merged.weight.data = (self.a.data.clone() + self.b.data @ self.b.data).contiguous()
+        self.kept = self.a.data.sum(1) * 2
+        self.merged.bias.data = self.kept
+        return self.merged(x)
+
+
+class Written(nn.Module):
+    """A weight that is written while it is computed, by statements and by calls whose result nobody takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(8, 8)), nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.a * 2
+        weight += self.b.tanh()
+        weight.clamp_(-1.0, 2.0)
+        return F.linear(x, weight)
+
+
 class Concatenated(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -30,6 +30,8 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Tensor, list[str]]] = {
     "standardized": (lambda: models.convolutions(models.StandardizedConv), IMAGES, ["0.weight", "2.weight"]),
     "scaled": (lambda: models.convolutions(models.ScaledConv), IMAGES, ["0.weight", "2.weight"]),
     "low rank": (twice(models.LowRank), X, ["0.base.weight", "2.base.weight"]),
+    "merged": (twice(models.Merged), X, ["0.merged.weight", "0.merged.bias", "2.merged.weight", "2.merged.bias"]),
+    "written": (twice(models.Written), X, ["0.a_computed", "2.a_computed"]),
     "concatenated": (twice(models.Concatenated), X, ["0.q_weight_computed", "2.q_weight_computed"]),
     "positive, turned": (twice(models.Positive), X, ["0.raw_computed", "2.raw_computed"]),
     "a property": (twice(models.Equalized), X, ["0.weight_orig_computed", "2.weight_orig_computed"]),
@@ -96,7 +98,7 @@ def test_a_folded_weight_is_a_layer_of_the_converted_program(name: str) -> None:
     model = prepared(make)
     fold_computed(model, lambda: model(x))
     base = base_program(model, (x[:1],), DeploymentTarget.IOS18)
-    assert [layer.tensor for layer in base.layers] == parameters
+    assert [layer.tensor for layer in base.layers] == [name for name in parameters if "bias" not in name]
     assert not [constant for constant in base.others if constant.float_bytes > 64]
 
 
@@ -195,6 +197,7 @@ STEPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "normalize": lambda w, v: F.normalize(w, dim=1),
     "standardize": lambda w, v: (lambda pair: (w - pair[1]) / (pair[0] + 1).sqrt())(torch.var_mean(w, 1, keepdim=True)),
     "reshape": lambda w, v: w.reshape(4, 16).tanh().view(8, 8),
+    "written": lambda w, v: (lambda made: (made.mul_(0.5), made.clamp_(-2.0, 1.5), made)[2])(w + v),
     "halves": lambda w, v: torch.stack(w.chunk(2)).flatten(0, 1),
 }
 

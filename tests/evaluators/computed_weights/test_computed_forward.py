@@ -62,6 +62,51 @@ def test_a_layer_whose_weight_was_replaced_cannot_go_another_way() -> None:
         model(torch.rand(2, 8))
 
 
+class Writing(nn.Module):
+    """Writes a computed table, of which it takes the logarithm at times, and at times other things."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.rand(8, 4))
+
+    def forward(self, x: Tensor, *, other: bool = False) -> Tensor:
+        rows = self.table * 2
+        rows += 1
+        rows.mul_(3)
+        return x @ (rows.log() if not other else rows.exp() + rows)
+
+
+def test_what_a_tensor_would_have_become_is_computed_each_time_it_is_needed() -> None:
+    x = torch.rand(2, 8)
+    model = Writing()
+    wanted = [model(x).detach(), model(x, other=True).detach()]
+    folded(model, x)
+    assert "table_computed" in model.state_dict()
+    assert torch.allclose(model(x), wanted[0])
+    assert torch.allclose(model(x, other=True), wanted[1])
+
+
+class Merging(nn.Module):
+    """Sets the data of a layer's weight, for single inputs to something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw, self.layer = nn.Parameter(torch.rand(4, 8)), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer.weight.data = self.raw * 2 if len(x) > 1 else self.raw + 1
+        return self.layer(x)
+
+
+def test_a_weight_whose_data_were_replaced_cannot_become_others() -> None:
+    model = folded(Merging(), torch.rand(2, 8))
+    held = model.layer.weight
+    model(torch.rand(2, 8))
+    assert model.layer.weight is held
+    with pytest.raises(ComputedWeightError, match=r"Merging.forward computes its weight otherwise.*at data.__set__"):
+        model(torch.rand(1, 8))
+
+
 def test_the_signature_stays_and_copies_run_their_own_module() -> None:
     x = torch.rand(2, 8)
     model = folded(Varying(), x)

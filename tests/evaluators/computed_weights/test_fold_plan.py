@@ -79,7 +79,7 @@ def test_calls_that_something_else_needs_are_run() -> None:
         ("positions", lambda m, x: x @ (m.table * 2)),
         ("other type", lambda m, x: (x.double() @ (m.w.double() * 2)).float()),
         ("constant", lambda m, x: x @ (torch.eye(8) * 2)),
-        ("written", lambda m, x: F.linear(x, m.w.clone().mul_(2))),
+        ("written through a part", lambda m, x: F.linear(x, [w := m.w.clone(), w[0].mul_(2)][0])),
         ("returned alone", lambda m, x: m.w * 2),
     ],
 )

@@ -60,6 +60,32 @@ def test_what_is_written_is_impure() -> None:
     assert 0 not in found.impure
 
 
+class Updating(nn.Module):
+    """Writes what it has computed, the same twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(2, 2))
+
+    def double(self) -> Tensor:
+        made = self.w + 1
+        made *= 2
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.double()) + F.linear(x, self.double())
+
+
+def test_what_a_tensor_was_and_what_it_becomes_have_numbers_of_their_own() -> None:
+    found = recorded(Updating(), torch.ones(1, 2))
+    one, two = found.calls
+    assert two.inputs == one.results == tuple(found.updated)
+    assert two.computes
+    assert [float(found.values[call.results[0]].mean()) for call in (one, two)] == [2.0, 4.0]
+    assert len(found.uses[two.results[0]]) == 2
+    assert not found.impure
+
+
 def test_equal_calls_are_one_and_random_ones_are_impure() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

@@ -69,6 +69,12 @@ def test_operands_that_are_taken_as_they_are(function: object, position: int | s
 
 
 def test_functions_that_move_values() -> None:
-    moving = (torch.Tensor.__getitem__, F.embedding, torch.Tensor.permute, torch.ops.aten.index.Tensor)
+    moving = (
+        torch.Tensor.__getitem__,
+        F.embedding,
+        torch.Tensor.permute,
+        torch.repeat_interleave,
+        torch.ops.aten.index.Tensor,
+    )
     assert all(is_moved_by(function_name(function)) for function in moving)
     assert not any(is_moved_by(function_name(function)) for function in (torch.exp, torch.mul, torch.Tensor.sum))
