@@ -21,6 +21,7 @@ from palettune.device_bench.model.compressed_weight import clear, installed
 from palettune.device_bench.model.layer_weight import elements_of, held_tensor
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.model.named_tensors import matrices
+from palettune.device_bench.package_model.rounded_products import rounded_products
 from palettune.space.layer import Layer, LayerKind
 from palettune.space.target import DeploymentTarget
 
@@ -111,7 +112,7 @@ class TorchSkeleton:
     def _coded(self, tensors: Mapping[str, Tensor], wanted: tuple[Layer, ...] | None) -> CodedProgram:
         if wanted is not None:
             check_count(len(wanted))
-            return coded_layers(numbered(wanted), tensors)
+            return coded_layers(numbered(wanted), tensors, rounded_products(self.setting.module))
         coded = CodedProgram(WeightCodes(tensors), tensors, lambda weight: _next(weight, coded, self.setting))
         return coded
 

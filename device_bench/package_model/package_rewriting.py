@@ -11,8 +11,6 @@ from typing import Any
 
 import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil import types
 
 from palettune.device_bench.library_internals import load_mil_program, write_mil_program
 from palettune.device_bench.model.compressed_weight import installed
@@ -20,7 +18,8 @@ from palettune.device_bench.package.encoded_weight import encoded_weight
 from palettune.device_bench.package.package import load_spec
 from palettune.device_bench.package_model.package_layers import operations
 from palettune.device_bench.package_model.package_module import PackageLayer, PackageModule
-from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, activation_quantizations
+from palettune.device_bench.package_model.quantized_activation import activation_quantizations
+from palettune.device_bench.package_model.rounded_products import round_input
 from palettune.space.errors import UserError
 from palettune.space.target import DeploymentTarget
 
@@ -115,14 +114,4 @@ def _quantize_activations(function: Any, module: PackageModule, target: Deployme
             raise RewritingError(
                 f"layer {name!r}: the input of a recurrent op cannot be rounded to 8 bits; keep its activations in fp16"
             )
-        _round_input(made[outputs[name]], layer.activation_name, rounding)
-
-
-def _round_input(op: Any, operand: str, rounding: ActivationQuantization) -> None:
-    value, block = op.inputs[operand], op.enclosing_block
-    integer, word = (np.int8, "int8") if rounding.signed else (np.uint8, "uint8")
-    scale = types.nptype_from_builtin(value.dtype)(rounding.scale)
-    terms = {"scale": scale, "zero_point": integer(rounding.zero_point), "before_op": op}
-    with block:
-        rounded = mb.dequantize(input=mb.quantize(input=value, output_dtype=word, **terms), **terms)
-        block.replace_uses_of_var_after_op(anchor_op=rounded.op, old_var=value, new_var=rounded, end_op=op)
+        round_input(made[outputs[name]], layer.activation_name, rounding)

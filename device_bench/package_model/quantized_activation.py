@@ -38,6 +38,7 @@ class ActivationQuantization:
         scale: positive, representable in fp16, for the package stores it so.
         zero_point: the integer that means zero.
         signed: int8 (-128 ... 127) or uint8 (0 ... 255).
+        by_op: it is the input of the ops that take the weight, not of the layer's module.
 
     Raises:
         ValueError: a scale or zero point that a package cannot hold.
@@ -46,6 +47,7 @@ class ActivationQuantization:
     scale: float
     zero_point: int
     signed: bool = False
+    by_op: bool = False
 
     def __post_init__(self) -> None:
         half = float(torch.tensor(self.scale).half()) if math.isfinite(self.scale) else math.nan

@@ -146,8 +146,10 @@ class CalibrationEvaluator(WorkflowEvaluator):
         """Quantize activations as the configuration asks, then match moments if that improves the result."""
         module = self._module(draft.state)
         fitting = self.samples.fitting()
-        ranges = with_room(lambda n: activation_ranges(module, configuration.activations, fitting.together(n)), 16)
-        rounded = self._draft(replace(draft.state, configuration=configuration, activations=ranges))
+        layers = self.setting.weights.layers
+        asked = [layers[name] for name in configuration.activations]
+        ranges = with_room(lambda n: activation_ranges(module, asked, fitting.together(n)), 16)
+        rounded = self._draft(draft.state.rounded(configuration, ranges, layers))
         gains.append(replace(paired(ACTIVATIONS, draft.by_sample, rounded.by_sample), kept=True))
         return self._keep(MomentMatching.name, rounded, self._matched(rounded.state), gains)
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from palettune.evaluators.workload.weight_products import MovingWindow
-from palettune.evaluators.workload.weight_uses import WeightUse
+from palettune.evaluators.weights.weight_products import MovingWindow
+from palettune.evaluators.weights.weight_uses import WeightUse
 from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["MOST_COLUMNS", "fewer_columns", "input_columns"]

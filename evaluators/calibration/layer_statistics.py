@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from palettune.evaluators.calibration.input_columns import fewer_columns, input_columns
 from palettune.evaluators.calibration.samples import CalibrationSamples
+from palettune.evaluators.weights.weight_uses import WeightUse, called_as_module, watched_weights
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.samples import Inputs
-from palettune.evaluators.workload.weight_uses import WeightUse, called_as_module, watched_weights
 from palettune.space.layer import Layer, LayerKind
 
 __all__ = ["LayerStatistics", "StatisticsCache", "as_matrices", "from_matrices", "layer_statistics", "observable"]

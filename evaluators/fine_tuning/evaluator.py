@@ -104,7 +104,8 @@ class FineTuningEvaluator(WorkflowEvaluator):
                 return state
             state = replace(state, configuration=weights_only, activations={})
             module = self._module(state)
-            return replace(state, configuration=configuration, activations=self._ranges(module, configuration))
+            layers = self.setting.weights.layers
+            return state.rounded(configuration, self._ranges(module, configuration), layers)
         except CompressionError as error:
             return Failure(Stage.COMPRESS, error.reason, error.layer)
         except ActivationRangeError as error:
@@ -113,11 +114,12 @@ class FineTuningEvaluator(WorkflowEvaluator):
     def _ranges(self, module: nn.Module, configuration: Configuration) -> dict[str, ActivationQuantization]:
         """Return the ranges on the first training batches, in parts where these do not fit in memory."""
         axes = self.setting.workload.sampling.axes
+        asked = [self.setting.weights.layers[name] for name in configuration.activations]
         batches = list(itertools.islice(self._data.stream(), _RANGE_BATCHES))
 
         def found(size: int) -> dict[str, ActivationQuantization]:
             inputs = [part.inputs for batch in batches for part in batch_parts(batch, size, axes)]
-            return activation_ranges(module, configuration.activations, inputs)
+            return activation_ranges(module, asked, inputs)
 
         return with_room(found, max(batch_samples(batch, axes) for batch in batches))
 

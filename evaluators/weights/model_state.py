@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from palettune.device_bench.model.compressed_weight import CompressedWeight, ins
 from palettune.device_bench.model.layer_weight import put_layer_weight
 from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, quantize_activations
 from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.rounded_uses import round_uses
 from palettune.evaluators.weights.weight_bank import weight_digest
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.errors import UserError
@@ -56,7 +57,8 @@ class ModelState:
         tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``.
         activations: for each layer whose activations are in 8 bits, the quantization of its input.
         branches: low-rank branches beside layers, stored as weights of their own.
-        layers: those whose weight is not a module's parameter ``weight`` as it is, by name.
+        layers: those whose weight is not a module's parameter ``weight`` as it is, by name, and those whose inputs ops
+            round.
 
     Raises:
         StateError: a layer has no weight, method or quantization, or a value is not finite.
@@ -95,6 +97,23 @@ class ModelState:
         layers = {name: weights.layers[name] for name in found if weights.layers[name].module is None}
         methods = dict.fromkeys(found, DATA_FREE)
         return cls(configuration, model, found, methods, {}, dict(activations or {}), layers=layers)
+
+    def rounded(
+        self,
+        configuration: Configuration,
+        activations: Mapping[str, ActivationQuantization],
+        layers: Mapping[str, Layer],
+    ) -> ModelState:
+        """Return this state with inputs in 8 bits, as a configuration asks.
+
+        Args:
+            configuration: with the encodings of this state.
+            activations: the quantization of each input.
+            layers: of the model, by name.
+        """
+        by_op = {name: layers[name] for name, one in activations.items() if one.by_op}
+        held = {**self.layers, **by_op}
+        return replace(self, configuration=configuration, activations=activations, layers=held)
 
     @property
     def keeps_the_rest(self) -> bool:
@@ -136,7 +155,11 @@ class ModelState:
             else:
                 put_layer_weight(module, self._layer(name), compressed.weight)
         for name, quantization in self.activations.items():
-            quantize_activations(module, name, quantization)
+            if not quantization.by_op:
+                quantize_activations(module, name, quantization)
+        by_op = {self._layer(name): one for name, one in self.activations.items() if one.by_op}
+        if by_op:
+            round_uses(module, by_op)
         for name, branch in self.branches.items():
             add_low_rank(module, name, branch)
         return module
@@ -239,13 +262,18 @@ def _pack(state: ModelState) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "configuration": state.configuration.to_json(),
         "layers": layers,
         "tensors": {name: put(value) for name, value in sorted(state.tensors.items())},
-        "activations": {name: asdict(quantization) for name, quantization in sorted(state.activations.items())},
+        "activations": {name: _rounding(one) for name, one in sorted(state.activations.items())},
         "branches": {
             name: {"down": put(branch.down, half=True), "up": put(branch.up, half=True)}
             for name, branch in sorted(state.branches.items())
         },
     }
     return header, tensors
+
+
+def _rounding(quantization: ActivationQuantization) -> dict[str, Any]:
+    """The plain values; those of the input of a module are what they were before ops rounded theirs."""
+    return {name: value for name, value in asdict(quantization).items() if name != "by_op" or value}
 
 
 def _unpack(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelState:

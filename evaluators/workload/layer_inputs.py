@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from palettune.evaluators.library_internals import write_count
-from palettune.evaluators.workload.weight_uses import WeightUse, watched_weights
+from palettune.evaluators.weights.weight_uses import WeightUse, watched_weights
 from palettune.space.layer import Layer
 
 __all__ = ["TensorIdentity", "layer_inputs"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from palettune.device_bench.package_model.quantized_activation import roundable
-from palettune.evaluators.calibration.rounded_inputs import takes_rounded_inputs, unroundable
+from palettune.evaluators.calibration.rounded_inputs import roundable_layers, takes_rounded_inputs
 from palettune.search.preparation.preparation import Preparation
 from palettune.space.configuration import Configuration, Precision
 
@@ -18,9 +17,8 @@ def rounding(preparation: Preparation) -> Callable[[Configuration], Configuratio
     The result is ``None`` for one that has no layer to round, or whose activations are in 8 bits already.
     """
     workload = preparation.workload
-    alone = [layer.module for layer in preparation.layers if layer.module is not None and unroundable(layer) is None]
     with workload.sampling.state.around(workload.model):
-        takers = roundable(workload.model, workload.example_inputs, alone)
+        takers = roundable_layers(workload.model, workload.example_inputs, preparation.layers)
 
     def rounded(configuration: Configuration) -> Configuration | None:
         encodings = configuration.in_order

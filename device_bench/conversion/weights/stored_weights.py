@@ -20,6 +20,8 @@ from palettune.device_bench.model.compressed_weight import InstalledWeight, inst
 from palettune.device_bench.model.layer_weight import held_tensor, layer_weight
 from palettune.device_bench.model.shared_copy import shared_copy
 from palettune.device_bench.package.encoded_weight import encoded_weight
+from palettune.device_bench.package_model.quantized_activation import ActivationQuantization
+from palettune.device_bench.package_model.rounded_products import clear_rounded_products, rounded_products
 from palettune.space.layer import Layer
 
 __all__ = ["STORE_WEIGHTS", "coded_copy", "coded_layers", "is_stored", "numbered", "stored_weights"]
@@ -43,14 +45,14 @@ _stored: ContextVar[_Stored | None] = ContextVar("stored", default=None)
 @contextlib.contextmanager
 def stored_weights(module: nn.Module) -> Iterator[nn.Module]:
     """Yield a copy of a module to convert inside the context, in which its installed weights are coded."""
-    weights = installed(module)
-    if not weights:
+    weights, roundings = installed(module), rounded_products(module)
+    if not weights and not roundings:
         yield module
         return
     layers = [weight.layer for weight in weights.values()]
     stand_ins = numbered(layers)
-    tensors = {layer.tensor: held_tensor(module, layer.tensor).detach() for layer in layers}
-    coded = coded_layers(stand_ins, tensors)
+    tensors = {layer.tensor: held_tensor(module, layer.tensor).detach() for layer in (*layers, *roundings)}
+    coded = coded_layers(stand_ins, tensors, roundings)
     token = _stored.set(_Stored(module, weights, {one.size: one for one in stand_ins.values()}))
     try:
         with coded_program(coded):
@@ -64,22 +66,31 @@ def numbered(layers: Iterable[Layer]) -> dict[Layer, StandIn]:
     return {layer: StandIn(layer.name, layer.shape, number) for number, layer in enumerate(layers)}
 
 
-def coded_layers(stand_ins: Mapping[Layer, StandIn], tensors: Mapping[str, Tensor]) -> CodedProgram:
+def coded_layers(
+    stand_ins: Mapping[Layer, StandIn],
+    tensors: Mapping[str, Tensor],
+    roundings: Mapping[Layer, ActivationQuantization] | None = None,
+) -> CodedProgram:
     """Return tensors to be coded, in which weights that are one of these layers are found and all others put back."""
     chosen = {(layer.tensor, layer.view): stand_in for layer, stand_in in stand_ins.items()}
     return CodedProgram(
-        WeightCodes(tensors), tensors, lambda weight: chosen.get((weight.part.tensor, weight.part.view))
+        WeightCodes(tensors),
+        tensors,
+        lambda weight: chosen.get((weight.part.tensor, weight.part.view)),
+        {(layer.tensor, layer.view): rounding for layer, rounding in (roundings or {}).items()},
     )
 
 
 def coded_copy(module: nn.Module, codes: WeightCodes, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Return a copy of a module that shares all tensors but these, which are coded."""
+    """Return a copy of a module that shares all tensors but these, which are coded; its program rounds for itself."""
     replaced = {}
     for name in tensors:
         held = held_tensor(module, name)
         coded = codes.parameter(name)
         replaced[id(held)] = coded if isinstance(held, nn.Parameter) else coded.data
-    return shared_copy(module, replaced)
+    copied = shared_copy(module, replaced)
+    clear_rounded_products(copied)
+    return copied
 
 
 @register_pass(namespace="palettune", override=True)

@@ -28,8 +28,14 @@ from palettune.device_bench.library_internals import (
     register_pass,
 )
 from palettune.device_bench.model.layer_weight import elements_of
+from palettune.device_bench.package_model.quantized_activation import ActivationQuantization
+from palettune.device_bench.package_model.rounded_products import round_input
+from palettune.space.layer import WeightView
 
-__all__ = ["CodedProgram", "coded_program"]
+__all__ = ["CodedProgram", "WeightPart", "coded_program"]
+
+#: Tensor and view.
+WeightPart = tuple[str, WeightView | None]
 
 _PASS = "palettune::weights_as_tables"
 
@@ -42,6 +48,7 @@ class CodedProgram:
         codes: of the tensors.
         tensors: their values, by name.
         choose: the stand-in of a weight that was found; None where its values are to be put back.
+        roundings: by tensor and view, how the inputs of the ops that take a weight are rounded.
         weights: those found, with their stand-ins, in the order of the tensors.
         computed: by tensor, why the program holds values computed from codes: it must be converted with its own.
         refused: by tensor, why elements of it are no weight.
@@ -50,6 +57,7 @@ class CodedProgram:
     codes: WeightCodes
     tensors: Mapping[str, Tensor]
     choose: Callable[[FoundWeight], StandIn | None]
+    roundings: Mapping[WeightPart, ActivationQuantization] = field(default_factory=dict)
     weights: list[tuple[FoundWeight, StandIn]] = field(default_factory=list)
     computed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -91,6 +99,9 @@ def _replace(function: Any, coded: CodedProgram) -> None:
     for tensor in coded.tensors:
         weights, refused = chosen_weights(found.uses.get(tensor, ()))
         for weight in weights:
+            rounding = coded.roundings.get((tensor, weight.part.view))
+            if rounding is not None:
+                _round(function, weight, rounding)
             stand_in = None if tensor in found.computed else coded.choose(weight)
             if stand_in is None:
                 refused += [(use, "") for use in weight.uses]
@@ -101,6 +112,13 @@ def _replace(function: Any, coded: CodedProgram) -> None:
             if reason:
                 coded.refused.setdefault(tensor, _located(use, reason))
             _put_back(function, first, use, coded.tensors[tensor])
+
+
+def _round(function: Any, weight: FoundWeight, rounding: ActivationQuantization) -> None:
+    """Round what ops multiply by a weight."""
+    for use in weight.uses:
+        other = "y" if use.op.op_type == "matmul" and use.operand == "x" else "x"
+        copy_scope(function, use.op.outputs[0], round_input(use.op, other, rounding))
 
 
 def _located(use: CodedUse, reason: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from palettune.evaluators.calibration.input_columns import MOST_COLUMNS, fewer_columns, input_columns
-from palettune.evaluators.workload.weight_products import MovingWindow
-from palettune.evaluators.workload.weight_uses import WeightUse
+from palettune.evaluators.weights.weight_products import MovingWindow
+from palettune.evaluators.weights.weight_uses import WeightUse
 from palettune.space.layer import Layer, LayerKind
 
 LAYER = Layer("layer", LayerKind.LINEAR, (3, 4))

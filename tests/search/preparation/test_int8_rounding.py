@@ -33,7 +33,7 @@ def test_a_weight_that_modules_share_keeps_inputs_in_floats_since_each_would_nee
     assert rounded(Configuration({**int8, "alone": Encoding.parse("lut4")})) is None
 
 
-def test_a_parameter_that_is_no_modules_keeps_its_inputs_in_floats():
+def test_a_parameter_that_is_no_modules_is_rounded_at_its_product():
     class Mixed(nn.Module):
         def __init__(self):
             super().__init__()
@@ -47,4 +47,4 @@ def test_a_parameter_that_is_no_modules_keeps_its_inputs_in_floats():
     workload = SimpleNamespace(model=model, example_inputs=(torch.rand(1, 8),), sampling=Sampling())
     rounded = rounding(SimpleNamespace(workload=workload, layers=layers))
     int8 = dict.fromkeys(("first", "weights.0"), Encoding.parse("int8"))
-    assert rounded(Configuration(int8)).activations == {"first": Precision.INT8}
+    assert rounded(Configuration(int8)).activations == dict.fromkeys(int8, Precision.INT8)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from palettune.evaluators.workload.weight_products import WeightProduct, products_of
+from palettune.evaluators.weights.weight_products import WeightProduct, products_of
 
 aten = torch.ops.aten
 

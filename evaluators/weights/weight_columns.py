@@ -39,6 +39,11 @@ class Strides:
         """Return those of a tensor."""
         return cls(int(tensor.storage_offset()), tuple(tensor.shape), tuple(tensor.stride()))
 
+    @property
+    def elements(self) -> int:
+        """Number of elements; those of an axis that was only repeated count once."""
+        return math.prod(size for size, step in zip(self.shape, self.steps, strict=True) if step)
+
     def places(self, index: Tensor) -> Tensor:
         """Return the places in the storage (N) of elements given by their index on each axis (axes, N)."""
         steps = torch.tensor(self.steps, dtype=torch.long).reshape(-1, 1)
@@ -66,10 +71,12 @@ class WeightColumns:
         inputs: for each column of the layer's matrices the op's input, (K); -1 for a column that this use leaves out.
             None where they are the same in number and order.
         batch: the only index on the operand's batch axis that the layer's elements have; None for all.
+        whole: the columns meet all inputs of the op.
     """
 
     inputs: Tensor | None
     batch: int | None
+    whole: bool = True
 
 
 @lru_cache(maxsize=4096)
@@ -116,7 +123,8 @@ def weight_columns(
         at = numbers.pop()
     count = math.prod(operand.shape[axis] for axis in axes)
     plain = len(inputs) == count and torch.equal(inputs, torch.arange(count))
-    return WeightColumns(None if plain else inputs, at)
+    whole = at is None and len(inputs) == count and bool((inputs >= 0).all())
+    return WeightColumns(None if plain else inputs, at, whole)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from palettune.device_bench.model.layer_weight import layer_weight
 from palettune.device_bench.model.module_layers import layers_of
-from palettune.evaluators.workload.weight_uses import WeightUse, called_as_module, watched_weights
+from palettune.evaluators.weights.weight_uses import WeightUse, called_as_module, watched_weights
 from palettune.space.layer import Layer, LayerKind, WeightView
 from tests.evaluators.every_use import WIDTH, Conv1D, every_layer, every_use, sentences
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from palettune.device_bench.conversion.weights.weight_codes import whole_view
 from palettune.device_bench.model.layer_weight import held_tensor
 from palettune.evaluators.library_internals import OpMode, copying_ops, reversed_padding
-from palettune.evaluators.workload.weight_columns import Strides, weight_columns
-from palettune.evaluators.workload.weight_products import MovingWindow, WeightProduct, products_of
+from palettune.evaluators.weights.weight_columns import Strides, weight_columns
+from palettune.evaluators.weights.weight_products import MovingWindow, WeightProduct, products_of
 from palettune.space.layer import Layer
 
-__all__ = ["WeightUse", "called_as_module", "watched_weights"]
+__all__ = ["UseHook", "WeightUse", "called_as_module", "watched_ops", "watched_weights"]
 
 _MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _aten = torch.ops.aten
@@ -42,12 +42,20 @@ class WeightUse:
         inputs: for each column of the layer's matrices the (unfolded) input that it meets, -1 for none; None for each
             its own.
         by_module: the values are those that a module was called with.
+        given: the argument of the op, or of the module, that holds the values.
+        alone: the op multiplies each element of the layer by it, and nothing else.
     """
 
     values: Tensor
     window: MovingWindow | None = None
     inputs: Tensor | None = None
     by_module: bool = False
+    given: Tensor | None = None
+    alone: bool = False
+
+
+#: Called with a layer's name and a use of its weight; returns what the op takes instead of ``given``, if anything.
+UseHook = Callable[[str, WeightUse], Tensor | None]
 
 
 def called_as_module(model: nn.Module, layer: Layer) -> bool:
@@ -57,7 +65,7 @@ def called_as_module(model: nn.Module, layer: Layer) -> bool:
 
 @contextlib.contextmanager
 def watched_weights(
-    model: nn.Module, layers: Iterable[Layer], hook: Callable[[str, WeightUse], None], *, modules: bool = True
+    model: nn.Module, layers: Iterable[Layer], hook: UseHook, *, modules: bool = True
 ) -> Iterator[None]:
     """Call ``hook`` with a layer's name before each use of its weight, inside the context.
 
@@ -80,20 +88,37 @@ def watched_weights(
             stack.callback(module.register_forward_pre_hook(_module_hook(layer.name, hook)).remove)
         if others:
             stack.enter_context(torch.inference_mode())
-            stack.enter_context(_attention_in_steps())
-            stack.enter_context(_WeightMode(model, others, hook))
+            stack.enter_context(watched_ops(model, others, hook))
         yield
 
 
-def _module_hook(name: str, hook: Callable[[str, WeightUse], None]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+@contextlib.contextmanager
+def watched_ops(model: nn.Module, layers: Iterable[Layer], hook: UseHook) -> Iterator[None]:
+    """Call ``hook`` before each op that takes a layer's weight, whatever calls it; gradients may be recorded.
+
+    Without ``torch.inference_mode`` the weights of recurrent modules are not seen. Gradients do not see what the hook
+    puts in the place of a value.
+
+    Args:
+        model: the model, with the tensors that it runs with.
+        layers: to watch.
+        hook: called with the layer's name and the use.
+    """
+    with _attention_in_steps(), _WeightMode(model, tuple(layers), hook):
+        yield
+
+
+def _module_hook(name: str, hook: UseHook) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
+    def watch(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         window = None
         if isinstance(module, (nn.Conv1d, nn.Conv2d)):
             mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
             sizes = (module.kernel_size, module.stride, module.dilation)
             window = MovingWindow(*sizes, tuple(reversed_padding(module)), mode, module.groups)
-        if inputs:
-            hook(name, WeightUse(inputs[0], window, by_module=True))
+        if not inputs:
+            return None
+        instead = hook(name, WeightUse(inputs[0], window, by_module=True, given=inputs[0], alone=True))
+        return None if instead is None else (instead, *inputs[1:])
 
     return watch
 
@@ -120,7 +145,7 @@ class _Held:
 class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
     """Looks at every op that takes a watched weight; all other ops run as they are."""
 
-    def __init__(self, model: nn.Module, layers: Sequence[Layer], hook: Callable[[str, WeightUse], None]) -> None:
+    def __init__(self, model: nn.Module, layers: Sequence[Layer], hook: UseHook) -> None:
         super().__init__()
         self._hook = hook
         self._held: dict[int | None, list[_Held]] = {}
@@ -137,19 +162,25 @@ class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
         """Run an op; in parts where it takes a watched weight and is no product itself."""
         if not any(_address(value) in self._held for value in _tensors((*arguments, *named.values()))):
             return op(*arguments, **named)
-        seen = [self._report(product) for product in products_of(op, arguments)]
+        given = list(arguments)
+        seen = [self._report(product, given) for product in products_of(op, arguments)]
         if not any(seen) and op not in _COPIES:
             with self, _recurrence_in_steps() if op in _RECURRENT else contextlib.nullcontext():
                 parts = op.decompose(*arguments, **named)
             if parts is not NotImplemented:
                 return parts
-        result = op(*arguments, **named)
+        result = op(*given, **named)
         if op in _COPIES:
             self._note(arguments[0], result)
         return result
 
-    def _report(self, product: WeightProduct) -> bool:
-        """Call the hook for each layer that the operand holds; return whether it may hold any."""
+    def _report(self, product: WeightProduct, given: list[Any]) -> bool:
+        """Call the hook for each layer that the operand holds; return whether it may hold any.
+
+        Args:
+            product: of an op.
+            given: the arguments of the op, in which what the hook returns takes its place.
+        """
         held = self._held.get(_address(product.weight), ())
         operand = Strides.of(product.weight)
         for one in held:
@@ -159,7 +190,12 @@ class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
                 found = weight_columns(layer, one.copies, operand, product.axes, product.batch)
                 if found is not None:
                     values = product.values if found.batch is None else product.values[found.batch]
-                    self._hook(layer.name, WeightUse(values, product.window, found.inputs))
+                    whole = given[product.argument]
+                    alone = found.whole and operand.elements == layer.parameters
+                    instead = self._hook(
+                        layer.name, WeightUse(values, product.window, found.inputs, given=whole, alone=alone)
+                    )
+                    given[product.argument] = whole if instead is None else instead
         return bool(held)
 
     def _note(self, source: Tensor, result: Tensor) -> None:

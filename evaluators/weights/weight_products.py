@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,6 +43,7 @@ class WeightProduct:
         weight: the operand.
         values: what it multiplies: (..., inputs), or (N, channels, *lengths) under a window.
         axes: those of the operand over which the op sums, in the order of the inputs.
+        argument: which of the op's arguments the values are, in an order of their own.
         batch: axis of the operand along which matrices are multiplied one by one; the first axis of ``values``.
         window: of a convolution.
     """
@@ -50,6 +51,7 @@ class WeightProduct:
     weight: Tensor
     values: Tensor
     axes: tuple[int, ...]
+    argument: int
     batch: int | None = None
     window: MovingWindow | None = None
 
@@ -66,21 +68,26 @@ def products_of(op: Any, arguments: Sequence[Any]) -> list[WeightProduct]:
 
 
 def _linear(values: Tensor, weight: Tensor, *_: Any) -> list[WeightProduct]:
-    found = [WeightProduct(weight, values, (1,))] if weight.ndim == 2 else []
-    return found + ([WeightProduct(values, weight, (1,))] if values.ndim == weight.ndim == 2 else [])
+    found = [WeightProduct(weight, values, (1,), 0)] if weight.ndim == 2 else []
+    return found + ([WeightProduct(values, weight, (1,), 1)] if values.ndim == weight.ndim == 2 else [])
 
 
 def _matmul(left: Tensor, right: Tensor) -> list[WeightProduct]:
-    found = [WeightProduct(right, left, (0,))] if right.ndim == 2 else []
-    return found + ([WeightProduct(left, right.transpose(-1, -2), (1,))] if left.ndim == 2 <= right.ndim else [])
+    found = [WeightProduct(right, left, (0,), 0)] if right.ndim == 2 else []
+    return found + ([WeightProduct(left, right.transpose(-1, -2), (1,), 1)] if left.ndim == 2 <= right.ndim else [])
 
 
 def _bmm(left: Tensor, right: Tensor) -> list[WeightProduct]:
-    return [WeightProduct(right, left, (1,), 0), WeightProduct(left, right.transpose(1, 2), (2,), 0)]
+    return [WeightProduct(right, left, (1,), 0, 0), WeightProduct(left, right.transpose(1, 2), (2,), 1, 0)]
 
 
 def _mv(matrix: Tensor, vector: Tensor) -> list[WeightProduct]:
-    return [WeightProduct(matrix, vector[None], (1,))]
+    return [WeightProduct(matrix, vector[None], (1,), 1)]
+
+
+def _behind_a_sum(read: Callable[..., list[WeightProduct]]) -> Callable[..., list[WeightProduct]]:
+    """Products of an op whose first argument is added to them."""
+    return lambda _, left, right: [replace(one, argument=one.argument + 1) for one in read(left, right)]
 
 
 def _convolution(
@@ -100,17 +107,17 @@ def _convolution(
     one, two, three = (tuple(given) * (len(kernel) // len(given)) for given in (stride, dilation, padding))
     around = tuple(amount for size in reversed(three) for amount in (size, size))
     window = MovingWindow(kernel, one, two, around, groups=groups)
-    return [WeightProduct(weight, values, tuple(range(1, weight.ndim)), window=window)]
+    return [WeightProduct(weight, values, tuple(range(1, weight.ndim)), 0, window=window)]
 
 
 _OPS: dict[Any, Callable[..., list[WeightProduct]]] = {
     _aten.linear.default: _linear,
     _aten.matmul.default: _matmul,
     _aten.mm.default: _matmul,
-    _aten.addmm.default: lambda _, left, right: _matmul(left, right),
+    _aten.addmm.default: _behind_a_sum(_matmul),
     _aten.bmm.default: _bmm,
-    _aten.baddbmm.default: lambda _, left, right: _bmm(left, right),
+    _aten.baddbmm.default: _behind_a_sum(_bmm),
     _aten.mv.default: _mv,
-    _aten.addmv.default: lambda _, matrix, vector: _mv(matrix, vector),
+    _aten.addmv.default: _behind_a_sum(_mv),
     _aten.convolution.default: _convolution,
 }

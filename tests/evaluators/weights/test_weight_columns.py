@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from palettune.evaluators.workload.weight_columns import Strides, weight_columns
+from palettune.evaluators.weights.weight_columns import Strides, weight_columns
 from palettune.space.layer import Layer, LayerKind, WeightView
 
 Copies = tuple[tuple[Strides, Strides], ...]
