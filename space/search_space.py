@@ -104,13 +104,18 @@ class SearchSpace:
         if set(parameters) != set(choices):
             wrong = sorted(set(parameters) ^ set(choices))[0]
             raise SearchSpaceError(f"parameter {wrong!r} is missing or not of this search space")
-        encodings = {}
-        for group in self.groups:
-            encoding = Encoding.parse(parameters[group[0]]) if group[0] in choices else FP16
-            encodings.update(dict.fromkeys(group, encoding))
+        known = {name: self._offered[name].get(spelling) for name, spelling in parameters.items()}
+        chosen = {name: found or Encoding.parse(parameters[name]) for name, found in known.items()}
+        encodings = {name: chosen.get(group[0], FP16) for group in self.groups for name in group}
         configuration = self.configuration(encodings)
-        self.to_parameters(configuration)
+        if None in known.values():
+            self.to_parameters(configuration)
         return configuration
+
+    @cached_property
+    def _offered(self) -> dict[str, dict[str, Encoding]]:
+        """Encodings by parameter and spelling: thousands of choices are read back, and spellings are few."""
+        return {name: {str(e): e for e in self.menus[name].encodings} for name in self.choices}
 
     def uniform(self, encoding: Encoding) -> Configuration:
         """Return the configuration with every layer as near to one encoding as its menu allows.

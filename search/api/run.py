@@ -164,8 +164,9 @@ class Run:
         budgets = {name: bound for name, bound in given.items() if bound is not None}
         context, latency = self._study.context, self._known.model or self._latency
         restricted = replace(context, space=restricted_space(context.space, fix or {}, forbid))
-        best = best_within(self.front, Limits(max_size_mb, max_latency_ms))
-        return solution(self.experiment, restricted, self._scores, self.trials, budgets, latency, best)
+        records = self.trials
+        best = best_within(self._front(records, self._known), Limits(max_size_mb, max_latency_ms))
+        return solution(self.experiment, restricted, self._scores, records, budgets, latency, best)
 
     # -- what is made of it -------------------------------------------------------------------------------------
 

@@ -262,7 +262,9 @@ def export(
         observer=display,
     )
     if record is not None:
-        print_lines(console, [f"trial {record.trial}: {record!r}"])
+        from palettune.search.display.solution_lines import measured_words
+
+        print_lines(console, [measured_words(record)])
         picked.append(record)
     found = run.export(
         picked or ["knee"],

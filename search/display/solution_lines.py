@@ -9,7 +9,7 @@ from palettune.search.proposing.solution import Solution
 from palettune.search.results.formatting import digits, encoding_summary
 from palettune.search.study.record import Record
 
-__all__ = ["solution_lines"]
+__all__ = ["measured_words", "solution_lines"]
 
 _UNITS = {"size_mb": "MB", "latency_ms": "ms"}
 
@@ -38,11 +38,11 @@ def _best(found: Solution) -> str:
     bounds = _bounds(found.budgets)
     if found.best is None:
         return f"measured: no member of the front is within {bounds}"
-    return f"best measured within {bounds}: {_measured(found.best)}"
+    return f"best measured within {bounds}: {measured_words(found.best)}"
 
 
-def _measured(record: Record) -> str:
-    """A trial with its costs and what was measured of it."""
+def measured_words(record: Record) -> str:
+    """Return a trial in words: its costs and what was measured of it."""
     costs = ", ".join(f"{value:.3f} {_UNITS[name]}" for name, value in record.costs.items() if name in _UNITS)
     divergence = record.evaluation.divergence if record.evaluation is not None else None
     return f"trial {record.trial}, {costs}, divergence {digits(divergence)} ({record.workflow})"
@@ -71,7 +71,7 @@ def _forecast(forecast: EscalationForecast) -> str:
 def _advice(found: Solution) -> str:
     """Whether the prediction is worth an evaluation, in words."""
     if found.evaluated:
-        return f"this configuration has been evaluated: {'; '.join(map(_measured, found.evaluated))}"
+        return f"this configuration has been evaluated: {'; '.join(map(measured_words, found.evaluated))}"
     if found.best is None or found.best.evaluation is None:
         return "a prediction: nothing was evaluated"
     measured = found.best.evaluation.divergence

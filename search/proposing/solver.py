@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 
+from palettune.search.experiment.objectives import non_dominated
+
 __all__ = ["Allocation", "Infeasible", "Problem", "solve", "sweep"]
 
 Vector = NDArray[np.float64]
+
+_FEW_POINTS = 100
+"""Multipliers that are enough for an allocation that bounds the best one."""
 
 
 class Infeasible(ValueError):
@@ -94,9 +99,49 @@ def solve(
     for cost, budget in budgets.items():
         if problem.minimum(cost) > budget:
             raise Infeasible(f"{cost} <= {budget:g} cannot be met: the least reachable is {problem.minimum(cost):g}")
+    part, kept = _useful_part(problem, budgets)
+    choices = _least_loss(part, budgets, seconds, relative_gap)
+    return _allocation(problem, [int(places[choice]) for places, choice in zip(kept, choices, strict=True)])
+
+
+def _useful_part(problem: Problem, budgets: Mapping[str, float]) -> tuple[Problem, list[NDArray[np.int64]]]:
+    """The choices that an optimum may have, and their places by group: none that another beats, or that loses too much.
+
+    HiGHS is quicker with fewer of them, and its absolute tolerances are small beside what they lose: a choice that loses
+    a thousand times as much as the whole optimum would hide what others lose.
+    """
+    rows = [problem.costs[cost] for cost in budgets]
+    kept = [
+        np.flatnonzero(non_dominated(np.column_stack([loss, *(row[group] for row in rows)])))
+        for group, loss in enumerate(problem.losses)
+    ]
+    part = _part(problem, budgets, kept)
+    room = _reached(part, budgets) - sum(float(loss.min()) for loss in part.losses)
+    few = [places[loss - loss.min() <= room + 1e-9 * abs(room)] for places, loss in zip(kept, part.losses, strict=True)]
+    return _part(problem, budgets, few), few
+
+
+def _part(problem: Problem, budgets: Mapping[str, float], kept: Sequence[NDArray[np.int64]]) -> Problem:
+    """The same with fewer choices in each group, and the costs that have a budget."""
+    losses = tuple(loss[places] for loss, places in zip(problem.losses, kept, strict=True))
+    costs = {
+        cost: tuple(row[places] for row, places in zip(problem.costs[cost], kept, strict=True)) for cost in budgets
+    }
+    return Problem(losses, costs, problem.constants)
+
+
+def _reached(problem: Problem, budgets: Mapping[str, float]) -> float:
+    """The least loss within the budgets among sweeps of each cost; infinite where none is within them."""
+    members = [member for cost in budgets for member in sweep(problem, cost, _FEW_POINTS)]
+    within = [m.loss for m in members if all(m.costs[cost] <= budget for cost, budget in budgets.items())]
+    return min(within, default=math.inf)
+
+
+def _least_loss(problem: Problem, budgets: Mapping[str, float], seconds: float, relative_gap: float) -> list[int]:
+    """The mixed-integer program: one choice of each group."""
     sizes = [len(loss) for loss in problem.losses]
-    objective = np.concatenate(problem.losses)
-    scale = float(np.abs(objective).max()) or 1.0
+    objective = np.concatenate([loss - loss.min() for loss in problem.losses])
+    scale = float(objective.max()) or 1.0
     group = np.repeat(np.arange(len(sizes)), sizes)
     pick_one = csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))))
     constraints = [LinearConstraint(pick_one, 1.0, 1.0)]
@@ -114,7 +159,7 @@ def solve(
     if result.x is None:
         raise Infeasible(f"no allocation within {dict(budgets)} was found: {result.message}")
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return _allocation(problem, [int(result.x[a:b].argmax()) for a, b in itertools.pairwise(offsets)])
+    return [int(result.x[a:b].argmax()) for a, b in itertools.pairwise(offsets)]
 
 
 def sweep(problem: Problem, cost: str, points: int = 2000) -> list[Allocation]:

@@ -1,15 +1,18 @@
 """How quick the review page is in a browser: until it can be used, and while it is used, for searches of several sizes.
 
     python -m experiments.benchmarks.review.in_browser
+    python -m experiments.benchmarks.review.in_browser --layers 50 --trials 60 --times 1 --out build/in_browser.json
 
 Times are milliseconds, the medians of a few pages, in the system's Chromium without a GPU: ``ready`` from the address to
-drawn and waiting, ``ready_cpu`` what the page's own thread worked until then, the others from a change to the next frame.
-Adds ``browser`` to ``result.json``.
+drawn and waiting, ``ready_cpu`` what the page's own thread worked until then, the others from a change to the next frame,
+of a dozen changes; ``slowest`` is the slowest of all these. Writes ``in_browser.json`` beside this file.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -19,10 +22,11 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 from experiments.benchmarks.review.made_up_search import made_up_source
-from experiments.benchmarks.review.run import LAYERS, RESULT, TRIALS
+from experiments.benchmarks.review.run import LAYERS, TRIALS
 from palettune.search.review.review_page import write_review
 
 TIMES = 3
+RESULT = Path(__file__).with_name("in_browser.json")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 #: From the address to drawn and waiting for the reader.
@@ -41,12 +45,14 @@ CHANGES = """async () => {
             await frame();
             times.push(performance.now() - began);
         }
-        return times.sort((one, other) => one - other)[6];
+        times.sort((one, other) => one - other);
+        result.slowest = Math.max(result.slowest, times.at(-1));
+        return times[6];
     };
     const { run } = data;
     const member = (i) => run.front[i % run.front.length];
     const budget = (i) => run.floatMb * (0.2 + 0.05 * i);
-    const result = {};
+    const result = { slowest: 0 };
     result.choose_a = await time((i) => (state.first.value = member(i)));
     result.compare_b = await time((i) => (state.second.value = member(i + 1)));
     result.hover = await time((i) => (state.hovered.value = run.byTrial.get(member(i))));
@@ -60,10 +66,10 @@ CHANGES = """async () => {
 }"""
 
 
-def measured(browser: Browser, page: Path) -> dict[str, float]:
+def measured(browser: Browser, page: Path, times: int) -> dict[str, float]:
     """Medians of one page's times."""
     ready, busy, changes = [], [], []
-    for _ in range(TIMES):
+    for _ in range(times):
         opened = browser.new_page(viewport={"width": 1440, "height": 1000})
         tools = opened.context.new_cdp_session(opened)
         tools.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -78,27 +84,33 @@ def measured(browser: Browser, page: Path) -> dict[str, float]:
     return {
         "ready": round(statistics.median(ready)),
         "ready_cpu": round(statistics.median(busy)),
-        **{name: round(statistics.median(float(times[name]) for times in changes), 1) for name in names},
+        **{name: round(statistics.median(float(found[name]) for found in changes), 1) for name in names},
     }
 
 
 def main() -> None:
     """Print and write what was measured."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--layers", type=int, nargs="+", default=LAYERS)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--times", type=int, default=TIMES, help="pages of each size")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         raise SystemExit("no Chromium on this machine (Debian: apt-get install chromium)")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
-        for layers in LAYERS:
-            source = made_up_source(layers, TRIALS, Path(temporary))
+        for layers in arguments.layers:
+            source = made_up_source(layers, arguments.trials, Path(temporary))
             write_review(source, source.folder.review)
-            rows.append({"layers": layers, "trials": TRIALS, **measured(browser, source.folder.review)})
+            found = measured(browser, source.folder.review, arguments.times)
+            rows.append({"layers": layers, "trials": arguments.trials, **found})
         browser.close()
-    held = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    held["browser"] = rows
-    RESULT.write_text(json.dumps(held, indent=2) + "\n")
-    print(json.dumps(rows, indent=2))
+    told = json.dumps({"cores": os.cpu_count(), "times": arguments.times, "pages": rows}, indent=2)
+    arguments.out.write_text(told + "\n")
+    print(told)
 
 
 if __name__ == "__main__":

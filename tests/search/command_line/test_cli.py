@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -16,6 +17,7 @@ from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.results.verification import verify
 from palettune.space.errors import UserError
 from tests.search.conftest import EXPERIMENT, WORKLOAD
+from tests.search.made_up import record
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -215,6 +217,32 @@ def test_a_review_is_written_and_opened_unless_it_is_not_wanted(command, monkeyp
     code, out, _ = command("review", "x.toml", "--no-open", "--out", tmp_path / "other.html")
     assert (code, out) == (0, f"{tmp_path / 'other.html'}\n")
     assert len(opened) == 1
+
+
+def test_what_is_solved_for_is_evaluated_said_in_words_and_exported(command, monkeypatch):
+    solved, exported = [], []
+
+    class Solving:
+        notes = ()
+
+        def solve(self, **budgets):
+            solved.append(budgets)
+            return SimpleNamespace(configuration="a configuration")
+
+        def evaluate(self, configuration, **_):
+            assert configuration == "a configuration"
+            return record(42, 0.08, 2.4)
+
+        def export(self, picked, out, **bounds):
+            exported.append(([item.trial for item in picked], bounds["max_size_mb"]))
+            return SimpleNamespace(manifest=out / "manifest.json", proven=True)
+
+    monkeypatch.setattr(palettune, "open_run", lambda *_, **__: Solving())
+    given = ("export", "x.toml", "--out", "out", "--solve", "--max-size-mb", 2.4, "--forbid", "lut2")
+    said = "trial 42, 2.400 MB, divergence 0.0800 (data_free)\nmanifest: out/manifest.json\n"
+    assert command(*given) == (0, said, "")
+    assert solved == [{"max_size_mb": 2.4, "max_latency_ms": None, "fix": {}, "forbid": ("lut2",)}]
+    assert exported == [([42], None)]
 
 
 def test_an_export_says_which_of_its_options_would_not_be_heard(command, project):

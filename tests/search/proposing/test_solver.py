@@ -46,6 +46,19 @@ def test_exact_answers_equal_brute_force(problem, a, b):
         assert answer.costs[name] <= budget + 1e-5
 
 
+def test_choices_that_lose_everything_do_not_hide_what_others_lose():
+    random = np.random.default_rng(0)
+    small = random.lognormal(-9, 2, (30, 3))
+    losses = tuple(np.array([1e3, *sorted(row, reverse=True), 0.0]) for row in small)
+    sizes = tuple(np.array([0.9, *sorted(row), 4.0]) for row in random.uniform(1, 4, (30, 3)))
+    problem = Problem(losses, {"size_mb": sizes}, {"size_mb": 0.0})
+    members = [member for member in sweep(problem, "size_mb") if member.loss < 0.1]
+    assert len(members) > 20
+    for member in members[::5]:
+        found = solve(problem, {"size_mb": member.costs["size_mb"]})
+        assert found.loss == pytest.approx(member.loss, rel=1e-4)
+
+
 @settings(max_examples=60, deadline=None)
 @given(problems())
 @pytest.mark.slow
