@@ -99,7 +99,7 @@ class MomentMatching:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which biases stay as they are, because no output of a module shows what they are added to."""
+        """Biases that stay as they are, in words: no output of a module shows what they are added to."""
         matched = {f"{name}.bias" if name else "bias" for name in self.wanted}
         reason = "it is not the bias of a module that each pass calls once"
         return left_out("moments are not matched by", {name: reason for name in self._biases if name not in matched})
