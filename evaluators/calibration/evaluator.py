@@ -109,7 +109,7 @@ class CalibrationEvaluator(WorkflowEvaluator):
             return measured
         if isinstance(measured, Screened):
             raise AssertionError("an evaluation without rivals was screened out")
-        notes = (*self.samples.notes, *inputs_in_fp16(configuration, self.setting.weights.layers))
+        notes = (*self.samples.notes, *self._moments.notes, *inputs_in_fp16(configuration, self.setting.weights.layers))
         return WorkflowResult(measured, state, tuple(gains), notes)
 
     def _calibrated(self, configuration: Configuration, start: WorkflowResult | None, gains: list[Gain]) -> ModelState:

@@ -25,6 +25,7 @@ from palettune.evaluators.calibration.channel_moments import (
 )
 from palettune.evaluators.calibration.shrinkage import shrunk
 from palettune.evaluators.placement import device_of, on
+from palettune.evaluators.quality.left_out import left_out
 from palettune.evaluators.workload.course import Course
 from palettune.evaluators.workload.halving import with_room
 from palettune.evaluators.workload.samples import Inputs
@@ -94,6 +95,14 @@ class MomentMatching:
         largest = _largest_output(model, course.first(1))
         count = max(2, min(most, len(course.inputs), memory_bytes // max(largest, 1)))
         self.wanted: Mapping[str, ChannelMoments] = with_room(lambda n: self._record(model, modules, course, n), count)
+        self._biases = [name for name, parameter in model.named_parameters() if _is_bias(name, parameter)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Biases that stay as they are, in words: no output of a module shows what they are added to."""
+        matched = {f"{name}.bias" if name else "bias" for name in self.wanted}
+        reason = "it is not the bias of a module that each pass calls once"
+        return left_out("moments are not matched by", {name: reason for name in self._biases if name not in matched})
 
     def _record(
         self, model: nn.Module, modules: Mapping[str, nn.Module], course: Course, count: int
@@ -150,6 +159,10 @@ class MomentMatching:
 def correctable(module: nn.Module) -> bool:
     """Return whether a module has a bias along the channels of its output."""
     return channel_axis(module) is not None and isinstance(getattr(module, "bias", None), Tensor)
+
+
+def _is_bias(name: str, parameter: Tensor) -> bool:
+    return parameter.ndim == 1 and "bias" in name.rpartition(".")[2]
 
 
 def scales(module: nn.Module) -> bool:

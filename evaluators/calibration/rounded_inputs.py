@@ -7,6 +7,7 @@ Source: https://apple.github.io/coremltools/docs-guides/source/opt-quantization-
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from palettune.device_bench.package_model.quantized_activation import roundable
 from palettune.evaluators.quality.left_out import left_out
 from palettune.evaluators.weights.weight_uses import WeightUse, watched_ops
+from palettune.evaluators.workload.course import Hook, watched
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
 from palettune.space.layer import Layer, LayerKind
@@ -45,27 +47,26 @@ def unroundable(layer: Layer) -> str | None:
 def roundable_layers(model: nn.Module, example_inputs: tuple[Tensor, ...], layers: Iterable[Layer]) -> frozenset[str]:
     """Return the names of the layers whose inputs can be rounded.
 
-    These are layers that are called as modules on floats, and others whose weight no op takes but alone, as its factor.
+    These are layers that are called as modules on floats, and whose weight nothing else uses; and others whose weight no
+    op takes but alone, as its factor.
 
     Args:
-        model: run on ``example_inputs`` without gradients, twice where not all layers are called.
+        model: run twice on ``example_inputs`` without gradients.
         layers: of the model.
     """
     some = [layer for layer in layers if unroundable(layer) is None]
     called = roundable(model, example_inputs, [layer.module for layer in some if layer.module is not None])
-    others = [layer for layer in some if layer.name not in called]
-    return called | _taken_alone(model, example_inputs, others) if others else called
-
-
-def _taken_alone(model: nn.Module, inputs: tuple[Tensor, ...], layers: list[Layer]) -> frozenset[str]:
-    alone: dict[str, bool] = {}
+    uses: dict[str, list[bool]] = {layer.name: [] for layer in some}
+    calls = Counter[str]()
 
     def see(name: str, use: WeightUse) -> None:
-        alone[name] = use.alone and use.values.is_floating_point() and alone.get(name, True)
+        uses[name].append(use.alone and use.values.is_floating_point())
 
-    with torch.inference_mode(), watched_ops(model, layers, see):
-        model(*inputs)
-    return frozenset(name for name, found in alone.items() if found)
+    hooks: dict[str, Hook] = {name: lambda *_, name=name: calls.update([name]) for name in called}
+    with torch.inference_mode(), watched(model, hooks), watched_ops(model, some, see):
+        model(*example_inputs)
+    by_module = {name for name in called if len(uses[name]) <= calls[name]}
+    return frozenset(by_module | {name for name, seen in uses.items() if name not in called and seen and all(seen)})
 
 
 def inputs_in_fp16(configuration: Configuration, layers: Mapping[str, Layer]) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ def inputs_in_fp16(configuration: Configuration, layers: Mapping[str, Layer]) ->
         return ()
     kept = {
         name: unroundable(layers[name])
-        or "no module is called on floats, no op takes the weight alone, or the configuration leaves it out"
+        or "neither a module called on floats nor ops that take it alone are all that uses it, or it was left out"
         for name, encoding in configuration.in_order.items()
         if takes_rounded_inputs(encoding) and configuration.activations.get(name) is not Precision.INT8
     }

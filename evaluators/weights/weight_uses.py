@@ -43,7 +43,8 @@ class WeightUse:
             its own.
         by_module: the values are those that a module was called with.
         given: the argument of the op, or of the module, that holds the values.
-        alone: the op multiplies each element of the layer by it, and nothing else.
+        alone: the op multiplies each element of the layer by it, and nothing else; not as a step of a recurrent op, which
+            no other than ``torch.inference_mode`` shows.
     """
 
     values: Tensor
@@ -148,6 +149,7 @@ class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
     def __init__(self, model: nn.Module, layers: Sequence[Layer], hook: UseHook) -> None:
         super().__init__()
         self._hook = hook
+        self._in_recurrence = False
         self._held: dict[int | None, list[_Held]] = {}
         self._alive: list[Tensor] = []  # copies, lest another tensor takes their memory
         by_tensor: dict[str, list[Layer]] = {}
@@ -165,7 +167,7 @@ class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
         given = list(arguments)
         seen = [self._report(product, given) for product in products_of(op, arguments)]
         if not any(seen) and op not in _COPIES:
-            with self, _recurrence_in_steps() if op in _RECURRENT else contextlib.nullcontext():
+            with self, self._recurrence() if op in _RECURRENT else contextlib.nullcontext():
                 parts = op.decompose(*arguments, **named)
             if parts is not NotImplemented:
                 return parts
@@ -173,6 +175,16 @@ class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
         if op in _COPIES:
             self._note(arguments[0], result)
         return result
+
+    @contextlib.contextmanager
+    def _recurrence(self) -> Iterator[None]:
+        """Run a recurrent op in steps."""
+        self._in_recurrence = True
+        try:
+            with _recurrence_in_steps():
+                yield
+        finally:
+            self._in_recurrence = False
 
     def _report(self, product: WeightProduct, given: list[Any]) -> bool:
         """Call the hook for each layer that the operand holds; return whether it may hold any.
@@ -191,7 +203,7 @@ class _WeightMode(OpMode):  # type: ignore[no-untyped-call]
                 if found is not None:
                     values = product.values if found.batch is None else product.values[found.batch]
                     whole = given[product.argument]
-                    alone = found.whole and operand.elements == layer.parameters
+                    alone = found.whole and operand.elements == layer.parameters and not self._in_recurrence
                     instead = self._hook(
                         layer.name, WeightUse(values, product.window, found.inputs, given=whole, alone=alone)
                     )

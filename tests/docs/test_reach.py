@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ class Uncalled(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, cls: type[nn.RNNBase]) -> None:
+    def __init__(self, cls: Callable[..., nn.RNNBase]) -> None:
         super().__init__()
         self.rnn = cls(WIDTH, WIDTH)
 
@@ -69,7 +70,7 @@ def held(
     return Held(shape, use), Layer("held", kind, shape, parameter="held"), x
 
 
-def recurrent(cls: type[nn.RNNBase], rows: int, kind: LayerKind) -> tuple[nn.Module, Layer, Tensor]:
+def recurrent(cls: Callable[..., nn.RNNBase], rows: int, kind: LayerKind) -> tuple[nn.Module, Layer, Tensor]:
     name = "rnn.weight_ih_l0"
     return Recurrent(cls), Layer(name, kind, (rows, WIDTH), parameter=name), torch.randn(5, 2, WIDTH)
 
@@ -103,6 +104,8 @@ def cases() -> dict[str, list[tuple[nn.Module, Layer, Tensor]]]:
         "LSTM": [
             recurrent(nn.LSTM, 4 * WIDTH, LayerKind.RECURRENT),
             recurrent(nn.RNN, WIDTH, LayerKind.RECURRENT),
+            recurrent(nn.GRU, 3 * WIDTH, LayerKind.LINEAR),
+            recurrent(partial(nn.LSTM, proj_size=4), 4 * WIDTH, LayerKind.LINEAR),
             (Recurrent(nn.GRU), gate, torch.randn(5, 2, WIDTH)),
         ],
         "look-up": [

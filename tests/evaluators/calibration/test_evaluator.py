@@ -52,6 +52,8 @@ def test_it_gains_where_no_weight_is_a_modules(tmp_path):
     assert next(gain.kept for gain in outcome.gains if gain.method == "layer_weights")
     assert outcome.state.methods["lstm.weight_hh_l1"] == outcome.state.methods["conv1d"] == "gptq"
     assert outcome.state.methods["words"] == "data_free"
+    assert any(gain.layer == "words" and "embedding" in gain.reason for gain in outcome.gains)
+    assert any(note.startswith("moments are not matched by attention.in_proj_bias") for note in outcome.notes)
 
 
 @pytest.mark.slow

@@ -89,3 +89,25 @@ def test_modules_called_twice_or_without_a_bias_are_left_alone():
 
     samples = tuple((torch.randn(1, 4),) for _ in range(8))
     assert set(MomentMatching(Twice().eval(), samples).wanted) == {"last"}
+
+
+def test_biases_that_no_called_module_shows_are_named():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.called, self.again, self.uncalled = (nn.Linear(8, 8) for _ in range(3))
+            self.attention, self.norm = nn.MultiheadAttention(8, 2, batch_first=True), nn.LayerNorm(8)
+
+        def forward(self, x):
+            x = self.norm(x + self.attention(x, x, x)[0])
+            return nn.functional.linear(
+                self.again(self.again(self.called(x))), self.uncalled.weight, self.uncalled.bias
+            )
+
+    samples = [(torch.randn(1, 3, 8),) for _ in range(8)]
+    (note,) = MomentMatching(Mixed().eval(), samples).notes
+    assert note == (
+        "moments are not matched by again.bias, uncalled.bias, attention.in_proj_bias and 1 more: "
+        "it is not the bias of a module that each pass calls once"
+    )
+    assert MomentMatching(nn.Linear(8, 8), samples).notes == ()

@@ -1,5 +1,9 @@
 """Which inputs can be rounded to 8 bits, and what the record says of 8-bit layers whose inputs stay in fp16."""
 
+import torch
+from torch import nn
+
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.calibration.rounded_inputs import inputs_in_fp16, roundable_layers
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import Encoding
@@ -12,6 +16,19 @@ def test_inputs_of_every_product_can_be_rounded_whatever_code_makes_it():
     assert found == {"dense", *uncalled}  # an LSTM has floats, a GRU takes all its gates in one op
 
 
+def test_a_module_whose_weight_is_used_beside_its_call_keeps_its_inputs():
+    class Beside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.twice, self.beside = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x):
+            return nn.functional.linear(self.beside(self.twice(self.twice(x))), self.beside.weight)
+
+    model = Beside().eval()
+    assert roundable_layers(model, (torch.randn(1, 8),), layers_of(model)) == {"twice"}
+
+
 def test_every_8_bit_layer_that_is_not_rounded_is_named_with_the_reason():
     layers = {layer.name: layer for layer in every_layer()}
     names = ("dense", "words", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "gru.weight_ih_l0.0")
@@ -20,8 +37,8 @@ def test_every_8_bit_layer_that_is_not_rounded_is_named_with_the_reason():
     rounded = Configuration(encodings, {"dense": Precision.INT8})
     notes = inputs_in_fp16(rounded, layers)
     assert sorted(notes) == [
-        "8-bit activations: inputs in fp16 of gru.weight_ih_l0.0: no module is called on floats, no op takes the weight "
-        "alone, or the configuration leaves it out",
+        "8-bit activations: inputs in fp16 of gru.weight_ih_l0.0: neither a module called on floats nor ops that take it "
+        "alone are all that uses it, or it was left out",
         "8-bit activations: inputs in fp16 of lstm.weight_ih_l0, lstm.weight_hh_l0: Core ML's recurrent ops take their "
         "inputs and states as floats",
         "8-bit activations: inputs in fp16 of words: a look-up takes integers",

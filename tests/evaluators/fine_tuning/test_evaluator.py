@@ -84,6 +84,20 @@ def test_activations_in_8_bits_are_trained_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_weights_without_a_module_are_trained_with_rounded_inputs(tmp_path: Path) -> None:
+    setting = every_setting(tmp_path)
+    plain = parse_configuration(setting, "int4")
+    asked = Configuration(plain.encodings, dict.fromkeys(("product", "attention.in_proj_weight"), Precision.INT8))
+    rounded = FineTuningEvaluator(setting, replace(SHORT, vector_steps=0, steps=0)).evaluate(asked)
+    found = FineTuningEvaluator(setting, SHORT).evaluate(asked)
+    assert isinstance(rounded, WorkflowResult)
+    assert isinstance(found, WorkflowResult)
+    assert all(one.by_op for one in found.state.activations.values())
+    assert found.state.activations == rounded.state.activations
+    assert found.evaluation.divergence < 0.6 * rounded.evaluation.divergence
+
+
+@pytest.mark.slow
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
     start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "lut2"))
