@@ -13,8 +13,9 @@ from palettune.device_bench.package.operand_ops import LEAST_ELEMENTS
 from palettune.evaluators.computed_weights.assigned_data import assigned_parameters
 from palettune.evaluators.computed_weights.call_key import CallKey
 from palettune.evaluators.computed_weights.held_tensors import held_tensors
-from palettune.evaluators.computed_weights.recorder import Call, ForwardRecord, Path, Source
+from palettune.evaluators.computed_weights.recorder import Call, ForwardRecord, OperandUse, Path, Source
 from palettune.evaluators.computed_weights.weight_operands import (
+    is_broadcast,
     is_moved_by,
     is_product,
     is_taken_operand,
@@ -119,9 +120,16 @@ class _Finder:
             target = self._target(number) if number not in self.impure and any(map(is_taken_operand, uses)) else None
             if target is not None and known is not None:
                 target = self._common(target, known)
-            if target is not None and self._is_table(target):
+            if target is not None and self._is_table(target) and not self._is_stored_once(target, uses):
                 found.add(target)
         return found
+
+    def _is_stored_once(self, number: int, uses: Iterable[OperandUse]) -> bool:
+        """Whether a tensor repeats what ops broadcast, which a conversion stores once."""
+        value = self.record.values[number]
+        long = [axis for axis, size in enumerate(value.shape) if size > 1]
+        repeats = any(torch.equal(value, value.narrow(axis, 0, 1).expand_as(value)) for axis in long)
+        return repeats and all(map(is_broadcast, uses))
 
     def _common(self, number: int, known: set[CallKey]) -> int | None:
         """The last tensor on the way to one that is computed by these calls alone; only moves may follow."""

@@ -128,6 +128,8 @@ class Table(nn.Module):
             True,
         ),
         ("not finite", lambda m, x: x + m.rows.exp().fill_(-torch.inf), False),
+        ("the same row again and again", lambda m, x: x + m.rows[:1].exp() * torch.ones(64, 1), False),
+        ("the same row, joined", lambda m, x: torch.cat([x, m.rows[:1].exp() * torch.ones(64, 1)]), True),
         ("divides", lambda m, x: x / m.rows.exp(), False),
     ],
 )
