@@ -112,6 +112,14 @@ class Table(nn.Module):
         return self.run(self, x)
 
 
+def test_a_table_is_folded_before_it_is_copied_for_an_op() -> None:
+    model, x = Table(lambda m, x: x.t() + m.rows.exp().t().contiguous()).eval(), torch.randn(64, 32)
+    with torch.no_grad():
+        record = record_forward(model, lambda: model(x))
+    (fold,) = fold_plan(model, record, True).folds
+    assert [call.key[0].split(".")[-1] for call in fold.chain] in (["exp"], ["exp", "t"])
+
+
 @pytest.mark.parametrize(
     ("why", "forward", "folded"),
     [
