@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from palettune.device_bench.model.module_layers import kind_of
 from palettune.device_bench.package.operand_ops import LEAST_ELEMENTS
 from palettune.evaluators.computed_weights.assigned_data import assigned_parameters
-from palettune.evaluators.computed_weights.call_key import CallKey
+from palettune.evaluators.computed_weights.call_key import CallKey, function_name
 from palettune.evaluators.computed_weights.held_tensors import held_tensors
-from palettune.evaluators.computed_weights.recorder import Call, ForwardRecord, Path, Source
+from palettune.evaluators.computed_weights.recorder import Call, ForwardRecord, OperandUse, Path, Source
 from palettune.evaluators.computed_weights.weight_operands import (
+    is_broadcast,
     is_moved_by,
     is_product,
     is_taken_operand,
@@ -23,6 +24,7 @@ from palettune.evaluators.computed_weights.weight_operands import (
 
 __all__ = ["Fold", "FoldPlan", "fold_plan"]
 
+_CONTIGUOUS = function_name(Tensor.contiguous)
 _TURNS = ("t", "T.__get__", "mT.__get__", "transpose", "permute", "swapaxes", "movedim")
 
 
@@ -116,12 +118,25 @@ class _Finder:
         found = set()
         known = None if twofold is None else {call.key for call in twofold.calls}
         for number, uses in self.record.uses.items():
-            target = self._target(number) if number not in self.impure and any(map(is_taken_operand, uses)) else None
+            taken = number not in self.impure and any(map(is_taken_operand, uses))
+            target = self._target(self._uncopied(number)) if taken else None
             if target is not None and known is not None:
                 target = self._common(target, known)
-            if target is not None and self._is_table(target):
+            if target is not None and self._is_table(target) and not self._is_stored_once(target, uses):
                 found.add(target)
         return found
+
+    def _uncopied(self, number: int) -> int:
+        """What a tensor is a copy of, in the order in memory that an op wants: other ways to the op need no copy."""
+        call = self.maker.get(number)
+        return call.inputs[0] if call is not None and call.key[0] == _CONTIGUOUS else number
+
+    def _is_stored_once(self, number: int, uses: Iterable[OperandUse]) -> bool:
+        """Whether a tensor repeats what ops broadcast, which a conversion stores once."""
+        value = self.record.values[number]
+        long = [axis for axis, size in enumerate(value.shape) if size > 1]
+        repeats = any(torch.equal(value, value.narrow(axis, 0, 1).expand_as(value)) for axis in long)
+        return repeats and all(map(is_broadcast, uses))
 
     def _common(self, number: int, known: set[CallKey]) -> int | None:
         """The last tensor on the way to one that is computed by these calls alone; only moves may follow."""

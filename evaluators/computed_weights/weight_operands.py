@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from palettune.evaluators.computed_weights.recorder import OperandUse
 
-__all__ = ["is_moved_by", "is_product", "is_taken_operand", "is_weight_operand"]
+__all__ = ["is_broadcast", "is_moved_by", "is_product", "is_taken_operand", "is_weight_operand"]
 
 _WEIGHTS: dict[str, tuple[int | str, ...]] = {
     "linear": (1, "weight"),
@@ -29,9 +29,10 @@ _CONVOLUTIONS = (
 _PRODUCTS = ("matmul", "mm", "bmm", "rmatmul", "einsum", "tensordot", "inner")
 _SUMS_OF_PRODUCTS = ("addmm", "baddbmm", "addbmm")
 _SUMS = ("add", "radd", "iadd", "sub", "rsub", "isub", "mul", "rmul", "imul", "maximum", "minimum")
+_QUOTIENTS = ("div", "truediv", "true_divide")
 _TAKEN: dict[str, tuple[int | str, ...]] = {
     **dict.fromkeys(_SUMS, (0, 1, "other")),
-    **dict.fromkeys(("div", "truediv", "true_divide"), (0,)),
+    **dict.fromkeys(_QUOTIENTS, (0,)),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack"), (0, "tensors")),
     "where": (1, 2, "other"),
     "masked_fill": (0,),
@@ -67,6 +68,11 @@ def is_weight_operand(use: OperandUse) -> bool:
 def is_taken_operand(use: OperandUse) -> bool:
     """Return whether the use is an operand that is taken as it is: added, multiplied by element, joined, chosen from."""
     return use.position in _TAKEN.get(_base(use), ())
+
+
+def is_broadcast(use: OperandUse) -> bool:
+    """Return whether the use is an operand of an op that repeats it along axes of length 1."""
+    return _base(use) in (*_SUMS, *_QUOTIENTS)
 
 
 def is_moved_by(function: str) -> bool:

@@ -26,6 +26,7 @@ _MOVING = frozenset(
     {
         *("cast", "concat", "expand_dims", "gather", "identity", "reshape", "reverse", "slice_by_index"),
         *("gather_along_axis", "gather_nd", "slice_by_size", "split", "squeeze", "stack", "tile", "transpose"),
+        "select",
     }
 )
 

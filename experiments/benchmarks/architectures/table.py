@@ -7,6 +7,9 @@ from typing import Any
 
 from experiments.benchmarks.architectures.forty import FAMILIES
 
+#: Coverage that is asked for, and how many constants are named where it is less.
+ENOUGH, MOST = 0.99, 4
+
 HEAD = """# Architectures
 
 Forty architectures from public packages, in small configurations with random weights, through Palettune's own path:
@@ -30,7 +33,7 @@ def page(results: Sequence[dict[str, Any]]) -> str:
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     ordered = sorted(results, key=lambda result: FAMILIES.index(result["families"][0]))
     lines += [row(result) for result in ordered]
-    return f"{HEAD}{summary(results)}\n\n" + "\n".join(lines) + f"\n\n{WORDS}{reasons(ordered)}"
+    return f"{HEAD}{summary(results)}\n\n" + "\n".join(lines) + f"\n\n{WORDS}{left_out(ordered)}{reasons(ordered)}"
 
 
 WORDS = """- coverage: bytes of the layers over those of all floating-point constants of two or more axes.
@@ -47,7 +50,7 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
     """How many there are of what is asked for."""
     made = [result for result in results if converts(result)]
     whole = [result for result in made if "export" in result]
-    covered = [result for result in whole if value(result, "torch", "coverage", 0.0) >= 0.99]
+    covered = [result for result in whole if value(result, "torch", "coverage", 0.0) >= ENOUGH]
     exact = [result for result in whole if is_exact(result)]
     proven = [result for result in whole if value(result, "export", "proven", False)]
     equal = [result for result in whole if (ratio := routes(result)) is not None and abs(ratio - 1) <= 0.01]
@@ -77,6 +80,18 @@ def row(result: dict[str, Any]) -> str:
         f"{scores:.1f}" if scores is not None else "",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def left_out(results: Sequence[dict[str, Any]]) -> str:
+    """The largest constants that are no layers, where coverage is below 99 %."""
+    low = [one for one in results if converts(one) and (value(one, "torch", "coverage") or 1.0) < ENOUGH]
+    found = [f"- {one['name']}: {', '.join(map(constant, value(one, 'torch', 'not_layers')[:MOST]))}" for one in low]
+    return "\n## Below 99 %\n\nThe largest constants that are no layers:\n\n" + "\n".join(found) + "\n" if found else ""
+
+
+def constant(one: Sequence[Any]) -> str:
+    name, shape, size = one
+    return f"`{name}` {'x'.join(map(str, shape))}, {size} bytes"
 
 
 def reasons(results: Sequence[dict[str, Any]]) -> str:

@@ -112,6 +112,14 @@ class Table(nn.Module):
         return self.run(self, x)
 
 
+def test_a_table_is_folded_before_it_is_copied_for_an_op() -> None:
+    model, x = Table(lambda m, x: x.t() + m.rows.exp().t().contiguous()).eval(), torch.randn(64, 32)
+    with torch.no_grad():
+        record = record_forward(model, lambda: model(x))
+    (fold,) = fold_plan(model, record, True).folds
+    assert [call.key[0].split(".")[-1] for call in fold.chain] in (["exp"], ["exp", "t"])
+
+
 @pytest.mark.parametrize(
     ("why", "forward", "folded"),
     [
@@ -128,6 +136,8 @@ class Table(nn.Module):
             True,
         ),
         ("not finite", lambda m, x: x + m.rows.exp().fill_(-torch.inf), False),
+        ("the same row again and again", lambda m, x: x + m.rows[:1].exp() * torch.ones(64, 1), False),
+        ("the same row, joined", lambda m, x: torch.cat([x, m.rows[:1].exp() * torch.ones(64, 1)]), True),
         ("divides", lambda m, x: x / m.rows.exp(), False),
     ],
 )

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from palettune.evaluators.computed_weights.call_key import function_name
 from palettune.evaluators.computed_weights.recorder import OperandUse
 from palettune.evaluators.computed_weights.weight_operands import (
+    is_broadcast,
     is_moved_by,
     is_product,
     is_taken_operand,
@@ -66,6 +67,11 @@ def test_what_is_returned_or_kept_is_no_weight() -> None:
 )
 def test_operands_that_are_taken_as_they_are(function: object, position: int | str, taken: bool) -> None:
     assert is_taken_operand(OperandUse(function_name(function), position)) is taken
+
+
+def test_operands_that_are_broadcast() -> None:
+    broadcast = [is_broadcast(OperandUse(function_name(function), 0)) for function in (torch.add, torch.div, torch.cat)]
+    assert broadcast == [True, True, False]
 
 
 def test_functions_that_move_values() -> None:

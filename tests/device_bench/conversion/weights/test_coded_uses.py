@@ -51,6 +51,17 @@ def test_what_is_no_weight_says_why():
     assert returned.uses["a"][0].reason == "returned by the model as it is"
 
 
+def test_a_choice_that_takes_all_of_a_tensor_only_moves_it():
+    def chosen(hidden):
+        shown = np.arange(36).reshape(6, 6) >= hidden
+        return uses_of(lambda x, tensor: mb.linear(x=x, weight=mb.select(cond=shown, a=tensor("a"), b=np.float32(-9))))
+
+    whole, part = chosen(0), chosen(1)
+    assert [(use.kind, use.part.view) for use in whole.uses["a"]] == [(LayerKind.LINEAR, None)]
+    assert not whole.computed
+    assert "(select) computes with its weight" in part.computed["a"]
+
+
 def test_what_computes_with_a_tensor_is_named_though_others_only_move_the_result():
     def body(x, tensor):
         scaled = mb.mul(x=tensor("a"), y=np.float32(2), name="scaling")
