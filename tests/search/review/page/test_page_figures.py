@@ -41,6 +41,22 @@ def test_solving_in_the_browser_comes_near_the_exact_solver(reader, share):
     assert found["loss"] <= exact.loss * 1.02 + 1e-5 * max(float(row.max()) for row in losses)
 
 
+@pytest.mark.slow
+def test_one_large_layer_leaves_no_large_gap_in_what_the_browser_solves(visit, made_up, tmp_path):
+    """As the classifier of a small network: between two exchange rates it takes more bytes than all others together."""
+    data, path = json.loads(json.dumps(made_up(12, 40)[0])), tmp_path / "large.html"
+    data["layers"][-1]["bytes"] = [40 * taken for taken in data["layers"][-1]["bytes"]]
+    path.write_text(review_html(data), encoding="utf-8")
+    losses, sizes = (tuple(np.array(layer[key], float) for layer in data["layers"]) for key in ("loss", "bytes"))
+    least, most = (sum(float(end(row)) for row in sizes) for end in (np.min, np.max))
+    rooms = [least + share * (most - least) for share in np.linspace(0.05, 0.4, 21)]
+    script = """(([solver, what]) => value.map((room) => what.outcome(solver.solve(room).choice).loss))(
+        await Promise.all([import('solver'), import('what_if')]))"""
+    found = visit(found=(data, path)).do(script, [room + data["constant_bytes"] for room in rooms])
+    exact = [solve(Problem(losses, {"bytes": sizes}, {"bytes": 0.0}), {"bytes": room}).loss for room in rooms]
+    assert max(np.array(found) / np.array(exact)) < 1.15
+
+
 def test_a_budget_that_cannot_be_met_says_what_can_be_reached(reader):
     reader.page.fill("#budget-size_mb-number", "0.001")
     reader.page.keyboard.press("Enter")
