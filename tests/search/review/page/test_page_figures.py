@@ -92,6 +92,21 @@ def test_factors_are_multiplications_or_divisions(reader):
 
 
 @pytest.mark.parametrize(
+    ("end", "ticks"),
+    [
+        (0.9, ["0", "0.2 s", "0.4 s", "0.6 s", "0.8 s"]),
+        (1770, ["0", "5 min", "10 min", "15 min", "20 min", "25 min"]),
+        (9000, ["0", "30 min", "60 min", "90 min", "120 min", "150 min"]),
+        (12000, ["0", "1 h", "2 h", "3 h"]),
+        (6e5, ["0", "48 h", "96 h", "144 h"]),
+    ],
+)
+def test_moments_are_round_and_in_one_unit(reader, end, ticks):
+    script = "(({ moments, words }) => moments.map(words))((await import('history')).timeTicks(value))"
+    assert reader.do(script, end) == ticks
+
+
+@pytest.mark.parametrize(
     ("name", "block"),
     [
         ("blocks.6.expand.conv", "blocks.6"),
