@@ -21,6 +21,7 @@ from palettune.search.command_line.printing import (
     print_json,
     print_lines,
     print_notes,
+    print_sentences,
     print_table,
     silence_libraries,
     wide_console,
@@ -124,7 +125,7 @@ def search(
     print_table(
         console, front_table(found, f"front of {run.experiment.name} ({run.ending})", wide=not console.is_terminal)
     )
-    print_lines(console, below_front(found, run.recipes))
+    print_sentences(console, below_front(found, run.recipes))
     if not found.members:
         console.print("[yellow]no trial met the constraints[/yellow]")
     print_lines(console, [f"review: {run.folder.review.resolve().as_uri()}"] if run.folder.review.exists() else [])
@@ -162,7 +163,7 @@ def front(
     else:
         wide = wide or not console.is_terminal
         print_table(console, front_table(found, f"front of {run.experiment.name}", every=every, wide=wide))
-        print_lines(console, below_front(found, run.recipes))
+        print_sentences(console, below_front(found, run.recipes))
         if explain:
             shown = {record.trial for record in (found.members if every else shown_members(found))}
             for explanation in (item for item in run.explain_front() if item.record.trial in shown):
@@ -358,7 +359,7 @@ def solve(
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(text_console(), solution_lines(found, shlex.quote(str(experiment)), budgets.options, places))
+        print_sentences(text_console(), solution_lines(found, shlex.quote(str(experiment)), budgets.options, places))
 
 
 @app.command()

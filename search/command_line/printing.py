@@ -12,7 +12,15 @@ from rich.console import Console, RenderableType
 
 from palettune.search.display.text_console import text_console
 
-__all__ = ["print_json", "print_lines", "print_notes", "print_table", "silence_libraries", "wide_console"]
+__all__ = [
+    "print_json",
+    "print_lines",
+    "print_notes",
+    "print_sentences",
+    "print_table",
+    "silence_libraries",
+    "wide_console",
+]
 
 
 def wide_console() -> Console:
@@ -24,6 +32,13 @@ def print_lines(console: Console, lines: Iterable[str]) -> None:
     """Print lines as they are: no markup, no colours, no line breaks of the console's own."""
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_sentences(console: Console, lines: Iterable[str]) -> None:
+    """Print sentences, broken between words in a terminal; what begins with a space, to be copied, stays whole."""
+    for line in lines:
+        whole = line.startswith(" ") or not console.is_terminal
+        console.print(line, soft_wrap=whole, highlight=False, markup=False)
 
 
 def print_table(console: Console, table: RenderableType) -> None:

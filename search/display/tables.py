@@ -9,6 +9,7 @@ from palettune.search.display.fitted_table import FittedTable, TableColumn
 from palettune.search.results.formatting import digits, encoding_summary
 from palettune.search.results.front import Front
 from palettune.search.results.intervals import interval
+from palettune.search.results.verdicts import MemberVerdict
 from palettune.search.study.record import Record
 
 __all__ = ["KNEE", "front_table", "shown_members"]
@@ -77,8 +78,15 @@ def _quality(front: Front, shown: Sequence[Record]) -> list[TableColumn]:
     if front.confirmations:
         unseen = [front.confirmations.get(record.key) for record in shown]
         found.append(TableColumn("unseen", [digits(e.divergence if e else None) for e in unseen], rank=4))
-        found.append(TableColumn("verdict", [front.verdict(record).value for record in shown], rank=5, left=True))
+        found.append(_verdicts([front.verdict(record) for record in shown]))
     return found
+
+
+def _verdicts(found: Sequence[MemberVerdict]) -> TableColumn:
+    """In words, or in one word each where there is less room."""
+    short = {MemberVerdict.ABOVE: "above", MemberVerdict.UNSURE: "too few", MemberVerdict.UNCHECKED: "-"}
+    shorter = [[short.get(verdict, verdict.value) for verdict in found]]
+    return TableColumn("verdict", [verdict.value for verdict in found], rank=5, left=True, shorter=shorter)
 
 
 def _metrics(shown: Sequence[Record]) -> list[TableColumn]:

@@ -67,7 +67,8 @@ def _share(gain: RungGain) -> float | None:
 def _words(gain: RungGain) -> str:
     count, share = len(gain.pairs), _share(gain)
     taken = "" if share is None else f", which took away {share:.0%} of the divergence on average"
-    grown = f"the hypervolume grew by {gain.growth:.1%}" if gain.growth > 0 else "the front did not grow"
+    before, after = f"{gain.before:.3g}", f"{gain.after:.3g}"
+    grown = f"the hypervolume grew from {before} to {after}" if before != after else "the front did not grow"
     verdict = {True: "it pays", False: "more of it hardly pays", None: "too few to tell whether it pays"}[gain.pays]
     return f"{count} evaluation{'s' if count != 1 else ''}{taken}; {grown}: {verdict}"
 

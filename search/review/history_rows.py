@@ -39,13 +39,12 @@ def spans_of_work(records: Sequence[Record], phases: Sequence[Phase]) -> list[tu
 
 
 def _growth(records: Sequence[Record], front: Front, clock: SearchClock) -> list[list[float | None]]:
-    """Moment and value wherever it has grown, and at the end."""
+    """Moment and value wherever it has grown, and at the end, in the order of time."""
     objectives, known = front.objectives, front.known
     best = np.zeros((0, len(objectives.objectives)))
     found: list[list[float | None]] = []
-    value, moment = 0.0, None
-    for record in records:
-        moment = clock.at(record.span[1]) or moment
+    value, moment = 0.0, 0.0
+    for moment, record in _by_time(records, clock):
         if record.values is None or not is_feasible(record, objectives, known):
             continue
         rows = np.vstack([best, objectives.losses(known_values(record, objectives, known))])
@@ -57,6 +56,15 @@ def _growth(records: Sequence[Record], front: Front, clock: SearchClock) -> list
     if found and found[-1][0] != figure(moment):
         found.append([figure(moment), figure(value)])
     return found
+
+
+def _by_time(records: Sequence[Record], clock: SearchClock) -> list[tuple[float, Record]]:
+    """Records by when they ended, which is not the order in which they are told; an unknown end is that of the one before."""
+    ended, last = [], 0.0
+    for record in records:
+        last = clock.at(record.span[1]) or last
+        ended.append((last, record))
+    return sorted(ended, key=lambda pair: pair[0])
 
 
 def _phases(records: Sequence[Record], phases: Sequence[Phase], clock: SearchClock) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def _sentences(rungs: Mapping[str, Mapping[str, float]]) -> list[str]:
         taken, count = facts.get("loss_taken_away"), facts.get("escalations", 0)
         words = f"{rung}: {count:.0f} escalation{'' if count == 1 else 's'}"
         if taken is not None:
-            words += f", which took away {taken:.0%} of the loss on average" if taken > 0 else ", without a gain"
+            words += f", which took away {taken:.0%} of the scaled loss on average" if taken > 0 else ", without a gain"
         growth = facts.get("hypervolume_growth")
         words += f" and grew the hypervolume by {growth:.2g}" if growth is not None and growth > 0 else ""
         found.append(words + ("." if facts.get("pays", 1.0) else ": it does not pay here."))

@@ -11,6 +11,7 @@ from palettune.search.command_line.printing import (
     print_json,
     print_lines,
     print_notes,
+    print_sentences,
     print_table,
     silence_libraries,
     wide_console,
@@ -23,6 +24,14 @@ def test_lines_are_printed_as_they_are():
     lines = ["a path of /many/folders/that/is/longer/than/the/console", "[bold]no markup[/bold]", "x = [1, 2]"]
     print_lines(Console(file=printed, width=20, force_terminal=True), lines)
     assert printed.getvalue().splitlines() == lines
+
+
+def test_sentences_are_broken_between_words_and_what_is_to_be_copied_is_not():
+    sentence, command = "one two three [four] five six seven", "  palettune export experiment.toml --pick 3"
+    for terminal, lines in ((True, ["one two three", "[four] five six", "seven"]), (False, [sentence])):
+        printed = io.StringIO()
+        print_sentences(Console(file=printed, width=16, force_terminal=terminal), [sentence, command])
+        assert [line.rstrip() for line in printed.getvalue().splitlines()] == [*lines, command]
 
 
 def test_notes_are_kept_from_what_a_program_reads(capsys):

@@ -108,6 +108,16 @@ def test_what_was_seen_on_unseen_data_and_the_metrics_have_columns():
     assert "1 lut8  1 lut4" in shown
 
 
+def test_verdicts_are_words_of_one_word_where_there_is_less_room():
+    found = long_front()
+    above = found.members[3]
+    worse = replace(found.confirmations[above.key], divergence=10.0, by_sample=(10.0,) * 12)
+    found = replace(found, confirmations={above.key: worse})
+    assert "above its interval" in printed(front_table(found, every=True, wide=True), 200)
+    (line,) = (line for line in printed(front_table(found, every=True), 80).splitlines() if str(above.trial) in line)
+    assert " above" in line
+
+
 def test_latencies_predicted_calibrated_and_measured_never_share_a_column():
     members = (timed(0, 0.4, 1.0, 0.9), timed(1, 0.1, 2.0, 1.0))
     known = KnownLatency(None, {members[1].configuration.hash: measured(1.5)})

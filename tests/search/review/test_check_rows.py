@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from palettune.search.results.front import hypervolume_of
 from palettune.search.review.check_rows import check_rows, escalation_rows
 from palettune.search.review.exported_packages import remember_packages
 from palettune.search.review.review_facts import ReviewFacts, Uncompressed
@@ -38,6 +39,21 @@ def test_a_rung_says_what_it_took_away_and_whether_that_is_known_to_pay(source):
     assert row["pays"] in (True, None)
     assert f"1 evaluation, which took away {row['mean_gain']:.0%}" in row["words"]
     assert escalation_rows(replace(source, records=source.records[:-1])) == []
+
+
+def test_a_rung_s_growth_is_that_of_the_history(source):
+    best = source.records[-1]
+    better = replace(best, evaluation=replace(best.evaluation, divergence=1e-9))
+    made = replace(source, records=[*source.records[:-1], better])
+    before, after = (hypervolume_of(found, source.front.objectives) for found in (made.records[:-1], valued(made)))
+    (row,) = escalation_rows(made)
+    assert f"the hypervolume grew from {before:.3g} to {after:.3g}: it pays" in row["words"]
+
+
+def valued(source):
+    """The records with the objective values of their evaluations."""
+    objectives = source.front.objectives
+    return [replace(r, values=tuple(objectives.values(r.evaluation, r.costs))) for r in source.records]
 
 
 def test_a_rung_that_brought_nothing_is_said_not_to_pay(source):

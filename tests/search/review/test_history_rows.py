@@ -57,6 +57,22 @@ def test_a_measurement_beyond_a_constraint_does_not_grow_it():
     assert history_rows([slow], front, (), SearchClock(spans_of_work([slow], ())))["hypervolume"] == []
 
 
+def test_time_never_runs_back_though_evaluations_are_told_in_another_order():
+    records = [
+        *made(),
+        replace(record(6, 0.02, 2), span=(1064.0, 1066.0)),
+        replace(record(7, 0.01, 1), span=(0.0, 0.0)),
+    ]
+    clock = SearchClock(spans_of_work(records, PHASES))
+    grown = history_rows(records, FRONT, PHASES, clock)["hypervolume"]
+    moments, values = zip(*grown, strict=True)
+    assert list(moments) == sorted(moments)
+    assert list(values) == sorted(values)
+    assert values[moments.index(66.0)] == pytest.approx(
+        hypervolume_of([*records[:5], records[6]], OBJECTIVES), rel=1e-4
+    )
+
+
 def test_failures_and_what_breaks_a_constraint_do_not_grow_it():
     records = [replace(made()[0], feasible=False), replace(made()[1], values=None)]
     clock = SearchClock(spans_of_work(records, ()))

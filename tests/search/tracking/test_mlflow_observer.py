@@ -72,7 +72,7 @@ def test_a_search_is_one_run_with_a_run_for_each_evaluation_and_what_an_earlier_
     assert set(parent.data.metrics) == {"hypervolume"}  # a series; figures of one value are in the note
     assert parent.data.metrics["hypervolume"] == pytest.approx(history.hypervolume)
     note = parent.data.tags["mlflow.note.content"]
-    assert "calibration: 1 escalation, which took away 25% of the loss on average." in note
+    assert "calibration: 1 escalation, which took away 25% of the scaled loss on average." in note
     assert f"| {history.front.knee().trial} \\* |" in note
     assert f"palettune review EXPERIMENT.toml --root {folder.root} " in note  # made in code, the experiment has no file
     assert (parent.data.params["search.sampler"], parent.data.params["model.layers"]) == ("random", "1")

@@ -36,7 +36,7 @@ def test_it_has_the_knee_three_picks_and_their_commands():
 def test_it_says_in_sentences_what_each_rung_brought():
     note = search_note(searched()[1], 12, RUNGS, {})
     assert (
-        "- calibration: 4 escalations, which took away 21% of the loss on average and grew the hypervolume by 0.012."
+        "- calibration: 4 escalations, which took away 21% of the scaled loss on average and grew the hypervolume by 0.012."
         in note
     )
     assert "- fine_tuning: 5 escalations, without a gain: it does not pay here." in note

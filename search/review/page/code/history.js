@@ -32,10 +32,21 @@ function Hypervolume() {
   const x = scaleLinear([0, end], rangeX);
   const y = scaleLinear([Math.min(...values), Math.max(...values)], rangeY).nice(4);
   const path = points.map(([at, value], i) => (i ? `H${x(at).toFixed(1)}V${y(value).toFixed(1)}` : `M${x(at).toFixed(1)} ${y(value).toFixed(1)}`)).join("") + `H${x(end)}`;
+  const { moments, words } = timeTicks(end);
   const late = gainedLate(points, end);
   return html`<figure><figcaption><h3>Hypervolume</h3><p class="muted">What the front dominates, by time. ${late}</p></figcaption>
     <svg viewBox=${`0 0 ${SIZE.width} ${SIZE.height}`} role="img" aria-label=${`Hypervolume from ${digits(values[0])} to ${digits(values.at(-1))}. ${late}`}>
-      ${frame(x, y, x.ticks(5), y.ticks(4), "time since the start", "hypervolume", duration)}<path class="line" d=${path} /></svg></figure>`;
+      ${frame(x, y, moments, y.ticks(4), "time since the start", "hypervolume", words)}<path class="line" d=${path} /></svg></figure>`;
+}
+
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400]; // seconds
+
+/** At most six round moments from 0 to an end in seconds, and how they are written, all in one unit. */
+export function timeTicks(end) {
+  const step = STEPS.find((one) => end / one < 6) ?? Math.ceil(end / 5 / 86400) * 86400;
+  const [unit, seconds] = step >= 3600 ? ["h", 3600] : step >= 60 ? ["min", 60] : ["s", 1];
+  const moments = Array.from({ length: Math.floor(end / step) + 1 }, (_, i) => i * step);
+  return { moments, words: (moment) => (moment ? `${Number((moment / seconds).toFixed(1))} ${unit}` : "0") };
 }
 
 function gainedLate(points, end) {

@@ -1,10 +1,12 @@
 // The allocation problem, solved again in the browser: one encoding for each group, least loss within the budgets.
-// A Lagrangian search (Everett 1963) for the exchange rate, then what is left of the budget is spent greedily.
+// A Lagrangian search (Everett 1963) for the exchange rate, then what is left of the budget is spent greedily. Large groups
+// leave gaps between the rates' answers: their choices are tried one by one.
 import { run } from "data";
 import { latencyOfSums } from "prediction";
 
 const ROUNDS = 60;
 const TIMED_ROUNDS = 40;
+const WORK = 10_000; // choices looked at again: many where groups are few, so that a slider stays smooth
 const KEPT = 5; // exchange rates from which what is left is spent; the best outcome counts
 
 /**
@@ -20,7 +22,24 @@ export function solve(maxBytes, maxMs = null) {
   if (!candidates.length) return null;
   for (const picks of candidates) spend(picks, room, timed ? maxMs : Infinity);
   const best = candidates.reduce((one, other) => (lossAt(other) < lossAt(one) ? other : one));
-  return { picks: best, choice: choiceOf(best) };
+  const picks = timed || !Number.isFinite(room) ? best : withLargeOnesHeld(best, room);
+  return { picks, choice: choiceOf(picks) };
+}
+
+/** The best of some picks and of those with each choice of the largest groups held. */
+function withLargeOnesHeld(picks, room) {
+  const choices = run.groups.reduce((sum, group) => sum + group.menu.length, 0);
+  const largest = [...run.groups].sort((one, other) => Math.max(...other.bytes) - Math.max(...one.bytes));
+  const held = largest.flatMap((group) => group.menu.map((_, pick) => ({ group: group.index, pick })));
+  let [best, least] = [picks, lossAt(picks)];
+  for (const one of held.slice(0, Math.ceil(WORK / choices))) {
+    const found = feasible(room, 0, one).at(-1);
+    if (!found) continue;
+    spend(found, room, Infinity);
+    const loss = lossAt(found);
+    if (loss < least) [best, least] = [found, loss];
+  }
+  return best;
 }
 
 /** An encoding for every layer from the picks of groups. */
@@ -49,8 +68,8 @@ function lossAt(picks) {
   return sum;
 }
 
-/** The choices of least loss + rate * bytes + rateMs * microseconds. */
-function cheapest(rate, rateMs) {
+/** The choices of least loss + rate * bytes + rateMs * microseconds, one of them held. */
+function cheapest(rate, rateMs, held) {
   const picks = new Int32Array(run.groups.length);
   run.groups.forEach((group, g) => {
     let best = Infinity;
@@ -61,19 +80,20 @@ function cheapest(rate, rateMs) {
       if (cost < best || (cost === best && group.bytes[i] < fewest)) [best, fewest, picks[g]] = [cost, group.bytes[i], i];
     }
   });
+  if (held) picks[held.group] = held.pick;
   return picks;
 }
 
 /** The picks that fit at ever better exchange rates, the best last; none where nothing fits. */
-function feasible(room, rateMs) {
-  const free = cheapest(0, rateMs);
+function feasible(room, rateMs, held = null) {
+  const free = cheapest(0, rateMs, held);
   if (bytesAt(free) <= room) return [free];
   let [low, high] = [-40, 10]; // powers of ten of divergence per byte
-  const found = [cheapest(10 ** high, rateMs)];
+  const found = [cheapest(10 ** high, rateMs, held)];
   if (bytesAt(found[0]) > room) return [];
   for (let round = 0; round < ROUNDS; round++) {
     const middle = (low + high) / 2;
-    const picks = cheapest(10 ** middle, rateMs);
+    const picks = cheapest(10 ** middle, rateMs, held);
     if (bytesAt(picks) > room) low = middle;
     else {
       high = middle;

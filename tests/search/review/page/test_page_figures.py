@@ -41,6 +41,22 @@ def test_solving_in_the_browser_comes_near_the_exact_solver(reader, share):
     assert found["loss"] <= exact.loss * 1.02 + 1e-5 * max(float(row.max()) for row in losses)
 
 
+@pytest.mark.slow
+def test_one_large_layer_leaves_no_large_gap_in_what_the_browser_solves(visit, made_up, tmp_path):
+    """As the classifier of a small network: between two exchange rates it takes more bytes than all others together."""
+    data, path = json.loads(json.dumps(made_up(12, 40)[0])), tmp_path / "large.html"
+    data["layers"][-1]["bytes"] = [40 * taken for taken in data["layers"][-1]["bytes"]]
+    path.write_text(review_html(data), encoding="utf-8")
+    losses, sizes = (tuple(np.array(layer[key], float) for layer in data["layers"]) for key in ("loss", "bytes"))
+    least, most = (sum(float(end(row)) for row in sizes) for end in (np.min, np.max))
+    rooms = [least + share * (most - least) for share in np.linspace(0.05, 0.4, 21)]
+    script = """(([solver, what]) => value.map((room) => what.outcome(solver.solve(room).choice).loss))(
+        await Promise.all([import('solver'), import('what_if')]))"""
+    found = visit(found=(data, path)).do(script, [room + data["constant_bytes"] for room in rooms])
+    exact = [solve(Problem(losses, {"bytes": sizes}, {"bytes": 0.0}), {"bytes": room}).loss for room in rooms]
+    assert max(np.array(found) / np.array(exact)) < 1.15
+
+
 def test_a_budget_that_cannot_be_met_says_what_can_be_reached(reader):
     reader.page.fill("#budget-size_mb-number", "0.001")
     reader.page.keyboard.press("Enter")
@@ -73,6 +89,21 @@ def test_numbers_are_written_alike(reader):
 def test_factors_are_multiplications_or_divisions(reader):
     script = "((f) => value.map((number) => f.factor(number)))(await import('format'))"
     assert reader.do(script, [16.2, 0.000433, 1.001, 0.5]) == ["×16.2", "÷2,309", "same", "÷2.00"]
+
+
+@pytest.mark.parametrize(
+    ("end", "ticks"),
+    [
+        (0.9, ["0", "0.2 s", "0.4 s", "0.6 s", "0.8 s"]),
+        (1770, ["0", "5 min", "10 min", "15 min", "20 min", "25 min"]),
+        (9000, ["0", "30 min", "60 min", "90 min", "120 min", "150 min"]),
+        (12000, ["0", "1 h", "2 h", "3 h"]),
+        (6e5, ["0", "48 h", "96 h", "144 h"]),
+    ],
+)
+def test_moments_are_round_and_in_one_unit(reader, end, ticks):
+    script = "(({ moments, words }) => moments.map(words))((await import('history')).timeTicks(value))"
+    assert reader.do(script, end) == ticks
 
 
 @pytest.mark.parametrize(
