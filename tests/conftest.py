@@ -16,7 +16,7 @@ settings.register_profile("palettune", deadline=None)  # no test is a measuremen
 settings.load_profile("palettune")
 
 #: Fixtures that start Ray clusters: who uses one is marked ``ray``.
-CLUSTERS = {"cluster", "nodes"}
+CLUSTERS = {"cluster", "finished_on_ray", "nodes"}
 #: Fixtures that start an MLflow server, which takes many seconds: who uses one is marked ``slow``.
 SERVERS = {"server"}
 

@@ -36,7 +36,7 @@ def commands(guide: Path) -> list[str]:
 
 
 def run(command: str, folder: Path) -> None:
-    """One command of a guide, by this Python, from the guide's folder."""
+    """One command of a guide in a process of its own, by this Python, from the guide's folder."""
     ours = f"{sys.executable} -c 'from palettune.search.command_line.cli import main; main()'"
     programs = {"palettune": ours, "python": sys.executable}
     program, _, words = command.partition(" ")
@@ -46,19 +46,21 @@ def run(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
+def is_on_ray(command: str) -> bool:
+    """Whether a guide's command starts a cluster."""
+    searches = command.startswith("palettune search") or "run_search(" in command
+    return searches and "inline" not in command
+
+
+def followed() -> list[object]:
+    """Each guide, marked ``ray`` where one of its commands starts a cluster."""
+    pages = {guide: commands(ROOT / "docs" / "guides" / f"{guide}.md") for guide in GUIDES}
+    return [pytest.param(g, marks=pytest.mark.ray if any(map(is_on_ray, found)) else ()) for g, found in pages.items()]
+
+
 @pytest.mark.parametrize("guide", GUIDES)
 def test_guides_have_commands_to_follow(guide):
     assert commands(ROOT / "docs" / "guides" / f"{guide}.md")
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.parametrize("guide", GUIDES)
-def test_a_guide_can_be_followed(guide, tmp_path):
-    page = ROOT / "docs" / "guides" / f"{guide}.md"
-    write_files(page, tmp_path)
-    for command in commands(page):
-        run(command, tmp_path)
 
 
 #: Commands in the order in which one needs another; options where the README's own are placeholders.
@@ -85,6 +87,20 @@ def succeed(words: list[str], monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0, f"palettune {words}\n{capsys.readouterr()}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", followed())
+def test_a_guide_can_be_followed(guide, tmp_path, monkeypatch, capsys):
+    """Its programs and searches on Ray in processes of their own; its other commands in this one."""
+    page = ROOT / "docs" / "guides" / f"{guide}.md"
+    write_files(page, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in commands(page):
+        if command.startswith("python ") or is_on_ray(command):
+            run(command, tmp_path)
+        else:
+            succeed(shlex.split(command, comments=True)[1:], monkeypatch, capsys)
 
 
 def first_package(folder: Path) -> Path:

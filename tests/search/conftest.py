@@ -115,6 +115,22 @@ def project(tmp_path) -> Project:
     return Project(tmp_path)
 
 
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command line in this process: the exit code, and what is printed."""
+
+    def run(*words):
+        from palettune.search.command_line.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["palettune", *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            main()
+        captured = capsys.readouterr()
+        return ending.value.code, captured.out, captured.err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def unused(tmp_path_factory):
     """A prepared experiment of two layers, grouped, beside one that no output needs and one that is computed with."""

@@ -22,20 +22,6 @@ from tests.search.made_up import record
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs the command line in this process: the exit code, and what is printed."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["palettune", *map(str, words)])
-        with pytest.raises(SystemExit) as ending:
-            main()
-        captured = capsys.readouterr()
-        return ending.value.code, captured.out, captured.err
-
-    return run
-
-
 def test_the_version_is_that_of_the_package(command):
     assert command("--version") == (0, f"palettune {palettune.__version__}\n", "")
 
@@ -107,7 +93,10 @@ def test_a_search_that_a_server_tracks_is_shown_where_it_is(command, project):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-def test_the_command_line_shows_exports_and_proves(project):
+def test_the_command_line_shows_exports_and_proves(project, command, monkeypatch):
+    """What writes runs in processes of its own, as a user runs it; what reads, in this one."""
+    monkeypatch.setenv("COLUMNS", "200")
+    at = (project.experiment, "--root", project.root)
     shown = project.run("inspect").stdout
     assert "reachable:" in shown
     assert "https://" in shown  # advice has its source
@@ -148,22 +137,22 @@ def test_the_command_line_shows_exports_and_proves(project):
     for member in members:
         low, high = member["divergence_interval_95"]
         assert low <= member["divergence"] <= high
-    explained = project.run("front", "--explain").stdout
+    explained = command("front", *at, "--explain")[1]
     assert "next best" in explained
     assert "unseen" in explained
     trial = str(members[0]["trial"])
-    assert project.run("explain", trial).stdout.startswith(f"Trial {trial} (")
-    assert json.loads(project.run("explain", trial, "--json").stdout)["trial"] == members[0]["trial"]
-    assert project.run("front", "--csv").stdout.count("\n") == len(members) + 1
-    (listed,) = json.loads(project.run_raw("list", "--root", str(project.root), "--json").stdout)
+    assert command("explain", *at, trial)[1].startswith(f"Trial {trial} (")
+    assert json.loads(command("explain", *at, trial, "--json")[1])["trial"] == members[0]["trial"]
+    assert command("front", *at, "--csv")[1].count("\n") == len(members) + 1
+    (listed,) = json.loads(command("list", *at[1:], "--json")[1])
     assert (listed["name"], listed["state"], listed["members"]) == ("tiny", "finished", len(members))
-    solved = json.loads(project.run("solve", "--max-size-mb", "0.03", "--json").stdout)
+    solved = json.loads(command("solve", *at, "--max-size-mb", "0.03", "--json")[1])
     assert solved["prediction"] is True
     assert solved["size_mb"] <= 0.03
     assert solved["divergence_interval_80"][0] < solved["divergence"] < solved["divergence_interval_80"][1]
-    blocked = project.run("solve", "--max-size-mb", "0.001")
-    assert blocked.returncode == 2
-    assert "head" in blocked.stderr
+    code, _, said = command("solve", *at, "--max-size-mb", "0.001")
+    assert code == 2
+    assert "head" in said
     out = project.folder / "out"
     made = project.run("export", "--out", str(out), "--pick", "knee", "--pick", str(members[0]["trial"]))
     assert made.returncode == 0, made.stdout + made.stderr
@@ -183,23 +172,20 @@ def test_the_command_line_shows_exports_and_proves(project):
     (shown,) = client.search_experiments(filter_string="name = 'tiny'")
     (parent,) = client.search_runs([shown.experiment_id], "tags.kind = 'search'")
     assert "packages/manifest.json" in {item.path for item in client.list_artifacts(parent.info.run_id, "packages")}
-    predicted = json.loads(
-        project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Pro", "--json").stdout
-    )
+    package = out / manifest[0]["path"]
+    predicted = json.loads(command("bench", package, "--device", "iPhone 15 Pro", "--json")[1])
     assert {row["compute_unit"] for row in predicted} == {"ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY"}
     assert all(0 < row["low"] < row["predicted_latency_ms"] < row["high"] for row in predicted)
-    unknown = project.run_raw("bench", str(out / manifest[0]["path"]), "--device", "iPhone 15 Por")
-    assert unknown.returncode == 2
-    assert "iPhone 15 Pro" in unknown.stderr
-    assert project.run_raw("bench", str(out / manifest[0]["path"]), "--measure").returncode in (
-        (0,) if sys.platform == "darwin" else (2,)
-    )
-    refused = project.run("export", "--out", str(out), "--pick", "999")
-    assert refused.returncode == 2
-    assert "the run has no finished trial 999" in refused.stderr
-    nothing = project.run("export", "--out", str(out), "--max-size-mb", "0.0001")
-    assert nothing.returncode == 2
-    assert "no member of the front is within the bounds" in nothing.stderr
+    code, _, said = command("bench", package, "--device", "iPhone 15 Por")
+    assert code == 2
+    assert "iPhone 15 Pro" in said
+    assert command("bench", package, "--measure")[0] == (0 if sys.platform == "darwin" else 2)
+    code, _, said = command("export", *at, "--out", out, "--pick", "999")
+    assert code == 2
+    assert "the run has no finished trial 999" in said
+    code, _, said = command("export", *at, "--out", out, "--max-size-mb", "0.0001")
+    assert code == 2
+    assert "no member of the front is within the bounds" in said
 
 
 def test_a_review_is_written_and_opened_unless_it_is_not_wanted(command, monkeypatch, tmp_path):

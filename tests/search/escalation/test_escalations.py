@@ -1,4 +1,4 @@
-"""Escalations on real Ray, Optuna's journal and MLflow: beside trials, killed and gone on with; then in one process."""
+"""Escalations with Optuna's journal and MLflow: on real Ray, beside trials, killed and gone on with; and in one process."""
 
 import json
 import shutil
@@ -15,8 +15,6 @@ from palettune.search.experiment.experiment import load_experiment
 from palettune.search.experiment.run_folder import RunFolder
 from palettune.search.study.study import SearchStudy, open_storage
 from tests.search.conftest import EXPERIMENT, WORKLOAD
-
-pytestmark = pytest.mark.ray
 
 ESCALATING = (
     EXPERIMENT
@@ -52,6 +50,30 @@ def facts(records):
     return [(r.rung, r.configuration.hash, r.evaluation.by_sample, r.state) for r in records]
 
 
+def ended_by(kill, project):
+    """Send a signal to a search once it has begun one more escalation; how it ended."""
+    journal = project.root / "tiny" / "journal.log"
+
+    def begun():
+        return journal.read_text().count('"escalated_from"') if journal.exists() else 0
+
+    before = begun()
+    command = project.command("search", str(project.experiment), "--root", str(project.root))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.monotonic() + 120
+        while begun() == before:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(kill)
+        process.communicate(timeout=60)
+    return process.returncode
+
+
+def at(project):
+    return project.experiment, "--root", project.root
+
+
 def copy_of(project, folder):
     """A project of its own with a copy of another one's runs."""
     from tests.search.conftest import Project
@@ -63,7 +85,7 @@ def copy_of(project, folder):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished_on_ray(tmp_path_factory):
     from tests.search.conftest import Project
 
     project = Project(tmp_path_factory.mktemp("escalation"))
@@ -74,8 +96,8 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished):
-    project, ended = finished
+def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_source(finished_on_ray):
+    project, ended = finished_on_ray
     study, escalations = escalations_of(project)
     assert len(escalations) == 4
     assert sorted(record.trial for record in study.evaluations()) == list(range(len(study.evaluations())))
@@ -94,8 +116,8 @@ def test_escalations_stand_on_one_front_with_trials_each_with_its_state_and_its_
 
 
 @pytest.mark.slow
-def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(finished):
-    project, _ = finished
+def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(finished_on_ray):
+    project, _ = finished_on_ray
     client = MlflowClient(f"sqlite:///{project.root / 'tiny' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id], "tags.workflow = 'fine_tuning'")
@@ -113,8 +135,8 @@ def test_mlflow_says_what_each_escalation_came_from_and_what_the_rung_brought(fi
 
 
 @pytest.mark.slow
-def test_escalations_are_exported_proven_from_their_states(finished, tmp_path):
-    project, _ = finished
+def test_escalations_are_exported_proven_from_their_states(finished_on_ray, tmp_path):
+    project, _ = finished_on_ray
     escalated = [m for m in json.loads(project.run("front", "--json").stdout) if m["workflow"] != "data_free"]
     assert escalated, "nothing escalated is on the front: the test shows nothing"
     picks = [word for member in escalated for word in ("--pick", str(member["trial"]))]
@@ -128,23 +150,15 @@ def test_escalations_are_exported_proven_from_their_states(finished, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kill, tmp_path):
+def test_a_search_stopped_and_then_killed_in_its_escalations_goes_on_to_the_same_ones(finished_on_ray, tmp_path):
     from tests.search.conftest import Project
 
-    _, expected = escalations_of(finished[0])
+    _, expected = escalations_of(finished_on_ray[0])
     project = Project(tmp_path)
     project.write(ESCALATING)
-    command = project.command("search", str(project.experiment), "--root", str(project.root))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        journal = project.root / "tiny" / "journal.log"
-        deadline = time.monotonic() + 120
-        while not (journal.exists() and '"escalated_from"' in journal.read_text()):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(kill)
-        process.communicate(timeout=60)
+    assert ended_by(signal.SIGINT, project) == 130
+    assert ended_by(signal.SIGKILL, project) == -signal.SIGKILL
+    assert len(escalations_of(project)[1]) < len(expected)
     again = project.run("search")  # on Ray, as what is compared to the last bit
     assert again.returncode == 0, again.stderr
     assert facts(escalations_of(project)[1]) == facts(expected)
@@ -152,13 +166,13 @@ def test_a_search_killed_in_an_escalation_goes_on_to_the_same_ones(finished, kil
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["missing", "damaged"])
-def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished, fault, tmp_path):
-    _, expected = escalations_of(finished[0])
+def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished_on_ray, fault, tmp_path):
+    _, expected = escalations_of(finished_on_ray[0])
     *_, below, tuned = expected
     assert (below.rung, tuned.rung) == ("calibration", "fine_tuning")
     by_trial = {record.trial: record for record in expected}
     source = by_trial[tuned.escalated_from]
-    project = copy_of(finished[0], tmp_path)
+    project = copy_of(finished_on_ray[0], tmp_path)
     journal = project.root / "tiny" / "journal.log"
     lines = journal.read_text().splitlines(keepends=True)
     last = max(number for number, line in enumerate(lines) if '"escalated_from"' in line)  # decided, and then killed
@@ -173,9 +187,9 @@ def test_a_state_that_is_lost_is_made_again_for_what_begins_from_it(finished, fa
 
 
 @pytest.mark.slow
-def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(finished, tmp_path):
-    _, before = escalations_of(finished[0])
-    project = copy_of(finished[0], tmp_path)
+def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(finished_on_ray, tmp_path):
+    _, before = escalations_of(finished_on_ray[0])
+    project = copy_of(finished_on_ray[0], tmp_path)
     project.write(ESCALATING.replace("\nsteps = 6", "\nsteps = 4"))
     shown = project.run("front", "--json")
     assert "steps was 6, is 4" in shown.stderr
@@ -190,25 +204,25 @@ def test_other_settings_are_trained_anew_and_nothing_that_they_do_not_change(fin
 
 
 @pytest.mark.slow
-def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project):
+def test_a_rung_that_the_workload_does_not_allow_is_refused_before_anything_starts(project, command):
     lacking = project.folder / "workload.py"
     project.write(ESCALATING)
     lacking.write_text(lacking.read_text().replace("def calibration_data", "def other_data"))
-    ended = project.run("search", "--inline")
-    assert ended.returncode == 2
-    assert "escalation.calibration = 2" in ended.stderr + ended.stdout
+    code, out, said = command("search", *at(project), "--inline")
+    assert code == 2
+    assert "escalation.calibration = 2" in said + out
     assert not (project.root / "tiny" / "journal.log").exists()
 
 
 @pytest.mark.slow
-def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(project, tmp_path):
+def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(project, command, tmp_path):
     project.write(
         ESCALATING.replace("\nsteps = 6\n", "\nsteps = 60\nadapter_rank = 2\n").replace(
             "calibration = 2\nin_flight = 1", "calibration = 1"
         )
     )
-    ended = project.run("search", "--inline")
-    assert ended.returncode == 0, ended.stderr
+    code, _, said = command("search", *at(project), "--inline")
+    assert code == 0, said
     study, escalations = escalations_of(project)
     trials = {record.trial: record for record in study.evaluations()}
     tuned = [record for record in escalations if record.workflow == Workflow("fine_tuning")]
@@ -217,16 +231,19 @@ def test_adapters_are_trained_in_the_place_of_fine_tuning_and_their_bytes_count(
     assert {gain.method for record in tuned for gain in record.gains} == {"adapters"}
     assert kept, "no adapter was kept: the test shows nothing"
     assert {trial for trial, more in grown.items() if more > 0} == {record.trial for record in kept}
-    on_front = {member["trial"] for member in json.loads(project.run("front", "--json").stdout)}
+    on_front = {member["trial"] for member in json.loads(command("front", *at(project), "--json")[1])}
     member = next(record for record in kept if record.trial in on_front)
-    ended = project.run("export", "--out", str(tmp_path), "--pick", str(member.trial))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    code, out, said = command("export", *at(project), "--out", tmp_path, "--pick", member.trial)
+    assert code == 0, out + said
     (entry,) = json.loads((tmp_path / "manifest.json").read_text())
     assert abs(entry["weight_bytes"] - 1e6 * member.costs["size_mb"]) < 256
 
 
 @pytest.mark.slow
-def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_exported_proven(project, tmp_path):
+def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_exported_proven(
+    project, command, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
     phone = ESCALATING.replace("[space]", '[device]\nname = "iPhone 15 Pro"\ncompute_unit = "CPU_AND_NE"\n\n[space]')
     phone = phone.replace("[search]", '[objectives]\ncost = ["latency_ms"]\n\n[search]')
     project.write(
@@ -235,8 +252,8 @@ def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_export
         ),
         WIDE,
     )
-    ended = project.run("search", "--inline")
-    assert ended.returncode == 0, ended.stderr
+    code, _, said = command("search", *at(project), "--inline")
+    assert code == 0, said
     _, escalations = escalations_of(project)
     rounded = [record for record in escalations if record.configuration.activations]
     assert len(rounded) == 2
@@ -248,12 +265,12 @@ def test_activations_in_8_bits_are_asked_for_where_latency_counts_and_are_export
         assert set(record.configuration.activations) == asked
         assert record.costs["latency_ms"] < source.costs["latency_ms"]
         assert record.costs["size_mb"] == source.costs["size_mb"]
-    front = json.loads(project.run("front", "--json").stdout)
+    front = json.loads(command("front", *at(project), "--json")[1])
     member = next(m for m in front if m["trial"] in {record.trial for record in rounded})
-    ended = project.run("export", "--out", str(tmp_path), "--pick", str(member["trial"]))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    code, out, said = command("export", *at(project), "--out", tmp_path, "--pick", member["trial"])
+    assert code == 0, out + said
     (package,) = tmp_path.glob("*.mlpackage")
     quantized = [node.kind for node in program_nodes(package)].count("quantize")
     assert quantized == len(trials[member["trial"]].configuration.activations)
-    assert "inputs in 8 bits" in project.run("front").stdout
-    assert "input in 8 bits" in project.run("front", "--explain").stdout
+    assert "inputs in 8 bits" in command("front", *at(project))[1]
+    assert "input in 8 bits" in command("front", *at(project), "--explain")[1]

@@ -28,10 +28,11 @@ from palettune.search.tracking import tracking
 from palettune.search.tracking.tracking import TrackingError
 from palettune.space.encoding import FP16
 from palettune.space.errors import UserError
-from tests.search.conftest import EXPERIMENT, WORKLOAD
+from tests.search.conftest import EXPERIMENT, WORKLOAD, Project
 from tests.search.review.page_reader import data_of, encodings_of, milliseconds
 
 ON_RAY = pytest.mark.usefixtures("cluster")
+LONGER = EXPERIMENT.replace("trials = 14", "trials = 24")
 
 
 def search(project, inline=True, **options):
@@ -117,27 +118,25 @@ def test_a_search_leaves_a_front_a_record_and_pictures(project):
     assert_record_agrees(project)
 
 
-@pytest.mark.slow
-@ON_RAY
-def test_one_worker_and_two_give_the_same_trials(project):
-    project.write(EXPERIMENT.replace("trials = 14", "trials = 24"))
+@pytest.fixture(scope="module")
+def longer(cluster, tmp_path_factory):
+    """An experiment of more trials, and what one worker on Ray finds in it."""
+    project = Project(tmp_path_factory.mktemp("longer"))
+    project.write(LONGER)
     search(project, inline=False)
-    one = signature(project)
-    project.write(EXPERIMENT.replace("trials = 14", "trials = 24").replace("workers = 1", "workers = 2"))
-    search(project, inline=False, fresh=True)
-    assert signature(project) == one
+    return signature(project)
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(1)
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 @ON_RAY
-def test_a_killed_search_goes_on_to_the_same_end(project, kill, tmp_path):
-    project.write(EXPERIMENT.replace("trials = 14", "trials = 24"))
+def test_one_worker_and_two_give_the_same_trials(project, longer):
+    project.write(LONGER.replace("workers = 1", "workers = 2"))
     search(project, inline=False)
-    whole = signature(project)
-    search_folder = RunFolder(project.root, "tiny")
-    search_folder.set_aside()
+    assert signature(project) == longer
+
+
+def ended_by(kill, project, trials_done):
+    """Send a signal to a search of slow trials once so many are done; how it ended, and what it printed."""
     words = ["search", str(project.experiment), "--root", str(project.root)]
     process = subprocess.Popen(
         project.command(*words),
@@ -147,23 +146,37 @@ def test_a_killed_search_goes_on_to_the_same_end(project, kill, tmp_path):
         start_new_session=True,
         env=os.environ | {"TINY_WORKLOAD_SLOW": "0.2", "OMP_NUM_THREADS": "1"},
     )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:  # kill it in the middle of the trials
+    journal, deadline = RunFolder(project.root, "tiny").journal, time.monotonic() + 120
+    while time.monotonic() < deadline:
         time.sleep(0.05)
-        journal = search_folder.journal.read_text() if search_folder.journal.exists() else ""
-        if journal.count('"state": 1') + journal.count('"state":1') >= 6:
+        text = journal.read_text() if journal.exists() else ""
+        if text.count('"state": 1') + text.count('"state":1') >= trials_done:
             break
     process.send_signal(kill)
-    output, errors = process.communicate(timeout=60)
-    if kill == signal.SIGINT:
-        assert process.returncode == 130, errors
-        assert "Go on with" in output
-        assert runs(project)[1][0].info.status == "KILLED"
-    done = signature(project)
-    assert len(done) < len(whole) or any(not values for _, _, values in done)
+    return process, *process.communicate(timeout=60)
+
+
+@pytest.mark.slow
+@ON_RAY
+def test_a_search_stopped_and_then_killed_goes_on_to_the_same_end(project, longer):
+    project.write(LONGER)
+    process, output, errors = ended_by(signal.SIGINT, project, 6)
+    assert process.returncode == 130, errors
+    assert "Go on with" in output
+    assert runs(project)[1][0].info.status == "KILLED"
+    stopped = signature(project)
+    assert is_unfinished(stopped, longer)
+    process, *_ = ended_by(signal.SIGKILL, project, sum(bool(values) for _, _, values in stopped) + 4)
+    assert process.returncode == -signal.SIGKILL
+    assert len(signature(project)) > len(stopped)
+    assert is_unfinished(signature(project), longer)
     search(project, inline=False)
-    assert signature(project) == whole
+    assert signature(project) == longer
     assert_record_agrees(project)
+
+
+def is_unfinished(done, whole):
+    return len(done) < len(whole) or any(not values for _, _, values in done)
 
 
 @pytest.mark.slow
