@@ -365,6 +365,8 @@ def _problem(item: ErrorDetails) -> str:
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] in ("value_error", "missing"):
         return f"{key}: {message if item['type'] == 'value_error' else 'this key is required'}"
+    if item["type"] == "model_type":
+        message = f"expected a table [{key}] with keys of its own"
     return f"{key}: {message} (got {item['input']!r})"
 
 

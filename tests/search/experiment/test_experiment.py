@@ -48,6 +48,7 @@ BAD = [
     (GOOD + "[data]\nbatch_axis = 2", "data.batch_axis"),
     ('name = "x"', "workload: this key is required"),
     (GOOD + "trails = 3", "trails: unknown key"),
+    (GOOD + "device = 'M2'", r"device: expected a table \[device\] with keys of its own \(got 'M2'\)"),
     (GOOD + "[budget]\ntrails = 3", "budget.trails: unknown key; did you mean 'trials'"),
     (GOOD + "[budgets]\ntrials = 3", "budgets: unknown key; did you mean 'budget'"),
     (GOOD + "[resources.data_free]\nworker = 3", "worker: unknown key; did you mean 'workers'"),
