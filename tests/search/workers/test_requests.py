@@ -34,7 +34,7 @@ def test_requests_travel_and_only_escalations_are_long_and_for_other_workers(req
     assert pickle.loads(pickle.dumps(request_)) == request_
     escalation = isinstance(request_, Escalate)
     assert request_.long == escalation
-    assert request_.workflow is (Workflow("fine_tuning") if escalation else Workflow.DATA_FREE)
+    assert request_.workflow == (Workflow("fine_tuning") if escalation else Workflow.DATA_FREE)
 
 
 def test_what_is_surely_worse_than_a_rival_ends_early(worker):
