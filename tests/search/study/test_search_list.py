@@ -49,7 +49,9 @@ def test_a_search_that_goes_on_runs_and_one_with_trials_begun_was_stopped(folder
 def test_how_a_search_ended_counts_where_it_was_noted(folder):
     (found,) = list_searches(folder.root, lambda _: False)  # stopped between two trials
     assert found.state is SearchState.STOPPED
-    study_of(open_storage(folder, None)).data_free.ask(RandomSampler)  # a small budget leaves trials that nobody will evaluate
+    study_of(open_storage(folder, None)).data_free.ask(
+        RandomSampler
+    )  # a small budget leaves trials that nobody will evaluate
     (found,) = list_searches(folder.root, lambda _: True)
     assert found.state is SearchState.FINISHED
 
