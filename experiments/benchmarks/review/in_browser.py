@@ -88,6 +88,14 @@ def measured(browser: Browser, page: Path, times: int) -> dict[str, float]:
     }
 
 
+def chromium() -> str:
+    """Return the path of the system's browser."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        raise SystemExit("no Chromium on this machine (Debian: apt-get install chromium)")
+    return path
+
+
 def main() -> None:
     """Print and write what was measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -96,9 +104,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=TIMES, help="pages of each size")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        raise SystemExit("no Chromium on this machine (Debian: apt-get install chromium)")
+    path = chromium()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
