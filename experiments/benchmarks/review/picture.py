@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 from experiments.benchmarks.review.in_browser import FLAGS, chromium
 
 OUT = Path(__file__).parents[3] / "docs" / "images" / "review.png"
-WIDTH, HEIGHT, SCALE = 1040, 1100, 1.75
+WIDTH, HEIGHT, SCALE = 1300, 1374, 1.4
 COLOURS = 256
 
 
