@@ -343,6 +343,7 @@ class Killing(Display):
             self.server.kill()
 
 
+@ON_RAY
 @pytest.mark.slow
 def test_a_tracking_server_that_dies_holds_up_neither_search_nor_export_and_is_written_to_later(
     project, server, monkeypatch, capsys
