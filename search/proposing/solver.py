@@ -116,14 +116,14 @@ def _useful_part(problem: Problem, budgets: Mapping[str, float]) -> tuple[Proble
         for group, loss in enumerate(problem.losses)
     ]
     part = _part(problem, budgets, kept)
-    room = _reached(part, budgets) - sum(float(loss.min()) for loss in part.losses)
-    few = [places[loss - loss.min() <= room + 1e-9 * abs(room)] for places, loss in zip(kept, part.losses, strict=True)]
+    room = _reached(part, budgets) * (1 + 1e-9)
+    few = [places[loss <= room] for places, loss in zip(kept, part.losses, strict=True)]
     return _part(problem, budgets, few), few
 
 
 def _part(problem: Problem, budgets: Mapping[str, float], kept: Sequence[NDArray[np.int64]]) -> Problem:
-    """The same with fewer choices in each group, and the costs that have a budget."""
-    losses = tuple(loss[places] for loss, places in zip(problem.losses, kept, strict=True))
+    """The same with fewer choices in each group, losses above each group's least, and the costs that have a budget."""
+    losses = tuple(loss[places] - loss.min() for loss, places in zip(problem.losses, kept, strict=True))
     costs = {
         cost: tuple(row[places] for row, places in zip(problem.costs[cost], kept, strict=True)) for cost in budgets
     }
@@ -140,7 +140,7 @@ def _reached(problem: Problem, budgets: Mapping[str, float]) -> float:
 def _least_loss(problem: Problem, budgets: Mapping[str, float], seconds: float, relative_gap: float) -> list[int]:
     """The mixed-integer program: one choice of each group."""
     sizes = [len(loss) for loss in problem.losses]
-    objective = np.concatenate([loss - loss.min() for loss in problem.losses])
+    objective = np.concatenate(problem.losses)
     scale = float(objective.max()) or 1.0
     group = np.repeat(np.arange(len(sizes)), sizes)
     pick_one = csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))))

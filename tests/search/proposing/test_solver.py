@@ -46,6 +46,13 @@ def test_exact_answers_equal_brute_force(problem, a, b):
         assert answer.costs[name] <= budget + 1e-5
 
 
+def test_a_loss_that_vanishes_beside_another_s_is_no_reason_to_leave_a_choice_out():
+    losses = (np.array([1.0]), np.array([1e-30, 0.0]))
+    costs = {"size_mb": (np.array([0.0]), np.array([0.0, 1.0]))}
+    found = solve(Problem(losses, costs, {"size_mb": 0.0}), {"size_mb": 0.5})
+    assert found.choices == (0, 0)
+
+
 def test_choices_that_lose_everything_do_not_hide_what_others_lose():
     random = np.random.default_rng(0)
     small = random.lognormal(-9, 2, (30, 3))
