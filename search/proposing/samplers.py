@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 
 from palettune.search.experiment.experiment import SamplerName
@@ -15,7 +14,7 @@ from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.proposing.guided_sampler import GuidedSampler
 from palettune.search.proposing.solver import Problem
 from palettune.search.proposing.unseen_sampler import UnseenSampler
-from palettune.search.study.proposals import SamplerFactory
+from palettune.search.study.proposals import SamplerFactory, distributions_of
 from palettune.space.search_space import SearchSpace
 
 __all__ = ["SAMPLERS", "SamplerSetting", "sampler_factory"]
@@ -41,7 +40,7 @@ def sampler_factory(name: SamplerName, setting: SamplerSetting) -> SamplerFactor
         name: of ``SAMPLERS``.
     """
     make = SAMPLERS[name](setting)
-    distributions = {name: CategoricalDistribution(choices) for name, choices in setting.space.choices.items()}
+    distributions = distributions_of(setting.space)
     return lambda seed: UnseenSampler(make(seed), distributions, seed)
 
 

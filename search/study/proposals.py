@@ -14,10 +14,15 @@ from palettune.search.study.data_free_view import DataFreeView
 from palettune.space.configuration import Configuration
 from palettune.space.search_space import SearchSpace
 
-__all__ = ["Proposals", "SamplerFactory"]
+__all__ = ["Proposals", "SamplerFactory", "distributions_of"]
 
 SamplerFactory = Callable[[int], BaseSampler]
 """Makes the sampler of one proposal from its seed."""
+
+
+def distributions_of(space: SearchSpace) -> dict[str, CategoricalDistribution]:
+    """Return Optuna's distribution of each parameter of a search space."""
+    return {name: CategoricalDistribution(choices) for name, choices in space.choices.items()}
 
 
 class Proposals:
@@ -29,7 +34,7 @@ class Proposals:
 
     def __init__(self, view: DataFreeView, space: SearchSpace, experiment: Experiment) -> None:
         self._view, self._space, self._experiment = view, space, experiment
-        self._distributions = {name: CategoricalDistribution(choices) for name, choices in space.choices.items()}
+        self._distributions = distributions_of(space)
 
     def ask(self, place: int, sampler: SamplerFactory) -> tuple[int, Configuration]:
         """Begin the trial that waits, or else one with the sampler's proposal for this place."""

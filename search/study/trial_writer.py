@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
@@ -13,6 +12,7 @@ from optuna.trial import TrialState, create_trial
 from palettune.search.experiment.objectives import ObjectiveSet
 from palettune.search.study.escalation import EscalationResult
 from palettune.search.study.long_values import LongValues
+from palettune.search.study.proposals import distributions_of
 from palettune.search.study.record import Record, Result
 from palettune.search.study.record_codec import attributes_of, keep_violations, long_values_of
 from palettune.space.search_space import SearchSpace
@@ -33,7 +33,7 @@ class TrialWriter:
     ) -> None:
         self._study, self._storage, self._values, self._objectives = study, storage, values, objectives
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._distributions = {name: CategoricalDistribution(choices) for name, choices in space.choices.items()}
+        self._distributions = distributions_of(space)
 
     def begin(self, parameters: Mapping[str, str], attributes: Mapping[str, Any]) -> int:
         """Begin a trial that is RUNNING; give its number."""

@@ -29,7 +29,6 @@ from interactions import interactions
 from joblib import Parallel, delayed
 from landscape import Landscape, Run
 from numpy.typing import NDArray
-from optuna.distributions import CategoricalDistribution
 from pictures import draw_fronts, draw_progress
 from product import sampler_of
 from recording import Recorded, open_recording
@@ -40,6 +39,7 @@ from strategies import STRATEGIES, finish
 from synthetic import Additive, Interacting, KnownFront
 
 from palettune.search.experiment.objectives import hypervolume, non_dominated
+from palettune.search.study.proposals import distributions_of
 from palettune.search.workers.allocator import keep_freed_memory
 
 HERE = Path(__file__).parent
@@ -242,7 +242,7 @@ def proposal_seconds() -> float:
     sampler = sampler_of(Run(landscape, 1000), "guided")(0)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
     random = np.random.default_rng(0)
-    distributions = {name: CategoricalDistribution(choices) for name, choices in landscape.space.choices.items()}
+    distributions = distributions_of(landscape.space)
     for _ in range(1000):
         width = np.clip(random.normal(random.uniform(0, 5), 1.0, 200), 0, 5).round().astype(int)
         trial = optuna.trial.create_trial(

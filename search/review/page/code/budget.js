@@ -1,7 +1,7 @@
 // A budget: first the best that was measured within it, then what is predicted for exactly it.
 import { html } from "preact";
 import { figure, rises, run } from "data";
-import { digits, megabytes, milliseconds, percent, workflowWords } from "format";
+import { digits, megabytes, milliseconds, percent } from "format";
 import { geometry } from "axes";
 import { Command, commandLine } from "clipboard";
 import { latencyWords, smaller, verdictWords } from "sentences";
@@ -70,7 +70,7 @@ function Answer() {
 function Measured({ trial }) {
   const [verdict, tone] = verdictWords(trial);
   return html`<span class="muted">Best measured within it: </span><b>trial ${trial.trial}</b>, ${megabytes(trial.size_mb)} MB (${smaller(trial)}),
-    ${latencyWords(trial) && ` ${latencyWords(trial)},`} divergence <b>${digits(trial.divergence)}</b>, ${workflowWords(trial)},
+    ${latencyWords(trial) && ` ${latencyWords(trial)},`} divergence <b>${digits(trial.divergence)}</b>, ${trial.found},
     <span class=${tone}> ${verdict}</span> <button type="button" class="small" onClick=${() => choose(trial.trial, false)}>Show as A</button>
     ${" "}<button type="button" class="small" onClick=${() => choose(trial.trial, true)} disabled=${b.value === trial}>Compare as B</button>`;
 }

@@ -1,7 +1,7 @@
 // A, and A against B: every figure side by side, bytes by encoding, what an escalation gained, commands.
 import { html } from "preact";
 import { figure, rises, run } from "data";
-import { counted, digits, factor, kilobytes, megabytes, milliseconds, percent, workflowWords } from "format";
+import { counted, digits, factor, kilobytes, megabytes, milliseconds, percent } from "format";
 import { Command, commandLine } from "clipboard";
 import { distinctWords, kneeMark, smaller, verdictWord, verdictWords } from "sentences";
 import { encodingColour } from "colours";
@@ -46,7 +46,7 @@ function Picker({ value, pick, name, none = false }) {
   const chosen = run.byTrial.get(value);
   const extra = chosen && !members.includes(chosen) && !others.includes(chosen) ? [chosen] : [];
   const option = (trial) => html`<option key=${trial.trial} value=${trial.trial}>${megabytes(trial.size_mb)} MB · ${digits(trial.divergence)} · ${
-    trial.recipe ?? (trial.baseline && !trial.escalated ? `uniform ${trial.baseline}` : workflowWords(trial))} · ${trial.trial}${kneeMark(trial) && " · * knee"}</option>`;
+    trial.recipe ?? (trial.baseline && !trial.escalated ? `uniform ${trial.baseline}` : trial.found)} · ${trial.trial}${kneeMark(trial) && " · * knee"}</option>`;
   return html`<select aria-label=${`Trial ${name}`} value=${value} onChange=${(event) => pick(event.target.value === "" ? null : Number(event.target.value))}>
     ${none && html`<option value="">nothing to compare</option>`}${extra.map(option)}
     <optgroup label="The front, smallest first">${members.map(option)}</optgroup>
@@ -72,7 +72,7 @@ function rowsOf(trials) {
   if (any((t) => t.low)) rows.push(["95 % interval", (t) => (t.low == null ? "–" : html`<span class="interval-words">${digits(t.low)} – ${digits(t.high)}</span>`)]);
   rows.push(["on unseen data", (t) => unseen(t), ratio((t) => t.unseen?.divergence)]);
   for (const { name } of run.metrics) rows.push(...metricRows(name, any));
-  rows.push(["found", (t) => `${workflowWords(t)}; ${t.origin ?? "–"}`], [run.costs.length > 1 ? "other than the next?" : "better than the next?", distinctWords]);
+  rows.push(["found", (t) => `${t.found}; ${t.origin ?? "–"}`], [run.costs.length > 1 ? "other than the next?" : "better than the next?", distinctWords]);
   return rows;
 }
 

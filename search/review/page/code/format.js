@@ -102,8 +102,3 @@ export function many(count) {
 export function counted(count, word, words = `${word}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? word : words}`;
 }
-
-/** How the weights of a trial were found, in words. */
-export function workflowWords(trial) {
-  return trial.found;
-}

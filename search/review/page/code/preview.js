@@ -1,7 +1,7 @@
 // The card that follows the pointer over the front.
 import { html } from "preact";
 import { figure } from "data";
-import { digits, megabytes, workflowWords } from "format";
+import { digits, megabytes } from "format";
 import { geometry } from "axes";
 import { a, b, hovered } from "state";
 import { kneeMark, latencyWords, smaller, verdictWords } from "sentences";
@@ -23,7 +23,7 @@ export function Preview() {
       ${latencyWords(trial) && html`<dt>latency</dt><dd>${latencyWords(trial)}</dd>`}
       <dt>divergence</dt><dd>${digits(trial.divergence)} ${trial.low != null && html`<span class="muted">${digits(trial.low)} to ${digits(trial.high)}</span>`}</dd>
       ${Object.entries(trial.metrics ?? {}).slice(0, 3).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${digits(value)}</dd>`)}
-      <dt>found</dt><dd>${workflowWords(trial)}</dd></dl>
+      <dt>found</dt><dd>${trial.found}</dd></dl>
     <${Shares} trial=${trial} /><span class=${tone}>${verdict}</span>
   </div>`;
 }

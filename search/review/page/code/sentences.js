@@ -1,6 +1,6 @@
 // What a trial is and what is known about it, in words that stand in several places.
 import { figure, run } from "data";
-import { digits, megabytes, milliseconds, times, workflowWords } from "format";
+import { digits, megabytes, milliseconds, times } from "format";
 
 /** Ratio of fp16's size to a trial's. */
 export function smaller(trial) {
@@ -23,7 +23,7 @@ export function trialName(trial) {
 export function trialSentence(trial) {
   const latency = latencyWords(trial) && `, ${latencyWords(trial)}`;
   const knee = trial.trial === run.knee ? ", the knee" : "";
-  return `${trialName(trial)}${knee}: ${megabytes(trial.size_mb)} MB, ${smaller(trial)} smaller${latency}, divergence ${digits(trial.divergence)}, ${workflowWords(trial)}`;
+  return `${trialName(trial)}${knee}: ${megabytes(trial.size_mb)} MB, ${smaller(trial)} smaller${latency}, divergence ${digits(trial.divergence)}, ${trial.found}`;
 }
 
 const VERDICTS = {

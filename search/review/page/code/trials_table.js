@@ -1,7 +1,7 @@
 // The front, or every trial, as a table: the same figures as the chart, for sorting, reading and the keyboard.
 import { computed, html } from "preact";
 import { figure, run } from "data";
-import { digits, megabytes, milliseconds, workflowWords } from "format";
+import { digits, megabytes, milliseconds } from "format";
 import { distinctWords, kneeMark, latencyWords, nextLarger, smaller, verdictWord, verdictWords } from "sentences";
 import { a, b, choose, everyTrial, first, hovered, second, trialOrder } from "state";
 import { useVisibleRows } from "visible_rows";
@@ -20,7 +20,7 @@ const columns = computed(() => [
   ["unseen", "unseen", (t) => t.unseen?.divergence, unseenCell],
   ...run.metrics.map(({ name }) => [name, name, (t) => figure(t, name), (t) => digits(figure(t, name))]),
   ["next", run.costs.length > 1 ? "divergence differs from the next" : "differs from the next", (t) => (t.distinct_from_next == null ? null : Number(t.distinct_from_next)), nextCell],
-  ["found", "found", (t) => t.workflow, (t) => html`${workflowWords(t)} <span class="muted">${t.recipe ?? t.origin ?? ""}</span>`],
+  ["found", "found", (t) => t.workflow, (t) => html`${t.found} <span class="muted">${t.recipe ?? t.origin ?? ""}</span>`],
   ...(everyTrial.value ? [["status", "status", (t) => t.status, (t) => html`<span title=${t.reason ?? ""}>${t.status}</span>`]] : []),
 ]);
 

@@ -1,7 +1,7 @@
 // What the changed configuration is predicted to give, and how to take it along.
 import { html } from "preact";
 import { run } from "data";
-import { counted, digits, factor, megabytes, milliseconds, workflowWords } from "format";
+import { counted, digits, factor, megabytes, milliseconds } from "format";
 import { commandLine, copy, CopyButton, download } from "clipboard";
 import { a, edits, editing, spoken } from "state";
 import { configurationJson, expectedNear, forget, undo, whatIf } from "what_if";
@@ -31,7 +31,7 @@ function Outcome({ found }) {
   return html`<p aria-live="polite"><b class="what-if-name">What if</b> ${count ? `${counted(count, "change")} to ${origin}` : origin}:${" "}
     <b>${megabytes(found.mb)} MB</b> <span class="muted">(A: ${megabytes(a.value.size_mb)})</span>${found.ms != null && html`, <b>${milliseconds(found.ms)}</b>`}, divergence <b>≈ ${digits(!solved && expected != null ? expected : plain)}</b> <span class="muted">(A: ${digits(a.value.divergence)}${
       expected != null && a.value.divergence > 0 && !solved ? `, ${factor(expected / a.value.divergence)}` : ""}; predicted, not measured${
-      withData() && a.value.workflow !== "calibration" ? `, ${workflowWords(a.value)} as A is; the command calibrates` : ""}${
+      withData() && a.value.workflow !== "calibration" ? `, ${a.value.found} as A is; the command calibrates` : ""}${
       !solved && plain != null ? `; solve would say ${digits(plain)} data-free` : ""})</span></p>`;
 }
 
