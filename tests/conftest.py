@@ -53,10 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leave out what every test would pay for again.
 
-    That is garbage collection of all that was imported, which coremltools asks for in each conversion, and the
-    migrations of MLflow's databases.
+    That is garbage collection of all that was imported, which coremltools asks for in each conversion and which the
+    many small objects of tracing and conversion bring about, and the migrations of MLflow's databases.
     """
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     if "mlflow" in sys.modules:
         from tests.mlflow_tables import copy_tables
 

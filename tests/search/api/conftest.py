@@ -1,6 +1,8 @@
 """One small search in this process, whose run the tests of the door read."""
 
 import asyncio
+import shutil
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,14 @@ def experiment(tiny) -> pt.Experiment:
 @pytest.fixture
 def run(tiny, experiment) -> pt.Run:
     return pt.open_run(experiment, root=tiny / "runs")
+
+
+@pytest.fixture
+def copied(tiny, tmp_path, monkeypatch) -> pt.Run:
+    """A copy of the run for a test that writes to it, as a process of its own finds it: what others read stays as it is."""
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._artifact_repos_cache", OrderedDict())
+    shutil.copytree(tiny / "runs", tmp_path / "runs")
+    return pt.open_run(experiment_of(tiny / "workload.py"), root=tmp_path / "runs")
 
 
 def facts(run: pt.Run) -> list[tuple[int, str, float]]:

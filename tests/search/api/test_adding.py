@@ -16,9 +16,8 @@ from tests.search.api.conftest import experiment_of
 
 
 @pytest.fixture
-def run(tiny, tmp_path):
-    shutil.copytree(tiny / "runs", tmp_path / "runs")
-    return pt.open_run(experiment_of(tiny / "workload.py"), root=tmp_path / "runs")
+def run(copied):
+    return copied
 
 
 @pytest.mark.slow

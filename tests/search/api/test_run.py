@@ -77,8 +77,8 @@ def test_a_budget_is_solved_without_an_evaluation(run):
 
 
 @pytest.mark.slow
-def test_members_are_exported_proven_and_listed_in_mlflow(run, tmp_path):
-    shown = []
+def test_members_are_exported_proven_and_listed_in_mlflow(copied, tmp_path):
+    run, shown = copied, []
     picked = ["knee", run.front.members[0].trial]
     found = run.export(picked, tmp_path / "out", on_exported=shown.append, register="tiny-lite")
     assert len(found) == 2
