@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Layer", "LayerKind", "WeightView"]
+__all__ = ["Layer", "LayerKind", "Normalization", "WeightView"]
 
 
 class LayerKind(StrEnum):
@@ -58,6 +58,21 @@ class WeightView:
 
 
 @dataclass(frozen=True, slots=True)
+class Normalization:
+    """Normalization by running statistics that alone receives a layer's outputs, so that it can take back their scales.
+
+    Attributes:
+        weight: dotted name of its weight, one number for each of the C output channels.
+        mean: dotted name of its running mean, (C,).
+        bias: dotted name of the layer's own bias; empty without one.
+    """
+
+    weight: str
+    mean: str
+    bias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One compressible weight.
 
@@ -70,6 +85,7 @@ class Layer:
         float_bits: of the floats that the program computes with, 16 or 32; tables and scales are stored in them.
         parameter: dotted name of the parameter or buffer that holds the weight; ``<name>.weight`` unless given.
         view: which of its elements the weight is; None for the whole as it is.
+        normalization: that takes back a scale of each output channel; None where nothing can.
     """
 
     name: str
@@ -80,6 +96,7 @@ class Layer:
     float_bits: int = 16
     parameter: str = ""
     view: WeightView | None = None
+    normalization: Normalization | None = None
 
     @property
     def tensor(self) -> str:

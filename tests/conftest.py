@@ -33,7 +33,9 @@ def _seeded() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a Ray cluster or a server; mark as slow what a matrix holds beyond its few cases, which are spread over it."""
+    """Mark what uses a Ray cluster or a server; mark as slow what a matrix holds beyond its few cases, which are spread over it.
+
+    What takes minutes begins first, lest it is all that is left at the end."""
     matrices: dict[str, list[pytest.Item]] = {}
     for item in items:
         if CLUSTERS & set(getattr(item, "fixturenames", ())):
@@ -42,6 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("matrix"):
             matrices.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for cases in matrices.values():
         few = cases[0].get_closest_marker("matrix").args[0]
         kept = {round(case * (len(cases) - 1) / max(few - 1, 1)) for case in range(few)}

@@ -32,6 +32,10 @@ class LowRank:
     down: Tensor
     up: Tensor
 
+    def scaled(self, factors: Tensor) -> LowRank:
+        """Return the branch with each output multiplied by its factor, (outputs,)."""
+        return LowRank(self.down, self.up * factors.reshape(-1, *[1] * (self.up.ndim - 1)))
+
     @property
     def bytes(self) -> int:
         """Bytes in the package's weight file, with records and alignment; exact but for the end of the file.

@@ -25,13 +25,21 @@ class CompressedWeight:
     """The weight of one layer in one encoding.
 
     Attributes:
-        weight: the decoded weight, float32, of the layer's shape.
+        weight: the decoded weight that a package stores, float32, of the layer's shape.
         buffers: coremltools' metadata by key (``lut``, ``quantization_scale``, ``compression_type`` ...);
             empty for ``fp16``.
+        scale: of each output channel, which the normalization after the layer applies; it broadcasts to the weight.
+            ``None`` for ones.
     """
 
     weight: Tensor
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
+    scale: Tensor | None = None
+
+    @property
+    def effective(self) -> Tensor:
+        """The weight that computes, without a change of the normalization, what the package does."""
+        return self.weight if self.scale is None else self.weight * self.scale
 
 
 @dataclass(frozen=True)

@@ -76,12 +76,15 @@ class AdaptedModel(Trainee):
                 parameter.copy_(tensors[name])
 
     def branches(self) -> dict[str, LowRank]:
-        """Return the current adapters in fp16 precision, with their scaling included."""
+        """Return the current adapters in fp16 precision, with their scaling included, over the scales of their layers."""
         found = {}
         for name in self.layers:
             adapter: Any = self.module.get_submodule(name)
             down, up = adapter.lora_A[_NAME].weight, adapter.lora_B[_NAME].weight * adapter.scaling[_NAME]
-            found[name] = LowRank(*(value.detach().cpu().half().float().contiguous() for value in (down, up)))
+            branch = LowRank(down.detach().cpu(), up.detach().cpu())
+            if (scale := self.start.weights[name].scale) is not None:
+                branch = branch.scaled(1 / scale.flatten())
+            found[name] = LowRank(*(value.half().float().contiguous() for value in (branch.down, branch.up)))
         return found
 
     def merged(self) -> dict[str, Tensor]:

@@ -113,7 +113,10 @@ class AdapterEvaluator(FineTuningEvaluator):
         weights, methods = dict(state.weights), dict(state.methods)
         for name, more in added.items():
             layer, encoding = self.setting.weights.layers[name], state.configuration.encodings[name]
-            weights[name] = reencoded(layer, encoding, weights[name], weights[name].weight + more)
+            before = weights[name]
+            added_to = before.effective + more
+            scaled = added_to if before.scale is None else added_to / before.scale
+            weights[name] = replace(reencoded(layer, encoding, before, scaled), scale=before.scale)
             methods[name] = METHOD
         return replace(state, weights=weights, methods=methods)
 

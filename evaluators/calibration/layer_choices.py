@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.calibration.compensated_tables import CompensatedTables
 from palettune.evaluators.calibration.gptq import GPTQMethod
 from palettune.evaluators.calibration.importance import Importance
 from palettune.evaluators.calibration.layer_method import LayerMethod, LayerTask
-from palettune.evaluators.calibration.layer_statistics import StatisticsCache, observable
+from palettune.evaluators.calibration.layer_statistics import LayerStatistics, StatisticsCache, observable
 from palettune.evaluators.calibration.samples import CalibrationSamples
 from palettune.evaluators.calibration.sensitive_tables import SensitiveTables
 from palettune.evaluators.calibration.sparse_gpt import SparseGPTMethod
@@ -72,23 +74,34 @@ class LayerChoices:
             reason = f"no statistics of the layer's inputs: {self._statistics.lacking(name)}"
             return Choice(start, DATA_FREE, tuple(failed(method.name, reason, name) for method in methods))
         weight = self._setting.weights.float_weight(name).float()
-        task = LayerTask(layer, encoding, weight, start, statistics, self._importance.get, self._setting.seed)
-        best, best_name, errors = start, DATA_FREE, statistics.errors(start.weight - weight, layer)
+        task = self._task(layer, encoding, weight, start, statistics)
+        best, best_name, errors = start, DATA_FREE, statistics.errors(start.effective - weight, layer)
         gains = []
         for method in methods:
             try:
-                found = self._found(method, task)
+                found = replace(self._found(method, task), scale=start.scale)
             except (
                 ValueError,
                 RuntimeError,
             ) as error:  # a Gram matrix that is not positive definite, or a layer that coremltools skips
                 gains.append(failed(method.name, f"{type(error).__name__}: {error}", name))
                 continue
-            tried = statistics.errors(found.weight - weight, layer)
+            tried = statistics.errors(found.effective - weight, layer)
             gains.append(paired(method.name, errors, tried, name))
             if gains[-1].kept:
                 best, best_name, errors = found, method.name, tried
         return Choice(best, best_name, tuple(gains))
+
+    def _task(
+        self, layer: Layer, encoding: Encoding, weight: Tensor, start: CompressedWeight, statistics: LayerStatistics
+    ) -> LayerTask:
+        """The task under the scales of the start, which a method finds no others for: those of the weight it is given."""
+        scale = start.scale
+        if scale is None:
+            return LayerTask(layer, encoding, weight, start, statistics, self._importance.get, self._setting.seed)
+        importance = lambda name: self._importance.get(name) * scale.square()  # noqa: E731
+        stored = replace(start, scale=None)
+        return LayerTask(layer, encoding, weight / scale, stored, statistics, importance, self._setting.seed)
 
     def _found(self, method: type[LayerMethod], task: LayerTask) -> CompressedWeight:
         """Return a method's weight from the bank, or find it now."""

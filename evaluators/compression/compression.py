@@ -21,7 +21,9 @@ from palettune.space.layer import Layer
 __all__ = ["changed_since", "compress"]
 
 
-def compress(values: Tensor, layer: Layer, encoding: Encoding, seed: int = 0) -> CompressedWeight:
+def compress(
+    values: Tensor, layer: Layer, encoding: Encoding, seed: int = 0, importance: Tensor | None = None
+) -> CompressedWeight:
     """Compress the weight of one layer.
 
     Args:
@@ -29,6 +31,8 @@ def compress(values: Tensor, layer: Layer, encoding: Encoding, seed: int = 0) ->
         layer: description of the layer: its name for errors, and its axes.
         encoding: how to store the weight; must be legal for the layer.
         seed: seeds the clustering of vectors, the only step that draws random numbers.
+        importance: positive weight of each element, in the weight's shape, for tables of weights that are not pruned; equal
+            weights unless given.
 
     Returns:
         The decoded weight, float32 and representable in fp16 where the program computes in it, and the metadata that
@@ -43,7 +47,7 @@ def compress(values: Tensor, layer: Layer, encoding: Encoding, seed: int = 0) ->
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            compressed = _compress(weight, layer, encoding)
+            compressed = _compress(weight, layer, encoding, importance)
     finally:
         torch.set_num_threads(threads)
     _check(compressed, layer, encoding)
@@ -59,12 +63,12 @@ def changed_since(encoding: Encoding) -> dict[str, int]:
     return {**clustering, **({"scales": 2} if table.scaled else {})}
 
 
-def _compress(weight: Tensor, layer: Layer, encoding: Encoding) -> CompressedWeight:
+def _compress(weight: Tensor, layer: Layer, encoding: Encoding, importance: Tensor | None) -> CompressedWeight:
     carrier = Carrier(layer, encoding)
     if encoding.sparsity is not None:
         return prune_weight(carrier, weight, encoding.sparsity, encoding.values)
     if encoding.table is not None:
-        return palettize(carrier, weight, encoding.table)
+        return palettize(carrier, weight, encoding.table, importance)
     if encoding.linear is not None:
         return quantize(carrier, weight, encoding.linear)
     return CompressedWeight(weight.half().float())

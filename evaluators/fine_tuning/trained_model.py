@@ -7,6 +7,7 @@ Normalizations stay in evaluation mode: their running statistics are the float m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -58,10 +59,13 @@ class TrainedModel(Trainee):
         self.start, self.part, self.device = start, part, device
         self.module = start.apply(model, metadata=False).eval().to(device).requires_grad_(False)
         self.weights: dict[str, TrainableWeight] = {}
+        self._scales: dict[str, Tensor] = {}  # of output channels, as they are at the start
         if part is TrainedPart.EVERYTHING:
             for name, encoding in start.configuration.encodings.items():
-                weight = layer_weight(model, layers[name]).float()
-                made = trainable_weight(layers[name], encoding, start.weights[name], weight, gradual)
+                compressed, weight = start.weights[name], layer_weight(model, layers[name]).float()
+                if compressed.scale is not None:
+                    weight, self._scales[name] = weight / compressed.scale, compressed.scale.to(device)
+                made = trainable_weight(layers[name], encoding, compressed, weight, gradual)
                 self.weights[name] = made.to(device)
         self.layers = {name: layers[name] for name in start.configuration.encodings}
         own = {id(held_tensor(self.module, layer.tensor)) for layer in self.layers.values()}
@@ -97,13 +101,17 @@ class TrainedModel(Trainee):
         for name, weight in self.weights.items():
             layer = self.layers[name]
             held = decoded.get(layer.tensor, held_tensor(self.module, layer.tensor))
-            decoded[layer.tensor] = with_weight(held, layer, weight.decoded())
+            decoded[layer.tensor] = with_weight(held, layer, self._effective(name, weight))
         return functional_call(self.module, decoded, inputs, tie_weights=True)
 
     def settle(self) -> None:
         """Copy the present weights into ``module``."""
         for name, weight in self.weights.items():
-            put_layer_weight(self.module, self.layers[name], weight.decoded())
+            put_layer_weight(self.module, self.layers[name], self._effective(name, weight))
+
+    def _effective(self, name: str, weight: TrainableWeight) -> Tensor:
+        decoded = weight.decoded()
+        return decoded * self._scales[name] if name in self._scales else decoded
 
     def tensors(self) -> dict[str, Tensor]:
         """Return copies of all tensors that training changes, by name."""
@@ -129,7 +137,7 @@ class TrainedModel(Trainee):
         """
         weights, methods = dict(self.start.weights), dict(self.start.methods)
         for name, weight in self.weights.items():
-            weights[name], methods[name] = weight.compressed(), METHOD
+            weights[name], methods[name] = replace(weight.compressed(), scale=weights[name].scale), METHOD
         tensors = dict(self.start.tensors)
         tensors |= {name: parameter.detach().cpu().float().clone() for name, parameter in self.others.items()}
         return ModelState(

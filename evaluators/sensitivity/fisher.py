@@ -101,7 +101,7 @@ class FisherScore(SensitivityScore):
         changes = {}
         for layer, indices in by_layer.items():
             weight = self._weights.float_weight(layer).float()
-            stack = torch.stack([self._weights.get(layer, columns[i][1]).weight - weight for i in indices])
+            stack = torch.stack([self._weights.get(layer, columns[i][1]).effective - weight for i in indices])
             changes[layer] = (np.array(indices), stack.reshape(len(indices), -1).to(self.setting.device))
         return changes
 

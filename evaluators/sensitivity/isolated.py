@@ -46,7 +46,7 @@ class IsolatedScore(SensitivityScore):
 
     def _column(self, assembler: Assembler, column: Column, course: Course, reference: Reference) -> Any:
         layer, encoding = column
-        module = assembler.replace({layer: self.setting.weights.get(layer, encoding).weight})
+        module = assembler.replace({layer: self.setting.weights.get(layer, encoding).effective})
         parts = [reference.by_sample(i, outputs) for i, outputs in enumerate(course.outputs(module))]
         return torch.cat(parts).cpu().numpy()
 

@@ -35,7 +35,7 @@ class WeightErrorScore(SensitivityScore):
 
     def _error(self, layer: str, encoding: Encoding) -> float:
         weight = self.setting.weights.float_weight(layer).double()
-        changed = self.setting.weights.get(layer, encoding).weight.double()
+        changed = self.setting.weights.get(layer, encoding).effective.double()
         scale = float(weight.square().sum())
         return float((changed - weight).square().sum()) / scale if scale else 0.0
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from palettune.device_bench.model.compressed_weight import CompressedWeight, install
 from palettune.device_bench.model.layer_weight import layer_weight, put_layer_weight
-from palettune.evaluators.compression.compression import changed_since, compress
+from palettune.evaluators.compression.compression import changed_since
+from palettune.evaluators.compression.free_scales import compress_with_free_scales, free_scales_version
 from palettune.evaluators.placement import CPU, copied
+from palettune.evaluators.weights.normalizations import take_back
 from palettune.evaluators.weights.weight_bank import WeightBank, weight_digest
 from palettune.space.configuration import Configuration
 from palettune.space.encoding import Encoding
@@ -57,7 +59,9 @@ class LayerWeights:
         """Return the bank's key of one (layer, encoding)."""
         if layer not in self._digests:
             self._digests[layer] = weight_digest(self.float_weight(layer))
-        settings = {"seed": self._seed, **changed_since(encoding)}
+        settings: dict[str, object] = {"seed": self._seed, **changed_since(encoding)}
+        if self.layers[layer].normalization is not None and (version := free_scales_version(encoding)):
+            settings["free_scales"] = version
         return self.bank.key(self._digests[layer], self.layers[layer], encoding, "data_free", settings)
 
     def get(self, layer: str, encoding: Encoding) -> CompressedWeight:
@@ -79,7 +83,7 @@ class LayerWeights:
 
     def build(self, layer: str, encoding: Encoding) -> CompressedWeight:
         """Compress one layer's weight, without using the bank."""
-        return compress(self.float_weight(layer), self.layers[layer], encoding, seed=self._seed)
+        return compress_with_free_scales(self.float_weight(layer), self.layers[layer], encoding, self._seed)
 
 
 class Assembler:
@@ -95,7 +99,7 @@ class Assembler:
         for layer, encoding in configuration.encodings.items():
             if self._current.get(layer) == encoding:
                 continue
-            weight = self.weights.get(layer, encoding).weight
+            weight = self.weights.get(layer, encoding).effective
             self._current.pop(layer, None)
             put_layer_weight(self.module, self.weights.layers[layer], weight)
             self._current[layer] = encoding
@@ -113,7 +117,9 @@ class Assembler:
         """Return a new copy for conversion: a configuration's weights with coremltools' metadata."""
         module = copy.deepcopy(self.module)
         for layer, encoding in configuration.encodings.items():
-            install(module, self.weights.layers[layer], self.weights.get(layer, encoding))
+            compressed = self.weights.get(layer, encoding)
+            install(module, self.weights.layers[layer], compressed)
+            take_back(module, self.weights.layers[layer], compressed.scale)
         return module
 
 

@@ -27,6 +27,7 @@ from palettune.device_bench.model.compressed_weight import CompressedWeight, ins
 from palettune.device_bench.model.layer_weight import put_layer_weight
 from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, quantize_activations
 from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.normalizations import take_back
 from palettune.evaluators.weights.rounded_uses import round_uses
 from palettune.evaluators.weights.weight_bank import weight_digest
 from palettune.space.configuration import Configuration, Precision
@@ -52,13 +53,14 @@ class ModelState:
     Attributes:
         configuration: the configuration that the state implements.
         model: ``model_digest`` of the float model that the state belongs to.
-        weights: for each layer of the configuration, its weight and coremltools' metadata.
+        weights: for each layer of the configuration, its weight, coremltools' metadata and scales.
         methods: for each layer, the name of the method that found its weight (``data_free``, ``gptq`` ...).
-        tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``.
+        tensors: changed biases, normalizations and other parameters or buffers, by their name in ``state_dict``; as they
+            are where no layer has scales.
         activations: for each layer whose activations are in 8 bits, the quantization of its input.
-        branches: low-rank branches beside layers, stored as weights of their own.
-        layers: those whose weight is not a module's parameter ``weight`` as it is, by name, and those whose inputs ops
-            round.
+        branches: low-rank branches beside layers, stored as weights of their own; over the scales of their layers.
+        layers: those whose weight is not a module's parameter ``weight`` as it is, by name, those whose inputs ops
+            round, and those with scales.
 
     Raises:
         StateError: a layer has no weight, method or quantization, or a value is not finite.
@@ -94,7 +96,7 @@ class ModelState:
     ) -> ModelState:
         """Return the state of a data-free evaluation: each layer's weight from the bank, nothing else changed."""
         found = {name: weights.get(name, encoding) for name, encoding in configuration.encodings.items()}
-        layers = {name: weights.layers[name] for name in found if weights.layers[name].module is None}
+        layers = {name: weights.layers[name] for name in found if _is_held(weights.layers[name], found[name])}
         methods = dict.fromkeys(found, DATA_FREE)
         return cls(configuration, model, found, methods, {}, dict(activations or {}), layers=layers)
 
@@ -118,7 +120,8 @@ class ModelState:
     @property
     def keeps_the_rest(self) -> bool:
         """Whether only the layers' weights differ from the float model, so that both have the same base program."""
-        return not self.tensors and not self.activations and not self.branches
+        scaled = any(compressed.scale is not None for compressed in self.weights.values())
+        return not self.tensors and not self.activations and not self.branches and not scaled
 
     @property
     def branch_bytes(self) -> int:
@@ -130,7 +133,8 @@ class ModelState:
 
         Args:
             model: the float model; not changed.
-            metadata: whether to keep coremltools' metadata beside it, which conversion reads.
+            metadata: whether to keep coremltools' metadata beside it, which conversion reads, and to give scales of
+                layers to their normalizations; if not, the weights hold them.
 
         Raises:
             StateError: the state was made from another model.
@@ -152,8 +156,9 @@ class ModelState:
         for name, compressed in self.weights.items():
             if metadata:
                 install(module, self._layer(name), compressed)
+                take_back(module, self._layer(name), compressed.scale)
             else:
-                put_layer_weight(module, self._layer(name), compressed.weight)
+                put_layer_weight(module, self._layer(name), compressed.effective)
         for name, quantization in self.activations.items():
             if not quantization.by_op:
                 quantize_activations(module, name, quantization)
@@ -161,7 +166,8 @@ class ModelState:
         if by_op:
             round_uses(module, by_op)
         for name, branch in self.branches.items():
-            add_low_rank(module, name, branch)
+            scale = None if metadata else self.weights[name].scale
+            add_low_rank(module, name, branch if scale is None else branch.scaled(scale.flatten()))
         return module
 
     def _layer(self, name: str) -> Layer:
@@ -232,6 +238,11 @@ def _same(what: str, found: set[str], wanted: set[str]) -> None:
         raise StateError(f"layer {name!r}: its {what} {problem}")
 
 
+def _is_held(layer: Layer, compressed: CompressedWeight) -> bool:
+    """Whether the state must tell what a layer is: no module of its name, or a normalization that has its scales."""
+    return layer.module is None or compressed.scale is not None
+
+
 def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
@@ -251,6 +262,7 @@ def _pack(state: ModelState) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "method": state.methods[name],
             "weight": put(compressed.weight, half=True),  # what the package stores; fp16 where it loses nothing
             "buffers": {key: put(value) for key, value in sorted(compressed.buffers.items())},
+            **({} if compressed.scale is None else {"scale": put(compressed.scale)}),
         }
         for name, compressed in sorted(state.weights.items())
     }
@@ -283,7 +295,9 @@ def _unpack(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelSt
         header["model"],
         {
             name: CompressedWeight(
-                tensors[layer["weight"]].float(), {key: tensors[at] for key, at in layer["buffers"].items()}
+                tensors[layer["weight"]].float(),
+                {key: tensors[at] for key, at in layer["buffers"].items()},
+                tensors[layer["scale"]] if "scale" in layer else None,
             )
             for name, layer in layers.items()
         },

@@ -30,6 +30,7 @@ __all__ = ["WeightBank", "weight_digest"]
 FORMAT = 1
 _WEIGHT = "weight"
 _BUFFER = "buffer:"
+_SCALE = "scale"
 
 
 def weight_digest(weight: Tensor) -> str:
@@ -184,9 +185,9 @@ def _pack(compressed: CompressedWeight) -> dict[str, Tensor]:
     # fp16 where it loses nothing: half the disk, and what the package stores anyway
     tensors = {_WEIGHT: half if torch.equal(half.float(), weight) else weight}
     tensors |= {_BUFFER + key: value.detach().contiguous() for key, value in compressed.buffers.items()}
-    return tensors
+    return tensors if compressed.scale is None else tensors | {_SCALE: compressed.scale.detach().contiguous()}
 
 
 def _unpack(tensors: Mapping[str, Tensor]) -> CompressedWeight:
     buffers = {key.removeprefix(_BUFFER): value for key, value in tensors.items() if key.startswith(_BUFFER)}
-    return CompressedWeight(tensors[_WEIGHT].float(), buffers)
+    return CompressedWeight(tensors[_WEIGHT].float(), buffers, tensors.get(_SCALE))

@@ -9,6 +9,7 @@ from pathlib import Path
 from palettune.device_bench.model.module_layers import layers_of
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.weights.assembly import LayerWeights
+from palettune.evaluators.weights.normalizations import with_normalizations
 from palettune.evaluators.weights.weight_bank import WeightBank
 from palettune.evaluators.workflow.evaluator import WorkflowSetting
 from palettune.evaluators.workload.workload import Split, Workload, load_workload
@@ -176,7 +177,9 @@ def setting_of(folder: Path, network: str = "convolutions", without: Collection[
     """Return a workflow's setting on one of the small workloads; file and weight bank lie in ``folder``."""
     workload = write_workload(folder, network, without)
     outputs, targets = workload.check(), workload.batches(Split.EVALUATION)[0].targets
-    weights = LayerWeights(workload.model, layers_of(workload.model), WeightBank(folder / "bank"))
+    run = lambda model: model(*workload.example_inputs)  # noqa: E731
+    layers = with_normalizations(workload.model, layers_of(workload.model), run)
+    weights = LayerWeights(workload.model, layers, WeightBank(folder / "bank"))
     return WorkflowSetting(workload, weights, detect_kind(outputs, targets))
 
 

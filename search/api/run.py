@@ -251,12 +251,12 @@ class Run:
         from palettune.search.results.packages.export import export
 
         with reporter.stage("checking the workload"):
-            layers = [layer.name for layer in self._study.context.space.layers]
+            layers = {layer.name: layer.normalization is not None for layer in self._study.context.space.layers}
             preparation = prepare_as_searched(self.experiment, layers)
             self._study.check(preparation.identity())
         for words in preparation.workload.notes:
             reporter.warn(words)
-        ledger = ExportLedger(self.folder, self.search_id, layers, Path(out), tracking_uri, register, on_exported)
+        ledger = ExportLedger(self.folder, self.search_id, list(layers), Path(out), tracking_uri, register, on_exported)
         try:
             packages = export(preparation, self.folder, picked, Path(out), reporter, ledger.take)
         finally:

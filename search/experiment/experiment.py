@@ -117,6 +117,7 @@ class Space(Section):
     prune: bool = False
     float32: tuple[str, ...] = ()
     operands: bool = True
+    free_scales: bool = True
 
     @field_validator("encodings")
     @classmethod
@@ -321,6 +322,7 @@ class Experiment(Section):
             left_out.add("inputs")
         values = self.model_dump(mode="json", exclude=left_out)
         del values["space"]["operands"]  # the menus tell
+        del values["space"]["free_scales"]  # the layers tell
         if not self.space.float32:  # searches from before there was this key go on
             del values["space"]["float32"]
         values.get("data", {}).pop("groups", None)  # they decide no trial, only how sure a figure is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from palettune.evaluators.quality.left_out import listed
 from palettune.search.experiment.experiment import Experiment
@@ -14,16 +14,22 @@ __all__ = ["prepare_as_searched"]
 _SHOWN = 5
 
 
-def prepare_as_searched(experiment: Experiment, layers: Collection[str] | None) -> Preparation:
+def prepare_as_searched(experiment: Experiment, layers: Mapping[str, bool] | None) -> Preparation:
     """Prepare an experiment; weights that were no layers when its search was begun stay in fp16.
+
+    A search from before normalizations took back scales of layers goes on without these.
 
     Args:
         experiment: the experiment.
-        layers: names of the layers of its search; ``None`` where there is none yet.
+        layers: names of the layers of its search, and whether each has a normalization that takes back scales; ``None``
+            where there is no search yet.
 
     Raises:
         UserError: as for ``prepare``.
     """
+    if layers is not None and not any(layers.values()):
+        space = experiment.space.model_copy(update={"free_scales": False})
+        experiment = experiment.model_copy(update={"space": space})
     preparation = prepare(experiment)
     if layers is None:
         return preparation

@@ -22,7 +22,9 @@ from palettune.device_bench.package_model.package_module import PackageModule
 from palettune.evaluators.quality.divergence import detect_kind
 from palettune.evaluators.quality.divergence_kind import DivergenceKind
 from palettune.evaluators.weights.model_state import model_digest
+from palettune.evaluators.weights.normalizations import with_normalizations
 from palettune.evaluators.workload.layer_inputs import layer_inputs
+from palettune.evaluators.workload.state_check import seeded
 from palettune.evaluators.workload.workload import Split, Workload, load_workload
 from palettune.search.experiment.experiment import Experiment, ExperimentError
 from palettune.search.experiment.objectives import MEGABYTE
@@ -68,6 +70,11 @@ class Preparation:
     def notes(self) -> tuple[str, ...]:
         """Notes for the user on how the experiment and the workload were read."""
         return (*self.experiment.notes, *self.workload.notes)
+
+    @property
+    def scaled(self) -> list[str]:
+        """Names of the layers whose normalization takes back scales of their output channels."""
+        return [layer.name for layer in self.layers if layer.normalization is not None]
 
     @property
     def rest(self) -> int:
@@ -124,6 +131,7 @@ class Preparation:
             "versions": tool_versions(),
             # earlier studies of models without any are gone on with; those with some had other sizes
             **({"refused": sorted(self.base.refusals)} if self.base.refusals else {}),
+            **({"free_scales": self.scaled} if self.scaled else {}),
         }
 
     def _workload_identity(self) -> dict[str, Any]:
@@ -164,7 +172,7 @@ def prepare(experiment: Experiment, only: Collection[str] | None = None) -> Prep
     base = _base(experiment, workload, interface)
     if only is not None and not {layer.name for layer in base.layers} <= set(only):
         base = _base(experiment, workload, interface, tuple(one for one in base.layers if one.name in only))
-    layers = base.layers
+    layers = _with_normalizations(workload, base.layers) if experiment.space.free_scales else base.layers
     if not layers:
         raise _without_layers(workload, {**workload.kept, **base.reasons, **base.refusals})
     space = _search_space(experiment, model, layers, workload, base)
@@ -239,6 +247,12 @@ def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...
         )
     except UserError as error:
         raise ExperimentError(f"device: {error}") from error
+
+
+def _with_normalizations(workload: Workload, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    model = workload.model
+    with seeded(), workload.sampling.state.around(model):
+        return with_normalizations(model, layers, lambda changed: changed(*workload.example_inputs))
 
 
 def _search_space(

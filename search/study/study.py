@@ -113,12 +113,14 @@ class SearchStudy:
         return found
 
     @staticmethod
-    def searched_layers(storage: BaseStorage, name: str) -> frozenset[str] | None:
-        """Return the names of the layers of the study under a name; ``None`` where there is no study yet."""
+    def searched_layers(storage: BaseStorage, name: str) -> dict[str, bool] | None:
+        """Return the names of the layers of the study under a name; ``None`` where there is no study yet.
+
+        Each with whether a normalization takes back its scales."""
         if name not in optuna.get_all_study_names(storage):
             return None
         held = _context_of(storage, optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler()))
-        return frozenset(item["name"] for item in held.get("layers", ())) if held else None
+        return {item["name"]: bool(item.get("normalization")) for item in held.get("layers", ())} if held else None
 
     @classmethod
     def create(

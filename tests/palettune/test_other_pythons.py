@@ -45,6 +45,7 @@ def test_the_pythons_tried_are_those_declared():
     assert sys.version_info[:2] in {(3, minor) for minor in MINORS}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("minor", MINORS)
 def test_the_wheel_works(minor, tmp_path):

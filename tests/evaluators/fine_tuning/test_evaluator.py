@@ -100,8 +100,8 @@ def test_weights_without_a_module_are_trained_with_rounded_inputs(tmp_path: Path
 @pytest.mark.slow
 def test_norms_and_biases_alone_leave_every_weight_as_it_was(tmp_path: Path) -> None:
     setting = setting_of(tmp_path)
-    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "lut2"))
-    found = tuned(setting, tuning=FineTuningSetting(vector_steps=30, steps=0, held_out=8))
+    start = DataFreeEvaluator(setting).evaluate(parse_configuration(setting, "lut1"))
+    found = tuned(setting, "lut1", tuning=FineTuningSetting(vector_steps=30, steps=0, held_out=8))
     assert set(found.state.methods.values()) == {DATA_FREE}
     assert all(torch.equal(w.weight, start.state.weights[n].weight) for n, w in found.state.weights.items())
     assert set(found.state.tensors) == {

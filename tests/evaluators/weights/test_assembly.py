@@ -53,8 +53,8 @@ def test_a_copy_for_conversion_carries_metadata_and_the_reused_model_none(weight
 
 
 def test_a_weight_is_compressed_once_and_the_cache_is_bounded(tmp_path, monkeypatch):
-    compress, calls = assembly.compress, []
-    monkeypatch.setattr(assembly, "compress", lambda *a, **k: calls.append(a) or compress(*a, **k))
+    compress, calls = assembly.compress_with_free_scales, []
+    monkeypatch.setattr(assembly, "compress_with_free_scales", lambda *a, **k: calls.append(a) or compress(*a, **k))
     model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 8))
     weights = LayerWeights(model, layers_of(model), WeightBank(tmp_path), cache_bytes=1)
     for _ in range(2):

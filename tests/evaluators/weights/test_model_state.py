@@ -1,6 +1,7 @@
 """A model state: what it accepts, what it changes in a model, and its file."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,11 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from palettune.device_bench.conversion.low_rank import LowRank
 from palettune.device_bench.model.compressed_weight import CompressedWeight
+from palettune.device_bench.model.module_layers import layers_of
 from palettune.device_bench.package_model.quantized_activation import ActivationQuantization, activation_quantizations
+from palettune.evaluators.compression.free_scales import compress_with_free_scales
 from palettune.evaluators.weights.model_state import ModelState, StateError, model_digest
+from palettune.evaluators.weights.normalizations import with_normalizations
 from palettune.space.configuration import Configuration, Precision
 from palettune.space.encoding import FP16, Encoding
+from tests.evaluators.weights.test_normalizations import lively
 
 
 def network():
@@ -110,3 +116,45 @@ def test_a_file_that_is_none_is_said(tmp_path, content):
         ModelState.load(path)
     with pytest.raises(StateError, match="no model state"):
         ModelState.load(tmp_path / "absent.safetensors")
+
+
+def scaled_state(model):
+    """The first layer in a table under scales that its normalization takes back."""
+    example = torch.randn(3, 6)
+    (first, _) = with_normalizations(model, layers_of(model), lambda changed: changed(example))
+    weight = model[0].weight.detach() * torch.tensor([[0.01], [1.0], [5.0], [0.3]])
+    model[0].weight.data.copy_(weight)
+    found = compress_with_free_scales(weight, first, Encoding.parse("lut2"))
+    assert found.scale is not None
+    other = CompressedWeight(model[2].weight.detach().half().float())
+    return state_of(
+        model,
+        configuration=Configuration({"0": Encoding.parse("lut2"), "2": FP16}),
+        weights={"0": found, "2": other},
+        tensors={"1.bias": torch.tensor([1.0, 2.0, 3.0, 4.0])},
+        layers={"0": first},
+    )
+
+
+def test_scales_are_in_the_weight_or_taken_back_by_the_normalization(tmp_path):
+    model = lively(network())
+    state = scaled_state(model)
+    read = ModelState.load(state.save(tmp_path))
+    assert read.layers == state.layers
+    assert read.digest == state.digest
+    assert not state.keeps_the_rest
+    inside = torch.randn(5, 6)
+    run, stored = (read.apply(model, metadata=metadata) for metadata in (False, True))
+    torch.testing.assert_close(stored(inside), run(inside), rtol=1e-5, atol=1e-5)
+    assert len(stored[0].weight.unique()) <= 4 < len(run[0].weight.unique())
+    assert torch.equal(run[1].weight, model[1].weight)
+    torch.testing.assert_close(stored[1].weight, model[1].weight * state.weights["0"].scale.flatten())
+    assert torch.equal(stored[1].bias, state.tensors["1.bias"])
+
+
+def test_a_branch_beside_a_layer_with_scales_is_stored_over_them():
+    model = lively(network())
+    state = replace(scaled_state(model), branches={"0": LowRank(torch.randn(2, 6), torch.randn(4, 2))})
+    inside = torch.randn(5, 6)
+    run, stored = (state.apply(model, metadata=metadata) for metadata in (False, True))
+    torch.testing.assert_close(stored(inside), run(inside), rtol=1e-5, atol=1e-5)

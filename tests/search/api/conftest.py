@@ -72,6 +72,8 @@ def copied(tiny, tmp_path, monkeypatch) -> pt.Run:
     """A copy of the run for a test that writes to it, as a process of its own finds it: what others read stays as it is."""
     monkeypatch.setattr("mlflow.tracking._tracking_service.utils._artifact_repos_cache", OrderedDict())
     shutil.copytree(tiny / "runs", tmp_path / "runs")
+    for exported in (tmp_path / "runs").rglob("packages"):  # of tests that export from the run itself
+        shutil.rmtree(exported)
     return pt.open_run(experiment_of(tiny / "workload.py"), root=tmp_path / "runs")
 
 

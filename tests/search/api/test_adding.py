@@ -104,11 +104,10 @@ def test_every_pick_is_exported_into_one_manifest(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_recipes_are_evaluated_beside_a_search_explained_picked_and_exported(tiny, tmp_path):
+def test_recipes_are_evaluated_beside_a_search_explained_picked_and_exported(tiny, copied, tmp_path):
     (tmp_path / "ours.yaml").write_text("global_config: {n_bits: 6}\n")
     (tmp_path / "bare.json").write_text('{"head": "lut8"}')
     experiment = experiment_of(tiny / "workload.py", compare={"recipes": [tmp_path / "bare.json"]})
-    shutil.copytree(tiny / "runs", tmp_path / "runs")
     run = pt.run_search(experiment, root=tmp_path / "runs", inline=True, observers=[], also=[tmp_path / "ours.yaml"])
     assert set(run.recipes) == {"ours", "bare"}
     ours = run.recipes["ours"]

@@ -44,13 +44,13 @@ def mixing() -> Experiment:
 
 @pytest.mark.slow
 def test_a_search_of_the_weights_of_modules_alone_goes_on_with_these():
-    new, former = prepare_as_searched(mixing(), None), prepare_as_searched(mixing(), {"dense"})
+    new, former = prepare_as_searched(mixing(), None), prepare_as_searched(mixing(), {"dense": False})
     assert [layer.name for layer in new.layers] == ["mixer", "dense"]
     assert [layer.name for layer in former.layers] == ["dense"]
     assert former.identity()["menus"] == {"dense": ["fp16", "lut4"]}
     assert former.reach.largest_bytes == new.reach.largest_bytes
     assert any("begun when mixer was no layer: it stays in fp16" in note for note in former.notes)
-    assert prepare_as_searched(mixing(), {"of", "another", "model"}).layers == new.layers
+    assert prepare_as_searched(mixing(), dict.fromkeys(("of", "another", "model"), False)).layers == new.layers
 
 
 @pytest.mark.slow
@@ -72,9 +72,9 @@ def test_operands_are_layers_unless_the_search_has_none():
         "dense": LayerKind.LINEAR,
     }
     assert new.coverage == 1
-    searched = prepare_as_searched(placed(), {"dense", "positions"})
+    searched = prepare_as_searched(placed(), {"dense": False, "positions": False})
     assert searched.layers == new.layers
-    former = prepare_as_searched(placed(), {"dense"})
+    former = prepare_as_searched(placed(), {"dense": False})
     assert [layer.name for layer in former.layers] == ["dense"]
     assert any("begun when positions was no layer: it stays in fp16" in note for note in former.notes)
     assert former.reach.largest_bytes == new.reach.largest_bytes

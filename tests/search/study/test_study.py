@@ -82,7 +82,7 @@ def test_layers_and_menus_are_in_nobody_s_way_and_are_read_where_they_once_were(
     storage.set_study_user_attr(number, "palettune_context", held)
     storage.set_study_system_attr(number, "palettune_context", {})
     assert study_of(storage).evaluations() == [told]
-    assert SearchStudy.searched_layers(storage, "x") == {layer.name for layer in SPACE.layers}
+    assert SearchStudy.searched_layers(storage, "x") == {layer.name: False for layer in SPACE.layers}
     assert SearchStudy.searched_layers(storage, "another") is None
 
 
