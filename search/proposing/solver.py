@@ -1,7 +1,7 @@
 """The allocation problem: one encoding for each group of layers, least predicted loss within budgets.
 
-A multiple-choice knapsack. Exact answers come from HiGHS (Huangfu and Hall 2018, through ``scipy.optimize.milp``);
-whole fronts from a Lagrangian sweep (Everett 1963), whose members are optimal for the budget that they use.
+A multiple-choice knapsack. Exact answers come from HiGHS (Huangfu and Hall 2018); whole fronts from a Lagrangian sweep
+(Everett 1963), whose members are optimal for the budget that they use.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import highspy
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_matrix
 
 from palettune.search.experiment.objectives import non_dominated
 
@@ -141,25 +140,37 @@ def _least_loss(problem: Problem, budgets: Mapping[str, float], seconds: float, 
     """The mixed-integer program: one choice of each group."""
     sizes = [len(loss) for loss in problem.losses]
     objective = np.concatenate(problem.losses)
-    scale = float(objective.max()) or 1.0
-    group = np.repeat(np.arange(len(sizes)), sizes)
-    pick_one = csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))))
-    constraints = [LinearConstraint(pick_one, 1.0, 1.0)]
+    rows, most = [], []
     for cost, budget in budgets.items():
         row = np.concatenate(problem.costs[cost])
         unit = float(np.abs(row).max()) or 1.0
-        constraints.append(LinearConstraint(row[None] / unit, -np.inf, (budget - problem.constants[cost]) / unit))
-    result = milp(
-        objective / scale,
-        integrality=np.ones(len(objective)),
-        bounds=Bounds(0, 1),
-        constraints=constraints,
-        options={"time_limit": seconds, "mip_rel_gap": relative_gap},
-    )
-    if result.x is None:
-        raise Infeasible(f"no allocation within {dict(budgets)} was found: {result.message}")
+        rows.append(row / unit)
+        most.append((budget - problem.constants[cost]) / unit)
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = len(objective), len(sizes) + len(rows)
+    model.col_cost_ = objective / (float(objective.max()) or 1.0)
+    model.col_lower_, model.col_upper_ = np.zeros(len(objective)), np.ones(len(objective))
+    model.integrality_ = [highspy.HighsVarType.kInteger] * len(objective)
+    model.row_lower_ = np.concatenate([np.ones(len(sizes)), np.full(len(rows), -highspy.kHighsInf)])
+    model.row_upper_ = np.concatenate([np.ones(len(sizes)), most])
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    columns = np.column_stack([np.ones(len(objective)), *rows])  # of each choice: one of its group, and what it costs
+    below = np.tile(len(sizes) + np.arange(len(rows)), (len(objective), 1))
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_ = np.arange(len(objective) + 1) * columns.shape[1]
+    model.a_matrix_.index_ = np.column_stack([group, below]).ravel()
+    model.a_matrix_.value_ = columns.ravel()
+    solver = highspy.Highs()
+    for option, value in {"output_flag": False, "time_limit": seconds, "mip_rel_gap": relative_gap}.items():
+        solver.setOptionValue(option, value)
+    solver.passModel(model)
+    solver.run()
+    found = np.array(solver.getSolution().col_value)
+    if not len(found) or solver.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        status = solver.modelStatusToString(solver.getModelStatus())
+        raise Infeasible(f"no allocation within {dict(budgets)} was found: {status}")
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return [int(result.x[a:b].argmax()) for a, b in itertools.pairwise(offsets)]
+    return [int(found[a:b].argmax()) for a, b in itertools.pairwise(offsets)]
 
 
 def sweep(problem: Problem, cost: str, points: int = 2000) -> list[Allocation]:

@@ -84,3 +84,17 @@ def test_an_impossible_budget_says_what_is_reachable():
     problem = Problem((np.array([1.0, 0.0]),), {"size_mb": (np.array([2.0, 3.0]),)}, {"size_mb": 1.0})
     with pytest.raises(Infeasible, match=r"size_mb <= 2.5 cannot be met: the least reachable is 3"):
         solve(problem, {"size_mb": 2.5})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_printed_while_it_solves(seed, capfd):
+    """Some releases of HiGHS print a line where they improve a solution."""
+    random = np.random.default_rng(seed)
+    sizes = random.lognormal(8, 2, 40)
+    costs = [np.sort(random.random(11)) * size for size in sizes]
+    losses = [random.lognormal(-6, 3) * np.exp(-6 * c / s) for c, s in zip(costs, sizes, strict=True)]
+    problem = Problem(tuple(losses), {"size_mb": tuple(costs)}, {"size_mb": 10.0})
+    for share in (0.15, 0.4, 0.8):
+        least = problem.minimum("size_mb")
+        solve(problem, {"size_mb": least + share * (sum(c.max() for c in costs) - least)})
+    assert capfd.readouterr() == ("", "")
