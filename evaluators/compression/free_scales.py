@@ -9,6 +9,7 @@ turns with the values, as in alternating least squares: Zhang et al., "LQ-Nets",
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,7 +19,8 @@ from torch import Tensor
 from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.compression import compress
-from palettune.evaluators.compression.scaled_tables import ScaledTables, within_reach
+from palettune.evaluators.compression.errors import CompressionError
+from palettune.evaluators.compression.scaled_tables import ScaledTables, middle, within_reach
 from palettune.space.encoding import Encoding, Entries, Granularity
 from palettune.space.layer import Layer
 
@@ -62,18 +64,22 @@ def compress_with_free_scales(values: Tensor, layer: Layer, encoding: Encoding, 
         return plain
     weight = values.detach().cpu().float()
     best, least = plain, _WORTH * _error(plain, weight)
-    for tried in _tried(weight, layer, encoding, plain, seed):
-        if (error := _error(tried, weight)) < least:
-            best, least = tried, error
+    with contextlib.suppress(CompressionError):  # over its scales it cannot be stored in this way
+        for tried in _tried(weight, layer, encoding, plain, seed):
+            if (error := _error(tried, weight)) < least:
+                best, least = tried, error
     return best
 
 
 def _tried(
     weight: Tensor, layer: Layer, encoding: Encoding, plain: CompressedWeight, seed: int
 ) -> Iterator[CompressedWeight]:
-    """Compress under the scales that suit the encoding, the size of each channel to begin with."""
+    """Compress under the scales that suit the encoding: to begin with, the size of each channel over the median of all.
+
+    So outputs, which are over their scales until the normalization, stay as large as they were."""
     table = encoding.table
-    scale = within_reach(weight.square().mean(_others(layer), keepdim=True).sqrt())
+    size = weight.square().mean(_others(layer), keepdim=True).sqrt()
+    scale = within_reach(size / middle(size))
     if table is None:
         for _ in range(_TURNS_OF_INTEGERS):
             found = _compressed(weight, scale, layer, encoding, seed)

@@ -15,7 +15,7 @@ from palettune.evaluators.compression.carrier import Carrier, to_half
 from palettune.evaluators.compression.clustering import cluster_values
 from palettune.space.encoding import Axis, Table
 
-__all__ = ["ScaledTables"]
+__all__ = ["ScaledTables", "middle", "within_reach"]
 
 _SAMPLE = 2**13
 _LARGEST_RATIO = 1e12
@@ -88,10 +88,15 @@ class ScaledTables:
         return torch.split(values, self._group, self._axis)
 
 
+def middle(scale: Tensor) -> Tensor:
+    """Return the median of the positive scales; 1 where there is none."""
+    positive = scale[scale > 0]
+    return positive.median() if positive.numel() else torch.ones(())
+
+
 def within_reach(scale: Tensor, reach: float = 2.0**8) -> Tensor:
     """Clamp scales to a ratio of ``reach`` to their median, lest outputs or the normalization leave fp16."""
-    median = scale.median().clamp_min(1e-12)
-    return scale.clamp(median / reach, median * reach)
+    return scale.clamp(middle(scale) / reach, middle(scale) * reach)
 
 
 def _sampled(values: Tensor, counts: Tensor, count: int) -> Tensor:

@@ -55,3 +55,5 @@ def test_few_values_are_stored_exactly():
 def test_scales_stay_within_reach_of_their_median():
     scale = within_reach(torch.tensor([0.0, 1e-9, 1.0, 1.0, 1.0, 1e9]))
     assert scale.tolist() == [2.0**-8, 2.0**-8, 1, 1, 1, 2.0**8]
+    assert within_reach(torch.tensor([0.0, 0.0, 0.0, 2.0])).tolist() == [2.0**-7, 2.0**-7, 2.0**-7, 2]
+    assert within_reach(torch.zeros(2)).tolist() == [2.0**-8, 2.0**-8]
