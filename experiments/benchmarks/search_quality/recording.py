@@ -140,7 +140,8 @@ class Recorded(Landscape):
 
     def __init__(self, experiment: Experiment, root: Path, record: Path, samples: int | None) -> None:
         self.name = experiment.name if samples else f"{experiment.name}, all samples"
-        preparation = prepare(experiment)
+        space = experiment.space.model_copy(update={"free_scales": False})  # as in the evaluations recorded before
+        preparation = prepare(experiment.model_copy(update={"space": space}))
         folder = RunFolder(root, experiment.name)
         folder.create()
         self.recording = Recording(record)
