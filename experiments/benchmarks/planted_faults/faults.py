@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.planted_faults.networks import Branching, Fault, Planted, planted
-from palettune.device_bench.conversion.base_program import BaseProgram
+from palettune.device_bench.conversion.base_program import BaseProgram, base_program
 from palettune.device_bench.conversion.conversion import converted
 from palettune.device_bench.package.op_modules import op_modules
 from palettune.device_bench.package.package import PackageWeight, StoredPart
@@ -125,15 +125,16 @@ def _exported(preparation: Preparation, network: Planted, folder: Path) -> str |
     conversion = converted(module, workload.example_inputs, target)
     package = folder / "p.mlpackage"
     conversion.model.save(str(package))
+    base, layers = preparation.base, preparation.layers
+    if not state.keeps_the_rest:  # normalizations with scales of layers
+        base = base_program(module, workload.example_inputs, target, layers)
     if victim is not None:
-        _damage(package, preparation.base, victim, network.fault, rng)
-    proof = prove(
-        package, module, workload.example_inputs, configuration, preparation.layers, target, base=preparation.base
-    )
+        _damage(package, base, victim, network.fault, rng)
+    proof = prove(package, module, workload.example_inputs, configuration, layers, target, base=base)
     failed = {layer.layer for layer in proof.layers if layer.failures}
     if victim is not None:
         return None if failed == {victim} and not proof.rest else f"{victim} was damaged, found: {proof.failures}"
-    file = weight_file(module, preparation.base, configuration, preparation.layers, target, proof)
+    file = weight_file(module, base, configuration, layers, target, proof)
     samples = spread_samples(workload.batches(Split.EVALUATION), 8).samples
     execution = execute(in_precisions(package, op_modules(conversion.model)), as_stored(module), samples)
     failures = [*proof.failures, *([] if file.passed else [str(file)]), *execution.failures]
