@@ -250,9 +250,11 @@ def _latency(experiment: Experiment, base: BaseProgram, layers: tuple[Layer, ...
 
 
 def _with_normalizations(workload: Workload, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    model = workload.model
-    with seeded(), workload.sampling.state.around(model):
-        return with_normalizations(model, layers, lambda changed: changed(*workload.example_inputs))
+    def run(model: nn.Module) -> Any:
+        with seeded(), workload.sampling.state.around(model):
+            return model(*workload.example_inputs)
+
+    return with_normalizations(workload.model, layers, run)
 
 
 def _search_space(

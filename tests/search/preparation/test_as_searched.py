@@ -83,3 +83,47 @@ def test_operands_are_layers_unless_the_search_has_none():
     assert not any("begun when" in note for note in asked.notes)
     assert asked.identity()["experiment"] == new.identity()["experiment"]
     assert asked.base.reasons["positions"].startswith("operand 'y' of add, which is not a weight operand (op 'add")
+
+
+class Normed(nn.Module):
+    """A convolution whose outputs a normalization alone receives, noise, and a count of the calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 4)
+        self.register_buffer("seen", torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x)).mean((2, 3)) + 0.1 * torch.randn(8) + self.seen
+        self.seen += x.detach().mean(0)
+        return self.head(x)
+
+
+class NormedWorkload:
+    def model(self) -> nn.Module:
+        torch.manual_seed(0)
+        return Normed()
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        return (torch.ones(1, 3, 6, 6),)
+
+    def evaluation_data(self):
+        torch.manual_seed(1)
+        return [((torch.randn(1, 3, 6, 6),), None) for _ in range(4)]
+
+
+def normed(**space: bool) -> Experiment:
+    values = {"encodings": ("fp16", "lut4"), **space}
+    return Experiment(name="normed", workload=NormedWorkload(), space=values, data={"sequence": 1})
+
+
+def test_a_search_from_before_scales_were_free_goes_on_without_them():
+    new = prepare_as_searched(normed(), None)
+    assert new.scaled == new.identity()["free_scales"] == ["conv"]
+    off = prepare_as_searched(normed(free_scales=False), None)
+    assert off.scaled == []
+    former = prepare_as_searched(normed(), {"conv": False, "head": False})
+    assert former.scaled == []
+    assert former.identity() == off.identity() == {k: v for k, v in new.identity().items() if k != "free_scales"}
+    again = prepare_as_searched(normed(), {"conv": True, "head": False})
+    assert again.identity() == new.identity()
