@@ -130,7 +130,6 @@ def test_the_readmes_commands_run_on_a_small_experiment(tmp_path, monkeypatch, c
             succeed([str(first_package(tmp_path)) if w == "MODEL.mlpackage" else w for w in given], monkeypatch, capsys)
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_the_how_tos_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     """In one process, without Ray, which the guides run on; files that the page takes for granted are made."""

@@ -51,7 +51,6 @@ def test_the_page_is_that_of_the_results():
     assert page(ordered) == (Path(__file__).parents[2] / "docs" / "architectures.md").read_text()
 
 
-@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="needs transformers")
 @pytest.mark.parametrize("name", EIGHT)

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 import palettune as pt
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 ROOT = EXPERIMENTS.parent
