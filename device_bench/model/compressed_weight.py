@@ -41,6 +41,10 @@ class CompressedWeight:
         """The weight that computes, without a change of the normalization, what the package does."""
         return self.weight if self.scale is None else self.weight * self.scale
 
+    def over_scale(self, values: Tensor) -> Tensor:
+        """Return values of the effective weight as a package stores them: over the scales."""
+        return values if self.scale is None else values / self.scale
+
 
 @dataclass(frozen=True)
 class InstalledWeight:

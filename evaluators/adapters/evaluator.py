@@ -114,9 +114,8 @@ class AdapterEvaluator(FineTuningEvaluator):
         for name, more in added.items():
             layer, encoding = self.setting.weights.layers[name], state.configuration.encodings[name]
             before = weights[name]
-            added_to = before.effective + more
-            scaled = added_to if before.scale is None else added_to / before.scale
-            weights[name] = replace(reencoded(layer, encoding, before, scaled), scale=before.scale)
+            merged = before.over_scale(before.effective + more)
+            weights[name] = replace(reencoded(layer, encoding, before, merged), scale=before.scale)
             methods[name] = METHOD
         return replace(state, weights=weights, methods=methods)
 

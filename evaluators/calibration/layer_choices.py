@@ -101,7 +101,7 @@ class LayerChoices:
             return LayerTask(layer, encoding, weight, start, statistics, self._importance.get, self._setting.seed)
         importance = lambda name: self._importance.get(name) * scale.square()  # noqa: E731
         stored = replace(start, scale=None)
-        return LayerTask(layer, encoding, weight / scale, stored, statistics, importance, self._setting.seed)
+        return LayerTask(layer, encoding, start.over_scale(weight), stored, statistics, importance, self._setting.seed)
 
     def _found(self, method: type[LayerMethod], task: LayerTask) -> CompressedWeight:
         """Return a method's weight from the bank, or find it now."""

@@ -13,14 +13,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from palettune.device_bench.model.compressed_weight import CompressedWeight
 from palettune.evaluators.compression.carrier import Carrier
 from palettune.evaluators.compression.compression import compress
 from palettune.evaluators.compression.errors import CompressionError
-from palettune.evaluators.compression.scaled_tables import ScaledTables, middle, within_reach
+from palettune.evaluators.compression.scaled_tables import ScaledTables, fitted_scale, middle, other_axes, within_reach
 from palettune.space.encoding import Encoding, Entries, Granularity
 from palettune.space.layer import Layer
 
@@ -78,7 +77,7 @@ def _tried(
 
     So outputs, which are over their scales until the normalization, stay as large as they were."""
     table = encoding.table
-    size = weight.square().mean(_others(layer), keepdim=True).sqrt()
+    size = weight.square().mean(other_axes(layer), keepdim=True).sqrt()
     scale = within_reach(size / middle(size))
     if table is None:
         for _ in range(_TURNS_OF_INTEGERS):
@@ -95,28 +94,15 @@ def _tried(
             yield _compressed(weight, tables.scale, layer, encoding, seed)
             return
         stored, lut = tables.rounded()
-        yield _with_scale(CompressedWeight(stored, {**plain.buffers, "lut": lut}), weight, tables.scale, layer)
+        yield CompressedWeight(stored, {**plain.buffers, "lut": lut}, fitted_scale(layer, weight, stored, tables.scale))
 
 
 def _compressed(weight: Tensor, scale: Tensor, layer: Layer, encoding: Encoding, seed: int) -> CompressedWeight:
     counts = scale.square().expand_as(weight)
     importance = (counts / counts.max()).clamp_min(_LEAST_IMPORTANCE)
     found = compress(weight / scale, layer, encoding, seed, importance.contiguous())
-    return _with_scale(found, weight, scale, layer)
-
-
-def _with_scale(stored: CompressedWeight, weight: Tensor, before: Tensor, layer: Layer) -> CompressedWeight:
-    """The stored values under the scale of each channel with the least squared error, where one is; that before elsewhere."""
-    others = _others(layer)
-    products = (weight * stored.weight).sum(others, keepdim=True)
-    squares = stored.weight.square().sum(others, keepdim=True)
-    fitted = torch.where((products > 0) & (squares > 0), products / squares.clamp_min(1e-30), before)
-    return replace(stored, scale=within_reach(fitted))
+    return replace(found, scale=fitted_scale(layer, weight, found.weight, scale))
 
 
 def _error(compressed: CompressedWeight, weight: Tensor) -> float:
     return float((compressed.effective - weight).double().square().sum())
-
-
-def _others(layer: Layer) -> list[int]:
-    return [axis for axis in range(len(layer.shape)) if axis != layer.output_axis]

@@ -14,8 +14,9 @@ from torch import Tensor
 from palettune.evaluators.compression.carrier import Carrier, to_half
 from palettune.evaluators.compression.clustering import cluster_values
 from palettune.space.encoding import Axis, Table
+from palettune.space.layer import Layer
 
-__all__ = ["ScaledTables", "middle", "within_reach"]
+__all__ = ["ScaledTables", "fitted_scale", "middle", "other_axes", "within_reach"]
 
 _SAMPLE = 2**13
 _LARGEST_RATIO = 1e12
@@ -35,7 +36,7 @@ class ScaledTables:
     """
 
     def __init__(self, carrier: Carrier, weight: Tensor, table: Table, scale: Tensor) -> None:
-        self._output, self._axis = carrier.layer.output_axis, carrier.axis(0 if table.axis is Axis.OUTPUT else 1)
+        self._layer, self._axis = carrier.layer, carrier.axis(0 if table.axis is Axis.OUTPUT else 1)
         self._weight, self.scale = weight, scale
         self._group = table.group or weight.shape[self._axis]
         self._entries = [_sampled(values, counts, 2**table.bits) for values, counts in self._parts()]
@@ -43,11 +44,7 @@ class ScaledTables:
 
     def turn(self) -> None:
         """Find the scales for the present stored values, then entries for these scales."""
-        others = [axis for axis in range(self._weight.dim()) if axis != self._output]
-        products = (self._weight * self.stored).sum(others, keepdim=True)
-        squares = self.stored.square().sum(others, keepdim=True)
-        fitted = products / squares.clamp_min(1e-30)
-        self.scale = within_reach(torch.where((products > 0) & (squares > 0), fitted, self.scale))
+        self.scale = fitted_scale(self._layer, self._weight, self.stored, self.scale)
         self._turn_entries()
 
     def rounded(self) -> tuple[Tensor, Tensor]:
@@ -86,6 +83,20 @@ class ScaledTables:
 
     def _split(self, values: Tensor) -> tuple[Tensor, ...]:
         return torch.split(values, self._group, self._axis)
+
+
+def fitted_scale(layer: Layer, weight: Tensor, stored: Tensor, before: Tensor) -> Tensor:
+    """Return the scale of each output channel with the least squared error, where one is; that before elsewhere."""
+    others = other_axes(layer)
+    products = (weight * stored).sum(others, keepdim=True)
+    squares = stored.square().sum(others, keepdim=True)
+    fitted = products / squares.clamp_min(1e-30)
+    return within_reach(torch.where((products > 0) & (squares > 0), fitted, before))
+
+
+def other_axes(layer: Layer) -> list[int]:
+    """Return the axes of a layer's weight but that of its output channels."""
+    return [axis for axis in range(len(layer.shape)) if axis != layer.output_axis]
 
 
 def middle(scale: Tensor) -> Tensor:

@@ -62,9 +62,10 @@ class TrainedModel(Trainee):
         self._scales: dict[str, Tensor] = {}  # of output channels, as they are at the start
         if part is TrainedPart.EVERYTHING:
             for name, encoding in start.configuration.encodings.items():
-                compressed, weight = start.weights[name], layer_weight(model, layers[name]).float()
+                compressed = start.weights[name]
+                weight = compressed.over_scale(layer_weight(model, layers[name]).float())
                 if compressed.scale is not None:
-                    weight, self._scales[name] = weight / compressed.scale, compressed.scale.to(device)
+                    self._scales[name] = compressed.scale.to(device)
                 made = trainable_weight(layers[name], encoding, compressed, weight, gradual)
                 self.weights[name] = made.to(device)
         self.layers = {name: layers[name] for name in start.configuration.encodings}
